@@ -1,0 +1,82 @@
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace bailey {
+
+namespace {
+constexpr int kMaxPassedFds = 16;
+}
+
+Result<Fd> Fd::duplicate() const {
+  int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return sys_error("duplicating a descriptor", errno);
+  return Fd(copy);
+}
+
+Result<Pipe> create_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return sys_error("creating a pipe", errno);
+  return Pipe{Fd(ends[0]), Fd(ends[1])};
+}
+
+Result<SocketPair> create_socket_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) return sys_error("creating a socket pair", errno);
+  return SocketPair{Fd(ends[0]), Fd(ends[1])};
+}
+
+int send_fds(int socket, const int* fds, int count) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
+  char byte = 'f';
+  iovec data{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = CMSG_SPACE(sizeof(int) * static_cast<size_t>(count));
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int) * static_cast<size_t>(count));
+  std::memcpy(CMSG_DATA(header), fds, sizeof(int) * static_cast<size_t>(count));
+  for (;;) {
+    if (::sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+Result<Fd> receive_fd(int socket) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
+  char byte = 0;
+  iovec data{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t got = -1;
+  do {
+    got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return sys_error("receiving a descriptor", errno);
+  Fd result;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      Fd owned(number);
+      if (!result) result = std::move(owned);  // the rest is closed: a peer may not fill our table
+    }
+  }
+  if (!result) return fail(Fault::failed, "receiving a descriptor: the peer sent none");
+  return result;
+}
+
+}  // namespace bailey

@@ -1,0 +1,59 @@
+// Fd: one owned file descriptor. Move-only; empty (-1) is legal. Every descriptor is O_CLOEXEC where it is made.
+#pragma once
+
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "base/result.h"
+
+namespace bailey {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { reset(); }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+  // Closes; EINTR and EIO are not reported, because Linux has freed the number in every case (close(2)).
+  void reset() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+  Result<Fd> duplicate() const;  // F_DUPFD_CLOEXEC, number 3 or above
+
+ private:
+  int fd_ = -1;
+};
+
+struct Pipe {
+  Fd read;
+  Fd write;
+};
+Result<Pipe> create_pipe();  // O_CLOEXEC, blocking
+
+struct SocketPair {
+  Fd ours;
+  Fd theirs;
+};
+Result<SocketPair> create_socket_pair();  // AF_UNIX, SOCK_SEQPACKET, O_CLOEXEC
+
+// Passes descriptors (at most 16) with one byte of payload; receive_fd takes the first (O_CLOEXEC) and closes the rest.
+// send_fds allocates nothing and may run between clone and exec; it answers 0 or an errno.
+int send_fds(int socket, const int* fds, int count);
+Result<Fd> receive_fd(int socket);
+
+}  // namespace bailey

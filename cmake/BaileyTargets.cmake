@@ -1,0 +1,48 @@
+# One function per kind of target, so that every folder is built with the same warnings and hardening.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(bailey_warnings INTERFACE)
+target_compile_options(bailey_warnings INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wformat=2 -Werror=return-type>)
+target_compile_options(bailey_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-pedantic>)
+
+add_library(bailey_hardening INTERFACE)
+target_compile_options(bailey_hardening INTERFACE
+  -fstack-protector-strong -fstack-clash-protection
+  $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>
+  $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>)
+target_link_options(bailey_hardening INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+if(BAILEY_SANITIZE)
+  target_compile_options(bailey_hardening INTERFACE -fsanitize=${BAILEY_SANITIZE},undefined -fno-omit-frame-pointer)
+  target_link_options(bailey_hardening INTERFACE -fsanitize=${BAILEY_SANITIZE},undefined)
+endif()
+
+# bailey_library(NAME SOURCES... [USES targets...]): the static library of one folder, includes from the root.
+function(bailey_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  add_library(bailey_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(bailey_${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+  target_link_libraries(bailey_${name} PUBLIC ${ARG_USES} PRIVATE bailey_warnings bailey_hardening)
+endfunction()
+
+# bailey_test(NAME LABEL label SOURCES... [USES targets...]): one GoogleTest program, one CTest entry, one label.
+function(bailey_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} GTest::gtest_main bailey_warnings)
+  if(BAILEY_SANITIZE)
+    target_link_options(${name} PRIVATE -fsanitize=${BAILEY_SANITIZE},undefined)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 600)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()

@@ -1,0 +1,88 @@
+// Backend and Instance: the seam between the domain and what really isolates. A new backend is one folder, one BackendKind,
+// one line in cli/ and a green contract suite.
+//
+//   create                start                       reap
+//   ------> [created] -----------> [running] ... [ended] ------> Ending
+//   the sandbox exists,   the job is handed to PID 1   every process is gone and waited for
+//   PID 1 waits for a job
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "dispatcher/spec.h"
+#include "host/cgroup.h"
+#include "secrets/stage.h"
+
+namespace bailey::dispatcher {
+
+struct StepTime {
+  std::string name;
+  int64_t ns = 0;
+};
+using Steps = std::vector<StepTime>;
+
+// The workload's ends. With process().terminal all three stay empty and Created::terminal is the pty's master.
+struct Stdio {
+  Fd in, out, err;
+};
+
+// What a sandbox holds on the host. Move-only; member order is teardown order from the last to the first. The caller keeps
+// them until reap() has answered.
+struct Leases {
+  host::Cgroup cgroup;
+  secrets::Stage secrets;
+};
+
+// How it ended. `not_started`: init could not execute the command; `error` says why (Fault::not_found, not_executable, ...).
+struct Ending {
+  enum class Kind { exited, signaled, not_started };
+  Kind kind = Kind::exited;
+  int value = 0;  // exit code or signal number
+  Error error;
+};
+
+struct About {
+  std::string name;      // "native", "gvisor"
+  std::string version;   // of what isolates: kernel release, runsc's label
+  std::string platform;  // gvisor: "systrap"; native: ""
+};
+
+class Instance {
+ public:
+  virtual ~Instance() = default;  // kills and reaps what is left
+  // Hands over the job; returns when PID 1 has it. Steps as for create.
+  virtual Result<> start(Steps& steps) = 0;
+  // To the workload, through PID 1; a workload that has ended already is not an error.
+  virtual Result<> signal(int number) = 0;
+  // SIGKILL to everything in the sandbox, at once and for sure.
+  virtual void kill_all() = 0;
+  // Readable (POLLIN) when the sandbox has ended; valid from create to reap. The Instance owns it.
+  virtual int exit_fd() const = 0;
+  // Waits for what exit_fd announced; after it no process of the sandbox exists. Once.
+  virtual Result<Ending> reap() = 0;
+};
+
+struct Created {
+  std::unique_ptr<Instance> instance;
+  Fd terminal;  // pty master when process().terminal
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual BackendKind kind() const = 0;
+  // Cheap after the first call; may probe. Fault::unavailable with the remedy when this host cannot.
+  virtual Result<About> about() = 0;
+  // Refuses every field that this backend could not enforce, all of them in one error; never ignores one.
+  virtual Result<> check(const Spec& spec) = 0;
+  // The plan as --explain prints it. Starts nothing.
+  virtual Result<json::Value> explain(const Spec& spec) = 0;
+  virtual Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
+};
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,49 @@
+// Guards: pure functions over (Request, Policy, HostFacts). All run; all refusals are shown together. One file per guard in
+// dispatcher/guards/, its rule in one comment at the top.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dispatcher/host_facts.h"
+#include "dispatcher/policy.h"
+#include "dispatcher/request.h"
+
+namespace bailey::dispatcher {
+
+struct Verdict {
+  std::string guard;
+  bool allowed = false;
+  std::string reason;  // also when allowed: --explain prints it
+  std::string remedy;  // what the caller or the operator could do; empty when allowed
+};
+
+using Guard = Verdict (*)(const Request&, const Policy&, const HostFacts&);
+struct NamedGuard {
+  std::string_view name;
+  Guard judge;
+};
+
+Verdict guard_trust(const Request&, const Policy&, const HostFacts&);        // level known; runtime allowed; the untrusted invariants
+Verdict guard_network(const Request&, const Policy&, const HostFacts&);
+Verdict guard_mounts(const Request&, const Policy&, const HostFacts&);       // volumes and rootfs
+Verdict guard_limits(const Request&, const Policy&, const HostFacts&);
+Verdict guard_secrets(const Request&, const Policy&, const HostFacts&);
+Verdict guard_privileges(const Request&, const Policy&, const HostFacts&);   // namespaces, devices, hooks, capabilities, sysctl
+Verdict guard_annotations(const Request&, const Policy&, const HostFacts&);
+
+std::span<const NamedGuard> guards();  // every guard, in the order of --explain
+
+// The backend that this request gets: what it names, or the level's first. Error when the level is unknown or does not list it.
+Result<BackendKind> choose_backend(const Request& request, const Policy& policy);
+
+// The limits in force: what the request asks for (its RunLimits and its configuration), else the level's defaults.
+LimitValues resolve_limits(const Request& request, const Level& level);
+
+const char* to_text(BackendKind);
+const char* to_text(RuntimeChoice);
+const char* to_text(NetworkMode);
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,69 @@
+// Policy: what each trust level may have. Data only; read from /etc/bailey/policy.json (root-owned, not writable by others,
+// unknown keys are errors) or built in. `untrusted` and `trusted` always exist.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "dispatcher/request.h"
+
+namespace bailey::dispatcher {
+
+inline constexpr const char* kPolicyPath = "/etc/bailey/policy.json";
+
+// One value per limit; absent in `ceilings` means no ceiling, absent in `defaults` means no limit unless asked for.
+struct LimitValues {
+  std::optional<uint64_t> memory_bytes;
+  std::optional<uint64_t> swap_bytes;  // swap alone, beyond memory
+  std::optional<double> cpus;
+  std::optional<uint64_t> pids;
+  std::optional<int64_t> wall_ms;
+  std::optional<uint64_t> output_bytes;
+  std::optional<uint64_t> tmpfs_bytes;
+  std::optional<uint64_t> tmpfs_inodes;
+  std::optional<uint64_t> open_files;
+  std::optional<uint64_t> file_bytes;
+  friend bool operator==(const LimitValues&, const LimitValues&) = default;
+};
+
+enum class VolumeRule { none, read_only, read_write };
+
+struct Level {
+  std::string name;
+  std::vector<BackendKind> runtimes;    // the first one is what `auto` takes; there is no second try
+  std::vector<NetworkMode> networks;
+  LimitValues defaults, ceilings;
+  VolumeRule volumes = VolumeRule::read_write;
+  std::vector<std::string> volume_roots;  // when not empty, every source must lie below one of them
+  bool secrets = false;
+  bool directfs = true;                   // gvisor: false is the stronger sentry, 14-19 ms dearer
+  bool untrusted = true;                  // the invariants for untrusted code hold, whatever the level is called
+  friend bool operator==(const Level&, const Level&) = default;
+};
+
+struct Policy {
+  std::string source = "built-in";  // or the file's path
+  std::map<std::string, Level> levels;
+  bool unsafe_native_for_untrusted = false;
+  std::string runsc;          // absolute path, empty: search
+  std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
+  std::string cgroup_parent;  // empty: found (host/cgroup.h)
+  friend bool operator==(const Policy&, const Policy&) = default;
+};
+
+Policy builtin_policy();
+// Text to policy; every fault with file, line and JSON path. Levels given override the built-in ones of that name key by key;
+// new names start from `untrusted`.
+Result<Policy> parse_policy(std::string_view text, std::string_view name);
+// Opens `path` (empty: kPolicyPath, and when that does not exist the built-in one), refuses a file or directory that others
+// than root (and, when not root, the caller) may write, a link, and anything that is not a regular file.
+Result<Policy> load_policy(const std::string& path);
+json::Value to_json(const Policy& policy);
+
+}  // namespace bailey::dispatcher

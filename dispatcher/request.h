@@ -1,0 +1,60 @@
+// Request: the untrusted wish. Every door (run's flags, a request document, later OCI commands and an API) makes one around a
+// typed OCI configuration; nothing acts on it but admission. dispatcher/ is the domain:
+//
+//   request.h     the wish             request_json.h  as a document
+//   policy.h      levels and ceilings  guards.h        verdicts over (Request, Policy, HostFacts)
+//   admission.h   the only maker of    spec.h          the immutable Spec
+//   backend.h     Backend, Instance    sandbox.h       the one lifecycle around an Instance
+//   record.h      result record        audit.h, events.h, state_store.h    what is written down
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bundle/config.h"
+#include "secrets/request.h"
+
+namespace bailey::dispatcher {
+
+enum class BackendKind { native, gvisor };
+enum class RuntimeChoice { automatic, native, gvisor };
+enum class NetworkMode { none, host, bridge, userspace };
+enum class Writes { refuse, memory };  // of the root file system; volumes have their own ro and rw
+
+// Opt-ins of the caller; each needs the policy's consent as well. Named so that they grep.
+struct UnsafeOptIns {
+  bool native_for_untrusted = false;  // --unsafe-native
+  bool host_network = false;          // --allow-host-network
+  friend bool operator==(const UnsafeOptIns&, const UnsafeOptIns&) = default;
+};
+
+// Limits that the OCI configuration has no field for. Memory, swap, cpus and pids stand in config.linux.resources; open files
+// and file size in config.process.rlimits.
+struct RunLimits {
+  std::optional<int64_t> wall_ms;
+  std::optional<uint64_t> output_bytes;  // stdout and stderr together
+  std::optional<uint64_t> tmpfs_bytes;   // of each writable tmpfs (/tmp, home, the writable root layer)
+  std::optional<uint64_t> tmpfs_inodes;
+  friend bool operator==(const RunLimits&, const RunLimits&) = default;
+};
+
+struct Request {
+  std::string id;  // empty: admission draws a random one
+  std::string trust = "untrusted";
+  RuntimeChoice runtime = RuntimeChoice::automatic;
+  NetworkMode network = NetworkMode::none;
+  UnsafeOptIns unsafe_opt_ins;
+  // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
+  // mounts, masks and namespaces that `run` always has (bundle/builder.h).
+  bundle::Config config;
+  Writes root_writes = Writes::refuse;
+  RunLimits limits;
+  std::vector<secrets::Request> secrets;
+  std::string platform;  // gvisor: "systrap", "ptrace", "kvm"; empty: the best that works
+  std::string runsc;     // path given by the caller; empty: policy, PATH, usual places
+  friend bool operator==(const Request&, const Request&) = default;
+};
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,49 @@
+// Spec: an admitted request. Immutable; only admission can make one, and backends take nothing else, so no path skips a guard.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bundle/config.h"
+#include "dispatcher/guards.h"
+#include "dispatcher/host_facts.h"
+#include "dispatcher/policy.h"
+#include "dispatcher/request.h"
+
+namespace bailey::dispatcher {
+
+class Spec {
+ public:
+  Spec(Spec&&) = default;
+  Spec& operator=(Spec&&) = default;
+
+  const std::string& id() const { return request_.id; }
+  const Request& request() const { return request_; }       // as asked, with the id drawn
+  const bundle::Config& config() const { return config_; }  // complete: run's mounts, masks, namespaces and limits are in it
+  const bundle::Process& process() const { return *config_.process; }
+  const Level& level() const { return level_; }
+  BackendKind backend() const { return backend_; }
+  const std::string& why_backend() const { return why_backend_; }
+  const LimitValues& limits() const { return limits_; }
+  const std::vector<secrets::Request>& secrets() const { return request_.secrets; }
+  bool host_rootfs() const { return !request_.config.root.has_value(); }
+  const OpenedSource& rootfs() const { return facts_.rootfs; }
+  // The opened source of config().mounts[i]; fd empty for mounts that have none (proc, tmpfs, ...).
+  const OpenedSource& source_of(size_t mount) const;
+  const std::vector<Verdict>& verdicts() const { return verdicts_; }
+
+ private:
+  friend class Admission;
+  Spec() = default;
+  Request request_;
+  bundle::Config config_;
+  Level level_;
+  BackendKind backend_ = BackendKind::gvisor;
+  std::string why_backend_;
+  LimitValues limits_;
+  HostFacts facts_;
+  std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none
+  std::vector<Verdict> verdicts_;
+};
+
+}  // namespace bailey::dispatcher
