@@ -80,6 +80,9 @@ class Backend {
   virtual Result<About> about() = 0;
   // Refuses every field that this backend could not enforce, all of them in one error; never ignores one.
   virtual Result<> check(const Spec& spec) = 0;
+  // What the sandbox's cgroup is created with: the limits asked for, plus what this backend's own processes need, so that the
+  // workload meets its limits where it asked for them. Pure.
+  virtual bundle::Resources resources(const Spec& spec) const = 0;
   // The plan as --explain prints it. Starts nothing.
   virtual Result<json::Value> explain(const Spec& spec) = 0;
   virtual Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
