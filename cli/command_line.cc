@@ -1,0 +1,71 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/files.h"
+
+namespace bailey::cli {
+
+namespace {
+
+bool takes_value(const CLI::App& app, const std::string& name) {
+  const CLI::Option* option = app.get_option_no_throw(name);
+  return option && option->get_items_expected_max() > 0;
+}
+
+// Whether the argument after this one is its value: "--memory 1G", "-v SRC:DST", "-itv SRC:DST"; not "--memory=1G", "-vSRC:DST".
+bool wants_next(const CLI::App& app, const std::string& argument) {
+  if (argument.starts_with("--")) return argument.find('=') == std::string::npos && takes_value(app, argument);
+  for (size_t i = 1; i < argument.size(); ++i)
+    if (takes_value(app, std::string("-") + argument[i])) return i + 1 == argument.size();
+  return false;
+}
+
+std::string printable(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n') || byte == 0x7f)
+      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+    else
+      out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace
+
+SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  SplitArguments split;
+  size_t i = 0;
+  while (i < arguments.size()) {
+    const std::string& argument = arguments[i];
+    if (argument == "--") {
+      ++i;
+      break;
+    }
+    if (!argument.starts_with("-") || argument == "-") break;
+    const size_t taken = wants_next(app, argument) && i + 1 < arguments.size() ? 2 : 1;
+    for (const size_t end = i + taken; i < end; ++i) split.options.push_back(arguments[i]);
+  }
+  split.command.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i), arguments.end());
+  return split;
+}
+
+int exit_code(Fault fault) {
+  switch (fault) {
+    case Fault::not_executable: return 126;
+    case Fault::not_found: return 127;
+    default: return kExitBailey;
+  }
+}
+
+int report(const Error& error) {
+  std::string text = "bailey: " + printable(error.message) + "\n";
+  if (!error.remedy.empty()) text += "  remedy: " + printable(error.remedy) + "\n";
+  (void)files::write_fd(2, text, "stderr");  // a closed stderr leaves the exit code
+  return exit_code(error.fault);
+}
+
+}  // namespace bailey::cli

@@ -1,0 +1,117 @@
+// bailey: the first acts of the process, then one command.
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "cli/command_line.h"
+#include "cli/version.h"
+
+namespace bailey::cli {
+
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  void (*add)(CLI::App&, Invocation&);
+  bool takes_command;  // what follows the options is somebody else's command line
+};
+
+constexpr std::initializer_list<Command> kCommands = {};
+
+// A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us, because
+// close-on-exec closes them at exec only.
+Result<> shut_the_gates() {
+  ::umask(077);
+  if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return sys_error("close_range", errno);
+  // A missing 0, 1 or 2 would be the number of the next file we open. The stand-in is open for reading: reads see the end,
+  // writes fail as they would on the closed descriptor.
+  for (int fd = 0; fd <= 2; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != fd) return sys_error("opening /dev/null for a closed stdin, stdout or stderr", errno);
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return sys_error("prctl(PR_SET_DUMPABLE)", errno);
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return sys_error("prctl(PR_SET_CHILD_SUBREAPER)", errno);
+  rlimit core{};
+  if (::getrlimit(RLIMIT_CORE, &core) != 0) return sys_error("getrlimit(RLIMIT_CORE)", errno);
+  core.rlim_cur = 0;
+  if (::setrlimit(RLIMIT_CORE, &core) != 0) return sys_error("setrlimit(RLIMIT_CORE)", errno);
+  // A handler, not SIG_IGN: exec resets a handler, but hands SIG_IGN down to the workload.
+  struct sigaction quiet{};
+  quiet.sa_handler = [](int) {};
+  ::sigaction(SIGPIPE, &quiet, nullptr);
+  return {};
+}
+
+std::string usage() {
+  std::string text =
+      "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND [OPTIONS]\n\nCommands:\n";
+  for (const Command& command : kCommands) {
+    std::string name = command.name;
+    name.resize(10, ' ');
+    text += "  " + name + command.summary + "\n";
+  }
+  return text + "\n'bailey COMMAND --help' lists the options of one command; 'bailey --version' prints the version.\n";
+}
+
+int print(const std::string& text) {
+  if (auto written = files::write_fd(1, text, "stdout"); !written) return report(written.error());
+  return 0;
+}
+
+// CLI11 speaks by exceptions; this is the one place that sees them.
+int parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation) {
+  CLI::App app(command.summary, std::string("bailey ") + command.name);
+  command.add(app, invocation);
+  if (command.takes_command) app.footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
+  try {
+    std::vector<std::string> options = arguments;
+    if (command.takes_command) {
+      SplitArguments split = split_command(app, arguments);
+      options = std::move(split.options);
+      invocation.command = std::move(split.command);
+    }
+    app.parse(std::vector<std::string>(options.rbegin(), options.rend()));  // CLI11 takes them last first
+  } catch (const CLI::CallForHelp&) {
+    return print(app.help());
+  } catch (const CLI::ParseError& fault) {
+    return report({fault.what(), std::string("'bailey ") + command.name + " --help' lists the options", Fault::bad_input, 0, {}});
+  }
+  return invocation.act();
+}
+
+int main_of(const std::vector<std::string>& arguments) {
+  Invocation invocation;
+  invocation.started_ns = clock::monotonic_ns();
+  if (auto shut = shut_the_gates(); !shut) return report(shut.error());
+  const std::string name = arguments.empty() ? "--help" : arguments.front();
+  if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
+  if (name == "--help" || name == "-h" || name == "help") {
+    const int rc = print(usage());
+    return arguments.empty() ? kExitBailey : rc;
+  }
+  for (const Command& command : kCommands)
+    if (name == command.name) return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
+  std::string known;
+  for (const Command& command : kCommands) known.append(known.empty() ? "" : ", ").append(command.name);
+  return report({"'" + name + "' is not a command", "one of: " + known, Fault::bad_input, 0, {}});
+}
+
+}  // namespace
+
+}  // namespace bailey::cli
+
+int main(int argc, char** argv) {
+  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>());
+}
