@@ -24,7 +24,8 @@ class Object {
  public:
   using Member = std::pair<std::string, Value>;
   const Value* find(std::string_view key) const;
-  Value& set(std::string key, Value value);  // replaces an equal key
+  Value& set(std::string key, Value value);     // replaces an equal key; returns the member until the next change
+  Value& append(std::string key, Value value);  // as set, for a key known to be new: no search
   bool empty() const;
   size_t size() const;
   const Member* begin() const;
@@ -57,7 +58,7 @@ class Value {
   template <typename T>
   T* as() { return std::get_if<T>(&data_); }
   const Data& data() const { return data_; }
-  const char* type_name() const;  // "object", "array", "string", "number", "boolean", "null"
+  const char* type_name() const;  // with its article: "an object", "an array", "a string", "a number", "a boolean", "null"
   int line = 0;                   // 1-based line of the text it was parsed from, 0 when built
 
  private:
@@ -73,17 +74,23 @@ inline const Value* Object::find(std::string_view key) const {
     if (m.first == key) return &m.second;
   return nullptr;
 }
+inline Value& Object::append(std::string key, Value value) {
+  return members_.emplace_back(std::move(key), std::move(value)).second;
+}
 inline Value& Object::set(std::string key, Value value) {
   for (Member& m : members_)
     if (m.first == key) return m.second = std::move(value);
-  return members_.emplace_back(std::move(key), std::move(value)).second;
+  return append(std::move(key), std::move(value));
 }
 
 enum class Comments { refuse, allow };  // allow: // and /* */ as in the policy file
 enum class Layout { compact, indented };
-enum class UnknownKeys { refuse, ignore };  // ignore: OCI documents (runtime-spec config.md, "Extensibility")
+// ignore: OCI documents (runtime-spec config.md, "Extensibility"). It also takes null as absent, because engines write what
+// they leave out that way ("devices": null).
+enum class UnknownKeys { refuse, ignore };
 
-// Parses one document; nesting over 64 levels, trailing text and invalid UTF-8 are errors. `name` is the file in messages.
+// Parses one document. Errors (Fault::bad_input) name file, line and path: syntax, duplicate keys, nesting over 64 levels,
+// trailing text, invalid UTF-8, and \u0000 in a string, which would end a path early. `name` is the file in messages.
 Result<Value> parse(std::string_view text, std::string_view name, Comments comments = Comments::refuse);
 // UTF-8 as it is; bytes that are not UTF-8 become U+FFFD; control characters are escaped. Never fails.
 std::string write(const Value& value, Layout layout = Layout::compact);
@@ -95,12 +102,15 @@ struct Fault {
 };
 // "FILE:LINE: PATH: message", joined by newlines.
 std::string describe(const std::vector<Fault>& faults, std::string_view name);
+// "$.limits" and "memory": "$.limits.memory"; a key that is no identifier is quoted: $.annotations["dev.bailey.trust"].
+std::string member_path(std::string_view path, std::string_view key);
+std::string element_path(std::string_view path, size_t index);  // "$.args[2]"
 
 // Decodes one document into plain data and collects every fault, so that a user mends all of them at once.
 //
 //   json::Decoder d(UnknownKeys::refuse);
 //   d.object(value, [&](ObjectView& o) {
-//     o.get("trust", request.trust);                     // absent: untouched; null: a fault
+//     o.get("trust", request.trust);                     // absent or malformed: untouched
 //     o.require("args", request.args);                   // absent: a fault
 //     o.object("limits", [&](ObjectView& l) { l.get("wall_seconds", request.limits.wall_seconds); });
 //     o.array("mounts", [&](ObjectView& m) {...});       // called once per element, which must be an object
@@ -109,13 +119,13 @@ std::string describe(const std::vector<Fault>& faults, std::string_view name);
 class Decoder;
 class ObjectView {
  public:
-  ObjectView(Decoder& decoder, const Object& object, int line, std::string path)
-      : decoder_(decoder), object_(object), line_(line), path_(std::move(path)) {}
+  ObjectView(Decoder& decoder, const Object& members, int line, std::string path)
+      : decoder_(decoder), members_(members), line_(line), path_(std::move(path)) {}
   ~ObjectView();  // reports keys that nobody asked for
   ObjectView(const ObjectView&) = delete;
   ObjectView& operator=(const ObjectView&) = delete;
 
-  bool has(std::string_view key) const { return object_.find(key) != nullptr; }
+  bool has(std::string_view key) const;
   const Value* value(std::string_view key);  // marks it known; nullptr when absent
 
   // T: bool, int64_t, uint64_t, int32_t, uint32_t, uint16_t, double, std::string, vector<std::string>, vector<uint32_t>,
@@ -142,22 +152,18 @@ class ObjectView {
   template <typename F>
   bool array(std::string_view key, F&& decode);  // decode(ObjectView&) per element
   template <typename F>
-  void each(F&& decode) {  // decode(key, const Value&) for every member: maps with free keys
-    for (const auto& [key, member] : object_) {
-      (void)value(key);
-      decode(key, member);
-    }
-  }
+  void each(F&& decode);  // decode(key, const Value&) for every member: maps with free keys
   void fault(std::string_view key, std::string message);
   const std::string& path() const { return path_; }
   Decoder& decoder() { return decoder_; }
 
  private:
   Decoder& decoder_;
-  const Object& object_;
+  const Object& members_;
   int line_;
   std::string path_;
   std::vector<std::string_view> known_;
+  bool all_known_ = false;
 };
 
 class Decoder {
@@ -166,12 +172,13 @@ class Decoder {
   template <typename F>
   bool object(const Value& value, F&& decode, std::string path = "$") {
     const Object* members = value.as<Object>();
-    if (!members) return add({value.line, path, std::string("expected an object, found a ") + value.type_name()}), false;
+    if (!members) return add({value.line, path, std::string("expected an object, found ") + value.type_name()}), false;
     ObjectView view(*this, *members, value.line, std::move(path));
     decode(view);
     return true;
   }
   UnknownKeys unknown_keys() const { return unknown_; }
+  bool absent(const Value& value) const { return unknown_ == UnknownKeys::ignore && value.is_null(); }
   void add(Fault fault) { faults_.push_back(std::move(fault)); }
   const std::vector<Fault>& faults() const { return faults_; }
   Result<> finish(std::string_view name) const;  // Fault::bad_input with describe() as message
@@ -184,7 +191,7 @@ class Decoder {
 template <typename F>
 bool ObjectView::object(std::string_view key, F&& decode) {
   const Value* member = value(key);
-  return member && decoder_.object(*member, std::forward<F>(decode), path_ + "." + std::string(key));
+  return member && decoder_.object(*member, std::forward<F>(decode), member_path(path_, key));
 }
 
 template <typename F>
@@ -192,16 +199,24 @@ bool ObjectView::array(std::string_view key, F&& decode) {
   const Value* member = value(key);
   if (!member) return false;
   const Array* elements = member->as<Array>();
-  if (!elements) return fault(key, std::string("expected an array, found a ") + member->type_name()), false;
+  if (!elements) return fault(key, std::string("expected an array, found ") + member->type_name()), false;
   for (size_t i = 0; i < elements->size(); ++i)
-    decoder_.object((*elements)[i], decode, path_ + "." + std::string(key) + "[" + std::to_string(i) + "]");
+    decoder_.object((*elements)[i], decode, element_path(member_path(path_, key), i));
   return true;
+}
+
+template <typename F>
+void ObjectView::each(F&& decode) {
+  all_known_ = true;
+  for (const auto& [key, member] : members_)
+    if (!decoder_.absent(member)) decode(key, member);
 }
 
 template <typename T>
 bool ObjectView::require(std::string_view key, T& out) {
-  if (!has(key)) return fault(key, "is missing"), false;
-  return get(key, out);
+  if (has(key)) return get(key, out);
+  known_.push_back(key);
+  return fault(key, "is missing"), false;
 }
 
 }  // namespace bailey::json
