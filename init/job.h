@@ -2,15 +2,25 @@
 //
 //   dispatcher                                     init (PID 1 of either backend)
 //   -----------------------------------------------------------------------------
-//   JobHeader + rlimits + gids + strings  ---->    reads job_fd to its end of message
-//                                         <----    Report{started, pid}            after exec succeeded (CLOEXEC pipe closed)
-//                                         <----    Report{failed, step, errno}     or this one instead, and exits 125
-//                                         <----    Report{exited|signaled, value}  then exits with value, or 128 + value
+//   Order{signal}*                        ---->    kept, delivered as soon as the workload runs
+//   JobHeader + rlimits + gids + strings  ---->    read until total_bytes are there
+//                                         <----    Report{started, pid}             after execve succeeded
+//                                         <----    Report{failed, errno, step, detail}  or this one instead, and exits 125
+//   Order{signal}*                        ---->    to the workload's first process
+//   end of file, or anything else         ---->    the dispatcher is gone: kills all, exits 137
+//                                         <----    Report{exited|signaled, value}   everything else is dead and reaped;
+//                                                  then exits with value, or 128 + value
 //
-// argv of init: "init" FD        job and report on descriptor FD: a SOCK_SEQPACKET socket (native) — EOF on it means the
-//                                 dispatcher died: init kills all and exits
-//               "init" IN OUT    two descriptors: pipes (gVisor with --pass-fd)
-//               "init" DIR       DIR/job is read, DIR/report is written (gVisor builds without --pass-fd)
+// argv of init: "init" FD        one SOCK_SEQPACKET socket for both directions (native). A job is cut into messages of at
+//                                 most kMaxChunk bytes (a socket buffer does not hold a whole one); an order is one message.
+//               "init" IN OUT    two pipes (gVisor with --pass-fd); the caller keeps its end of IN open until the end
+//               "init" DIR       DIR/job is read, DIR/report is written (gVisor builds without --pass-fd): no orders, no end of
+//                                 file. DIR must already be there; init removes the job once it has read it.
+//
+// Start init with every signal blocked: what arrives before its first instruction is then kept and forwarded as well. After
+// that each signal which PID 1 receives goes to the workload's first process, but for those that the kernel makes of a fault
+// (SEGV BUS FPE ILL TRAP SYS), CHLD and PIPE. Orders carry every number, KILL and STOP included.
+// Every descriptor but 0-2 is closed for the workload; init itself gives up 0-2 when the workload has them.
 // Integers are in host byte order: both ends are one machine.
 #pragma once
 
@@ -19,13 +29,20 @@
 namespace bailey::init {
 
 inline constexpr uint32_t kJobMagic = 0x314a5942;     // "BYJ1"
+inline constexpr uint32_t kOrderMagic = 0x314f5942;   // "BYO1"
 inline constexpr uint32_t kReportMagic = 0x31525942;  // "BYR1"
 inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // argv and env: execve allows a quarter of the stack, 2 MiB by default
+inline constexpr uint32_t kMaxChunk = 64u << 10;
+inline constexpr uint32_t kMaxRlimits = 64;
+inline constexpr uint32_t kMaxGids = 65536;  // NGROUPS_MAX
+
+inline constexpr int kExitFailed = 125;  // no workload was started, the report says why
+inline constexpr int kExitAlone = 137;   // the dispatcher went away
 
 struct JobHeader {
   uint32_t magic;
   uint32_t total_bytes;  // of header and everything behind it
-  uint32_t argc;
+  uint32_t argc;         // at least 1
   uint32_t envc;
   uint32_t rlimit_count;
   uint32_t gid_count;
@@ -33,13 +50,13 @@ struct JobHeader {
   uint32_t uid;
   uint32_t gid;
   uint32_t umask;
-  // Behind it: JobRlimit[rlimit_count], uint32_t gids[gid_count], then NUL-terminated strings: cwd, argv..., env...
+  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], then NUL-terminated strings: cwd, argv..., env...
 };
 
 enum JobFlags : uint32_t {
-  kJobSetUser = 1,    // set gids, gid, uid (init was started with the right to)
-  kJobSetUmask = 2,
-  kJobTerminal = 4,   // stdin is the terminal that becomes the controlling one of the workload's session
+  kJobSetUser = 1,   // set gids, gid, uid (init was started with the right to)
+  kJobSetUmask = 2,  // otherwise init's own
+  kJobTerminal = 4,  // descriptor 0 becomes the controlling terminal of the workload
 };
 
 struct JobRlimit {
@@ -48,15 +65,23 @@ struct JobRlimit {
   uint64_t hard;
 };
 
+struct Order {
+  uint32_t magic;
+  uint32_t signal;  // 1..64
+};
+
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4 };
 
-enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, exec };
+// In the order in which they happen. `interpreter` is an exec that failed although the file is there: what its #! line or
+// ELF header names is missing.
+enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, exec, interpreter };
 
 struct Report {
   uint32_t magic;
   ReportKind kind;
-  int32_t value;  // started: pid inside; failed: errno; exited: code; signaled: signal number
-  Step step;      // of failed
+  int32_t value;    // started: pid inside; failed: errno; exited: code; signaled: signal number
+  Step step;        // of failed
+  uint32_t detail;  // of failed at rlimit: the RLIMIT_* number
 };
 
 }  // namespace bailey::init

@@ -1,0 +1,225 @@
+#include "init/kernel.h"
+
+#include <asm/signal.h>
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+extern "C" {
+
+long bailey_init_clone(unsigned long flags, void* stack, void (*entry)(void*), void* argument);
+
+// The compiler may call these whatever the flags say.
+void* memset(void* to, int value, size_t size) {
+  auto* bytes = static_cast<volatile unsigned char*>(to);
+  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(value);
+  return to;
+}
+void* memcpy(void* to, const void* from, size_t size) {
+  auto* out = static_cast<volatile unsigned char*>(to);
+  auto* in = static_cast<const unsigned char*>(from);
+  for (size_t i = 0; i < size; ++i) out[i] = in[i];
+  return to;
+}
+}
+
+// Both architectures: _start hands main the initial stack (argc, argv..., NULL, env...); the clone leaves the child on its own
+// stack, so that the return address on ours stays what it is.
+#if defined(__x86_64__)
+asm(R"(
+        .text
+        .global _start
+_start: xor %ebp, %ebp
+        mov %rsp, %rdi
+        and $-16, %rsp
+        call bailey_init_main
+        hlt
+        .global bailey_init_clone
+bailey_init_clone:
+        mov %rdx, %r8           # entry and argument in registers that the call keeps
+        mov %rcx, %r9
+        xor %edx, %edx
+        xor %r10d, %r10d
+        mov $56, %eax           # __NR_clone; r8 would be the TLS, which the flags do not ask for
+        syscall
+        test %rax, %rax
+        jnz 1f
+        xor %ebp, %ebp
+        mov %r9, %rdi
+        call *%r8
+        hlt
+1:      ret
+)");
+#elif defined(__aarch64__)
+asm(R"(
+        .text
+        .global _start
+_start: mov x29, xzr
+        mov x0, sp
+        bl bailey_init_main
+        brk #0
+        .global bailey_init_clone
+bailey_init_clone:
+        mov x5, x2
+        mov x6, x3
+        mov x2, xzr
+        mov x3, xzr
+        mov x4, xzr
+        mov x8, #220            // __NR_clone
+        svc #0
+        cbnz x0, 1f
+        mov x29, xzr
+        mov x0, x6
+        blr x5
+        brk #0
+1:      ret
+)");
+#else
+#error "init knows x86_64 and aarch64"
+#endif
+
+namespace bailey::init::kernel {
+
+namespace {
+
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+#if defined(__x86_64__)
+  long result;
+  register long r10 asm("r10") = d;
+  register long r8 asm("r8") = e;
+  register long r9 asm("r9") = f;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return result;
+#else
+  register long x8 asm("x8") = number;
+  register long x0 asm("x0") = a;
+  register long x1 asm("x1") = b;
+  register long x2 asm("x2") = c;
+  register long x3 asm("x3") = d;
+  register long x4 asm("x4") = e;
+  register long x5 asm("x5") = f;
+  asm volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+  return x0;
+#endif
+}
+
+long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
+
+struct DirectoryEntry {  // getdents64(2)
+  uint64_t inode;
+  int64_t offset;
+  uint16_t size;
+  uint8_t type;
+  char name[];
+};
+
+void close_listed(unsigned first, unsigned last) {
+  const long directory = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (directory < 0) {
+    for (unsigned fd = first; fd <= last && fd < 4096; ++fd) close(static_cast<int>(fd));
+    return;
+  }
+  alignas(DirectoryEntry) char buffer[4096];
+  for (;;) {
+    const long size = call(__NR_getdents64, directory, address(buffer), sizeof buffer);
+    if (size <= 0) break;
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
+      at += entry->size;
+      unsigned fd = 0;
+      const char* digit = entry->name;
+      for (; *digit >= '0' && *digit <= '9'; ++digit) fd = fd * 10 + static_cast<unsigned>(*digit - '0');
+      if (*digit == 0 && fd >= first && fd <= last && fd != static_cast<unsigned>(directory)) close(static_cast<int>(fd));
+    }
+  }
+  close(static_cast<int>(directory));
+}
+
+}  // namespace
+
+long open(const char* path, int flags, unsigned mode) { return call(__NR_openat, AT_FDCWD, address(path), flags, mode); }
+long read(int fd, void* buffer, size_t size) {
+  return call(__NR_read, fd, address(buffer), static_cast<long>(size));
+}
+long write(int fd, const void* buffer, size_t size) {
+  return call(__NR_write, fd, address(buffer), static_cast<long>(size));
+}
+long close(int fd) { return call(__NR_close, fd); }
+
+void close_range(unsigned first, unsigned last) {
+  if (first > last) return;
+  if (call(__NR_close_range, first, last, 0) < 0) close_listed(first, last);
+}
+
+long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, address(path), 0); }
+bool exists(const char* path) { return call(__NR_faccessat, AT_FDCWD, address(path), 0) == 0; }
+
+bool is_directory(const char* path) {
+  const long fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd >= 0) close(static_cast<int>(fd));
+  return fd >= 0;
+}
+
+long chdir(const char* path) { return call(__NR_chdir, address(path)); }
+long getcwd(char* buffer, size_t size) { return call(__NR_getcwd, address(buffer), static_cast<long>(size)); }
+long umask(unsigned mask) { return call(__NR_umask, mask); }
+
+void* map(size_t size) {
+  const long at =
+      call(__NR_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return at < 0 && at > -4096 ? nullptr : reinterpret_cast<void*>(at);
+}
+void unmap(void* at, size_t size) { call(__NR_munmap, address(at), static_cast<long>(size)); }
+
+long spawn_sharing(void* stack, void (*entry)(void*), void* argument) {
+  return bailey_init_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack, entry, argument);
+}
+long execve(const char* path, const char* const* argv, const char* const* env) {
+  return call(__NR_execve, address(path), address(argv), address(env));
+}
+void exit(int code) {
+  for (;;) call(__NR_exit_group, code);
+}
+long getpid() { return call(__NR_getpid); }
+long wait_any(int* status, int flags) { return call(__NR_wait4, -1, address(status), flags | __WALL, 0); }
+long kill(int pid, int number) { return call(__NR_kill, pid, number); }
+
+void block_signals(SignalSet set) { call(__NR_rt_sigprocmask, SIG_SETMASK, address(&set), 0, sizeof set); }
+void default_action(int number) {
+  const uint64_t action[4] = {};  // handler SIG_DFL, no flags, no restorer, empty mask
+  call(__NR_rt_sigaction, number, address(action), 0, sizeof(SignalSet));
+}
+long open_signals(SignalSet set) {
+  return call(__NR_signalfd4, -1, address(&set), sizeof set, O_NONBLOCK | O_CLOEXEC);
+}
+long poll(pollfd* entries, unsigned count) { return call(__NR_ppoll, address(entries), count, 0, 0, 0); }
+
+long setsid() { return call(__NR_setsid); }
+long setpgid(int pid, int group) { return call(__NR_setpgid, pid, group); }
+long ioctl(int fd, unsigned long request, void* argument) {
+  return call(__NR_ioctl, fd, static_cast<long>(request), address(argument));
+}
+long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard) {
+  const uint64_t limit[2] = {soft, hard};
+  return call(__NR_prlimit64, 0, resource, address(limit), 0);
+}
+long setgroups(size_t count, const uint32_t* gids) {
+  return call(__NR_setgroups, static_cast<long>(count), address(gids));
+}
+long setgid(uint32_t gid) { return call(__NR_setresgid, gid, gid, gid); }
+long setuid(uint32_t uid) { return call(__NR_setresuid, uid, uid, uid); }
+void hide_self() {
+  call(__NR_prctl, PR_SET_DUMPABLE, 0);
+  call(__NR_prctl, PR_SET_NAME, address("init"));
+}
+
+}  // namespace bailey::init::kernel

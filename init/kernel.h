@@ -1,0 +1,55 @@
+// The system calls of the init program, without a libc. Each answers what the kernel does: a value, or -errno.
+#pragma once
+
+#include <linux/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pollfd;
+
+namespace bailey::init::kernel {
+
+using SignalSet = uint64_t;  // bit n-1 is signal n
+inline constexpr int kSignals = 64;
+constexpr SignalSet signal_bit(unsigned number) { return SignalSet{1} << (number - 1); }
+
+long open(const char* path, int flags, unsigned mode);
+long read(int fd, void* buffer, size_t size);
+long write(int fd, const void* buffer, size_t size);
+long close(int fd);
+// Closes first..last. Kernels without close_range (gVisor of 2022) get it from /proc/self/fd.
+void close_range(unsigned first, unsigned last);
+long unlink(const char* path);
+bool exists(const char* path);
+bool is_directory(const char* path);
+long chdir(const char* path);
+long getcwd(char* buffer, size_t size);  // length with the NUL
+long umask(unsigned mask);
+
+void* map(size_t size);  // anonymous, private, zero; nullptr when there is no memory
+void unmap(void* at, size_t size);
+
+// Starts entry(argument) in a process that shares this memory until it executes or exits; waits for that. `stack` is its
+// highest address, 16-aligned. Answers the pid.
+long spawn_sharing(void* stack, void (*entry)(void*), void* argument);
+long execve(const char* path, const char* const* argv, const char* const* env);
+[[noreturn]] void exit(int code);
+long getpid();
+long wait_any(int* status, int flags);  // wait4(-1, ..., __WALL): orphans of every kind
+long kill(int pid, int number);
+
+void block_signals(SignalSet set);  // becomes the mask
+void default_action(int number);
+long open_signals(SignalSet set);  // signalfd: non-blocking, close on exec
+long poll(pollfd* entries, unsigned count);  // without a time limit
+
+long setsid();
+long setpgid(int pid, int group);
+long ioctl(int fd, unsigned long request, void* argument);
+long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard);
+long setgroups(size_t count, const uint32_t* gids);
+long setgid(uint32_t gid);  // real, effective and saved
+long setuid(uint32_t uid);
+void hide_self();  // undumpable: nobody in the sandbox reads this process's memory or descriptors; named "init"
+
+}  // namespace bailey::init::kernel

@@ -1,0 +1,264 @@
+// PID 1 of a sandbox. See job.h for what it reads and writes.
+//
+//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone } -> kill the rest
+//
+// It allocates the job's memory and nothing else, and gives it back once the workload runs.
+#include <asm/signal.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/signalfd.h>
+#include <linux/wait.h>
+
+#include "init/job.h"
+#include "init/job_reader.h"
+#include "init/kernel.h"
+#include "init/workload.h"
+
+namespace bailey::init {
+
+namespace {
+
+using kernel::signal_bit;
+using kernel::SignalSet;
+
+// What a fault of ours or a write to a closed pipe raises is not for the workload; KILL and STOP cannot be caught.
+constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | signal_bit(SIGPIPE) | signal_bit(SIGSEGV) |
+                                    signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
+                                    signal_bit(SIGSYS);
+
+struct Channel {
+  int in = -1;    // job and orders
+  int out = -1;   // reports
+  bool lives = false;  // `in` stays open and is watched
+  const char* job_file = nullptr;  // of the DIR form
+};
+
+// The job's memory: the bytes as they come, and the pointers into them.
+struct Inbox {
+  char* bytes = nullptr;
+  size_t held = 0;
+  const char** pointers = nullptr;
+  size_t pointer_bytes = 0;
+  SignalSet early = 0;  // orders that came before the workload could take them
+};
+constexpr size_t kInboxBytes = kMaxJobBytes + kMaxChunk;
+
+void report(const Channel& channel, ReportKind kind, int value, Step step = Step::none, uint32_t detail = 0) {
+  const Report message{kReportMagic, kind, value, step, detail};
+  while (kernel::write(channel.out, &message, sizeof message) == -EINTR) {
+  }
+}
+
+[[noreturn]] void fail(const Channel& channel, Step step, int error, uint32_t detail = 0) {
+  report(channel, ReportKind::failed, error, step, detail);
+  kernel::exit(kExitFailed);
+}
+
+// Kills and reaps all others. A process that was brought in from outside has its parent there, and is reaped there.
+void end_the_rest() {
+  int status = 0;
+  while (kernel::kill(-1, SIGKILL) == 0) {
+    long pid = kernel::wait_any(&status, 0);
+    if (pid == -ECHILD) return;
+    while (pid > 0) pid = kernel::wait_any(&status, WNOHANG);
+  }
+  while (kernel::wait_any(&status, WNOHANG) > 0) {
+  }
+}
+
+[[noreturn]] void end_alone() {
+  end_the_rest();
+  kernel::exit(kExitAlone);
+}
+
+int parse_number(const char* text) {
+  int value = 0;
+  if (!*text) return -1;
+  for (; *text; ++text) {
+    if (*text < '0' || *text > '9' || value > 1'000'000) return -1;
+    value = value * 10 + (*text - '0');
+  }
+  return value;
+}
+
+// "DIR/name" into `to`; false when it does not fit.
+bool join(char* to, size_t capacity, const char* directory, const char* name) {
+  size_t at = 0;
+  for (; *directory; ++directory, ++at) {
+    if (at + 16 > capacity) return false;
+    to[at] = *directory;
+  }
+  for (to[at++] = '/'; *name; ++name, ++at) to[at] = *name;
+  to[at] = 0;
+  return true;
+}
+
+bool open_channel(long argc, const char* const* argv, Channel& channel) {
+  static char job_path[4096], report_path[4096];
+  if (argc == 2 && parse_number(argv[1]) >= 0) {
+    channel = {parse_number(argv[1]), parse_number(argv[1]), true, nullptr};
+  } else if (argc == 3) {
+    channel = {parse_number(argv[1]), parse_number(argv[2]), true, nullptr};
+  } else if (argc == 2 && join(job_path, sizeof job_path, argv[1], "job") &&
+             join(report_path, sizeof report_path, argv[1], "report")) {
+    channel.in = static_cast<int>(kernel::open(job_path, O_RDONLY | O_CLOEXEC, 0));
+    channel.out = static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    channel.job_file = job_path;
+  }
+  return channel.in > 2 && channel.out > 2;
+}
+
+// Descriptors that the launcher leaked are closed before anything else is done with the sandbox.
+void close_all_but(int a, int b) {
+  const unsigned low = static_cast<unsigned>(a < b ? a : b), high = static_cast<unsigned>(a < b ? b : a);
+  kernel::close_range(3, low - 1);
+  if (low != high) kernel::close_range(low + 1, high - 1);
+  kernel::close_range(high + 1, ~0u);
+}
+
+bool valid_signal(uint32_t number) { return number >= 1 && number <= kernel::kSignals; }
+
+// Takes the orders at the front of the inbox. False: neither orders nor a job.
+bool take_orders(Inbox& inbox) {
+  size_t at = 0;
+  bool good = true;
+  while (good && inbox.held - at >= sizeof(Order)) {
+    const auto* order = reinterpret_cast<const Order*>(inbox.bytes + at);
+    if (order->magic != kOrderMagic) {
+      good = announces_job(order);
+      break;
+    }
+    good = valid_signal(order->signal);
+    if (good) inbox.early |= signal_bit(order->signal);
+    at += sizeof(Order);
+  }
+  inbox.held -= at;
+  for (size_t i = 0; at && i < inbox.held; ++i) inbox.bytes[i] = inbox.bytes[at + i];
+  return good;
+}
+
+// Answers when the whole job is there, with its size. What is behind it are orders.
+size_t receive_job(const Channel& channel, Inbox& inbox) {
+  inbox.bytes = static_cast<char*>(kernel::map(kInboxBytes));
+  if (!inbox.bytes) fail(channel, Step::read_job, ENOMEM);
+  for (;;) {
+    const long got = kernel::read(channel.in, inbox.bytes + inbox.held, kInboxBytes - inbox.held);
+    if (got == -EINTR) continue;
+    if (got < 0) fail(channel, Step::read_job, static_cast<int>(-got));
+    if (got == 0) fail(channel, Step::read_job, ENODATA);
+    inbox.held += static_cast<size_t>(got);
+    if (!take_orders(inbox)) fail(channel, Step::read_job, EBADMSG);
+    if (inbox.held < sizeof(JobHeader)) continue;
+    const size_t total = reinterpret_cast<const JobHeader*>(inbox.bytes)->total_bytes;
+    if (inbox.held >= total) return total;
+  }
+}
+
+Job open_job(const Channel& channel, Inbox& inbox) {
+  const size_t size = receive_job(channel, inbox);
+  if (channel.job_file) kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
+  const size_t pointers = pointers_of_job(inbox.bytes, size);
+  if (pointers == 0) fail(channel, Step::read_job, EBADMSG);
+  inbox.pointer_bytes = pointers * sizeof(char*);
+  inbox.pointers = static_cast<const char**>(kernel::map(inbox.pointer_bytes));
+  if (!inbox.pointers) fail(channel, Step::read_job, ENOMEM);
+  Job job;
+  if (!read_job(inbox.bytes, size, inbox.pointers, job)) fail(channel, Step::read_job, EBADMSG);
+  for (size_t at = size; at + sizeof(Order) <= inbox.held; at += sizeof(Order)) {
+    Order order;
+    for (size_t i = 0; i < sizeof order; ++i) reinterpret_cast<char*>(&order)[i] = inbox.bytes[at + i];
+    if (order.magic != kOrderMagic || !valid_signal(order.signal)) fail(channel, Step::read_job, EBADMSG);
+    inbox.early |= signal_bit(order.signal);
+  }
+  return job;
+}
+
+// The workload has ended: nothing of the sandbox outlives it.
+[[noreturn]] void finish(const Channel& channel, int status) {
+  end_the_rest();
+  const int signal = status & 0x7f;
+  if (signal) {
+    report(channel, ReportKind::signaled, signal);
+    kernel::exit(128 + signal);
+  }
+  const int code = (status >> 8) & 0xff;
+  report(channel, ReportKind::exited, code);
+  kernel::exit(code);
+}
+
+void reap(const Channel& channel, int workload) {
+  int status = 0;
+  for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;)
+    if (pid == workload) finish(channel, status);
+}
+
+void forward_signals(int signals, int workload) {
+  signalfd_siginfo infos[8];
+  for (long got; (got = kernel::read(signals, infos, sizeof infos)) > 0;)
+    for (size_t i = 0; i < static_cast<size_t>(got) / sizeof infos[0]; ++i)
+      if (infos[i].ssi_signo != SIGCHLD) kernel::kill(workload, static_cast<int>(infos[i].ssi_signo));
+}
+
+void follow_orders(const Channel& channel, int workload) {
+  Order orders[64];
+  const long got = kernel::read(channel.in, orders, sizeof orders);
+  if (got == -EINTR || got == -EAGAIN) return;
+  if (got <= 0 || static_cast<size_t>(got) % sizeof(Order) != 0) end_alone();
+  for (size_t i = 0; i < static_cast<size_t>(got) / sizeof(Order); ++i) {
+    if (orders[i].magic != kOrderMagic || !valid_signal(orders[i].signal)) end_alone();
+    kernel::kill(workload, static_cast<int>(orders[i].signal));
+  }
+}
+
+[[noreturn]] void watch(const Channel& channel, int signals, int workload) {
+  pollfd entries[2] = {{signals, POLLIN, 0}, {channel.lives ? channel.in : -1, POLLIN, 0}};
+  for (;;) {
+    reap(channel, workload);
+    entries[0].revents = entries[1].revents = 0;
+    const long ready = kernel::poll(entries, 2);
+    if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
+    if (entries[0].revents) forward_signals(signals, workload);
+    if (entries[1].revents & POLLIN)
+      follow_orders(channel, workload);
+    else if (entries[1].revents)
+      end_alone();
+  }
+}
+
+[[noreturn]] void run(long argc, const char* const* argv) {
+  kernel::block_signals(~SignalSet{0});
+  Channel channel;
+  if (kernel::getpid() != 1 || !open_channel(argc, argv, channel)) {
+    static constexpr char kUsage[] = "bailey-init: only runs as PID 1 of a sandbox, with a job\n";
+    kernel::write(2, kUsage, sizeof kUsage - 1);
+    kernel::exit(kExitFailed);
+  }
+  close_all_but(channel.in, channel.out);
+  kernel::hide_self();
+  // An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload.
+  for (int number = 1; number <= kernel::kSignals; ++number)
+    if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
+  const long signals = kernel::open_signals(~kNotForwarded);
+  if (signals < 0) fail(channel, Step::read_job, static_cast<int>(-signals));
+
+  Inbox inbox;
+  const Job job = open_job(channel, inbox);
+  if (!channel.lives) kernel::close(channel.in);
+  const Start start = start_workload(job);
+  kernel::unmap(inbox.pointers, inbox.pointer_bytes);
+  kernel::unmap(inbox.bytes, kInboxBytes);
+  if (start.failed != Step::none) fail(channel, start.failed, start.error, start.detail);
+  report(channel, ReportKind::started, start.pid);
+  kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
+  for (unsigned number = 1; number <= kernel::kSignals; ++number)
+    if (inbox.early & signal_bit(number)) kernel::kill(start.pid, static_cast<int>(number));
+  watch(channel, static_cast<int>(signals), start.pid);
+}
+
+}  // namespace
+}  // namespace bailey::init
+
+extern "C" [[noreturn]] void bailey_init_main(const long* stack) {
+  bailey::init::run(stack[0], reinterpret_cast<const char* const*>(stack + 1));
+}

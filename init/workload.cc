@@ -1,0 +1,150 @@
+#include "init/workload.h"
+
+#include <asm/ioctls.h>
+#include <asm/resource.h>
+#include <linux/errno.h>
+#include <linux/limits.h>
+
+namespace bailey::init {
+
+namespace {
+
+constexpr size_t kStackBytes = 32 << 10;  // PATH search holds a path of PATH_MAX on it
+constexpr const char* kDefaultPath = "/bin:/usr/bin";  // what execvp takes when there is no PATH
+
+// Shared with the new process: it runs on this memory until it executes.
+struct Shared {
+  const Job* job;
+  bool terminal_is_ours;
+  Start result;
+};
+
+size_t length(const char* text) {
+  size_t n = 0;
+  while (text[n]) ++n;
+  return n;
+}
+
+bool has_slash(const char* text) {
+  for (; *text; ++text)
+    if (*text == '/') return true;
+  return false;
+}
+
+// One try. ENOENT of a file that is there means its interpreter or loader: remembered, because it makes the better message.
+long execute(const char* path, const Job& job, bool& interpreter_missing) {
+  const long error = -kernel::execve(path, job.argv, job.env);
+  if (error == ENOENT && kernel::exists(path)) interpreter_missing = true;
+  return error;
+}
+
+// As execvp: a name with a slash is not searched for; an empty element of PATH is the working directory; EACCES is only
+// reported when no later element has the program. Unlike it, ENOEXEC is an error and not a shell script. Answers an errno.
+long search_and_execute(const Job& job, bool& interpreter_missing) {
+  const char* name = job.argv[0];
+  if (!*name) return ENOENT;
+  if (has_slash(name)) {
+    const long error = execute(name, job, interpreter_missing);
+    return error == EACCES && kernel::is_directory(name) ? EISDIR : error;
+  }
+  const size_t name_length = length(name);
+  if (name_length > NAME_MAX) return ENAMETOOLONG;
+  const char* element = find_variable(job.env, "PATH");
+  if (!element) element = kDefaultPath;
+  bool denied = false;
+  for (;; ++element) {
+    const char* end = element;
+    while (*end && *end != ':') ++end;
+    const size_t size = static_cast<size_t>(end - element);
+    char path[PATH_MAX + NAME_MAX + 2];
+    if (size < PATH_MAX) {  // a longer one cannot exist
+      size_t at = 0;
+      for (; at < size; ++at) path[at] = element[at];
+      if (size) path[at++] = '/';
+      for (size_t i = 0; i <= name_length; ++i) path[at + i] = name[i];
+      const long error = execute(path, job, interpreter_missing);
+      if (error == EACCES)
+        denied = true;
+      else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV && error != ETIMEDOUT)
+        return error;
+    }
+    element = end;
+    if (!*element) break;
+  }
+  return denied ? EACCES : ENOENT;
+}
+
+// A runtime that gave us the terminal already (gVisor) has bound it to our session: the workload then stays in that session
+// as the foreground group. Otherwise it gets a session of its own, whose terminal this becomes.
+long take_terminal(bool terminal_is_ours) {
+  if (!terminal_is_ours) return kernel::ioctl(0, TIOCSCTTY, nullptr);
+  int group = static_cast<int>(kernel::getpid());
+  return kernel::ioctl(0, TIOCSPGRP, &group);
+}
+
+long set_user(const Job& job) {
+  long result = kernel::setgroups(job.header->gid_count, job.gids);
+  if (result == 0) result = kernel::setgid(job.header->gid);
+  if (result == 0) result = kernel::setuid(job.header->uid);
+  return result;
+}
+
+// The kernel prefixes the name of a directory outside our root with "(unreachable)": such a one would be a way out.
+long enter_directory(const char* path) {
+  const long result = kernel::chdir(path);
+  if (result < 0) return result;
+  char name[PATH_MAX];
+  const long size = kernel::getcwd(name, sizeof name);
+  return size < 0 ? size : name[0] == '/' ? 0 : -EXDEV;
+}
+
+// In the new process. Must not return, and must not write to memory that start_workload still needs.
+void become_workload(void* argument) {
+  auto* shared = static_cast<Shared*>(argument);
+  const Job& job = *shared->job;
+  auto require = [shared](Step step, long result, uint32_t detail = 0) {
+    if (result >= 0) return;
+    shared->result.failed = step;
+    shared->result.error = static_cast<int>(-result);
+    shared->result.detail = detail;
+    kernel::exit(kExitFailed);
+  };
+
+  require(Step::session, shared->terminal_is_ours ? kernel::setpgid(0, 0) : kernel::setsid());
+  if (job.header->flags & kJobTerminal) require(Step::terminal, take_terminal(shared->terminal_is_ours));
+  for (uint32_t i = 0; i < job.header->rlimit_count; ++i) {
+    const JobRlimit& limit = job.rlimits[i];
+    const auto resource = static_cast<uint32_t>(limit.resource);
+    require(Step::rlimit, limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL, resource);
+  }
+  if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));
+  if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);
+  kernel::close_range(3, ~0u);
+  require(Step::cwd, enter_directory(job.cwd));
+  kernel::block_signals(0);
+  bool interpreter_missing = false;
+  const long error = search_and_execute(job, interpreter_missing);
+  require(error == ENOENT && interpreter_missing ? Step::interpreter : Step::exec, -error);
+}
+
+}  // namespace
+
+Start start_workload(const Job& job) {
+  Shared shared{&job, false, {}};
+  if (job.header->flags & kJobTerminal) {
+    int group = 0;
+    shared.terminal_is_ours = kernel::ioctl(0, TIOCGPGRP, &group) == 0;
+  }
+  auto* stack = static_cast<char*>(kernel::map(kStackBytes));
+  const long pid = stack ? kernel::spawn_sharing(stack + kStackBytes, become_workload, &shared) : -ENOMEM;
+  if (stack) kernel::unmap(stack, kStackBytes);
+  if (pid < 0) {
+    shared.result.failed = Step::fork;
+    shared.result.error = static_cast<int>(-pid);
+  } else {
+    shared.result.pid = static_cast<int>(pid);
+  }
+  return shared.result;
+}
+
+}  // namespace bailey::init
