@@ -26,6 +26,7 @@ struct NamedGuard {
   Guard judge;
 };
 
+Verdict guard_command(const Request&, const Policy&, const HostFacts&);      // id, command, environment, working directory
 Verdict guard_trust(const Request&, const Policy&, const HostFacts&);        // level known; runtime allowed; the untrusted invariants
 Verdict guard_network(const Request&, const Policy&, const HostFacts&);
 Verdict guard_mounts(const Request&, const Policy&, const HostFacts&);       // volumes and rootfs
@@ -35,6 +36,9 @@ Verdict guard_privileges(const Request&, const Policy&, const HostFacts&);   // 
 Verdict guard_annotations(const Request&, const Policy&, const HostFacts&);
 
 std::span<const NamedGuard> guards();  // every guard, in the order of --explain
+
+// The level that a request is judged by: the one it names; an unknown one (which guard_trust refuses) counts as `untrusted`.
+const Level& judged_level(const Request& request, const Policy& policy);
 
 // The backend that this request gets: what it names, or the level's first. Error when the level is unknown or does not list it.
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy);

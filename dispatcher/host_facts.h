@@ -2,6 +2,7 @@
 // guards stay pure. Volume sources are judged on the opened descriptor, never on the string.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -20,19 +21,35 @@ struct OpenedSource {
   Fd fd;
   std::string given;
   std::string real_path;
-  bool directory = false;
+  mode_t mode = 0;  // st_mode
+  bool directory() const { return S_ISDIR(mode); }
   uint32_t uid = 0, gid = 0;
   dev_t device = 0;
   ino_t inode = 0;
 };
 
+struct Home {
+  std::string path;  // real path
+  uint32_t uid = 0;
+};
+
+// A place that no volume may show, found on this host: a container engine's data or socket behind a link, a kernel file system
+// mounted somewhere else than usual.
+struct ProtectedPath {
+  std::string path;  // real path
+  std::string what;  // "Docker's data", "a proc file system"
+};
+
 struct HostFacts {
   uint32_t euid = 0;
-  std::vector<std::string> home_directories;  // of every user in /etc/passwd, real paths, "/" and "/nonexistent" left out
-  std::vector<std::string> protected_paths;   // container engines' data directories and sockets that exist here, real paths
+  std::vector<Home> homes;  // of root and of everybody in /etc/passwd who can log in
+  std::vector<ProtectedPath> protected_paths;
   std::vector<OpenedSource> volumes;          // one per config.mounts element, same order; fd empty when it is not a bind
   OpenedSource rootfs;                        // of config.root; fd empty when the request has none
 };
+
+// Whether this mount binds something of the host: by its type, or by its options when it has none.
+bool is_bind(const bundle::Mount& mount);
 
 // Opens what the request names. A missing or unreadable source is an error that names the flag's value.
 Result<HostFacts> gather_host_facts(const Request& request);

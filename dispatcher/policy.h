@@ -57,7 +57,12 @@ struct Policy {
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 
-Policy builtin_policy();
+// For root, or for an ordinary user: without a delegated cgroup nothing could enforce memory and pids for one, so `trusted` has
+// no defaults of those there. `untrusted` keeps them, and is refused where they cannot hold.
+Policy builtin_policy(bool root);
+Policy builtin_policy();  // for this process's effective user
+// The level of that name; nullptr when there is none.
+const Level* find_level(const Policy& policy, std::string_view name);
 // Text to policy; every fault with file, line and JSON path. Levels given override the built-in ones of that name key by key;
 // new names start from `untrusted`.
 Result<Policy> parse_policy(std::string_view text, std::string_view name);

@@ -3,6 +3,7 @@
 //
 //   request.h     the wish             request_json.h  as a document
 //   policy.h      levels and ceilings  guards.h        verdicts over (Request, Policy, HostFacts)
+//   limits.h      the table of limits  names.h        their and the enumerations' words
 //   admission.h   the only maker of    spec.h          the immutable Spec
 //   backend.h     Backend, Instance    sandbox.h       the one lifecycle around an Instance
 //   record.h      result record        audit.h, events.h, state_store.h    what is written down
@@ -30,10 +31,11 @@ struct UnsafeOptIns {
   friend bool operator==(const UnsafeOptIns&, const UnsafeOptIns&) = default;
 };
 
-// Limits that the OCI configuration has no field for. Memory, swap, cpus and pids stand in config.linux.resources; open files
-// and file size in config.process.rlimits.
+// Limits that the OCI configuration has no field for. Memory, cpus and pids stand in config.linux.resources; open files and
+// file size in config.process.rlimits. limits.h knows them all by name.
 struct RunLimits {
-  std::optional<int64_t> wall_ms;
+  std::optional<uint64_t> swap_bytes;  // swap alone; config.linux.resources.memory.swap is memory and swap together
+  std::optional<int64_t> wall_ms;        // negative: unlimited, as UINT64_MAX is for the others
   std::optional<uint64_t> output_bytes;  // stdout and stderr together
   std::optional<uint64_t> tmpfs_bytes;   // of each writable tmpfs (/tmp, home, the writable root layer)
   std::optional<uint64_t> tmpfs_inodes;

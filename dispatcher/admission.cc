@@ -1,0 +1,149 @@
+#include "dispatcher/admission.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+
+#include "bundle/builder.h"
+#include "dispatcher/limits.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr int64_t kCpuPeriodUs = 100'000;
+
+Result<std::string> draw_id() {
+  std::array<unsigned char, 16> bytes;
+  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) return sys_error("getrandom", errno);
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string id;
+  for (const unsigned char byte : bytes) id.append({kDigits[byte >> 4], kDigits[byte & 15]});
+  return id;
+}
+
+void add_option(bundle::Mount& mount, std::string option) {
+  if (std::ranges::find(mount.options, option) == mount.options.end()) mount.options.push_back(std::move(option));
+}
+
+// A volume as both backends are to understand it: `ro` means the mounts below it as well (a plain `ro` bind leaves them
+// writable), and nothing in it is set-uid or a device.
+void complete_volume(bundle::Mount& mount, const OpenedSource& source, const LimitValues& limits) {
+  add_option(mount, "nosuid");
+  add_option(mount, "nodev");
+  if (!is_bind(mount)) {
+    if (limits.tmpfs_bytes) add_option(mount, "size=" + std::to_string(*limits.tmpfs_bytes));
+    if (limits.tmpfs_inodes) add_option(mount, "nr_inodes=" + std::to_string(*limits.tmpfs_inodes));
+    return;
+  }
+  const auto has = [&](std::string_view option) { return std::ranges::find(mount.options, option) != mount.options.end(); };
+  mount.type = "bind";
+  mount.source = source.real_path;
+  if (!has("bind")) add_option(mount, "rbind");
+  if (has("ro") || has("rro")) add_option(mount, "ro"), add_option(mount, "rro");
+  if (!has("private")) add_option(mount, "rprivate");
+}
+
+void set_rlimit(bundle::Process& process, const char* type, const std::optional<uint64_t>& value) {
+  const bool given = std::ranges::any_of(process.rlimits, [&](const auto& rlimit) { return rlimit.type == type; });
+  if (value && !given) process.rlimits.push_back({type, *value, *value});
+}
+
+void write_limits(bundle::Config& config, const LimitValues& limits) {
+  bundle::Resources& resources = config.linux.resources;
+  resources.memory.limit.reset();
+  resources.memory.swap.reset();
+  if (limits.memory_bytes) {
+    resources.memory.limit = static_cast<int64_t>(*limits.memory_bytes);
+    if (limits.swap_bytes) resources.memory.swap = static_cast<int64_t>(*limits.memory_bytes + *limits.swap_bytes);
+  }
+  if (!limits.cpus) {
+    resources.cpu.quota.reset();
+    resources.cpu.period.reset();
+  } else if (resources.cpu.quota.value_or(0) <= 0) {  // one that was asked for keeps its period
+    resources.cpu.period = kCpuPeriodUs;
+    resources.cpu.quota = std::llround(*limits.cpus * static_cast<double>(kCpuPeriodUs));
+  }
+  resources.pids_limit.reset();
+  if (limits.pids) resources.pids_limit = static_cast<int64_t>(*limits.pids);
+  set_rlimit(*config.process, "RLIMIT_NOFILE", limits.open_files);
+  set_rlimit(*config.process, "RLIMIT_FSIZE", limits.file_bytes);
+}
+
+// The guards judged the wish; this looks at what came of it, so that a slip in what is added cannot open an untrusted sandbox.
+Verdict check_untrusted(const bundle::Config& config) {
+  using enum bundle::NamespaceType;
+  std::string missing;
+  for (const auto& [type, name] : {std::pair{pid, "pid"}, {network, "network"}, {mount, "mount"}, {ipc, "ipc"}, {uts, "uts"},
+                                   {user, "user"}, {cgroup, "cgroup"}}) {
+    const auto is_new = [&](const bundle::Namespace& space) { return space.type == type && space.path.empty(); };
+    if (std::ranges::none_of(config.linux.namespaces, is_new)) missing.append(missing.empty() ? "" : ", ").append(name);
+  }
+  if (!missing.empty()) return {"invariants", false, "the untrusted sandbox would share namespaces with the host: " + missing, "report this as a bug"};
+  if (!config.process->no_new_privileges || !config.process->capabilities.empty() || !config.hooks.empty() || !config.linux.devices.empty())
+    return {"invariants", false, "the untrusted sandbox would have privileges, hooks or devices", "report this as a bug"};
+  return {"invariants", true, "every namespace is new, no privilege, hook or device", {}};
+}
+
+}  // namespace
+
+Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) const {
+  if (facts.volumes.size() != request.config.mounts.size()) return fail(Fault::failed, "these host facts are not this request's");
+  Decision decision;
+  if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
+  bool refused = false;
+  for (const NamedGuard& guard : guards()) {
+    decision.verdicts.push_back(guard.judge(request, policy_, facts));
+    refused |= !decision.verdicts.back().allowed;
+  }
+  const Level* level = find_level(policy_, request.trust);
+  const Result<BackendKind> backend = choose_backend(request, policy_);
+  if (refused || !level || !backend) return decision;
+
+  Spec spec;
+  spec.level_ = *level;
+  spec.backend_ = *backend;
+  spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
+  spec.limits_ = resolve_limits(request, *level);
+  spec.config_ = request.config;
+  const size_t volumes = request.config.mounts.size();
+  for (size_t i = 0; i < volumes; ++i) complete_volume(spec.config_.mounts[i], facts.volumes[i], spec.limits_);
+  bundle::add_run_defaults(spec.config_, {.tmpfs_bytes = spec.limits_.tmpfs_bytes.value_or(0),
+                                          .tmpfs_inodes = spec.limits_.tmpfs_inodes.value_or(0),
+                                          .host_network = request.network == NetworkMode::host,
+                                          .secrets = !request.secrets.empty()});
+  write_limits(spec.config_, spec.limits_);
+  if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
+  if (!decision.verdicts.back().allowed) return decision;
+  // The caller's mounts are the last ones, in the caller's order (bundle/builder.h).
+  spec.source_index_.assign(spec.config_.mounts.size(), -1);
+  for (size_t i = 0; i < volumes; ++i)
+    if (facts.volumes[i].fd) spec.source_index_[spec.config_.mounts.size() - volumes + i] = static_cast<int>(i);
+  spec.request_ = std::move(request);
+  spec.facts_ = std::move(facts);
+  spec.verdicts_ = decision.verdicts;
+  decision.spec = std::move(spec);
+  return decision;
+}
+
+const OpenedSource& Spec::source_of(size_t mount) const {
+  static const OpenedSource none;
+  const int index = mount < source_index_.size() ? source_index_[mount] : -1;
+  return index < 0 ? none : facts_.volumes[static_cast<size_t>(index)];
+}
+
+Error refusal(const std::vector<Verdict>& verdicts) {
+  Error error{.message = {}, .remedy = {}, .fault = Fault::refused, .sys = 0, .step = {}};
+  for (const Verdict& verdict : verdicts) {
+    if (verdict.allowed) continue;
+    error.message.append(error.message.empty() ? "refused: " : "; ").append(verdict.reason);
+    if (verdict.remedy.empty() || error.remedy.find(verdict.remedy) != std::string::npos) continue;
+    error.remedy.append(error.remedy.empty() ? "" : "; ").append(verdict.remedy);
+  }
+  return error;
+}
+
+}  // namespace bailey::dispatcher

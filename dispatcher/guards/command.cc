@@ -1,0 +1,46 @@
+// Rule: there is a command, and everything about it is what it seems: an id that is a name, no NUL that would cut an argument
+// short, KEY=VALUE in the environment, a working directory that leads through nothing of the host (CVE-2024-21626 went in by a
+// working directory of /proc/self/fd/N).
+#include <algorithm>
+
+#include "base/units.h"
+#include "dispatcher/guards/findings.h"
+#include "dispatcher/guards/paths.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr uint32_t kNoUser = UINT32_MAX - 1;  // (uid_t)-1 means "leave it", (uid_t)-2 does not fit a mapping
+
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+void judge_process(const bundle::Process& process, Findings& findings) {
+  if (process.args.empty() || process.args.front().empty()) findings.add("no command", "give one behind --");
+  if (std::ranges::any_of(process.args, has_nul)) findings.add("an argument with a NUL in it", "take it out: exec would cut the argument there");
+  for (const std::string& entry : process.env)
+    if (has_nul(entry) || entry.find('=') == std::string::npos || entry.starts_with('='))
+      findings.add("environment entry '" + entry.substr(0, entry.find('=')) + "' is not KEY=VALUE", "--env KEY=VALUE");
+  if (!process.cwd.starts_with('/') || has_nul(process.cwd))
+    findings.add("working directory '" + process.cwd + "' is not absolute", "an absolute path inside the sandbox");
+  else if ((process.cwd + "/").find("/../") != std::string::npos || is_at_or_below(process.cwd, "/proc"))
+    findings.add("working directory '" + process.cwd + "' leads through .. or /proc", "a plain path inside the sandbox");
+  if (process.user.uid >= kNoUser || process.user.gid >= kNoUser ||
+      std::ranges::any_of(process.user.additional_gids, [](uint32_t gid) { return gid >= kNoUser; }))
+    findings.add("a user or group id above 4294967293", "--user UID:GID with smaller numbers");
+  if (process.user.umask.value_or(0) > 0777) findings.add("a umask above 0777", "permission bits only");
+}
+
+}  // namespace
+
+Verdict guard_command(const Request& request, const Policy&, const HostFacts&) {
+  Findings findings;
+  if (!request.id.empty())
+    if (auto name = units::check_name("id", request.id); !name) findings.add(name.error().message, name.error().remedy);
+  judge_process(request.config.process.value_or(bundle::Process{}), findings);
+  return findings.verdict("command", request.config.process && !request.config.process->args.empty()
+                                                    ? request.config.process->args.front()
+                                                    : "none");
+}
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,69 @@
+// What the guards share: their list, the level they judge by, the backend and the limits that follow from it.
+#include "dispatcher/guards.h"
+
+#include <algorithm>
+#include <array>
+
+#include "dispatcher/limits.h"
+#include "dispatcher/names.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr std::array kGuards = {
+    NamedGuard{"command", guard_command},       NamedGuard{"trust", guard_trust},
+    NamedGuard{"network", guard_network},       NamedGuard{"mounts", guard_mounts},
+    NamedGuard{"limits", guard_limits},         NamedGuard{"secrets", guard_secrets},
+    NamedGuard{"privileges", guard_privileges}, NamedGuard{"annotations", guard_annotations},
+};
+
+}  // namespace
+
+std::span<const NamedGuard> guards() { return kGuards; }
+
+const char* to_text(BackendKind kind) { return name_of(kind, kBackendNames); }
+const char* to_text(RuntimeChoice choice) { return name_of(choice, kRuntimeNames); }
+const char* to_text(NetworkMode mode) { return name_of(mode, kNetworkNames); }
+
+const Level& judged_level(const Request& request, const Policy& policy) {
+  static const Level nothing_allowed;  // a policy without `untrusted` is none of ours: it lists no runtime and no network
+  if (const Level* level = find_level(policy, request.trust)) return *level;
+  const Level* untrusted = find_level(policy, "untrusted");
+  return untrusted ? *untrusted : nothing_allowed;
+}
+
+Result<BackendKind> choose_backend(const Request& request, const Policy& policy) {
+  const Level* level = find_level(policy, request.trust);
+  if (!level) {
+    std::string known;
+    for (const auto& [name, unused] : policy.levels) known.append(known.empty() ? "" : ", ").append(name);
+    return fail(Fault::refused, "trust level '" + request.trust + "' is not known", "--trust with one of: " + known);
+  }
+  if (level->runtimes.empty()) return fail(Fault::refused, "level '" + level->name + "' lists no runtime");
+  if (request.runtime == RuntimeChoice::automatic) return level->runtimes.front();
+  const BackendKind asked = request.runtime == RuntimeChoice::native ? BackendKind::native : BackendKind::gvisor;
+  // Native for untrusted code has a rule of its own (guard_trust), which needs no listing and which no listing satisfies.
+  if (asked == BackendKind::native && level->untrusted) return asked;
+  if (std::ranges::find(level->runtimes, asked) != level->runtimes.end()) return asked;
+  std::string listed;
+  for (const BackendKind kind : level->runtimes) listed.append(listed.empty() ? "" : ", ").append(to_text(kind));
+  return fail(Fault::refused, "level '" + level->name + "' may not use " + to_text(asked) + ", only " + listed,
+              "--runtime " + std::string(to_text(level->runtimes.front())) + ", or a level that lists " + to_text(asked) +
+                  " in the policy (" + policy.source + ")");
+}
+
+LimitValues resolve_limits(const Request& request, const Level& level) {
+  LimitValues values;
+  for (const Limit& limit : limits()) {
+    std::optional<uint64_t> value = limit.asked(request);
+    if (!value) value = limit.get(level.defaults);
+    if (!value) value = limit.get(level.ceilings);  // a ceiling without a default is the default
+    limit.set(values, value == kUnlimited ? std::nullopt : value);
+  }
+  // Without a memory limit there is nothing that swap could be beyond of; asking for it is refused (guard_limits).
+  if (!values.memory_bytes) values.swap_bytes.reset();
+  return values;
+}
+
+}  // namespace bailey::dispatcher

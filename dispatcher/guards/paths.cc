@@ -1,0 +1,146 @@
+#include "dispatcher/guards/paths.h"
+
+#include <algorithm>
+#include <array>
+
+namespace bailey::dispatcher {
+
+namespace {
+
+using Place = ForbiddenPlace;
+
+// /var/run is /run on most hosts and a directory of its own on some.
+constexpr std::array kForbidden = {
+    Place{"/proc", "the kernel's process files"},
+    Place{"/sys", "the kernel's device files"},
+    Place{"/dev", "the host's devices"},
+    Place{"/boot", "the host's kernel"},
+    Place{"/run", "the host's sockets and run-time state"},
+    Place{"/var/run", "the host's sockets and run-time state"},
+    Place{"/etc", "the host's configuration"},
+    Place{"/var/lib/docker", "Docker's data"},
+    Place{"/var/lib/docker-engine", "Docker's data"},
+    Place{"/var/lib/containerd", "containerd's data"},
+    Place{"/var/lib/containers", "podman's and CRI-O's data"},
+    Place{"/var/lib/crio", "CRI-O's data"},
+    Place{"/var/lib/kubelet", "the kubelet's data"},
+    Place{"/var/lib/etcd", "etcd's data"},
+    Place{"/var/lib/rancher", "k3s's data"},
+    Place{"/var/lib/cni", "the container network's state"},
+    Place{"/var/lib/nomad", "Nomad's data"},
+    Place{"/var/lib/lxc", "LXC's data"},
+    Place{"/var/lib/lxd", "LXD's data"},
+    Place{"/var/lib/incus", "Incus's data"},
+    Place{"/var/lib/machines", "systemd-nspawn's data"},
+    Place{"/var/lib/libvirt", "libvirt's data"},
+    Place{"/var/snap", "snap's data, Docker's and LXD's among it"},
+    Place{"/var/spool/cron", "commands that the host will run"},
+};
+
+// Programs of the host: readable, because the default root shows them anyway; never writable.
+constexpr std::array<std::string_view, 9> kPrograms = {"/usr",   "/bin",   "/sbin",   "/lib", "/lib32",
+                                                       "/lib64", "/libx32", "/libexec", "/opt"};
+
+// Inside the sandbox.
+constexpr std::array<std::string_view, 3> kKernelDirectories = {"/proc", "/sys", "/dev"};
+constexpr std::array<std::string_view, 9> kProgramDirectories = {"/usr",   "/bin",   "/sbin",  "/lib",  "/lib32",
+                                                                 "/lib64", "/libx32", "/libo32", "/libexec"};
+constexpr std::string_view kSecrets = "/run/secrets";
+
+// The two meet: one is the other or lies below it.
+bool overlap(std::string_view a, std::string_view b) { return is_at_or_below(a, b) || is_at_or_below(b, a); }
+
+std::string describe(std::string_view path, std::string_view place, std::string_view what) {
+  const char* relation = path == place ? " is " : is_at_or_below(path, place) ? " lies in " : " contains ";
+  std::string text = std::string(path) + relation + std::string(what);
+  if (path != place) text.append(" (").append(place).append(")");
+  return text;
+}
+
+// A component directly in `home` that begins with a dot: .ssh, .aws, .config, .bash_history.
+bool lies_in_dot_entry(std::string_view path, std::string_view home) {
+  return path.size() > home.size() + 1 && is_at_or_below(path, home) && path[home.size() + 1] == '.';
+}
+
+std::string forbidden_home(std::string_view path, const HostFacts& facts) {
+  std::vector<Home> homes = facts.homes;
+  // /etc/passwd does not know every user (LDAP): what stands directly below /home is somebody's home.
+  constexpr std::string_view kHomes = "/home";
+  if (path.size() > kHomes.size() + 1 && is_at_or_below(path, kHomes))
+    homes.push_back({std::string(path.substr(0, path.find('/', kHomes.size() + 1))), facts.euid});
+  if (is_at_or_below(kHomes, path)) return describe(path, kHomes, "where the home directories are");
+  for (const Home& home : homes) {
+    if (is_at_or_below(home.path, path)) return describe(path, home.path, "a whole home directory");
+    if (lies_in_dot_entry(path, home.path)) return std::string(path) + " lies in a dot directory of the home " + home.path;
+    // Root may act for the user whose directory it is; other users may not.
+    if (is_at_or_below(path, home.path) && facts.euid != 0 && home.uid != facts.euid)
+      return describe(path, home.path, "another user's home");
+  }
+  return {};
+}
+
+std::string forbidden_place(std::string_view path, const HostFacts& facts) {
+  if (path == "/") return "/ is the whole host";
+  for (const Place& place : kForbidden)
+    if (overlap(path, place.path)) return describe(path, place.path, place.what);
+  for (const ProtectedPath& place : facts.protected_paths)
+    if (overlap(path, place.path)) return describe(path, place.path, place.what);
+  return forbidden_home(path, facts);
+}
+
+std::string forbidden_type(const OpenedSource& source) {
+  if (S_ISREG(source.mode) || S_ISDIR(source.mode)) return {};
+  const char* type = S_ISSOCK(source.mode)  ? "a socket"
+                     : S_ISFIFO(source.mode) ? "a FIFO"
+                     : S_ISCHR(source.mode)  ? "a character device"
+                     : S_ISBLK(source.mode)  ? "a block device"
+                                             : "neither a file nor a directory";
+  return source.real_path + " is " + type;
+}
+
+}  // namespace
+
+std::span<const ForbiddenPlace> forbidden_places() { return kForbidden; }
+
+bool is_at_or_below(std::string_view path, std::string_view top) {
+  if (top == "/") return true;
+  return path.starts_with(top) && (path.size() == top.size() || path[top.size()] == '/');
+}
+
+std::string forbidden_source(const OpenedSource& source, const HostFacts& facts) {
+  if (std::string why = forbidden_type(source); !why.empty()) return why;
+  if (std::string why = forbidden_place(source.real_path, facts); !why.empty()) return why;
+  if (is_at_or_below(source.real_path, "/root")) return describe(source.real_path, "/root", "root's home");
+  return {};
+}
+
+std::string forbidden_rootfs(const OpenedSource& rootfs, const HostFacts& facts) {
+  if (!rootfs.directory()) return rootfs.real_path + " is not a directory";
+  return forbidden_place(rootfs.real_path, facts);
+}
+
+std::string forbidden_to_write(const OpenedSource& source) {
+  for (const std::string_view programs : kPrograms)
+    if (overlap(source.real_path, programs)) return describe(source.real_path, programs, "the host's programs");
+  return {};
+}
+
+std::string forbidden_destination(std::string_view path, DestinationOf what) {
+  const std::string text(path);
+  if (!path.starts_with('/')) return "'" + text + "' is not absolute";
+  if (path.find('\0') != std::string_view::npos) return "a path with a NUL in it";
+  if (path == "/") return "/ would cover everything";
+  if (path.ends_with('/') || path.find("//") != std::string_view::npos || (text + "/").find("/./") != std::string::npos ||
+      (text + "/").find("/../") != std::string::npos)
+    return "'" + text + "' is not normalised: no empty, '.' or '..' parts";
+  for (const std::string_view kernel : kKernelDirectories)
+    if (overlap(path, kernel)) return describe(path, kernel, "the sandbox's own");
+  for (const std::string_view programs : kProgramDirectories)
+    if (overlap(path, programs)) return describe(path, programs, "where the programs are");
+  if (is_at_or_below("/etc", path)) return text + " would cover /etc";
+  if (what == DestinationOf::volume && overlap(path, kSecrets)) return describe(path, kSecrets, "where the secrets are");
+  if (what == DestinationOf::secret && is_at_or_below(kSecrets, path)) return text + " would cover " + std::string(kSecrets);
+  return {};
+}
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,76 @@
+// Rule: an untrusted level never gets a hook, a device, a namespace that is not new, a capability, a user namespace of its own,
+// a kernel parameter or a filter other than the built-in one; no policy lifts this. For the others this guard stops what would
+// go round another guard; what is left must be enforceable by the backend, whose check() refuses the rest.
+#include <algorithm>
+
+#include "dispatcher/guards/findings.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+const char* to_text(bundle::NamespaceType type) {
+  switch (type) {
+    case bundle::NamespaceType::pid: return "pid";
+    case bundle::NamespaceType::network: return "network";
+    case bundle::NamespaceType::mount: return "mount";
+    case bundle::NamespaceType::ipc: return "ipc";
+    case bundle::NamespaceType::uts: return "uts";
+    case bundle::NamespaceType::user: return "user";
+    case bundle::NamespaceType::cgroup: return "cgroup";
+    case bundle::NamespaceType::time: return "time";
+  }
+  return "unknown";
+}
+
+void judge_untrusted(const bundle::Config& config, const std::string& level, Findings& findings) {
+  const bundle::Linux& linux = config.linux;
+  const bundle::Process process = config.process.value_or(bundle::Process{});
+  const bool allows_device = std::ranges::any_of(linux.resources.devices, &bundle::DeviceRule::allow);
+  const struct {
+    bool asked;
+    const char* what;
+  } kNever[] = {
+      {!config.hooks.empty(), "hooks, which run on the host"},
+      {!linux.devices.empty() || allows_device, "devices"},
+      {!process.capabilities.empty(), "capabilities"},
+      {!linux.uid_mappings.empty() || !linux.gid_mappings.empty(), "id mappings of its own"},
+      {!linux.sysctl.empty(), "kernel parameters (sysctl)"},
+      {linux.seccomp.has_value(), "a seccomp filter other than the built-in one"},
+      {!linux.masked_paths.empty() || !linux.readonly_paths.empty(), "masked or read-only paths other than the built-in ones"},
+      {!linux.rootfs_propagation.empty() && linux.rootfs_propagation != "private" && linux.rootfs_propagation != "rprivate",
+       "mounts that reach the host (rootfsPropagation)"},
+      {process.oom_score_adj.value_or(0) < 0, "an oomScoreAdj below 0, which would let others be killed first"},
+      {linux.intel_rdt.has_value(), "intelRdt"},
+      {linux.personality.has_value(), "another personality"},
+      {!linux.mount_label.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty(),
+       "security labels of its own"},
+  };
+  for (const auto& [asked, what] : kNever)
+    if (asked) findings.add("the untrusted level '" + level + "' never gets " + what, "leave it out, or a level for code that you trust");
+}
+
+void judge_namespaces(const bundle::Config& config, const Level& level, Findings& findings) {
+  for (const bundle::Namespace& space : config.linux.namespaces) {
+    if (space.path.empty()) continue;
+    const std::string what = std::string("the ") + to_text(space.type) + " namespace at " + space.path;
+    if (level.untrusted)
+      findings.add("the untrusted level '" + level.name + "' never joins " + what, "leave its path out: a new one is made");
+    else if (space.type == bundle::NamespaceType::network)
+      findings.add(what + " goes round --net", "leave its path out, and use --net");
+  }
+}
+
+}  // namespace
+
+Verdict guard_privileges(const Request& request, const Policy& policy, const HostFacts&) {
+  const Level& level = judged_level(request, policy);
+  Findings findings;
+  if (level.untrusted) judge_untrusted(request.config, level.name, findings);
+  judge_namespaces(request.config, level, findings);
+  if (!request.config.linux.cgroups_path.empty())
+    findings.add("linux.cgroupsPath: where the cgroup is, the policy says", "leave it out; cgroup_parent in the policy sets the parent");
+  return findings.verdict("privileges", level.untrusted ? "none, as for every untrusted level" : "the backend enforces or refuses the rest");
+}
+
+}  // namespace bailey::dispatcher

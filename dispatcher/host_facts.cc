@@ -1,0 +1,161 @@
+#include "dispatcher/host_facts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/files.h"
+#include "dispatcher/guards/paths.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr size_t kMaxPasswdBytes = 16 << 20;
+constexpr size_t kMaxMountinfoBytes = 64 << 20;
+
+// File systems that are a way to the kernel or to its devices, wherever they are mounted: a chroot's /proc, a bind of /sys.
+constexpr std::array<std::string_view, 17> kKernelFileSystems = {
+    "proc",  "sysfs",  "devtmpfs", "devpts",   "cgroup",     "cgroup2",  "debugfs",     "tracefs", "securityfs",
+    "bpf",   "pstore", "configfs", "efivarfs", "selinuxfs",  "fusectl",  "binfmt_misc", "nsfs"};
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(separator, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+Result<std::string> name_of_fd(const Fd& fd) { return files::readlink("/proc/self/fd/" + std::to_string(fd.get())); }
+
+// The real path of something that may not be there.
+std::optional<std::string> real_path(const std::string& path) {
+  const Result<Fd> fd = files::open(path, O_PATH);
+  if (!fd) return std::nullopt;
+  Result<std::string> name = name_of_fd(*fd);
+  return name ? std::optional(*std::move(name)) : std::nullopt;
+}
+
+bool can_log_in(std::string_view shell) {
+  const std::string_view program = shell.substr(shell.rfind('/') + 1);
+  return program != "nologin" && program != "false" && program != "sync" && program != "shutdown" && program != "halt";
+}
+
+// Read by hand: getpwent would load the host's NSS modules into a static program. Other users than those of /etc/passwd are
+// known by their directory in /home (guards/paths.cc).
+Result<std::vector<Home>> find_homes() {
+  std::vector<Home> homes = {{"/root", 0}};
+  const std::string passwd = TRY_WITH(files::read("/etc/passwd", kMaxPasswdBytes), "looking for home directories");
+  for (const std::string_view line : split(passwd, '\n')) {
+    const std::vector<std::string_view> fields = split(line, ':');  // name:password:uid:gid:gecos:home:shell
+    if (fields.size() != 7 || !can_log_in(fields[6])) continue;
+    Home home;
+    const auto [end, error] = std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), home.uid);
+    if (error != std::errc{} || end != fields[2].data() + fields[2].size()) continue;
+    home.path = real_path(std::string(fields[5])).value_or("");
+    if (home.path.starts_with('/') && home.path != "/") homes.push_back(std::move(home));
+  }
+  return homes;
+}
+
+// mountinfo writes blank, tab, newline and backslash as \ooo.
+std::string unescape(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned code = 0;
+    if (text[i] == '\\' && i + 3 < text.size() &&
+        std::from_chars(text.data() + i + 1, text.data() + i + 4, code, 8).ptr == text.data() + i + 4) {
+      plain += static_cast<char>(code);
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+Result<std::vector<ProtectedPath>> find_protected_paths() {
+  std::vector<ProtectedPath> found;
+  for (const ForbiddenPlace& place : forbidden_places())
+    if (auto path = real_path(std::string(place.path)); path && *path != place.path)
+      found.push_back({*std::move(path), std::string(place.what)});
+  const std::string mounts = TRY_WITH(files::read("/proc/self/mountinfo", kMaxMountinfoBytes), "looking for kernel file systems");
+  for (const std::string_view line : split(mounts, '\n')) {
+    const size_t separator = line.find(" - ");
+    const std::vector<std::string_view> fields = split(line.substr(0, separator), ' ');
+    if (separator == std::string_view::npos || fields.size() < 5) continue;
+    const std::string_view type = split(line.substr(separator + 3), ' ').front();
+    if (std::ranges::find(kKernelFileSystems, type) == kKernelFileSystems.end()) continue;
+    found.push_back({unescape(fields[4]), "a " + std::string(type) + " file system"});
+  }
+  return found;
+}
+
+Result<OpenedSource> open_source(const std::string& given, const std::string& what) {
+  OpenedSource source;
+  source.given = given;
+  if (given.empty() || given.find('\0') != std::string::npos) return fail(Fault::bad_input, what + ": not a path");
+  auto opened = files::open(given, O_PATH);
+  if (!opened) {
+    Error error = std::move(opened).error().with(what);
+    error.fault = Fault::bad_input;
+    error.remedy = "give a path that exists and that you may reach";
+    return std::unexpected(std::move(error));
+  }
+  source.fd = std::move(*opened);
+  const struct stat status = TRY_WITH(files::stat_fd(source.fd.get(), given), what);
+  source.real_path = TRY_WITH(name_of_fd(source.fd), what);
+  if (!source.real_path.starts_with('/') || status.st_nlink == 0)
+    return fail(Fault::bad_input, what + ": the kernel has no path for it (" + source.real_path + ")");
+  const int wanted = S_ISDIR(status.st_mode) ? R_OK | X_OK : R_OK;
+  if (::faccessat(source.fd.get(), "", wanted, AT_EMPTY_PATH | AT_EACCESS) != 0) {
+    auto error = sys_error(what + ": reading it", errno);
+    error.error().fault = Fault::bad_input;
+    error.error().remedy = "give one that you may read";
+    return error;
+  }
+  source.mode = status.st_mode;
+  source.uid = status.st_uid;
+  source.gid = status.st_gid;
+  source.device = status.st_dev;
+  source.inode = status.st_ino;
+  return source;
+}
+
+}  // namespace
+
+bool is_bind(const bundle::Mount& mount) {
+  const auto has = [&](std::string_view option) { return std::ranges::find(mount.options, option) != mount.options.end(); };
+  return mount.type == "bind" || ((mount.type.empty() || mount.type == "none") && (has("bind") || has("rbind")));
+}
+
+Result<HostFacts> gather_host_facts(const Request& request) {
+  HostFacts facts;
+  facts.euid = ::geteuid();
+  bool names_host_paths = false;
+  for (const bundle::Mount& mount : request.config.mounts) {
+    facts.volumes.emplace_back();
+    if (!is_bind(mount)) continue;
+    facts.volumes.back() = TRY(open_source(mount.source, "volume " + mount.source + ":" + mount.destination));
+    names_host_paths = true;
+  }
+  if (request.config.root) {
+    facts.rootfs = TRY(open_source(request.config.root->path, "rootfs " + request.config.root->path));
+    names_host_paths = true;
+  }
+  if (!names_host_paths) return facts;  // nothing will be compared with them
+  facts.homes = TRY(find_homes());
+  facts.protected_paths = TRY(find_protected_paths());
+  return facts;
+}
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,44 @@
+// Limits: one line per limit, and everything that handles limits walks the table: policy file, request document, the flags of
+// `run`, the guard, admission. A new limit is one field of LimitValues (policy.h), one line here and what enforces it.
+//
+// A limit's value is one number here whatever its unit: bytes, a count, milliseconds, or millionths of a CPU. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "dispatcher/policy.h"
+#include "dispatcher/request.h"
+
+namespace bailey::dispatcher {
+
+enum class LimitUnit { bytes, count, cpus, milliseconds };
+inline constexpr uint64_t kUnlimited = UINT64_MAX;
+
+struct Limit {
+  std::string_view name;  // in the policy file, in messages and records
+  std::string_view flag;  // of `run`
+  std::string_view help;
+  LimitUnit unit;
+  uint64_t least;  // below it nothing runs, or the kernel takes it for "unlimited"
+  std::optional<uint64_t> (*get)(const LimitValues&);
+  void (*set)(LimitValues&, std::optional<uint64_t>);
+  // What the request asks for, kUnlimited included; nullopt when it says nothing. The only places that know where a limit
+  // stands in a request. `ask` writes it there.
+  std::optional<uint64_t> (*asked)(const Request&);
+  void (*ask)(Request&, uint64_t);
+};
+
+std::span<const Limit> limits();
+const Limit* find_limit(std::string_view name);
+
+// "256M", "64", "0.5", "10s" by the limit's unit, or "unlimited". The error says what was given and what would do.
+Result<uint64_t> parse_limit(const Limit& limit, std::string_view text);
+// What parse_limit reads back as the same value: "1536M", "64", "0.5", "90s", "unlimited".
+std::string format_limit(const Limit& limit, uint64_t value);
+
+}  // namespace bailey::dispatcher
