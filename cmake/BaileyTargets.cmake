@@ -31,7 +31,8 @@ function(bailey_library name)
   target_link_libraries(bailey_${name} PUBLIC ${ARG_USES} PRIVATE bailey_warnings bailey_hardening)
 endfunction()
 
-# bailey_test(NAME LABEL label SOURCES... [USES targets...]): one GoogleTest program, one CTest entry, one label.
+# bailey_test(NAME LABEL label SOURCES... [USES targets...]): one GoogleTest program, one label. Each TEST is a CTest entry of
+# its own, so that a failure and a skip are seen by name. Only unit tests run side by side: the others look at the host.
 function(bailey_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -40,9 +41,13 @@ function(bailey_test name)
   if(BAILEY_SANITIZE)
     target_link_options(${name} PRIVATE -fsanitize=${BAILEY_SANITIZE},undefined)
   endif()
-  add_test(NAME ${name} COMMAND ${name})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+  set(serial ON)
+  if(ARG_LABEL STREQUAL unit)
+    set(serial OFF)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${serial})
 endfunction()

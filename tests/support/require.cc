@@ -57,11 +57,15 @@ bool present(std::string_view name) {
   return !find_program(name).empty();
 }
 
+// "-name" beats everything, so that "all,-kvm" can be said.
 bool demanded(std::string_view name) {
+  bool answer = false;
   std::stringstream list(env("BAILEY_TEST_REQUIRE"));
-  for (std::string item; std::getline(list, item, ',');)
-    if (item == name || item == "all") return true;
-  return false;
+  for (std::string item; std::getline(list, item, ',');) {
+    if (item == "-" + std::string(name)) return false;
+    if (item == name || item == "all") answer = true;
+  }
+  return answer;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What a test needs of its machine. Missing: the test is skipped and says what was missing. Named in the environment variable
-// BAILEY_TEST_REQUIRE (a comma list, "all" for everything): it fails instead, so that a run which is meant to be complete
+// BAILEY_TEST_REQUIRE (a comma list; "all,-kvm" is everything but kvm): it fails instead, so that a run which is meant to be complete
 // cannot quietly skip.
 //
 //   TEST(Cgroup, KillsAll) {
