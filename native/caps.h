@@ -1,0 +1,44 @@
+// Capabilities: five sets and the securebits. Names are resolved in the parent (libcap, in caps.cc only); the
+// child applies masks with raw system calls. The identity changes in between, hence two steps:
+//
+//   limit_caps       while still uid 0 of the user namespace: bounding set down, securebits set (both need
+//   CAP_SETPCAP) setgroups, setresgid, setresuid                          capabilities survive it, whatever
+//   the plan apply_caps       permitted, effective, inheritable, then ambient; after it nothing is left but
+//   the plan
+//
+// The default plan is five empty sets and locked securebits: uid 0 means nothing, no set can ever be filled
+// again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "bundle/config.h"
+
+namespace bailey::native {
+
+// SECBIT_NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each locked, and KEEP_CAPS locked at off
+// (linux/securebits.h).
+inline constexpr uint32_t kLockedSecurebits = 0xef;
+
+struct CapsPlan {  // masks: bit N is capability N
+  uint64_t bounding = 0, effective = 0, permitted = 0, inheritable = 0, ambient = 0;
+  uint32_t securebits = kLockedSecurebits;  // 0: left as they are, as OCI runtimes do
+  friend bool operator==(const CapsPlan&, const CapsPlan&) = default;
+};
+
+// From the five lists of an OCI configuration; all of them empty gives the default plan.
+// Errors (Fault::bad_input): a name that is no capability, one that this kernel does not have, an effective
+// one that is not permitted, an inheritable one outside the bounding set, an ambient one that is not both
+// permitted and inheritable.
+Result<CapsPlan> compile_caps(const bundle::Capabilities& capabilities);
+
+std::string caps_text(uint64_t mask);  // "CAP_CHOWN,CAP_KILL", "none"; for --explain
+
+// Both answer 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. What
+// the kernel refuses is an error; nothing is skipped.
+int limit_caps(const CapsPlan& plan);
+int apply_caps(const CapsPlan& plan);
+
+}  // namespace bailey::native

@@ -1,0 +1,18 @@
+// Small per-process switches on the way into the sandbox. Each answers 0 or an errno, allocates nothing and
+// may run between clone and exec.
+#pragma once
+
+namespace bailey::native {
+
+// No exec gains anything from set-id bits or file capabilities, for good. Before Landlock and seccomp, which
+// ask for it.
+int set_no_new_privileges();
+
+// A session key ring of its own, empty: the caller's would be readable through the inherited one. A kernel
+// without key rings has nothing to leave behind: no error.
+int join_fresh_keyring();
+
+// Until the next exec nobody may trace this process or look into its /proc/PID (CVE-2016-9962).
+int forbid_dumping();
+
+}  // namespace bailey::native

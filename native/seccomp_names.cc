@@ -1,0 +1,99 @@
+#include "native/seccomp_names.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <seccomp.h>
+
+#include <cstdlib>
+#include <utility>
+
+namespace bailey::native {
+namespace {
+
+// Linux keeps one number for all architectures since 5.0 (424); these came after libseccomp 2.5.4. From
+// include/uapi/asm-generic/unistd.h of Linux 6.18, and arch/x86/entry/syscalls/syscall_64.tbl for the probes.
+struct NewCall {
+  std::string_view name;
+  uint32_t number;
+  bool x86_64_only = false;
+};
+constexpr NewCall kNewCalls[] = {
+    {"uretprobe", 335, true},   {"uprobe", 336, true},      {"statmount", 457},        {"listmount", 458},
+    {"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
+    {"setxattrat", 463},        {"getxattrat", 464},        {"listxattrat", 465},      {"removexattrat", 466},
+    {"open_tree_attr", 467},    {"file_getattr", 468},      {"file_setattr", 469},
+};
+constexpr uint32_t kHighestNumber = 1023;  // no 64-bit architecture of ours counts higher
+
+bool has(const Arch& arch, const NewCall& call) {
+  return !call.x86_64_only || arch.family == ArchFamily::x86_64;
+}
+
+struct KnownArch {
+  std::string_view name;       // ours
+  std::string_view scmp_name;  // the OCI specification's
+  Arch arch;
+};
+constexpr KnownArch kArches[] = {
+    {"x86_64", "SCMP_ARCH_X86_64", {SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, ArchFamily::x86_64}},
+    {"i386", "SCMP_ARCH_X86", {SCMP_ARCH_X86, AUDIT_ARCH_I386, ArchFamily::i386}},
+    {"x32", "SCMP_ARCH_X32", {SCMP_ARCH_X32, AUDIT_ARCH_X86_64, ArchFamily::x32}},
+    {"aarch64", "SCMP_ARCH_AARCH64", {SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64, ArchFamily::other_64}},
+    {"arm", "SCMP_ARCH_ARM", {SCMP_ARCH_ARM, AUDIT_ARCH_ARM, ArchFamily::other_32}},
+    {"riscv64", "SCMP_ARCH_RISCV64", {SCMP_ARCH_RISCV64, AUDIT_ARCH_RISCV64, ArchFamily::other_64}},
+};
+
+}  // namespace
+
+std::optional<Arch> arch_named(std::string_view name) {
+  for (const KnownArch& known : kArches)
+    if (name == known.name || name == known.scmp_name) return known.arch;
+  return std::nullopt;
+}
+
+Arch native_arch() {
+#if defined(__x86_64__)
+  return *arch_named("x86_64");
+#elif defined(__aarch64__)
+  return *arch_named("aarch64");
+#else
+#error "the seccomp profile was thought through for x86_64 and aarch64 only"
+#endif
+}
+
+std::optional<int> call_number(const Arch& arch, const std::string& name) {
+  const int number = seccomp_syscall_resolve_name_arch(arch.token, name.c_str());
+  if (number != __NR_SCMP_ERROR && (number >= 0 || arch.family == ArchFamily::i386)) return number;
+  for (const NewCall& call : kNewCalls)
+    if (call.name == name && has(arch, call))
+      return static_cast<int>(call.number | (arch.family == ArchFamily::x32 ? 0x40000000u : 0));
+  return std::nullopt;
+}
+
+std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch) {
+  std::vector<std::pair<uint32_t, std::string>> out;
+  for (uint32_t number = 0; number <= kHighestNumber; ++number) {
+    if (char* name = seccomp_syscall_resolve_num_arch(arch.token, static_cast<int>(number))) {
+      out.emplace_back(number, name);
+      free(name);
+      continue;
+    }
+    for (const NewCall& call : kNewCalls)
+      if (call.number == number && has(arch, call)) out.emplace_back(number, call.name);
+  }
+  return out;
+}
+
+std::optional<int> errno_named(std::string_view name) {
+  constexpr std::pair<std::string_view, int> kErrors[] = {{"EPERM", EPERM},
+                                                          {"ENOSYS", ENOSYS},
+                                                          {"EACCES", EACCES},
+                                                          {"EINVAL", EINVAL},
+                                                          {"EAFNOSUPPORT", EAFNOSUPPORT}};
+  for (const auto& [known, number] : kErrors)
+    if (known == name) return number;
+  return std::nullopt;
+}
+
+}  // namespace bailey::native

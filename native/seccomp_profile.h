@@ -1,0 +1,19 @@
+// Reads native/profiles/*.seccomp, the profile that people write and review (its format stands at its top),
+// and decides every system call that the architecture has. Runs when Bailey is built, and in tests. Pure.
+//
+// Errors (Fault::bad_input), each with file and line: a name that no architecture knows, a call decided
+// twice, a condition that cannot be read, and a call of the architecture that nobody decided: new ones are a
+// person's decision.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "native/seccomp_names.h"
+#include "native/seccomp_program.h"
+
+namespace bailey::native {
+
+Result<FilterRules> parse_profile(std::string_view text, std::string_view file, const Arch& arch);
+
+}  // namespace bailey::native
