@@ -49,6 +49,7 @@ struct About {
   std::string name;      // "native", "gvisor"
   std::string version;   // of what isolates: kernel release, runsc's label
   std::string platform;  // gvisor: "systrap"; native: ""
+  std::string profile;   // native: hash of the seccomp program that is installed, for the audit; gvisor: ""
 };
 
 class Instance {

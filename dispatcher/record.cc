@@ -1,0 +1,177 @@
+#include "dispatcher/record.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "dispatcher/limits.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr int kTimedOut = 124, kBailey = 125, kNotExecutable = 126, kNotFound = 127, kSignalBase = 128, kKilled = kSignalBase + 9;
+
+template <typename T>
+void set_present(json::Object& object, const char* key, const std::optional<T>& value) {
+  if (value) object.set(key, *value);
+}
+
+// Length of the well-formed UTF-8 sequence that starts at `at`, 0 when there is none (RFC 3629: no surrogates, no overlong forms).
+size_t utf8_sequence(std::string_view text, size_t at) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const unsigned first = byte(at);
+  if (first < 0x80) return 1;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const unsigned second = byte(at + 1);
+  const unsigned low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const unsigned high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (second < low || second > high) return 0;
+  for (size_t i = 2; i < length; ++i)
+    if (byte(at + i) < 0x80 || byte(at + i) > 0xbf) return 0;
+  return length;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = utf8_sequence(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
+std::string base64(std::string_view data) {
+  static constexpr char kAlphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((data.size() + 2) / 3 * 4);
+  for (size_t at = 0; at < data.size(); at += 3) {
+    const size_t count = std::min<size_t>(3, data.size() - at);
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < count ? static_cast<unsigned char>(data[at + i]) : 0U);
+    for (size_t i = 0; i < 4; ++i) out.push_back(i <= count ? kAlphabet[bits >> (18 - 6 * i) & 63] : '=');
+  }
+  return out;
+}
+
+void set_captured(json::Object& object, const std::string& key, const std::optional<std::string>& text) {
+  if (!text) return;
+  if (is_utf8(*text))
+    object.set(key, *text);
+  else
+    object.set(key + "_base64", base64(*text));
+}
+
+json::Object error_object(const Error& error) {
+  json::Object object;
+  object.set("message", error.message);
+  if (!error.remedy.empty()) object.set("remedy", error.remedy);
+  if (!error.step.empty()) object.set("step", error.step);
+  if (error.sys != 0) object.set("errno", errno_name(error.sys));
+  return object;
+}
+
+}  // namespace
+
+const char* to_text(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::exited: return "exited";
+    case Outcome::signaled: return "signaled";
+    case Outcome::timed_out: return "timed_out";
+    case Outcome::out_of_memory: return "out_of_memory";
+    case Outcome::output_limit: return "output_limit";
+    case Outcome::refused: return "refused";
+    case Outcome::setup_failed: return "setup_failed";
+  }
+  return "?";
+}
+
+int exit_code(const Record& record) {
+  switch (record.outcome) {
+    case Outcome::exited: return record.exit_code;
+    case Outcome::signaled: return kSignalBase + record.signal;
+    case Outcome::timed_out: return kTimedOut;
+    case Outcome::out_of_memory:
+    case Outcome::output_limit: return kKilled;
+    case Outcome::refused: return kBailey;
+    case Outcome::setup_failed: break;
+  }
+  if (record.error && record.error->fault == Fault::not_executable) return kNotExecutable;
+  if (record.error && record.error->fault == Fault::not_found) return kNotFound;
+  return kBailey;
+}
+
+json::Value to_json(const LimitValues& values) {
+  json::Object object;
+  for (const Limit& limit : limits()) {
+    const auto value = limit.get(values);
+    if (!value || *value == kUnlimited) continue;
+    const std::string name(limit.name);
+    switch (limit.unit) {
+      case LimitUnit::bytes: object.set(name + "_bytes", *value); break;
+      case LimitUnit::milliseconds: object.set(name + "_ms", *value); break;
+      case LimitUnit::cpus: object.set(name, static_cast<double>(*value) / 1e6); break;
+      case LimitUnit::count: object.set(name, *value); break;
+    }
+  }
+  return object;
+}
+
+json::Value to_json(const Record& record) {
+  json::Object object;
+  object.set("id", record.id);
+  object.set("trust", record.trust);
+  object.set("verdict", to_text(record.outcome));
+  if (record.outcome == Outcome::exited) object.set("exit_code", record.exit_code);
+  if (record.signal != 0) object.set("signal", record.signal);
+  object.set("bailey_exit_code", exit_code(record));
+  if (record.error) object.set("error", error_object(*record.error));
+  if (!record.refusals.empty()) {
+    json::Array refusals;
+    for (const Verdict& verdict : record.refusals) {
+      json::Object one;
+      one.set("guard", verdict.guard);
+      one.set("reason", verdict.reason);
+      one.set("remedy", verdict.remedy);
+      refusals.emplace_back(std::move(one));
+    }
+    object.set("refusals", std::move(refusals));
+  }
+  if (!record.backend.name.empty()) {
+    json::Object backend;
+    backend.set("name", record.backend.name);
+    backend.set("version", record.backend.version);
+    backend.set("platform", record.backend.platform);
+    backend.set("why", record.why_backend);
+    object.set("backend", std::move(backend));
+  }
+  if (!record.network.empty()) object.set("network", record.network);
+  if (record.started_wall_ns != 0) {
+    object.set("started", clock::wall_text(record.started_wall_ns));
+    object.set("wall_us", record.wall_us);
+    set_present(object, "user_us", record.user_us);
+    set_present(object, "system_us", record.system_us);
+    set_present(object, "peak_memory_bytes", record.peak_memory_bytes);
+    set_present(object, "oom_kills", record.oom_kills);
+    set_present(object, "pids_limit_hits", record.pids_limit_hits);
+    object.set("stdout_bytes", record.stdout_bytes);
+    object.set("stderr_bytes", record.stderr_bytes);
+    if (record.output_merged) object.set("output_merged", true);
+    object.set("output_truncated", record.output_truncated);
+    set_captured(object, "stdout", record.captured_stdout);
+    set_captured(object, "stderr", record.captured_stderr);
+  }
+  object.set("setup_ns", record.setup_ns);
+  json::Array steps;
+  for (const StepTime& step : record.steps) {
+    json::Object one;
+    one.set("name", step.name);
+    one.set("ns", step.ns);
+    steps.emplace_back(std::move(one));
+  }
+  object.set("steps", std::move(steps));
+  object.set("limits", to_json(record.limits));
+  return object;
+}
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,305 @@
+#include "dispatcher/sandbox.h"
+
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "host/cgroup.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
+constexpr int64_t kKillAgainMs = 1000;
+constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
+
+enum PollSlot : size_t { kSignals, kExit, kOom, kStreams };
+
+StateStore::Collector cgroup_collector(const std::string& parent) {
+  return [parent](const std::vector<std::string>& ids) -> Result<> {
+    const host::CgroupMounts mounts = TRY(host::find_cgroups());
+    TRY(host::collect_cgroups(mounts, parent, ids));
+    return {};
+  };
+}
+
+int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
+
+}  // namespace
+
+Result<SignalInbox> SignalInbox::open() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : kForwarded) sigaddset(&set, number);
+  SignalInbox inbox;
+  Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return sys_error("signalfd", errno);
+  if (::sigprocmask(SIG_BLOCK, &set, &inbox.before_) != 0) return sys_error("sigprocmask", errno);
+  inbox.fd_ = std::move(fd);
+  return inbox;
+}
+
+SignalInbox::~SignalInbox() {
+  if (!fd_) return;
+  while (next() != 0) {
+  }
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
+int SignalInbox::next() const {
+  signalfd_siginfo info{};
+  return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer)
+    : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
+  record_.id = spec_.id();
+  record_.trust = spec_.request().trust;
+  record_.network = to_text(spec_.request().network);
+  record_.backend = about_;
+  record_.why_backend = spec_.why_backend();
+  record_.limits = spec_.limits();
+}
+
+Record Sandbox::run() {
+  if (auto lived = live(); !lived) {
+    record_.outcome = Outcome::setup_failed;
+    record_.error = std::move(lived).error().in_step(step_);
+  }
+  release();
+  record_.setup_ns = timer_.total_ns();
+  record_.steps = timer_.steps();
+  if (auto written = around_.audit.exit(record_); !written) log::error(written.error().message);
+  around_.events.emit("released", spec_.id());
+  return std::move(record_);
+}
+
+Result<> Sandbox::live() {
+  TRY(around_.audit.admit(spec_, about_));
+  json::Object admitted;
+  admitted.set("trust", spec_.request().trust);
+  admitted.set("backend", about_.name);
+  around_.events.emit("admitted", spec_.id(), std::move(admitted));
+  TRY(create());
+  TRY(start());
+  return supervise();
+}
+
+Result<> Sandbox::create() {
+  step_ = "state";
+  signals_ = TRY(SignalInbox::open());
+  StateRecord state = TRY(StateRecord::of_this_process());
+  state.backend = about_.name;
+  state.trust = spec_.request().trust;
+  state.cgroup_parent = around_.cgroup_parent;
+  entry_ = TRY(around_.store.create(spec_.id(), state, cgroup_collector(around_.cgroup_parent)));
+  timer_.lap(step_);
+
+  step_ = "cgroup";
+  const host::CgroupMounts mounts = TRY(host::find_cgroups());
+  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
+  timer_.lap(step_);
+
+  step_ = "streams";
+  StreamOptions options;
+  options.output = around_.output;
+  options.terminal = spec_.process().terminal;
+  options.attach_stdin = around_.attach_stdin;
+  options.cap = spec_.limits().output_bytes;
+  streams_ = TRY(Streams::create(options));
+  timer_.lap(step_);
+
+  step_ = "create";
+  Steps steps;
+  Created created = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
+  instance_ = std::move(created.instance);
+  if (options.terminal) {
+    copy_terminal_size(created.terminal.get());
+    TRY(streams_.attach_terminal(std::move(created.terminal)));
+    if (options.attach_stdin) caller_terminal_ = TRY(RawTerminal::enter(0));
+  }
+  timer_.lap(steps, step_);
+  phase_ = Phase::created;
+  around_.events.emit("created", spec_.id());
+  return {};
+}
+
+Result<> Sandbox::start() {
+  step_ = "start";
+  TRY(around_.audit.start(spec_, about_));
+  Steps steps;
+  record_.started_wall_ns = clock::wall_ns();
+  started_ns_ = clock::monotonic_ns();
+  if (auto started = instance_->start(steps); !started) {
+    record_.started_wall_ns = 0;
+    return started;
+  }
+  timer_.lap(steps, step_);
+  phase_ = Phase::running;
+  if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
+  around_.events.emit("started", spec_.id());
+  return {};
+}
+
+Result<> Sandbox::supervise() {
+  step_ = "supervise";
+  TRY(wait_for_end());
+  const Ending ending = TRY(instance_->reap());
+  record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
+  phase_ = Phase::stopped;
+  drain();
+  judge(ending);
+
+  json::Object exited;
+  exited.set("verdict", to_text(record_.outcome));
+  exited.set("exit_code", exit_code(record_));
+  around_.events.emit("exited", spec_.id(), std::move(exited));
+  return {};
+}
+
+std::vector<pollfd> Sandbox::poll_set() const {
+  std::vector<pollfd> set(kStreams);
+  set[kSignals] = {signals_.fd(), POLLIN, 0};
+  set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
+  set[kOom] = {oom_told_ ? -1 : leases_.cgroup.oom_fd(), POLLIN | POLLPRI, 0};
+  streams_.add_interest(set);
+  return set;
+}
+
+Result<> Sandbox::wait_for_end() {
+  for (;;) {
+    std::vector<pollfd> set = poll_set();
+    const clock::Deadline& next = stop_ == Stop::none ? deadline_ : kill_again_;
+    if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
+    if (set[kExit].revents != 0) return {};
+    if (set[kSignals].revents != 0) forward_signals();
+    if (set[kOom].revents != 0) notice_oom();
+    streams_.serve();
+    if (streams_.over_cap() && stop_ == Stop::none) stop(Stop::output_limit);
+    if (next.passed()) stop(stop_ == Stop::none ? Stop::timed_out : stop_);
+  }
+}
+
+// Kills everything. Called again until the end is seen: a process that is being born may miss the first one.
+void Sandbox::stop(Stop why) {
+  stop_ = why;
+  kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
+  instance_->kill_all();
+  if (why == Stop::output_limit) streams_.abandon();
+}
+
+void Sandbox::forward_signals() {
+  while (const int number = signals_.next()) {
+    if (number == SIGWINCH) {
+      if (streams_.terminal() >= 0) copy_terminal_size(streams_.terminal());
+      continue;
+    }
+    const bool request_to_stop = number == SIGTERM || number == SIGINT;
+    if (request_to_stop && ++stop_requests_ > 1) {
+      if (phase_ == Phase::running && stop_ == Stop::none) stop(Stop::signal);
+      continue;
+    }
+    if (phase_ != Phase::running) continue;
+    if (auto sent = instance_->signal(number); !sent) log::warning(sent.error().message);
+  }
+}
+
+void Sandbox::notice_oom() {
+  char event[4096];
+  (void)!::read(leases_.cgroup.oom_fd(), event, sizeof event);
+  const host::CgroupUsage usage = leases_.cgroup.usage();
+  if (usage.oom_kills.value_or(0) == 0 || oom_told_) return;
+  oom_told_ = true;
+  around_.events.emit("oom", spec_.id());
+}
+
+// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who ended it.
+void Sandbox::drain() {
+  streams_.workload_ended();
+  stop_requests_ = 0;
+  for (;;) {
+    const bool progress = streams_.serve();
+    if (streams_.over_cap()) {
+      if (stop_ == Stop::none) stop_ = Stop::output_limit;
+      break;
+    }
+    if (streams_.drained()) break;
+    if (progress) continue;
+    std::vector<pollfd> set = poll_set();
+    const int ready = ::poll(set.data(), set.size(), stop_ == Stop::none ? -1 : kDrainPatienceMs);
+    if (ready == 0) break;
+    if (set[kSignals].revents != 0) forward_signals();
+    if (stop_requests_ > 0) break;
+  }
+  streams_.abandon();
+  caller_terminal_ = RawTerminal();
+}
+
+// The verdict: what we did to it comes first, then what the kernel did, then what it did itself.
+void Sandbox::judge(const Ending& ending) {
+  const host::CgroupUsage usage = leases_.cgroup.usage();
+  record_.user_us = usage.user_us;
+  record_.system_us = usage.system_us;
+  record_.peak_memory_bytes = usage.peak_memory_bytes;
+  record_.oom_kills = usage.oom_kills;
+  record_.pids_limit_hits = usage.pids_limit_hits;
+  rusage children{};
+  if (!usage.user_us && ::getrusage(RUSAGE_CHILDREN, &children) == 0) {
+    record_.user_us = microseconds(children.ru_utime);
+    record_.system_us = microseconds(children.ru_stime);
+  }
+  record_.stdout_bytes = streams_.out().taken();
+  record_.stderr_bytes = streams_.err().taken();
+  record_.output_merged = streams_.merged();
+  record_.output_truncated = streams_.truncated();
+  record_.captured_stdout = streams_.out().captured;
+  record_.captured_stderr = streams_.err().captured;
+  if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
+  const bool oom_killed = usage.oom_kills.value_or(0) > 0;
+  if (oom_killed && !oom_told_) around_.events.emit("oom", spec_.id());
+
+  if (ending.kind == Ending::Kind::signaled) record_.signal = ending.value;
+  const bool killed = (ending.kind == Ending::Kind::signaled && ending.value == SIGKILL) ||
+                      (ending.kind == Ending::Kind::exited && ending.value == 128 + SIGKILL);
+  if (stop_ == Stop::timed_out) {
+    record_.outcome = Outcome::timed_out;
+  } else if (stop_ == Stop::output_limit) {
+    record_.outcome = Outcome::output_limit;
+  } else if (ending.kind == Ending::Kind::not_started) {
+    record_.outcome = Outcome::setup_failed;
+    record_.error = Error(ending.error).in_step("exec");
+  } else if (oom_killed && killed) {
+    record_.outcome = Outcome::out_of_memory;
+  } else if (ending.kind == Ending::Kind::signaled) {
+    record_.outcome = Outcome::signaled;
+  } else {
+    record_.outcome = Outcome::exited;
+    record_.exit_code = ending.value;
+  }
+}
+
+void Sandbox::release() {
+  instance_.reset();
+  streams_.abandon();
+  caller_terminal_ = RawTerminal();
+  const std::vector<std::string> cgroups = leases_.cgroup.paths();
+  leases_ = Leases();
+  // A cgroup that could not be removed keeps its state entry, which is how gc finds it.
+  for (const std::string& path : cgroups)
+    if (::access(path.c_str(), F_OK) == 0) {
+      log::warning("cgroup " + path + " is still there; 'bailey gc' removes it");
+      entry_.leave();
+    }
+  entry_ = StateEntry();
+  phase_ = Phase::released;
+}
+
+Result<std::vector<std::string>> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
+  return store.collect_dead(cgroup_collector(cgroup_parent));
+}
+
+}  // namespace bailey::dispatcher

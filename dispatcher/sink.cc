@@ -1,0 +1,65 @@
+#include "dispatcher/sink.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "base/files.h"
+#include "base/units.h"
+
+namespace bailey::dispatcher {
+
+Result<std::optional<int>> parse_descriptor(std::string_view text) {
+  if (!text.starts_with("fd:")) return std::nullopt;
+  const auto number = units::parse_unsigned(text.substr(3));
+  if (!number || *number > INT_MAX)
+    return fail(Fault::bad_input, "'" + std::string(text) + "' names no descriptor", "fd:N with N a decimal number, or ./" + std::string(text) + " for a file of that name");
+  return static_cast<int>(*number);
+}
+
+Result<Sink> Sink::open(const std::string& text, Writing writing) {
+  Sink sink;
+  sink.name_ = text;
+  sink.writing_ = writing;
+  if (const auto number = TRY(parse_descriptor(text))) {
+    const int flags = ::fcntl(*number, F_GETFL);
+    if (flags < 0) return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is not open", "open it before bailey is started");
+    if ((flags & O_ACCMODE) == O_RDONLY) return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is open for reading only", "open it for writing");
+    const int copy = ::fcntl(*number, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0) return sys_error("duplicating descriptor " + std::to_string(*number), errno);
+    sink.fd_ = Fd(copy);
+    return sink;
+  }
+  // O_NONBLOCK: a FIFO without a reader is an error and not a wait.
+  const int append = writing == Writing::lines ? O_APPEND : 0;
+  sink.fd_ = TRY(files::open(text, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | append, 0600));
+  return sink;
+}
+
+Result<> Sink::write(std::string text, int patience_ms) const {
+  if (!fd_) return {};
+  text.push_back('\n');
+  const struct stat info = TRY(files::stat_fd(fd_.get(), name_));
+  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") && ::ftruncate(fd_.get(), 0) != 0)
+    return sys_error("emptying " + name_, errno);
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    pollfd writable{fd_.get(), POLLOUT, 0};
+    const int ready = ::poll(&writable, 1, patience_ms);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0) return fail(Fault::failed, "writing to " + name_ + ": its reader takes nothing");
+    // A pipe that polls writable takes PIPE_BUF bytes without blocking, no more for sure.
+    const size_t size = S_ISREG(info.st_mode) ? rest.size() : std::min<size_t>(rest.size(), PIPE_BUF);
+    const ssize_t written = ::write(fd_.get(), rest.data(), size);
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (written < 0) return sys_error("writing to " + name_, errno);
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+}  // namespace bailey::dispatcher

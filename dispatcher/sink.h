@@ -1,0 +1,33 @@
+// Sink: where a record or a line goes: "FILE" or "fd:N", a descriptor of the caller. Opened before anything starts, so that a
+// place that cannot be written is found before there is something to write.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::dispatcher {
+
+// N of "fd:N"; nothing when the text is not of that form (a file called so is "./fd:N"); an error when N is no descriptor.
+Result<std::optional<int>> parse_descriptor(std::string_view text);
+
+class Sink {
+ public:
+  enum class Writing { whole, lines };  // whole: one document, replacing what a regular file held; lines: appended
+  Sink() = default;                     // none: writes go nowhere
+  static Result<Sink> open(const std::string& text, Writing writing);
+
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+  // One write(2) for all of it, newline added. Waits at most `patience_ms` for a full pipe to take it.
+  Result<> write(std::string text, int patience_ms) const;
+
+ private:
+  Fd fd_;
+  std::string name_;
+  Writing writing_ = Writing::lines;
+};
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,220 @@
+#include "dispatcher/state_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/units.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr const char* kRecordName = "record.json";
+constexpr size_t kMaxRecordBytes = 64 << 10;
+
+std::string default_path() {
+  if (::geteuid() == 0) return "/run/bailey";
+  const char* runtime = ::getenv("XDG_RUNTIME_DIR");
+  if (runtime && runtime[0] == '/') return std::string(runtime) + "/bailey";
+  return "/tmp/bailey-" + std::to_string(::geteuid());
+}
+
+Error unusable(Error error, const std::string& path) {
+  error = std::move(error).with("the runtime directory " + path);
+  if (error.remedy.empty())
+    error.remedy = ::geteuid() == 0 ? "make /run a writable file system with room in it"
+                                    : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
+  return error;
+}
+
+// /tmp is everybody's: what stands there under our name must be ours alone.
+Result<> check_ours(int fd, const std::string& path) {
+  const struct stat info = TRY(files::stat_fd(fd, path));
+  if (info.st_uid != ::geteuid()) return fail(Fault::failed, "it belongs to uid " + std::to_string(info.st_uid), "remove " + path);
+  if ((info.st_mode & 077) != 0) return fail(Fault::failed, "others may enter it", "chmod 0700 " + path);
+  return {};
+}
+
+Result<> lock(int fd, int operation) {
+  while (::flock(fd, operation) != 0)
+    if (errno != EINTR) return sys_error("flock", errno);
+  return {};
+}
+
+Result<uint64_t> start_time_of_this_process() {
+  const std::string stat = TRY(files::read("/proc/self/stat", 4096));
+  // Field 2 is the name in parentheses and may hold blanks and parentheses of its own.
+  size_t at = stat.rfind(')');
+  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
+  uint64_t ticks = 0;
+  if (at == std::string::npos || std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
+    return fail(Fault::failed, "/proc/self/stat has no start time");
+  return ticks;
+}
+
+std::string write_record(const std::string& id, const StateRecord& record) {
+  json::Object object;
+  object.set("id", id);
+  object.set("pid", record.pid);
+  object.set("pid_start_time", record.pid_start_time);
+  object.set("boot_id", record.boot_id);
+  object.set("backend", record.backend);
+  object.set("trust", record.trust);
+  object.set("cgroup_parent", record.cgroup_parent);
+  object.set("created", record.created);
+  return json::write(object);
+}
+
+}  // namespace
+
+Result<StateRecord> StateRecord::of_this_process() {
+  StateRecord record;
+  record.pid = ::getpid();
+  record.pid_start_time = TRY(start_time_of_this_process());
+  record.boot_id = TRY(files::read("/proc/sys/kernel/random/boot_id", 64));
+  while (!record.boot_id.empty() && record.boot_id.back() == '\n') record.boot_id.pop_back();
+  record.created = clock::wall_text(clock::wall_ns());
+  return record;
+}
+
+StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
+  if (this != &other) {
+    remove();
+    top_ = std::move(other.top_);
+    directory_ = std::move(other.directory_);
+    id_ = std::move(other.id_);
+  }
+  return *this;
+}
+
+void StateEntry::remove() {
+  if (!directory_) return;
+  ::unlinkat(directory_.get(), kRecordName, 0);
+  ::unlinkat(top_.get(), id_.c_str(), AT_REMOVEDIR);  // what is left after an error is gc's: the lock goes with us
+  directory_.reset();
+  top_.reset();
+}
+
+Result<StateStore> StateStore::open() { return open_at(default_path()); }
+
+Result<StateStore> StateStore::open_at(const std::string& path) {
+  StateStore store;
+  store.path_ = path;
+  TRY(store.open_top(LOCK_SH));
+  return store;
+}
+
+Result<Fd> StateStore::open_top(int operation) const {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  auto top = files::open(path_, kFlags);
+  if (!top && top.error().sys == ENOENT) {
+    if (::mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(unusable(sys_error("mkdir", errno).error(), path_));
+    top = files::open(path_, kFlags);
+  }
+  if (!top) return std::unexpected(unusable(std::move(top).error(), path_));
+  if (auto ours = check_ours(top->get(), path_); !ours) return std::unexpected(unusable(std::move(ours).error(), path_));
+  if (auto locked = lock(top->get(), operation); !locked) return std::unexpected(unusable(std::move(locked).error(), path_));
+  return top;
+}
+
+Result<StateStore::Holder> StateStore::holder_of(int top, const std::string& id) const {
+  auto directory = files::open_at(top, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+  if (!directory) {
+    if (directory.error().sys == ENOENT) return Holder::nobody;
+    if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP) return Holder::dead;  // nothing that we ever make
+    return std::unexpected(std::move(directory).error());
+  }
+  if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return Holder::dead;
+  if (errno == EWOULDBLOCK) return Holder::living;
+  return sys_error("flock " + path_ + "/" + id, errno);
+}
+
+// Nothing when somebody holds the id.
+Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, const StateRecord& record) {
+  StateEntry entry;
+  entry.top_ = TRY(open_top(LOCK_SH));
+  if (::mkdirat(entry.top_.get(), id.c_str(), 0700) != 0) {
+    if (errno == EEXIST) return std::nullopt;
+    return std::unexpected(unusable(sys_error("mkdir " + id, errno).error(), path_));
+  }
+  entry.id_ = id;
+  auto directory = files::open_at(entry.top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory) {
+    ::unlinkat(entry.top_.get(), id.c_str(), AT_REMOVEDIR);
+    return std::unexpected(unusable(std::move(directory).error(), path_));
+  }
+  entry.directory_ = std::move(*directory);
+  TRY(lock(entry.directory_.get(), LOCK_EX | LOCK_NB));
+  // Nobody reads it while we hold the lock but to tell a person; the lock is what counts, and a cut record harms nothing.
+  if (auto written = files::write_atomically(entry.directory_.get(), kRecordName, write_record(id, record), 0600); !written)
+    return std::unexpected(unusable(std::move(written).error(), path_));
+  TRY(lock(entry.top_.get(), LOCK_UN));
+  return std::optional<StateEntry>(std::move(entry));
+}
+
+Result<StateEntry> StateStore::create(const std::string& id, const StateRecord& record, const Collector& collect) {
+  TRY(units::check_name("sandbox", id));
+  // The second and third try are for an id whose owner died, and for one that ends just now.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    auto entry = TRY(try_create(id, record));
+    if (entry) return std::move(*entry);
+    const Fd top = TRY(open_top(LOCK_EX));
+    const Holder holder = TRY(holder_of(top.get(), id));
+    if (holder == Holder::living) break;
+    if (holder == Holder::nobody) continue;
+    TRY_WITH(collect({id}), "clearing what a dead sandbox '" + id + "' left");
+    TRY(files::remove_tree(top.get(), id));
+  }
+  return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running", "choose another name, or leave --name out");
+}
+
+Result<std::vector<std::string>> StateStore::collect_dead(const Collector& collect) {
+  const Fd top = TRY(open_top(LOCK_EX));
+  std::vector<std::string> dead;
+  for (const std::string& name : TRY(files::list(top.get()))) {
+    if (!units::check_name("sandbox", name)) continue;
+    if (TRY(holder_of(top.get(), name)) == Holder::dead) dead.push_back(name);
+  }
+  if (dead.empty()) return dead;
+  TRY(collect(dead));
+  for (const std::string& name : dead) TRY(files::remove_tree(top.get(), name));
+  return dead;
+}
+
+Result<StateRecord> StateStore::read(const std::string& id) const {
+  const std::string name = path_ + "/" + id + "/" + kRecordName;
+  TRY(units::check_name("sandbox", id));
+  const Fd top = TRY(files::open(path_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const Fd file = TRY(files::open_beneath(top.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const struct stat info = TRY(files::stat_fd(file.get(), name));
+  if (!S_ISREG(info.st_mode)) return fail(Fault::failed, name + " is not a regular file");
+  const std::string text = TRY(files::read_fd(file.get(), kMaxRecordBytes, name));
+  const json::Value document = TRY(json::parse(text, name));
+  StateRecord record;
+  json::Decoder decoder(json::UnknownKeys::ignore);
+  std::string recorded_id;
+  decoder.object(document, [&](json::ObjectView& object) {
+    object.require("id", recorded_id);
+    object.require("pid", record.pid);
+    object.require("pid_start_time", record.pid_start_time);
+    object.require("boot_id", record.boot_id);
+    object.require("backend", record.backend);
+    object.require("trust", record.trust);
+    object.require("cgroup_parent", record.cgroup_parent);
+    object.require("created", record.created);
+  });
+  TRY(decoder.finish(name));
+  if (recorded_id != id) return fail(Fault::failed, name + " is the record of '" + recorded_id + "'");
+  return record;
+}
+
+}  // namespace bailey::dispatcher

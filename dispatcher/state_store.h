@@ -1,0 +1,76 @@
+// StateStore: which sandboxes exist, one directory per id, so that what a killed Bailey left can be found and removed.
+//
+//   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's own, never a link
+//     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however the owner dies
+//       record.json              who owns it; written whole or not at all
+//
+// The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage changes nothing for
+// gc, because an id is the directory's name and everything else is found by the id. Making an entry holds a shared lock on the
+// top directory, collecting an exclusive one: no entry is seen half-made.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::dispatcher {
+
+struct StateRecord {
+  int pid = 0;
+  uint64_t pid_start_time = 0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
+  std::string boot_id;
+  std::string backend, trust;
+  std::string cgroup_parent;
+  std::string created;  // RFC 3339
+  static Result<StateRecord> of_this_process();  // the first three and `created`
+};
+
+// This process's hold on one id. Removed from the disk on destruction.
+class StateEntry {
+ public:
+  StateEntry() = default;
+  StateEntry(StateEntry&&) noexcept = default;
+  StateEntry& operator=(StateEntry&& other) noexcept;
+  ~StateEntry() { remove(); }
+  void remove();
+  void leave() { directory_.reset(); }  // unlocked and still there: gc takes it for a dead one's
+
+ private:
+  friend class StateStore;
+  Fd top_, directory_;
+  std::string id_;
+};
+
+class StateStore {
+ public:
+  // The directory above, made when it is missing. Errors name the path and the errno.
+  static Result<StateStore> open();
+  static Result<StateStore> open_at(const std::string& path);
+
+  // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by collect_dead below.
+  // Error when a living sandbox has that id.
+  using Collector = std::function<Result<>(const std::vector<std::string>& ids)>;
+  Result<StateEntry> create(const std::string& id, const StateRecord& record, const Collector& collect);
+
+  // Calls `collect` with the ids whose owners are dead and removes their directories if that went well. Answers the ids. Names that are no
+  // sandbox name are not ours and stay.
+  Result<std::vector<std::string>> collect_dead(const Collector& collect);
+
+  // The record of a sandbox; error when there is none or it cannot be read.
+  Result<StateRecord> read(const std::string& id) const;
+  const std::string& path() const { return path_; }
+
+ private:
+  enum class Holder { nobody, living, dead };
+  Result<Holder> holder_of(int top, const std::string& id) const;
+  Result<std::optional<StateEntry>> try_create(const std::string& id, const StateRecord& record);
+  Result<Fd> open_top(int lock) const;
+  std::string path_;
+};
+
+}  // namespace bailey::dispatcher

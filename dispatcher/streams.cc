@@ -1,0 +1,275 @@
+#include "dispatcher/streams.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <utility>
+
+#include "base/files.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+constexpr size_t kCopyBytes = 64 << 10;
+constexpr size_t kPipeBytes = 1 << 20;  // what /proc/sys/fs/pipe-max-size allows everybody by default
+constexpr int kStepsPerServe = 16;      // then the other streams, signals and the deadline have their turn
+
+bool polls(int fd, short events) {
+  pollfd one{fd, events, 0};
+  return ::poll(&one, 1, 0) > 0 && (one.revents & (events | POLLHUP | POLLERR)) != 0;
+}
+
+void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+struct Sink {
+  Fd fd;
+  Pump::Way way;
+};
+
+// A descriptor of the caller to write to. A terminal is opened anew, because writing to a stopped one (Ctrl-S) blocks whatever
+// poll(2) said, and O_NONBLOCK on the caller's own description would outlive us. splice(2) refuses O_APPEND; sockets have
+// MSG_DONTWAIT, which splice has not on older kernels.
+Result<Sink> sink_of_caller(int fd, const char* name) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return sys_error(std::string("fstat ") + name, errno);
+  if (S_ISCHR(info.st_mode) && ::isatty(fd)) {
+    auto reopened = files::open("/proc/self/fd/" + std::to_string(fd), O_WRONLY | O_NONBLOCK | O_NOCTTY);
+    if (reopened) return Sink{std::move(*reopened), Pump::Way::copy};
+  }
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return sys_error(std::string("duplicating ") + name, errno);
+  if (S_ISCHR(info.st_mode) && ::isatty(fd)) return Sink{Fd(copy), Pump::Way::copy};
+  const bool plain_file = S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_APPEND) == 0;
+  return Sink{Fd(copy), S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode) || plain_file ? Pump::Way::splice : Pump::Way::copy};
+}
+
+bool same_file(int a, int b) {
+  struct stat first{}, second{};
+  return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino &&
+         first.st_rdev == second.st_rdev;
+}
+
+}  // namespace
+
+Pump::Pump(Fd source, Fd sink, Way way) : source_(std::move(source)), sink_(std::move(sink)), way_(way) {
+  struct stat info{};
+  if (::fstat(sink_.get(), &info) != 0) return;
+  if (S_ISREG(info.st_mode)) sink_kind_ = Kind::file;
+  if (S_ISSOCK(info.st_mode)) sink_kind_ = Kind::socket;
+}
+
+Pump Pump::capturing(Fd source) {
+  Pump pump;
+  pump.source_ = std::move(source);
+  pump.captured.emplace();
+  return pump;
+}
+
+pollfd Pump::interest() const {
+  if (finished()) return {-1, 0, 0};
+  if (sink_full_) return {sink_.get(), POLLOUT, 0};
+  return {source_.get(), POLLIN, 0};
+}
+
+bool Pump::has_input() const {
+  pollfd one{source_.get(), POLLIN, 0};
+  return ::poll(&one, 1, 0) > 0 && (one.revents & POLLIN) != 0;
+}
+
+void Pump::close() {
+  source_.reset();
+  sink_.reset();
+  pending_.clear();
+}
+
+Pump::Step Pump::fail_sink(int err) {
+  sink_errno_ = err;
+  close();
+  return Step::ended;
+}
+
+Pump::Step Pump::splice_some(uint64_t budget) {
+  const ssize_t moved = ::splice(source_.get(), nullptr, sink_.get(), nullptr, std::min<uint64_t>(budget, kPipeBytes),
+                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  const int err = errno;
+  if (moved > 0) {
+    taken_ += static_cast<uint64_t>(moved);
+    if (moved >= static_cast<ssize_t>(kCopyBytes) && !enlarged_) {  // the pipe was full: this workload writes a lot
+      ::fcntl(source_.get(), F_SETPIPE_SZ, kPipeBytes);
+      enlarged_ = true;
+    }
+    return Step::moved;
+  }
+  if (moved == 0) return close(), Step::ended;
+  if (err == EINTR) return Step::moved;
+  if (err == EAGAIN) return has_input() ? Step::sink_full : Step::source_empty;
+  if (err == EINVAL) return way_ = Way::copy, Step::moved;  // a sink that cannot be spliced to
+  return fail_sink(err);
+}
+
+Pump::Step Pump::write_pending() {
+  // A blocking pipe that polls writable takes PIPE_BUF bytes without waiting, no more for sure.
+  const bool may_block = sink_kind_ == Kind::stream && (::fcntl(sink_.get(), F_GETFL) & O_NONBLOCK) == 0;
+  if (may_block && !polls(sink_.get(), POLLOUT)) return Step::sink_full;
+  const size_t left = pending_.size() - written_;
+  const size_t size = may_block ? std::min<size_t>(left, PIPE_BUF) : left;
+  const char* data = pending_.data() + written_;
+  const ssize_t written = sink_kind_ == Kind::socket ? ::send(sink_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                                     : ::write(sink_.get(), data, size);
+  const int err = errno;
+  if (written < 0 && err == EINTR) return Step::moved;
+  if (written < 0 && err == EAGAIN) return Step::sink_full;
+  if (written < 0) return fail_sink(err);
+  written_ += static_cast<size_t>(written);
+  if (written_ == pending_.size()) {
+    pending_.clear();
+    written_ = 0;
+  }
+  return Step::moved;
+}
+
+Pump::Step Pump::copy_some(uint64_t budget) {
+  if (!pending_.empty()) return write_pending();
+  if (!source_) return close(), Step::ended;
+  if (!polls(source_.get(), POLLIN)) return Step::source_empty;
+  std::string& into = captured ? *captured : pending_;
+  const size_t before = into.size();
+  const size_t room = std::min<uint64_t>(budget, kCopyBytes);
+  into.resize(before + room);
+  const ssize_t got = ::read(source_.get(), into.data() + before, room);
+  const int err = errno;
+  into.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  if (got > 0) {
+    taken_ += static_cast<uint64_t>(got);
+    last_byte_ = into.back();
+    return Step::moved;
+  }
+  if (got < 0 && err == EINTR) return Step::moved;
+  if (got < 0 && err == EAGAIN) return Step::source_empty;
+  // The end; a pty's master says EIO when the last descriptor of the other side is closed.
+  if (trailer_.empty()) return close(), Step::ended;
+  pending_ = last_byte_ == '\n' ? trailer_ : trailer_ + trailer_;
+  source_.reset();
+  return Step::moved;
+}
+
+bool Pump::serve(uint64_t budget, bool source_is_dead) {
+  if (finished()) return false;
+  const uint64_t taken_before = taken_;
+  bool progress = false;
+  for (int i = 0; i < kStepsPerServe; ++i) {
+    const uint64_t left = budget - (taken_ - taken_before);
+    if (left == 0 && pending_.empty()) {
+      if (has_input()) return progress;
+      if (source_is_dead || polls(source_.get(), POLLIN)) return close(), true;
+      return progress;
+    }
+    const Step step = way_ == Way::splice ? splice_some(left) : copy_some(left);
+    sink_full_ = step == Step::sink_full;
+    if (step == Step::source_empty && source_is_dead) return close(), true;
+    if (step == Step::source_empty || step == Step::sink_full) return progress;
+    progress = true;
+    if (step == Step::ended) return true;
+  }
+  return progress;
+}
+
+Result<Streams> Streams::create(const StreamOptions& options) {
+  Streams streams;
+  streams.options_ = options;
+  if (options.terminal) return streams;  // its ends come with the terminal
+
+  Pipe in = TRY(create_pipe());
+  streams.workload_.in = std::move(in.read);
+  if (options.attach_stdin) {
+    const int source = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (source < 0) return sys_error("duplicating stdin", errno);
+    set_nonblocking(in.write.get());
+    streams.in_ = Pump(Fd(source), std::move(in.write), Pump::Way::copy);
+  }
+
+  const bool capture = options.output == StreamOptions::Output::capture;
+  Pipe out = TRY(create_pipe());
+  streams.workload_.out = std::move(out.write);
+  set_nonblocking(out.read.get());
+  if (capture) {
+    streams.out_ = Pump::capturing(std::move(out.read));
+  } else {
+    Sink sink = TRY(sink_of_caller(1, "stdout"));
+    streams.out_ = Pump(std::move(out.read), std::move(sink.fd), sink.way);
+  }
+  streams.merged_ = !capture && same_file(1, 2);
+  if (streams.merged_) {
+    streams.workload_.err = TRY(streams.workload_.out.duplicate());
+    return streams;
+  }
+  Pipe err = TRY(create_pipe());
+  streams.workload_.err = std::move(err.write);
+  set_nonblocking(err.read.get());
+  if (capture) {
+    streams.err_ = Pump::capturing(std::move(err.read));
+  } else {
+    Sink sink = TRY(sink_of_caller(2, "stderr"));
+    streams.err_ = Pump(std::move(err.read), std::move(sink.fd), sink.way);
+  }
+  return streams;
+}
+
+Result<> Streams::attach_terminal(Fd master) {
+  set_nonblocking(master.get());
+  merged_ = true;
+  if (options_.output == StreamOptions::Output::capture) {
+    out_ = Pump::capturing(TRY(master.duplicate()));
+  } else {
+    Sink sink = TRY(sink_of_caller(1, "stdout"));
+    out_ = Pump(TRY(master.duplicate()), std::move(sink.fd), Pump::Way::copy);
+  }
+  if (options_.attach_stdin) {
+    const int source = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (source < 0) return sys_error("duplicating stdin", errno);
+    in_ = Pump(Fd(source), TRY(master.duplicate()), Pump::Way::copy);
+    termios settings{};
+    if (::tcgetattr(master.get(), &settings) == 0) in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
+  }
+  terminal_ = std::move(master);
+  return {};
+}
+
+void Streams::add_interest(std::vector<pollfd>& set) const {
+  for (const Pump* pump : {&in_, &out_, &err_}) set.push_back(pump->interest());
+}
+
+uint64_t Streams::budget() const {
+  if (!options_.cap) return UINT64_MAX;
+  const uint64_t taken = out_.taken() + err_.taken();
+  return *options_.cap > taken ? *options_.cap - taken : 0;
+}
+
+bool Streams::serve() {
+  bool progress = in_.serve(UINT64_MAX, false);
+  progress |= out_.serve(budget(), ended_);
+  progress |= err_.serve(budget(), ended_);
+  if (budget() == 0 && ((!out_.finished() && out_.has_input()) || (!err_.finished() && err_.has_input()))) over_cap_ = true;
+  return progress;
+}
+
+void Streams::workload_ended() {
+  ended_ = true;
+  in_.close();
+}
+
+void Streams::abandon() {
+  abandoned_ = !drained();
+  in_.close();
+  out_.close();
+  err_.close();
+}
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,114 @@
+// Streams: everything between the caller's stdin, stdout and stderr and the workload's. The workload never holds a descriptor
+// of the caller: it could reopen a file of the caller's for writing, or send control codes to the caller's terminal settings.
+//
+//   caller's stdin  --- read/write --> pipe --> workload's 0      only when attached; else the workload's 0 is at its end
+//   workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2      counted, up to the cap of both together
+//   workload's tty  --> master - read/write -> caller's 1         with a terminal; stdin goes the other way
+//
+// When the caller's stdout and stderr are the same file, the workload gets one pipe for both: its order is kept exactly.
+// Nothing blocks but poll(2), and O_NONBLOCK is never set on a description that the caller shares. Memory does not grow: a
+// reader that takes nothing stops the workload at a full pipe. A reader that is gone closes the workload's end (SIGPIPE there).
+// What the workload writes passes unchanged, escape sequences included, to a terminal as well.
+#pragma once
+
+#include <poll.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "dispatcher/backend.h"
+
+namespace bailey::dispatcher {
+
+// One direction: poll(2) for interest(), then serve().
+class Pump {
+ public:
+  enum class Way { copy, splice };
+  Pump() = default;  // finished from the start
+  // Owns both. What it reads from need not be O_NONBLOCK; what it writes to, neither.
+  Pump(Fd source, Fd sink, Way way);
+  static Pump capturing(Fd source);  // into captured()
+
+  bool finished() const { return !source_ && pending_.empty(); }
+  pollfd interest() const;  // fd -1 when finished
+  // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source, when the sink's
+  // reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether anything moved or ended.
+  bool serve(uint64_t budget, bool source_is_dead);
+  bool has_input() const;  // something waits in the source
+  void close();
+  void set_trailer(std::string text) { trailer_ = std::move(text); }  // written at the end of the source; twice within a line
+
+  uint64_t taken() const { return taken_; }          // bytes out of the source
+  int sink_errno() const { return sink_errno_; }     // what ended it early, 0 nothing; EPIPE is a reader that is gone
+  std::optional<std::string> captured;
+
+ private:
+  enum class Step { moved, source_empty, sink_full, ended };
+  enum class Kind { file, stream, socket };
+  Step splice_some(uint64_t budget);
+  Step copy_some(uint64_t budget);
+  Step write_pending();
+  Step fail_sink(int err);
+  Fd source_, sink_;
+  Way way_ = Way::copy;
+  Kind sink_kind_ = Kind::stream;
+  bool sink_full_ = false;
+  bool enlarged_ = false;
+  int sink_errno_ = 0;
+  uint64_t taken_ = 0;
+  char last_byte_ = '\n';
+  std::string trailer_;
+  std::string pending_;  // copy: read and not yet written ...
+  size_t written_ = 0;   // ... but for so much of it
+};
+
+struct StreamOptions {
+  enum class Output { pass_on, capture };
+  Output output = Output::pass_on;
+  bool terminal = false;
+  bool attach_stdin = false;
+  std::optional<uint64_t> cap;  // bytes of both streams together; absent: none
+};
+
+class Streams {
+ public:
+  // Makes the pipes between descriptors 0, 1 and 2 of this process and the workload.
+  static Result<Streams> create(const StreamOptions& options);
+
+  Stdio take_workload_ends() { return std::move(workload_); }
+  Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Backend::create
+  int terminal() const { return terminal_.get(); }
+
+  void add_interest(std::vector<pollfd>& set) const;  // exactly kPollSlots elements
+  static constexpr size_t kPollSlots = 3;
+  // Moves what can be moved. Answers whether anything did.
+  bool serve();
+  // The workload has ended: its stdin is closed, and an empty source is a finished one.
+  void workload_ended();
+  bool drained() const { return out_.finished() && err_.finished(); }
+  void abandon();  // closes everything, passed on or not
+  // More was written than the cap allows; exactly the cap was passed on.
+  bool over_cap() const { return over_cap_; }
+  bool truncated() const { return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0; }
+
+  bool merged() const { return merged_; }
+  const Pump& out() const { return out_; }
+  const Pump& err() const { return err_; }
+
+ private:
+  uint64_t budget() const;
+  StreamOptions options_;
+  Stdio workload_;
+  Pump in_, out_, err_;
+  Fd terminal_;
+  bool merged_ = false;
+  bool ended_ = false;
+  bool over_cap_ = false;
+  bool abandoned_ = false;
+};
+
+}  // namespace bailey::dispatcher
