@@ -110,14 +110,16 @@ constexpr uint64_t kMiB = 1 << 20;
 
 constexpr std::array kLimits = {
     Limit{"memory", "--memory", "memory, page cache and tmpfs included", LimitUnit::bytes, 4 * kMiB,
-          get<&LimitValues::memory_bytes>, set<&LimitValues::memory_bytes>, asked_memory, ask_memory},
+          get<&LimitValues::memory_bytes>, set<&LimitValues::memory_bytes>, asked_memory, ask_memory,
+          "linux.resources.memory.limit"},
     Limit{"swap", "--swap", "swap beyond the memory limit", LimitUnit::bytes, 0, get<&LimitValues::swap_bytes>,
           set<&LimitValues::swap_bytes>, asked_swap, ask_run<&RunLimits::swap_bytes>},
     // The kernel takes no quota below 1 ms in a period of 100 ms.
     Limit{"cpus", "--cpus", "CPU time, in CPUs", LimitUnit::cpus, 10'000, get<&LimitValues::cpus>,
-          set<&LimitValues::cpus>, asked_cpus, ask_cpus},
+          set<&LimitValues::cpus>, asked_cpus, ask_cpus, "linux.resources.cpu.quota"},
     Limit{"pids", "--pids", "processes and threads, the sandbox's PID 1 included", LimitUnit::count, 2,
-          get<&LimitValues::pids>, set<&LimitValues::pids>, asked_pids, ask_pids},
+          get<&LimitValues::pids>, set<&LimitValues::pids>, asked_pids, ask_pids,
+          "linux.resources.pids.limit"},
     Limit{"timeout", "--timeout", "wall time until everything is killed", LimitUnit::milliseconds, 1,
           get<&LimitValues::wall_ms>, set<&LimitValues::wall_ms>, asked_run<&RunLimits::wall_ms>,
           ask_run<&RunLimits::wall_ms>},
@@ -134,11 +136,13 @@ constexpr std::array kLimits = {
     Limit{"open_files", "--open-files", "open descriptors of each process", LimitUnit::count, 16,
           get<&LimitValues::open_files>, set<&LimitValues::open_files>,
           [](const Request& request) { return asked_rlimit(request, kOpenFiles); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); }},
+          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); },
+          "process.rlimits (RLIMIT_NOFILE)"},
     Limit{"file_size", "--file-size", "any one file that is written", LimitUnit::bytes, 0,
           get<&LimitValues::file_bytes>, set<&LimitValues::file_bytes>,
           [](const Request& request) { return asked_rlimit(request, kFileSize); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); }},
+          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); },
+          "process.rlimits (RLIMIT_FSIZE)"},
 };
 
 std::string format_exact_bytes(uint64_t bytes) {
@@ -203,6 +207,28 @@ std::string format_limit(const Limit& limit, uint64_t value) {
     case LimitUnit::cpus: return format_cpus(value);
   }
   return {};
+}
+
+std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path, const Limit& limit) {
+  std::string text;
+  if (const auto* given = value.as<std::string>()) text = *given;
+  else if (value.as<int64_t>() || value.as<uint64_t>() || value.as<double>()) text = json::write(value);
+  else {
+    decoder.add({value.line, path, std::string("expected a string or a number, found ") + value.type_name()});
+    return std::nullopt;
+  }
+  const Result<uint64_t> number = parse_limit(limit, text);
+  if (number) return *number;
+  decoder.add({value.line, path, number.error().message});
+  return std::nullopt;
+}
+
+json::Value encode_limit(const Limit& limit, std::optional<uint64_t> value) {
+  const uint64_t number = value.value_or(kUnlimited);
+  if (number == kUnlimited) return "unlimited";
+  if (limit.unit == LimitUnit::count) return number;
+  if (limit.unit == LimitUnit::cpus) return static_cast<double>(number) / kCpuScale;
+  return format_limit(limit, number);
 }
 
 }  // namespace bailey::dispatcher

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "dispatcher/policy.h"
 #include "dispatcher/request.h"
@@ -31,6 +32,7 @@ struct Limit {
   // stands in a request. `ask` writes it there.
   std::optional<uint64_t> (*asked)(const Request&);
   void (*ask)(Request&, uint64_t);
+  std::string_view in_config = {};  // where it stands in the OCI configuration; empty: in Request::limits
 };
 
 std::span<const Limit> limits();
@@ -40,5 +42,10 @@ const Limit* find_limit(std::string_view name);
 Result<uint64_t> parse_limit(const Limit& limit, std::string_view text);
 // What parse_limit reads back as the same value: "1536M", "64", "0.5", "90s", "unlimited".
 std::string format_limit(const Limit& limit, uint64_t value);
+
+// In documents: what parse_limit takes as a string; a number means the same as its digits ("10" is ten seconds). A fault goes
+// to the decoder, and the answer is nullopt.
+std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path, const Limit& limit);
+json::Value encode_limit(const Limit& limit, std::optional<uint64_t> value);  // absent: "unlimited"
 
 }  // namespace bailey::dispatcher

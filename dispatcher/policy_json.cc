@@ -1,0 +1,164 @@
+// Policy <-> JSON. The document (docs/policy.md) gives differences: what it leaves out is as built in.
+#include <algorithm>
+
+#include "base/units.h"
+#include "dispatcher/limits.h"
+#include "dispatcher/names.h"
+#include "dispatcher/policy.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+using json::ObjectView;
+
+template <typename E, size_t N>
+void decode_names(ObjectView& view, std::string_view key, std::vector<E>& out, const std::pair<std::string_view, E> (&names)[N]) {
+  std::vector<std::string> words;
+  if (!view.get(key, words)) return;
+  out.clear();
+  for (const std::string& word : words) {
+    const auto found = std::ranges::find(names, word, &std::pair<std::string_view, E>::first);
+    if (found == std::end(names)) {
+      std::string known;
+      for (const auto& [name, unused] : names) known.append(known.empty() ? "" : ", ").append(name);
+      view.fault(key, "'" + word + "' is not known; known are: " + known);
+    } else if (std::ranges::find(out, found->second) != out.end()) {
+      view.fault(key, "'" + word + "' is listed twice");
+    } else {
+      out.push_back(found->second);
+    }
+  }
+}
+
+bool is_plain_path(std::string_view path) {
+  const std::string text = std::string(path) + "/";
+  return path.size() > 1 && path.starts_with('/') && !path.ends_with('/') && text.find("//") == std::string::npos &&
+         text.find("/./") == std::string::npos && text.find("/../") == std::string::npos;
+}
+
+void decode_path(ObjectView& view, std::string_view key, std::string& out) {
+  if (view.get(key, out) && !out.empty() && !is_plain_path(out)) view.fault(key, "'" + out + "' is not an absolute, normalised path");
+}
+
+void check_limit(ObjectView& view, const Limit& limit, const Level& level) {
+  const std::optional<uint64_t> normal = limit.get(level.defaults), ceiling = limit.get(level.ceilings);
+  for (const auto& value : {normal, ceiling})
+    if (value && *value < limit.least)
+      view.fault(limit.name, format_limit(limit, *value) + " is below " + format_limit(limit, limit.least) + ", less than anything needs");
+  if (normal && ceiling && *normal > *ceiling)
+    view.fault(limit.name, "the default " + format_limit(limit, *normal) + " is above the ceiling " + format_limit(limit, *ceiling) +
+                               "; give both");
+}
+
+void decode_limits(ObjectView& view, Level& level) {
+  for (const Limit& limit : limits()) {
+    const auto decode = [&](ObjectView& pair) {
+      const auto take = [&](std::string_view key, LimitValues& values) {
+        const json::Value* value = pair.value(key);
+        if (!value) return;
+        const auto number = decode_limit(pair.decoder(), *value, json::member_path(pair.path(), key), limit);
+        if (number) limit.set(values, *number == kUnlimited ? std::nullopt : number);
+      };
+      take("default", level.defaults);
+      take("ceiling", level.ceilings);
+    };
+    if (view.object(limit.name, decode)) check_limit(view, limit, level);
+  }
+}
+
+// What no policy can lift is a fault in the file already, so that nobody believes in a line that does nothing.
+void check_untrusted(ObjectView& view, const Level& level) {
+  if (level.name == "untrusted" && !level.untrusted)
+    view.fault("untrusted", "the level 'untrusted' is untrusted; make a level of another name");
+  if (!level.untrusted) return;
+  if (std::ranges::find(level.runtimes, BackendKind::native) != level.runtimes.end())
+    view.fault("runtimes", "an untrusted level lists no native; unsafe_native_for_untrusted and --unsafe-native together allow it for one run");
+  if (std::ranges::find(level.networks, NetworkMode::host) != level.networks.end())
+    view.fault("networks", "an untrusted level never gets the host's network");
+}
+
+void decode_level(ObjectView& view, Level& level) {
+  view.get("untrusted", level.untrusted);
+  decode_names(view, "runtimes", level.runtimes, kBackendNames);
+  decode_names(view, "networks", level.networks, kNetworkNames);
+  view.object("limits", [&](ObjectView& members) { decode_limits(members, level); });
+  view.get_enum("volumes", level.volumes, kVolumeRuleNames);
+  if (view.get("volume_roots", level.volume_roots))
+    for (const std::string& root : level.volume_roots)
+      if (!is_plain_path(root)) view.fault("volume_roots", "'" + root + "' is not an absolute, normalised path");
+  view.get("secrets", level.secrets);
+  view.get("directfs", level.directfs);
+  if (level.runtimes.empty()) view.fault("runtimes", "lists no runtime; the first one is what 'auto' takes");
+  check_untrusted(view, level);
+}
+
+void decode_levels(ObjectView& view, Policy& policy) {
+  const Level fresh = policy.levels.at("untrusted");  // as built in, wherever the file's own `untrusted` stands
+  view.each([&](const std::string& name, const json::Value& value) {
+    if (auto good = units::check_name("level", name); !good) {
+      view.decoder().add({value.line, view.path(), good.error().message + ": " + good.error().remedy});
+      return;
+    }
+    Level& level = policy.levels.try_emplace(name, fresh).first->second;
+    level.name = name;
+    view.decoder().object(value, [&](ObjectView& members) { decode_level(members, level); }, json::member_path(view.path(), name));
+  });
+}
+
+template <typename E, size_t N>
+json::Value encode_names(const std::vector<E>& list, const std::pair<std::string_view, E> (&names)[N]) {
+  json::Array array;
+  for (const E item : list) array.push_back(name_of(item, names));
+  return array;
+}
+
+json::Value encode_level(const Level& level) {
+  json::Object limit_members, members;
+  for (const Limit& limit : limits()) {
+    json::Object pair;
+    pair.append("default", encode_limit(limit, limit.get(level.defaults)));
+    pair.append("ceiling", encode_limit(limit, limit.get(level.ceilings)));
+    limit_members.append(std::string(limit.name), std::move(pair));
+  }
+  members.append("untrusted", level.untrusted);
+  members.append("runtimes", encode_names(level.runtimes, kBackendNames));
+  members.append("networks", encode_names(level.networks, kNetworkNames));
+  members.append("limits", std::move(limit_members));
+  members.append("volumes", name_of(level.volumes, kVolumeRuleNames));
+  members.append("volume_roots", json::Array(level.volume_roots.begin(), level.volume_roots.end()));
+  members.append("secrets", level.secrets);
+  members.append("directfs", level.directfs);
+  return members;
+}
+
+}  // namespace
+
+Result<Policy> parse_policy(std::string_view text, std::string_view name) {
+  const json::Value document = TRY(json::parse(text, name, json::Comments::allow));
+  Policy policy = builtin_policy();
+  policy.source = name;
+  json::Decoder decoder(json::UnknownKeys::refuse);
+  decoder.object(document, [&](ObjectView& view) {
+    view.get("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
+    decode_path(view, "runsc", policy.runsc);
+    decode_path(view, "audit_file", policy.audit_file);
+    decode_path(view, "cgroup_parent", policy.cgroup_parent);
+    view.object("levels", [&](ObjectView& levels) { decode_levels(levels, policy); });
+  });
+  TRY(decoder.finish(name));
+  return policy;
+}
+
+json::Value to_json(const Policy& policy) {
+  json::Object levels, members;
+  for (const auto& [name, level] : policy.levels) levels.append(name, encode_level(level));
+  members.append("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
+  members.append("runsc", policy.runsc);
+  members.append("audit_file", policy.audit_file);
+  members.append("cgroup_parent", policy.cgroup_parent);
+  members.append("levels", std::move(levels));
+  return members;
+}
+
+}  // namespace bailey::dispatcher

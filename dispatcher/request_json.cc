@@ -1,0 +1,118 @@
+#include "dispatcher/request_json.h"
+
+#include "bundle/reader.h"
+#include "bundle/writer.h"
+#include "dispatcher/limits.h"
+#include "dispatcher/names.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+using json::ObjectView;
+
+void decode_secret(ObjectView& view, secrets::Request& secret) {
+  view.require("name", secret.name);
+  view.get("file", secret.file);
+  if (view.get("fd", secret.fd) && secret.fd < 0) view.fault("fd", "a descriptor is not below 0");
+  view.get("destination", secret.destination);
+  view.get("uid", secret.uid);
+  std::string mode;
+  if (view.get("mode", mode)) {
+    if (mode.empty() || mode.size() > 5 || mode.find_first_not_of("01234567") != std::string::npos)
+      return view.fault("mode", "'" + mode + "' is not an octal mode such as \"0400\"");
+    secret.mode = 0;
+    for (const char digit : mode) secret.mode = secret.mode * 8 + static_cast<mode_t>(digit - '0');
+  }
+}
+
+json::Value encode_secret(const secrets::Request& secret) {
+  json::Object members;
+  members.append("name", secret.name);
+  if (!secret.file.empty()) members.append("file", secret.file);
+  if (secret.fd >= 0) members.append("fd", secret.fd);
+  if (!secret.destination.empty()) members.append("destination", secret.destination);
+  std::string mode = "0";
+  for (int shift = 12; shift >= 0; shift -= 3)
+    if (const mode_t digit = secret.mode >> shift & 7; digit != 0 || mode.size() > 1 || shift == 0)
+      mode += static_cast<char>('0' + digit);
+  members.append("mode", mode);
+  if (secret.uid) members.append("uid", *secret.uid);
+  return members;
+}
+
+// The limits that OCI has a field for stand in "config" and only there: everything is said in one place.
+void decode_limits(ObjectView& view, Request& request) {
+  for (const Limit& limit : limits()) {
+    if (!limit.in_config.empty()) {
+      if (view.has(limit.name) && view.value(limit.name))
+        view.fault(limit.name, "stands in the configuration: $.config." + std::string(limit.in_config));
+      continue;
+    }
+    const json::Value* value = view.value(limit.name);
+    if (!value) continue;
+    if (const auto number = decode_limit(view.decoder(), *value, json::member_path(view.path(), limit.name), limit))
+      limit.ask(request, *number);
+  }
+}
+
+json::Object encode_limits(const RunLimits& values) {
+  Request alone;  // what its configuration says is written there
+  alone.limits = values;
+  json::Object members;
+  for (const Limit& limit : limits())
+    if (const auto value = limit.asked(alone)) members.append(std::string(limit.name), encode_limit(limit, value));
+  return members;
+}
+
+}  // namespace
+
+Result<Request> parse_request(std::string_view text, std::string_view name) {
+  const json::Value document = TRY(json::parse(text, name));
+  Request request;
+  json::Decoder decoder(json::UnknownKeys::refuse);
+  decoder.object(document, [&](ObjectView& view) {
+    view.get("id", request.id);
+    view.get("trust", request.trust);
+    view.get_enum("runtime", request.runtime, kRuntimeNames);
+    view.get_enum("network", request.network, kNetworkNames);
+    view.object("unsafe", [&](ObjectView& unsafe) {
+      unsafe.get("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);
+      unsafe.get("host_network", request.unsafe_opt_ins.host_network);
+    });
+    view.object("config", [&](ObjectView& config) { bundle::decode_config(config, request.config); });
+    view.get_enum("root_writes", request.root_writes, kWritesNames);
+    view.object("limits", [&](ObjectView& limits) { decode_limits(limits, request); });
+    view.array("secrets", [&](ObjectView& secret) { decode_secret(secret, request.secrets.emplace_back()); });
+    view.get("platform", request.platform);
+    view.get("runsc", request.runsc);
+  });
+  TRY(decoder.finish(name));
+  return request;
+}
+
+json::Value to_json(const Request& request) {
+  const Request fresh;
+  json::Object members;
+  if (!request.id.empty()) members.append("id", request.id);
+  members.append("trust", request.trust);  // always said, because it decides most
+  if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
+  if (request.network != fresh.network) members.append("network", name_of(request.network, kNetworkNames));
+  if (request.unsafe_opt_ins != fresh.unsafe_opt_ins) {
+    json::Object unsafe;
+    unsafe.append("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);
+    unsafe.append("host_network", request.unsafe_opt_ins.host_network);
+    members.append("unsafe", std::move(unsafe));
+  }
+  members.append("config", bundle::encode_config(request.config));
+  if (request.root_writes != fresh.root_writes) members.append("root_writes", name_of(request.root_writes, kWritesNames));
+  if (json::Object values = encode_limits(request.limits); !values.empty()) members.append("limits", std::move(values));
+  json::Array secret_list;
+  for (const secrets::Request& secret : request.secrets) secret_list.push_back(encode_secret(secret));
+  if (!secret_list.empty()) members.append("secrets", std::move(secret_list));
+  if (!request.platform.empty()) members.append("platform", request.platform);
+  if (!request.runsc.empty()) members.append("runsc", request.runsc);
+  return members;
+}
+
+}  // namespace bailey::dispatcher
