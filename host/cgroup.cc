@@ -1,0 +1,395 @@
+#include "host/cgroup.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <utility>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "host/cgroup_parent.h"
+#include "host/cgroup_settings.h"
+#include "host/cgroup_tasks.h"
+
+namespace bailey::host {
+
+namespace {
+
+constexpr int64_t kRemoveMs = 10'000;
+constexpr int64_t kFreezeMs = 10'000;
+
+bool host_has_swap() {
+  const auto swaps = files::read("/proc/swaps", 1 << 16);
+  return !swaps || std::ranges::count(*swaps, '\n') > 1;  // the first line is the heading
+}
+
+// All names mounted where `where` is: "cpu,cpuacct".
+std::string names_at(const CgroupMounts& mounts, const CgroupMounts::Controller& where) {
+  std::string names;
+  for (const auto& other : mounts.controllers)
+    if (other.directory == where.directory) names.append(names.empty() ? "" : ",").append(other.name);
+  return names;
+}
+
+// One open, one write, one read of the same file.
+Result<> write_and_check(int directory, const CgroupSetting& setting) {
+  const bool writes = !setting.value.empty();
+  const Fd fd = TRY(files::open_at(directory, setting.file, writes ? O_RDWR : O_RDONLY));
+  if (writes && ::write(fd.get(), setting.value.data(), setting.value.size()) < 0)
+    return sys_error("writing '" + setting.value + "' to " + setting.file, errno);
+  if (setting.check == CgroupSetting::Check::none) return {};
+  char text[4096];
+  const ssize_t length = ::pread(fd.get(), text, sizeof text, 0);
+  if (length < 0) return sys_error("reading back " + setting.file, errno);
+  const std::string_view found(text, static_cast<size_t>(length));
+  if (holds(setting, found)) return {};
+  return fail(Fault::unavailable, setting.file + " should read " + setting.expected + " and reads " +
+                                      std::string(found.substr(0, found.find_last_not_of('\n') + 1)),
+              "this host cannot give that much or that little: choose another value");
+}
+
+Error explain(Error error, const CgroupSetting& setting) {
+  if (error.sys == ENOENT || error.sys == EACCES || error.sys == EPERM || error.sys == EOPNOTSUPP) {
+    error.fault = Fault::unavailable;
+    error.remedy = error.sys == ENOENT ? "this kernel's " + setting.controller + " controller has no " + setting.file +
+                                             (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
+                                       : "run as root, or in a cgroup that was delegated to this user";
+  } else if (error.sys == EINVAL || error.sys == ERANGE || error.sys == ENODEV) {
+    error.fault = Fault::bad_input;
+    error.remedy = "the kernel does not take this value: see cgroups(7) for what " + setting.file + " allows";
+  } else if (error.sys == EBUSY) {
+    error.remedy = "more is in use already than the new limit allows";
+  }
+  return std::move(error).with(setting.limit);
+}
+
+std::optional<uint64_t> read_number(int directory, const char* file, std::string_view key = {}) {
+  const auto text = read_cgroup_file(directory, file);
+  if (!text) return std::nullopt;
+  std::string_view rest = *text;
+  while (!key.empty()) {  // "key number" lines
+    if (rest.starts_with(key) && rest.substr(key.size()).starts_with(' ')) {
+      rest.remove_prefix(key.size() + 1);
+      break;
+    }
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return std::nullopt;
+    rest.remove_prefix(end + 1);
+  }
+  uint64_t value = 0;
+  if (std::from_chars(rest.data(), rest.data() + rest.size(), value).ec != std::errc{}) return std::nullopt;
+  return value;
+}
+
+std::optional<int64_t> scaled(std::optional<uint64_t> value, uint64_t divisor) {
+  if (!value) return std::nullopt;
+  return static_cast<int64_t>(*value / divisor);
+}
+
+}  // namespace
+
+bool Cgroup::Directory::has(std::string_view controller) const {
+  for (size_t at = controllers.find(controller); at != std::string::npos; at = controllers.find(controller, at + 1)) {
+    const size_t end = at + controller.size();
+    if ((at == 0 || controllers[at - 1] == ',') && (end == controllers.size() || controllers[end] == ',')) return true;
+  }
+  return false;
+}
+
+Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
+  if (this == &other) return *this;
+  Cgroup old(std::move(*this));  // removed at the end of this scope
+  parent_ = std::move(other.parent_);
+  name_ = std::move(other.name_);
+  directories_ = std::move(other.directories_);
+  join_fds_ = std::move(other.join_fds_);
+  clone_into_ = std::exchange(other.clone_into_, -1);
+  oom_fd_ = std::move(other.oom_fd_);
+  return *this;
+}
+
+Cgroup::~Cgroup() {
+  if (auto removed = remove(); !removed) log::warning(removed.error().message);
+}
+
+Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
+                              const bundle::Resources& resources) {
+  if (id.empty() || id.find('/') != std::string::npos) return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
+  Cgroup made;
+  made.parent_ = parent;
+  made.name_ = "bailey-" + id;
+  const auto settings = TRY(compile_cgroup_settings(mounts, resources));
+  auto built = [&]() -> Result<> {
+    TRY(made.add_directories(mounts, settings));
+    return made.apply(settings);
+  }();
+  if (built) return made;
+  const std::string context = "creating cgroup " + made.name_;
+  if (auto removed = made.remove(); !removed) built.error().message += "; undoing it: " + removed.error().message;
+  return std::unexpected(std::move(built).error().with(context));
+}
+
+const Cgroup::Directory* Cgroup::find(std::string_view controller) const {
+  const auto found = std::ranges::find_if(directories_, [&](const Directory& d) { return d.has(controller); });
+  return found == directories_.end() ? nullptr : &*found;
+}
+
+Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings) {
+  std::vector<std::string> v2_controllers;
+  for (const CgroupSetting& setting : settings) {
+    if (setting.v2) {
+      if (std::ranges::find(v2_controllers, setting.controller) == v2_controllers.end()) v2_controllers.push_back(setting.controller);
+    } else if (!find(setting.controller)) {
+      const auto* where = mounts.find(setting.controller);
+      CgroupParent below = TRY(open_parent_v1(*where, parent_));
+      TRY(add_directory(std::move(below), names_at(mounts, *where), false));
+    }
+  }
+  // What only the record needs: peak memory, OOM kills, CPU time.
+  const bool may_lack = settings.empty();
+  if (mounts.layout == CgroupLayout::v2) {
+    for (const char* name : {"memory", "pids"})
+      if (mounts.find(name) && std::ranges::find(v2_controllers, name) == v2_controllers.end()) v2_controllers.emplace_back(name);
+  } else {
+    for (const char* name : {"memory", "cpuacct"}) {
+      const auto* where = mounts.find(name);
+      if (!where || where->v2 || find(name)) continue;
+      auto below = open_parent_v1(*where, parent_);
+      auto added = below ? add_directory(std::move(*below), names_at(mounts, *where), false) : Result<>(std::unexpected(below.error()));
+      if (!added && !may_lack) return added;
+    }
+  }
+  if (mounts.layout != CgroupLayout::v2 && v2_controllers.empty()) return {};
+  std::string names;
+  for (const std::string& name : v2_controllers) names.append(names.empty() ? "" : ",").append(name);
+  auto below = open_parent_v2(*mounts.unified, parent_, v2_controllers);
+  auto added = below ? add_directory(std::move(*below), names, true) : Result<>(std::unexpected(below.error()));
+  if (!added && may_lack) return {};
+  return added;
+}
+
+Result<> Cgroup::add_directory(CgroupParent below, std::string controllers, bool v2) {
+  auto made = make_cgroup(below, name_, v2);
+  if (!made && made.error().sys == EEXIST)
+    made.error().remedy = "a sandbox of that id is running, or died: `bailey gc` removes what is dead";
+  Fd fd = TRY(std::move(made));
+  Directory directory{std::move(controllers), below.path + "/" + name_, name_, std::move(below.fd), std::move(fd), v2};
+  const int number = directory.fd.get();
+  directories_.push_back(std::move(directory));
+  if (v2) clone_into_ = number;
+  else join_fds_.push_back(TRY(files::open_at(number, "tasks", O_WRONLY)));
+  return {};
+}
+
+Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
+  // Some values depend on each other (memory and memory+swap, quota and period), and which goes first depends on what was set
+  // before: what the kernel refuses in the first pass is tried once more after the rest.
+  std::vector<const CgroupSetting*> again;
+  for (const bool last : {false, true}) {
+    std::vector<const CgroupSetting*> now = std::exchange(again, {});
+    if (!last)
+      for (const CgroupSetting& setting : settings) now.push_back(&setting);
+    for (const CgroupSetting* setting : now) {
+      const Directory* directory = find(setting->controller);
+      auto written = write_and_check(directory->fd.get(), *setting);
+      if (written || (written.error().sys == ENOENT && setting->swap_only && !host_has_swap())) continue;
+      if (!last && (written.error().sys == EINVAL || written.error().sys == EBUSY)) again.push_back(setting);
+      else return std::unexpected(explain(std::move(written).error(), *setting));
+    }
+  }
+  return {};
+}
+
+Result<> Cgroup::update(const bundle::Resources& resources) {
+  if (empty()) return fail(Fault::failed, "updating limits: the sandbox has no cgroup");
+  const CgroupMounts mounts = TRY(find_cgroups());
+  const auto settings = TRY(compile_cgroup_settings(mounts, resources));
+  if (resources.memory.check_before_update.value_or(false) && resources.memory.limit.value_or(-1) > 0)
+    if (const Directory* memory = find("memory"))
+      if (const auto used = read_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
+          used && *used > static_cast<uint64_t>(*resources.memory.limit))
+        return fail(Fault::refused, "updating the memory limit to " + std::to_string(*resources.memory.limit) + ": " +
+                                        std::to_string(*used) + " bytes are in use");
+  for (const CgroupSetting& setting : settings) {
+    if (find(setting.controller)) continue;
+    const auto* where = mounts.find(setting.controller);
+    if (setting.v2) {
+      const auto own = std::ranges::find_if(directories_, &Directory::v2);
+      if (own == directories_.end()) return fail(Fault::unavailable, setting.limit + ": the sandbox has no v2 cgroup", "give the limit at creation");
+      TRY(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller));
+      own->controllers.append(own->controllers.empty() ? "" : ",").append(setting.controller);
+    } else {
+      CgroupParent below = TRY(open_parent_v1(*where, parent_));
+      TRY(add_directory(std::move(below), names_at(mounts, *where), false));
+      TRY(move_all_into(directories_.back()));
+    }
+  }
+  return apply(settings);
+}
+
+Result<> Cgroup::attach(int pid) const {
+  for (const Directory& directory : directories_)
+    TRY_WITH(write_cgroup_file(directory.fd.get(), "cgroup.procs", std::to_string(pid)), "moving a process to " + directory.path);
+  return {};
+}
+
+// A process may fork while it is moved: until everybody listed is in.
+Result<> Cgroup::move_all_into(const Directory& target) {
+  const auto deadline = clock::Deadline::in_ms(kFreezeMs);
+  for (;;) {
+    const std::vector<int> all = TRY(list_tasks(directories_));
+    std::vector<Directory> only(1);
+    only[0].fd = TRY(target.fd.duplicate());
+    only[0].path = target.path;
+    const std::vector<int> in = TRY(list_tasks(only));
+    if (std::ranges::includes(in, all)) return {};
+    if (deadline.passed()) return fail(Fault::failed, "moving processes to " + target.path + ": they fork faster than they can be moved");
+    for (const int pid : all) {
+      if (pid <= 0 || std::ranges::binary_search(in, pid)) continue;
+      auto moved = write_cgroup_file(target.fd.get(), "cgroup.procs", std::to_string(pid));
+      if (!moved && moved.error().sys != ESRCH) return moved;
+    }
+  }
+}
+
+CgroupUsage Cgroup::usage() const {
+  CgroupUsage usage;
+  for (const Directory& directory : directories_) {
+    const int fd = directory.fd.get();
+    if (directory.v2) {
+      usage.user_us = scaled(read_number(fd, "cpu.stat", "user_usec"), 1);
+      usage.system_us = scaled(read_number(fd, "cpu.stat", "system_usec"), 1);
+    } else if (directory.has("cpuacct")) {
+      usage.user_us = scaled(read_number(fd, "cpuacct.usage_user"), 1000);
+      usage.system_us = scaled(read_number(fd, "cpuacct.usage_sys"), 1000);
+    }
+    if (directory.has("memory")) {
+      usage.peak_memory_bytes = read_number(fd, directory.v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+      usage.oom_kills = read_number(fd, directory.v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+    }
+    if (directory.has("pids")) usage.pids_limit_hits = read_number(fd, "pids.events", "max");
+  }
+  return usage;
+}
+
+int Cgroup::oom_fd() const {
+  const Directory* memory = find("memory");
+  if (oom_fd_ || !memory) return oom_fd_.get();
+  if (memory->v2) {
+    Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0) oom_fd_ = std::move(fd);
+    return oom_fd_.get();
+  }
+  Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const auto control = files::open_at(memory->fd.get(), "memory.oom_control", O_RDONLY);
+  if (!fd || !control) return -1;
+  const std::string request = std::to_string(fd.get()) + " " + std::to_string(control->get());
+  if (write_cgroup_file(memory->fd.get(), "cgroup.event_control", request)) oom_fd_ = std::move(fd);
+  return oom_fd_.get();
+}
+
+Result<> Cgroup::kill(clock::Deadline deadline) const { return kill_tasks(directories_, deadline); }
+
+Result<std::vector<int>> Cgroup::processes() const {
+  std::vector<int> pids = TRY(list_tasks(directories_));
+  std::erase(pids, 0);
+  return pids;
+}
+
+Result<> Cgroup::freeze() {
+  if (empty()) return fail(Fault::failed, "freezing: the sandbox has no cgroup");
+  const auto v2 = std::ranges::find_if(directories_, &Directory::v2);
+  if (v2 == directories_.end() && !find("freezer")) {
+    const CgroupMounts mounts = TRY(find_cgroups());
+    const auto* where = mounts.find("freezer");
+    if (!where) return fail(Fault::unavailable, "freezing: this host has no freezer controller", "mount it, or use cgroup v2");
+    CgroupParent below = TRY(open_parent_v1(*where, parent_));
+    TRY(add_directory(std::move(below), names_at(mounts, *where), false));
+    TRY(move_all_into(directories_.back()));
+  }
+  const Directory& directory = v2 != directories_.end() ? *v2 : *find("freezer");
+  const int fd = directory.fd.get();
+  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1") : write_cgroup_file(fd, "freezer.state", "FROZEN"),
+           "freezing " + directory.path);
+  const auto deadline = clock::Deadline::in_ms(kFreezeMs);
+  for (Backoff backoff;; backoff.wait()) {
+    const bool frozen = directory.v2 ? read_number(fd, "cgroup.events", "frozen") == 1u
+                                     : TRY(read_cgroup_file(fd, "freezer.state")) == "FROZEN\n";
+    if (frozen) return {};
+    if (deadline.passed()) {
+      (void)thaw();
+      return fail(Fault::failed, "freezing " + directory.path + ": not every process could be stopped in time");
+    }
+  }
+}
+
+Result<> Cgroup::thaw() {
+  for (const Directory& directory : directories_) {
+    if (directory.v2) return write_cgroup_file(directory.fd.get(), "cgroup.freeze", "0");
+    if (directory.has("freezer")) return write_cgroup_file(directory.fd.get(), "freezer.state", "THAWED");
+  }
+  return {};  // never frozen
+}
+
+std::vector<std::string> Cgroup::paths() const {
+  std::vector<std::string> paths;
+  for (const Directory& directory : directories_) paths.push_back(directory.path);
+  return paths;
+}
+
+Result<> Cgroup::remove() {
+  join_fds_.clear();
+  oom_fd_.reset();
+  const auto deadline = clock::Deadline::in_ms(kRemoveMs);
+  Backoff backoff;
+  while (!directories_.empty()) {
+    auto removed = remove_directory(directories_.back());
+    if (removed) {
+      if (directories_.back().v2) clone_into_ = -1;
+      directories_.pop_back();
+      continue;
+    }
+    const Error error = std::move(removed).error().with("removing cgroup " + directories_.back().path);
+    if (error.sys != EBUSY || deadline.passed()) return std::unexpected(error);
+    TRY(kill_tasks(directories_, deadline));
+    backoff.wait();
+  }
+  return {};
+}
+
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids) {
+  int removed = 0;
+  for (const std::string& id : ids) {
+    std::vector<Cgroup::Directory> found;
+    auto look = [&](const CgroupMounts::Controller& where) -> Result<> {
+      for (const std::string& path : TRY(candidate_parents(where, parent))) {
+        const std::string name = "bailey-" + id;
+        if (std::ranges::find(found, path + "/" + name, &Cgroup::Directory::path) != found.end()) continue;
+        auto fd = open_cgroup(path + "/" + name, where.v2);
+        auto above = open_cgroup(path, where.v2);
+        if (fd && above) found.push_back({where.name, path + "/" + name, name, std::move(*above), std::move(*fd), where.v2});
+      }
+      return {};
+    };
+    for (const auto& where : mounts.controllers) TRY(look(where));
+    if (mounts.unified) TRY(look(*mounts.unified));
+    TRY(kill_tasks(found, clock::Deadline::in_ms(kRemoveMs)));
+    for (const auto& directory : found) {
+      const auto deadline = clock::Deadline::in_ms(kRemoveMs);
+      for (Backoff backoff;; backoff.wait()) {
+        auto gone = remove_directory(directory);
+        if (gone) break;
+        if (gone.error().sys != EBUSY || deadline.passed()) return std::unexpected(std::move(gone).error());
+      }
+      ++removed;
+    }
+  }
+  return removed;
+}
+
+}  // namespace bailey::host

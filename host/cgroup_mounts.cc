@@ -1,0 +1,159 @@
+#include <algorithm>
+
+#include "base/files.h"
+#include "host/cgroup.h"
+
+namespace bailey::host {
+
+namespace {
+
+constexpr size_t kMountinfoCap = 16u << 20;  // hosts with thousands of containers have megabytes of it
+
+// One line of mountinfo (proc(5)): id parent major:minor ROOT POINT OPTIONS [optional...] - TYPE SOURCE SUPER
+struct MountLine {
+  std::string_view root, point, options, type, super_options;
+};
+
+std::string_view take(std::string_view& text, char separator) {
+  const size_t end = std::min(text.find(separator), text.size());
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return part;
+}
+
+bool parse_line(std::string_view line, MountLine& mount) {
+  for (int skipped = 0; skipped < 3; ++skipped) take(line, ' ');
+  mount.root = take(line, ' ');
+  mount.point = take(line, ' ');
+  mount.options = take(line, ' ');
+  while (!line.empty() && take(line, ' ') != "-") {
+  }
+  mount.type = take(line, ' ');
+  take(line, ' ');
+  mount.super_options = line;
+  return !mount.super_options.empty();
+}
+
+// The kernel writes blank, tab, newline and backslash as three octal digits.
+std::string unescape(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool escaped = text[i] == '\\' && i + 3 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '3';
+    if (!escaped) {
+      plain += text[i];
+      continue;
+    }
+    plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+    i += 3;
+  }
+  return plain;
+}
+
+bool lists(std::string_view comma_list, std::string_view word) {
+  while (!comma_list.empty())
+    if (take(comma_list, ',') == word) return true;
+  return false;
+}
+
+// `path` of /proc/self/cgroup as seen below a mount whose root is `root`; empty when it lies outside ("/..": above the
+// cgroup namespace's root).
+std::string below(std::string_view root, std::string_view path) {
+  if (path.starts_with("/..") || root.starts_with("/..")) return {};
+  if (root == "/") return std::string(path);
+  if (path == root) return "/";
+  if (path.starts_with(root) && path[root.size()] == '/') return std::string(path.substr(root.size()));
+  return {};
+}
+
+struct Hierarchies {  // of /proc/self/cgroup: "N:controllers:path"
+  std::vector<std::pair<std::string_view, std::string_view>> v1;  // controllers, path
+  std::optional<std::string_view> v2_path;
+};
+
+Hierarchies parse_proc_cgroup(std::string_view text) {
+  Hierarchies found;
+  while (!text.empty()) {
+    std::string_view line = take(text, '\n');
+    const std::string_view id = take(line, ':');
+    const std::string_view controllers = take(line, ':');
+    if (!line.starts_with('/')) continue;
+    if (id == "0" && controllers.empty()) found.v2_path = line;
+    else if (!controllers.empty()) found.v1.emplace_back(controllers, line);
+  }
+  return found;
+}
+
+void add_v1(CgroupMounts& mounts, const MountLine& mount, const Hierarchies& hierarchies) {
+  for (const auto& [controllers, path] : hierarchies.v1) {
+    for (std::string_view rest = controllers; !rest.empty();) {
+      const std::string_view name = take(rest, ',');
+      if (name.find('=') != std::string_view::npos || !lists(mount.super_options, name)) continue;
+      const std::string own = below(mount.root, path);
+      auto known = std::ranges::find(mounts.controllers, name, &CgroupMounts::Controller::name);
+      if (known == mounts.controllers.end())
+        mounts.controllers.push_back({std::string(name), unescape(mount.point), own, false});
+      else if (known->own_path.empty() && !own.empty())  // a second mount of it that shows our own cgroup
+        *known = {std::string(name), unescape(mount.point), own, false};
+    }
+  }
+}
+
+}  // namespace
+
+const char* to_text(CgroupLayout layout) {
+  switch (layout) {
+    case CgroupLayout::none: return "none";
+    case CgroupLayout::v1: return "v1";
+    case CgroupLayout::v2: return "v2";
+    case CgroupLayout::hybrid: return "hybrid";
+  }
+  return "none";
+}
+
+const CgroupMounts::Controller* CgroupMounts::find(std::string_view name) const {
+  const auto found = std::ranges::find(controllers, name, &Controller::name);
+  return found == controllers.end() ? nullptr : &*found;
+}
+
+CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup, std::string_view unified_controllers) {
+  CgroupMounts mounts;
+  const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
+  while (!mountinfo.empty()) {
+    MountLine mount;
+    const std::string_view line = take(mountinfo, '\n');
+    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) || !lists(mount.options, "rw")) continue;
+    if (mount.type == "cgroup") add_v1(mounts, mount, hierarchies);
+    if (mount.type != "cgroup2") continue;
+    const std::string own = hierarchies.v2_path ? below(mount.root, *hierarchies.v2_path) : "";
+    if (!mounts.unified || (mounts.unified->own_path.empty() && !own.empty()))
+      mounts.unified = CgroupMounts::Controller{"", unescape(mount.point), own, true};
+  }
+  const bool v1 = !mounts.controllers.empty();
+  if (mounts.unified) {
+    while (!unified_controllers.empty()) {
+      std::string_view name = take(unified_controllers, ' ');
+      if (name.ends_with('\n')) name.remove_suffix(1);
+      if (name.empty() || mounts.find(name)) continue;
+      CgroupMounts::Controller controller = *mounts.unified;
+      controller.name = name;
+      mounts.controllers.push_back(std::move(controller));
+    }
+  }
+  mounts.layout = v1 && mounts.unified ? CgroupLayout::hybrid
+                  : v1                 ? CgroupLayout::v1
+                  : mounts.unified     ? CgroupLayout::v2
+                                       : CgroupLayout::none;
+  return mounts;
+}
+
+Result<CgroupMounts> find_cgroups() {
+  const std::string mountinfo = TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
+  const std::string own = TRY_WITH(files::read("/proc/self/cgroup", 1 << 20), "looking for cgroups");
+  CgroupMounts mounts = parse_cgroup_mounts(mountinfo, own, "");
+  if (!mounts.unified) return mounts;
+  // Unreadable means that the mount has been covered: then there is no v2 here.
+  const auto controllers = files::read(mounts.unified->directory + "/cgroup.controllers", 4096);
+  return parse_cgroup_mounts(mountinfo, own, controllers ? *controllers : "");
+}
+
+}  // namespace bailey::host
