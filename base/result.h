@@ -58,7 +58,8 @@ inline std::unexpected<Error> fail(Fault fault, std::string message, std::string
   return std::unexpected(Error{std::move(message), std::move(remedy), fault, 0, {}});
 }
 
-// auto x = TRY(f());  — the value, or return the error from here.
+// auto x = TRY(f());  — the value, or return the error from here. Not inside a larger expression that has already made
+// something: GCC 12 leaks the temporaries of `T{make_fd(), TRY(f())}` when f fails.
 #define TRY(expression)                                                              \
   ({                                                                                 \
     auto&& try_result_ = (expression);                                               \
