@@ -30,7 +30,9 @@ struct Command {
   bool takes_command;  // what follows the options is somebody else's command line
 };
 
-constexpr std::initializer_list<Command> kCommands = {};
+constexpr std::initializer_list<Command> kCommands = {
+    {"policy", "show the policy in force, or check a file", add_policy, false},
+};
 
 // A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us, because
 // close-on-exec closes them at exec only.

@@ -1,0 +1,114 @@
+// bailey policy show|check: the policy in force, and whether a file would be one.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "base/files.h"
+#include "cli/command_line.h"
+#include "dispatcher/limits.h"
+#include "dispatcher/names.h"
+#include "dispatcher/policy.h"
+
+namespace bailey::cli {
+
+namespace {
+
+using dispatcher::Level;
+using dispatcher::Policy;
+
+constexpr size_t kMaxPolicyBytes = 1 << 20;
+
+struct PolicyOptions {
+  std::string file;
+  bool json = false;
+};
+
+int print(const std::string& text) {
+  if (auto written = files::write_fd(1, text, "stdout"); !written) return report(written.error());
+  return 0;
+}
+
+std::string row(std::string_view name, std::string_view first, std::string_view second = {}) {
+  std::string text = "  " + std::string(name);
+  text.resize(std::max<size_t>(text.size() + 1, 18), ' ');
+  text += first;
+  if (second.empty()) return text + "\n";
+  text.resize(std::max<size_t>(text.size() + 1, 30), ' ');
+  return text.append(second) + "\n";
+}
+
+template <typename List, typename Word>
+std::string joined(const List& list, Word&& word, const char* when_empty) {
+  std::string text;
+  for (const auto& item : list) text.append(text.empty() ? "" : ", ").append(word(item));
+  return text.empty() ? when_empty : text;
+}
+
+std::string describe(const Level& level) {
+  std::string text = "\nlevel " + level.name + (level.untrusted ? ": untrusted code, with the invariants that no policy lifts\n" : ": trusted code\n");
+  text += row("runtimes", joined(level.runtimes, [](auto kind) { return dispatcher::name_of(kind, dispatcher::kBackendNames); }, "none"));
+  text += row("networks", joined(level.networks, [](auto mode) { return dispatcher::name_of(mode, dispatcher::kNetworkNames); }, "none"));
+  text += row("volumes", dispatcher::name_of(level.volumes, dispatcher::kVolumeRuleNames));
+  text += row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
+  text += row("secrets", level.secrets ? "yes" : "no");
+  text += row("directfs", level.directfs ? "yes" : "no");
+  text += row("limit", "default", "ceiling");
+  for (const dispatcher::Limit& limit : dispatcher::limits()) {
+    const auto value = [&](const dispatcher::LimitValues& values) {
+      return dispatcher::format_limit(limit, limit.get(values).value_or(dispatcher::kUnlimited));
+    };
+    text += row(limit.name, value(level.defaults), value(level.ceilings));
+  }
+  return text;
+}
+
+std::string describe(const Policy& policy) {
+  const bool from_file = policy.source.starts_with('/');
+  std::string text = "policy: " + policy.source + (from_file ? "\n" : std::string("; there is no ") + dispatcher::kPolicyPath + "\n");
+  text += row("unsafe native", policy.unsafe_native_for_untrusted ? "ALLOWED for untrusted code, with --unsafe-native" : "no");
+  text += row("runsc", policy.runsc.empty() ? "PATH and the usual places" : policy.runsc);
+  text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
+  text += row("cgroup parent", policy.cgroup_parent.empty() ? "found" : policy.cgroup_parent);
+  for (const auto& [unused, level] : policy.levels) text += describe(level);
+  return text;
+}
+
+int show(const PolicyOptions& options) {
+  const Result<Policy> policy = dispatcher::load_policy(options.file);
+  if (!policy) return report(policy.error());
+  if (!options.json) return print(describe(*policy));
+  json::Object members;
+  members.append("source", policy->source);
+  members.append("policy", dispatcher::to_json(*policy));
+  return print(json::write(std::move(members), json::Layout::indented) + "\n");
+}
+
+// Whether Bailey would take this file: what it says, and who could change it. Both are told, whichever comes first.
+int check(const PolicyOptions& options) {
+  const Result<std::string> text = files::read(options.file, kMaxPolicyBytes);
+  if (!text) return report(text.error());
+  int exit = 0;
+  if (const Result<Policy> parsed = dispatcher::parse_policy(*text, options.file); !parsed) exit = report(parsed.error());
+  const Result<Policy> loaded = dispatcher::load_policy(options.file);
+  if (!loaded && loaded.error().fault == Fault::refused) exit = report(loaded.error());
+  if (exit != 0) return exit;
+  if (!loaded) return report(loaded.error());
+  return print(options.file + ": good\n");
+}
+
+}  // namespace
+
+void add_policy(CLI::App& app, Invocation& invocation) {
+  const auto options = std::make_shared<PolicyOptions>();
+  app.require_subcommand(1);
+  CLI::App* show_app = app.add_subcommand("show", "print the policy in force and where it came from");
+  show_app->add_option("--policy", options->file, "this file instead of " + std::string(dispatcher::kPolicyPath));
+  show_app->add_flag("--json", options->json, "as {\"source\", \"policy\"}; what \"policy\" holds is a policy file");
+  show_app->callback([options, &invocation] { invocation.act = [options] { return show(*options); }; });
+  CLI::App* check_app = app.add_subcommand("check", "say whether a file would be a policy: every fault with line and JSON path");
+  check_app->add_option("FILE", options->file, "the file")->required();
+  check_app->callback([options, &invocation] { invocation.act = [options] { return check(*options); }; });
+}
+
+}  // namespace bailey::cli
