@@ -48,17 +48,20 @@ Result<> write_and_check(int directory, const CgroupSetting& setting) {
   if (length < 0) return sys_error("reading back " + setting.file, errno);
   const std::string_view found(text, static_cast<size_t>(length));
   if (holds(setting, found)) return {};
-  return fail(Fault::unavailable, setting.file + " should read " + setting.expected + " and reads " +
-                                      std::string(found.substr(0, found.find_last_not_of('\n') + 1)),
+  return fail(Fault::unavailable,
+              setting.file + " should read " + setting.expected + " and reads " +
+                  std::string(found.substr(0, found.find_last_not_of('\n') + 1)),
               "this host cannot give that much or that little: choose another value");
 }
 
 Error explain(Error error, const CgroupSetting& setting) {
   if (error.sys == ENOENT || error.sys == EACCES || error.sys == EPERM || error.sys == EOPNOTSUPP) {
     error.fault = Fault::unavailable;
-    error.remedy = error.sys == ENOENT ? "this kernel's " + setting.controller + " controller has no " + setting.file +
-                                             (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
-                                       : "run as root, or in a cgroup that was delegated to this user";
+    error.remedy =
+        error.sys == ENOENT
+            ? "this kernel's " + setting.controller + " controller has no " + setting.file +
+                  (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
+            : "run as root, or in a cgroup that was delegated to this user";
   } else if (error.sys == EINVAL || error.sys == ERANGE || error.sys == ENODEV) {
     error.fault = Fault::bad_input;
     error.remedy = "the kernel does not take this value: see cgroups(7) for what " + setting.file + " allows";
@@ -94,9 +97,11 @@ std::optional<int64_t> scaled(std::optional<uint64_t> value, uint64_t divisor) {
 }  // namespace
 
 bool Cgroup::Directory::has(std::string_view controller) const {
-  for (size_t at = controllers.find(controller); at != std::string::npos; at = controllers.find(controller, at + 1)) {
+  for (size_t at = controllers.find(controller); at != std::string::npos;
+       at = controllers.find(controller, at + 1)) {
     const size_t end = at + controller.size();
-    if ((at == 0 || controllers[at - 1] == ',') && (end == controllers.size() || controllers[end] == ',')) return true;
+    if ((at == 0 || controllers[at - 1] == ',') && (end == controllers.size() || controllers[end] == ','))
+      return true;
   }
   return false;
 }
@@ -119,7 +124,8 @@ Cgroup::~Cgroup() {
 
 Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
                               const bundle::Resources& resources) {
-  if (id.empty() || id.find('/') != std::string::npos) return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
+  if (id.empty() || id.find('/') != std::string::npos)
+    return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
   Cgroup made;
   made.parent_ = parent;
   made.name_ = "bailey-" + id;
@@ -130,12 +136,14 @@ Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& par
   }();
   if (built) return made;
   const std::string context = "creating cgroup " + made.name_;
-  if (auto removed = made.remove(); !removed) built.error().message += "; undoing it: " + removed.error().message;
+  if (auto removed = made.remove(); !removed)
+    built.error().message += "; undoing it: " + removed.error().message;
   return std::unexpected(std::move(built).error().with(context));
 }
 
 const Cgroup::Directory* Cgroup::find(std::string_view controller) const {
-  const auto found = std::ranges::find_if(directories_, [&](const Directory& d) { return d.has(controller); });
+  const auto found =
+      std::ranges::find_if(directories_, [&](const Directory& d) { return d.has(controller); });
   return found == directories_.end() ? nullptr : &*found;
 }
 
@@ -143,7 +151,8 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
   std::vector<std::string> v2_controllers;
   for (const CgroupSetting& setting : settings) {
     if (setting.v2) {
-      if (std::ranges::find(v2_controllers, setting.controller) == v2_controllers.end()) v2_controllers.push_back(setting.controller);
+      if (std::ranges::find(v2_controllers, setting.controller) == v2_controllers.end())
+        v2_controllers.push_back(setting.controller);
     } else if (!find(setting.controller)) {
       const auto* where = mounts.find(setting.controller);
       CgroupParent below = TRY(open_parent_v1(*where, parent_));
@@ -154,13 +163,15 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
   const bool may_lack = settings.empty();
   if (mounts.layout == CgroupLayout::v2) {
     for (const char* name : {"memory", "pids"})
-      if (mounts.find(name) && std::ranges::find(v2_controllers, name) == v2_controllers.end()) v2_controllers.emplace_back(name);
+      if (mounts.find(name) && std::ranges::find(v2_controllers, name) == v2_controllers.end())
+        v2_controllers.emplace_back(name);
   } else {
     for (const char* name : {"memory", "cpuacct"}) {
       const auto* where = mounts.find(name);
       if (!where || where->v2 || find(name)) continue;
       auto below = open_parent_v1(*where, parent_);
-      auto added = below ? add_directory(std::move(*below), names_at(mounts, *where), false) : Result<>(std::unexpected(below.error()));
+      auto added = below ? add_directory(std::move(*below), names_at(mounts, *where), false)
+                         : Result<>(std::unexpected(below.error()));
       if (!added && !may_lack) return added;
     }
   }
@@ -168,7 +179,8 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
   std::string names;
   for (const std::string& name : v2_controllers) names.append(names.empty() ? "" : ",").append(name);
   auto below = open_parent_v2(*mounts.unified, parent_, v2_controllers);
-  auto added = below ? add_directory(std::move(*below), names, true) : Result<>(std::unexpected(below.error()));
+  auto added =
+      below ? add_directory(std::move(*below), names, true) : Result<>(std::unexpected(below.error()));
   if (!added && may_lack) return {};
   return added;
 }
@@ -178,17 +190,20 @@ Result<> Cgroup::add_directory(CgroupParent below, std::string controllers, bool
   if (!made && made.error().sys == EEXIST)
     made.error().remedy = "a sandbox of that id is running, or died: `bailey gc` removes what is dead";
   Fd fd = TRY(std::move(made));
-  Directory directory{std::move(controllers), below.path + "/" + name_, name_, std::move(below.fd), std::move(fd), v2};
+  Directory directory{
+      std::move(controllers), below.path + "/" + name_, name_, std::move(below.fd), std::move(fd), v2};
   const int number = directory.fd.get();
   directories_.push_back(std::move(directory));
-  if (v2) clone_into_ = number;
-  else join_fds_.push_back(TRY(files::open_at(number, "tasks", O_WRONLY)));
+  if (v2)
+    clone_into_ = number;
+  else
+    join_fds_.push_back(TRY(files::open_at(number, "tasks", O_WRONLY)));
   return {};
 }
 
 Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
-  // Some values depend on each other (memory and memory+swap, quota and period), and which goes first depends on what was set
-  // before: what the kernel refuses in the first pass is tried once more after the rest.
+  // Some values depend on each other (memory and memory+swap, quota and period), and which goes first depends
+  // on what was set before: what the kernel refuses in the first pass is tried once more after the rest.
   std::vector<const CgroupSetting*> again;
   for (const bool last : {false, true}) {
     std::vector<const CgroupSetting*> now = std::exchange(again, {});
@@ -198,8 +213,10 @@ Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
       const Directory* directory = find(setting->controller);
       auto written = write_and_check(directory->fd.get(), *setting);
       if (written || (written.error().sys == ENOENT && setting->swap_only && !host_has_swap())) continue;
-      if (!last && (written.error().sys == EINVAL || written.error().sys == EBUSY)) again.push_back(setting);
-      else return std::unexpected(explain(std::move(written).error(), *setting));
+      if (!last && (written.error().sys == EINVAL || written.error().sys == EBUSY))
+        again.push_back(setting);
+      else
+        return std::unexpected(explain(std::move(written).error(), *setting));
     }
   }
   return {};
@@ -211,16 +228,20 @@ Result<> Cgroup::update(const bundle::Resources& resources) {
   const auto settings = TRY(compile_cgroup_settings(mounts, resources));
   if (resources.memory.check_before_update.value_or(false) && resources.memory.limit.value_or(-1) > 0)
     if (const Directory* memory = find("memory"))
-      if (const auto used = read_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
+      if (const auto used =
+              read_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
           used && *used > static_cast<uint64_t>(*resources.memory.limit))
-        return fail(Fault::refused, "updating the memory limit to " + std::to_string(*resources.memory.limit) + ": " +
+        return fail(Fault::refused, "updating the memory limit to " +
+                                        std::to_string(*resources.memory.limit) + ": " +
                                         std::to_string(*used) + " bytes are in use");
   for (const CgroupSetting& setting : settings) {
     if (find(setting.controller)) continue;
     const auto* where = mounts.find(setting.controller);
     if (setting.v2) {
       const auto own = std::ranges::find_if(directories_, &Directory::v2);
-      if (own == directories_.end()) return fail(Fault::unavailable, setting.limit + ": the sandbox has no v2 cgroup", "give the limit at creation");
+      if (own == directories_.end())
+        return fail(Fault::unavailable, setting.limit + ": the sandbox has no v2 cgroup",
+                    "give the limit at creation");
       TRY(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller));
       own->controllers.append(own->controllers.empty() ? "" : ",").append(setting.controller);
     } else {
@@ -234,7 +255,8 @@ Result<> Cgroup::update(const bundle::Resources& resources) {
 
 Result<> Cgroup::attach(int pid) const {
   for (const Directory& directory : directories_)
-    TRY_WITH(write_cgroup_file(directory.fd.get(), "cgroup.procs", std::to_string(pid)), "moving a process to " + directory.path);
+    TRY_WITH(write_cgroup_file(directory.fd.get(), "cgroup.procs", std::to_string(pid)),
+             "moving a process to " + directory.path);
   return {};
 }
 
@@ -248,7 +270,9 @@ Result<> Cgroup::move_all_into(const Directory& target) {
     only[0].path = target.path;
     const std::vector<int> in = TRY(list_tasks(only));
     if (std::ranges::includes(in, all)) return {};
-    if (deadline.passed()) return fail(Fault::failed, "moving processes to " + target.path + ": they fork faster than they can be moved");
+    if (deadline.passed())
+      return fail(Fault::failed,
+                  "moving processes to " + target.path + ": they fork faster than they can be moved");
     for (const int pid : all) {
       if (pid <= 0 || std::ranges::binary_search(in, pid)) continue;
       auto moved = write_cgroup_file(target.fd.get(), "cgroup.procs", std::to_string(pid));
@@ -282,7 +306,8 @@ int Cgroup::oom_fd() const {
   if (oom_fd_ || !memory) return oom_fd_.get();
   if (memory->v2) {
     Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0) oom_fd_ = std::move(fd);
+    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0)
+      oom_fd_ = std::move(fd);
     return oom_fd_.get();
   }
   Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -293,7 +318,9 @@ int Cgroup::oom_fd() const {
   return oom_fd_.get();
 }
 
-Result<> Cgroup::kill(clock::Deadline deadline) const { return kill_tasks(directories_, deadline); }
+Result<> Cgroup::kill(clock::Deadline deadline) const {
+  return kill_tasks(directories_, deadline);
+}
 
 Result<std::vector<int>> Cgroup::processes() const {
   std::vector<int> pids = TRY(list_tasks(directories_));
@@ -307,14 +334,17 @@ Result<> Cgroup::freeze() {
   if (v2 == directories_.end() && !find("freezer")) {
     const CgroupMounts mounts = TRY(find_cgroups());
     const auto* where = mounts.find("freezer");
-    if (!where) return fail(Fault::unavailable, "freezing: this host has no freezer controller", "mount it, or use cgroup v2");
+    if (!where)
+      return fail(Fault::unavailable, "freezing: this host has no freezer controller",
+                  "mount it, or use cgroup v2");
     CgroupParent below = TRY(open_parent_v1(*where, parent_));
     TRY(add_directory(std::move(below), names_at(mounts, *where), false));
     TRY(move_all_into(directories_.back()));
   }
   const Directory& directory = v2 != directories_.end() ? *v2 : *find("freezer");
   const int fd = directory.fd.get();
-  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1") : write_cgroup_file(fd, "freezer.state", "FROZEN"),
+  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1")
+                        : write_cgroup_file(fd, "freezer.state", "FROZEN"),
            "freezing " + directory.path);
   const auto deadline = clock::Deadline::in_ms(kFreezeMs);
   for (Backoff backoff;; backoff.wait()) {
@@ -323,7 +353,8 @@ Result<> Cgroup::freeze() {
     if (frozen) return {};
     if (deadline.passed()) {
       (void)thaw();
-      return fail(Fault::failed, "freezing " + directory.path + ": not every process could be stopped in time");
+      return fail(Fault::failed,
+                  "freezing " + directory.path + ": not every process could be stopped in time");
     }
   }
 }
@@ -362,7 +393,8 @@ Result<> Cgroup::remove() {
   return {};
 }
 
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids) {
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
+                            const std::vector<std::string>& ids) {
   int removed = 0;
   for (const std::string& id : ids) {
     std::vector<Cgroup::Directory> found;
@@ -372,7 +404,8 @@ Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& paren
         if (std::ranges::find(found, path + "/" + name, &Cgroup::Directory::path) != found.end()) continue;
         auto fd = open_cgroup(path + "/" + name, where.v2);
         auto above = open_cgroup(path, where.v2);
-        if (fd && above) found.push_back({where.name, path + "/" + name, name, std::move(*above), std::move(*fd), where.v2});
+        if (fd && above)
+          found.push_back({where.name, path + "/" + name, name, std::move(*above), std::move(*fd), where.v2});
       }
       return {};
     };

@@ -1,7 +1,8 @@
-// Cgroup: one sandbox's control group, whatever the host has: v1 (one directory per controller), v2 (one directory) or hybrid.
-// Every directory is checked by statfs (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC) before mkdir or write: on a v1 host
-// /sys/fs/cgroup is a plain tmpfs where a missing controller's directory would hold limits that do nothing.
-// Found again from its name by gc: <parent>/bailey-<id>. Root, or a delegated subtree. host/ in short:
+// Cgroup: one sandbox's control group, whatever the host has: v1 (one directory per controller), v2 (one
+// directory) or hybrid. Every directory is checked by statfs (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC) before
+// mkdir or write: on a v1 host /sys/fs/cgroup is a plain tmpfs where a missing controller's directory would
+// hold limits that do nothing. Found again from its name by gc: <parent>/bailey-<id>. Root, or a delegated
+// subtree. host/ in short:
 //
 //   cgroup.h           this                       cgroup_mounts.cc    where the controllers are
 //   cgroup_settings.h  resources -> file writes   cgroup_parent.h     below which cgroup ours is made
@@ -27,24 +28,29 @@ struct CgroupSetting;  // cgroup_settings.h
 enum class CgroupLayout { none, v1, v2, hybrid };
 const char* to_text(CgroupLayout layout);
 
-// Where the controllers are on this host: /proc/self/mountinfo and /proc/self/cgroup, two reads. What they say is believed
-// only by create, which checks each directory that it uses.
+// Where the controllers are on this host: /proc/self/mountinfo and /proc/self/cgroup, two reads. What they
+// say is believed only by create, which checks each directory that it uses.
 struct CgroupMounts {
   struct Controller {
-    std::string name;       // "memory", "pids", "cpu", "cpuacct", "cpuset", "blkio" (v1) / "io" (v2), "freezer", ...
+    std::string
+        name;  // "memory", "pids", "cpu", "cpuacct", "cpuset", "blkio" (v1) / "io" (v2), "freezer", ...
     std::string directory;  // mount point
-    std::string own_path;   // this process's cgroup below it, "/" or "/a/b"; empty when that lies outside the mount
+    std::string
+        own_path;  // this process's cgroup below it, "/" or "/a/b"; empty when that lies outside the mount
     bool v2 = false;
   };
   CgroupLayout layout = CgroupLayout::none;
-  std::vector<Controller> controllers;  // mounted writable; a co-mounted pair ("cpu,cpuacct") shares its directory
-  // The v2 hierarchy itself, with or without controllers; name is empty. It kills, freezes and counts CPU time on its own.
+  std::vector<Controller>
+      controllers;  // mounted writable; a co-mounted pair ("cpu,cpuacct") shares its directory
+  // The v2 hierarchy itself, with or without controllers; name is empty. It kills, freezes and counts CPU
+  // time on its own.
   std::optional<Controller> unified;
   const Controller* find(std::string_view name) const;
 };
 Result<CgroupMounts> find_cgroups();
 // The same from the two files' texts; `unified_controllers` is cgroup.controllers at the v2 mount. Pure.
-CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup, std::string_view unified_controllers);
+CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup,
+                                 std::string_view unified_controllers);
 
 struct CgroupUsage {
   std::optional<int64_t> user_us, system_us;
@@ -60,28 +66,32 @@ class Cgroup {
   Cgroup& operator=(Cgroup&& other) noexcept;
   ~Cgroup();  // remove(); a failure is logged
 
-  // mkdir in each controller that a limit or the record needs, limits written and read back. A limit whose controller is
-  // missing is an error (Fault::unavailable, with the remedy), never dropped. Undoes all of it on error.
-  // `parent` empty: below this process's own cgroup where that may have children, else /bailey (see cgroup_parent.h).
-  // Without any limit, what only the record needs is left out where it cannot be made; the result may be empty().
-  // resources.devices is not judged here: a user namespace cannot make device nodes, the backend binds the ones allowed.
+  // mkdir in each controller that a limit or the record needs, limits written and read back. A limit whose
+  // controller is missing is an error (Fault::unavailable, with the remedy), never dropped. Undoes all of it
+  // on error. `parent` empty: below this process's own cgroup where that may have children, else /bailey (see
+  // cgroup_parent.h). Without any limit, what only the record needs is left out where it cannot be made; the
+  // result may be empty(). resources.devices is not judged here: a user namespace cannot make device nodes,
+  // the backend binds the ones allowed.
   static Result<Cgroup> create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
                                const bundle::Resources& resources);
 
   bool empty() const { return directories_.empty(); }
-  // v1: descriptors of each controller's `tasks`, to which the child itself writes "0" (30 us each; writing cgroup.procs from
-  // outside waits 6-14 ms for an RCU grace period). v2: empty; use clone_into_fd with CLONE_INTO_CGROUP (Linux 5.7).
-  // `tasks` moves the writing thread only: the child writes while it has one thread. The order does not matter.
+  // v1: descriptors of each controller's `tasks`, to which the child itself writes "0" (30 us each; writing
+  // cgroup.procs from outside waits 6-14 ms for an RCU grace period). v2: empty; use clone_into_fd with
+  // CLONE_INTO_CGROUP (Linux 5.7). `tasks` moves the writing thread only: the child writes while it has one
+  // thread. The order does not matter.
   const std::vector<Fd>& join_fds() const { return join_fds_; }
   int clone_into_fd() const { return clone_into_; }  // -1 when there is no v2 directory of ours
   Result<> attach(int pid) const;  // the slow way, with all its threads, for what is running already
 
   CgroupUsage usage() const;
-  // Made at the first call. Readable: an OOM may have happened, ask usage().oom_kills (v1: eventfd on memory.oom_control;
-  // v2: inotify on memory.events). Never drained by us; -1 where the kernel does not offer it. Owned by the Cgroup.
+  // Made at the first call. Readable: an OOM may have happened, ask usage().oom_kills (v1: eventfd on
+  // memory.oom_control; v2: inotify on memory.events). Never drained by us; -1 where the kernel does not
+  // offer it. Owned by the Cgroup.
   int oom_fd() const;
-  // SIGKILL to every process in it, again and again, until it is empty; error when the deadline passes first. New forks are
-  // stopped first (v2: cgroup.kill; v1: pids.max 0), a frozen one is thawed. Afterwards nothing can be started in it.
+  // SIGKILL to every process in it, again and again, until it is empty; error when the deadline passes first.
+  // New forks are stopped first (v2: cgroup.kill; v1: pids.max 0), a frozen one is thawed. Afterwards nothing
+  // can be started in it.
   Result<> kill(clock::Deadline deadline) const;
   // v1: makes the freezer directory at the first call and moves the processes into it.
   Result<> freeze();
@@ -90,8 +100,8 @@ class Cgroup {
   Result<> update(const bundle::Resources& resources);
   std::vector<std::string> paths() const;  // for the state record and gc
 
-  // Kills what is left, removes the directories, waiting for both no longer than 10 s. empty() afterwards when it answers
-  // success. The ordinary end costs one rmdir per directory.
+  // Kills what is left, removes the directories, waiting for both no longer than 10 s. empty() afterwards
+  // when it answers success. The ordinary end costs one rmdir per directory.
   Result<> remove();
 
   // One directory of ours: in v1 of one hierarchy (one controller, or several mounted together).
@@ -120,8 +130,9 @@ class Cgroup {
   mutable Fd oom_fd_;
 };
 
-// Removes cgroups left by sandboxes whose process died: `ids` are the dead ones. Kills what is left in them. Answers how many
-// directories went away.
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids);
+// Removes cgroups left by sandboxes whose process died: `ids` are the dead ones. Kills what is left in them.
+// Answers how many directories went away.
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
+                            const std::vector<std::string>& ids);
 
 }  // namespace bailey::host

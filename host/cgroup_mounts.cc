@@ -55,8 +55,8 @@ bool lists(std::string_view comma_list, std::string_view word) {
   return false;
 }
 
-// `path` of /proc/self/cgroup as seen below a mount whose root is `root`; empty when it lies outside ("/..": above the
-// cgroup namespace's root).
+// `path` of /proc/self/cgroup as seen below a mount whose root is `root`; empty when it lies outside ("/..":
+// above the cgroup namespace's root).
 std::string below(std::string_view root, std::string_view path) {
   if (path.starts_with("/..") || root.starts_with("/..")) return {};
   if (root == "/") return std::string(path);
@@ -77,8 +77,10 @@ Hierarchies parse_proc_cgroup(std::string_view text) {
     const std::string_view id = take(line, ':');
     const std::string_view controllers = take(line, ':');
     if (!line.starts_with('/')) continue;
-    if (id == "0" && controllers.empty()) found.v2_path = line;
-    else if (!controllers.empty()) found.v1.emplace_back(controllers, line);
+    if (id == "0" && controllers.empty())
+      found.v2_path = line;
+    else if (!controllers.empty())
+      found.v1.emplace_back(controllers, line);
   }
   return found;
 }
@@ -102,10 +104,14 @@ void add_v1(CgroupMounts& mounts, const MountLine& mount, const Hierarchies& hie
 
 const char* to_text(CgroupLayout layout) {
   switch (layout) {
-    case CgroupLayout::none: return "none";
-    case CgroupLayout::v1: return "v1";
-    case CgroupLayout::v2: return "v2";
-    case CgroupLayout::hybrid: return "hybrid";
+    case CgroupLayout::none:
+      return "none";
+    case CgroupLayout::v1:
+      return "v1";
+    case CgroupLayout::v2:
+      return "v2";
+    case CgroupLayout::hybrid:
+      return "hybrid";
   }
   return "none";
 }
@@ -115,13 +121,16 @@ const CgroupMounts::Controller* CgroupMounts::find(std::string_view name) const 
   return found == controllers.end() ? nullptr : &*found;
 }
 
-CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup, std::string_view unified_controllers) {
+CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup,
+                                 std::string_view unified_controllers) {
   CgroupMounts mounts;
   const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
   while (!mountinfo.empty()) {
     MountLine mount;
     const std::string_view line = take(mountinfo, '\n');
-    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) || !lists(mount.options, "rw")) continue;
+    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) ||
+        !lists(mount.options, "rw"))
+      continue;
     if (mount.type == "cgroup") add_v1(mounts, mount, hierarchies);
     if (mount.type != "cgroup2") continue;
     const std::string own = hierarchies.v2_path ? below(mount.root, *hierarchies.v2_path) : "";
@@ -147,7 +156,8 @@ CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view pr
 }
 
 Result<CgroupMounts> find_cgroups() {
-  const std::string mountinfo = TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
+  const std::string mountinfo =
+      TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
   const std::string own = TRY_WITH(files::read("/proc/self/cgroup", 1 << 20), "looking for cgroups");
   CgroupMounts mounts = parse_cgroup_mounts(mountinfo, own, "");
   if (!mounts.unified) return mounts;

@@ -45,13 +45,17 @@ Result<std::string> normalized(const std::string& parent) {
     const std::string part = parent.substr(at, end - at);
     at = end + 1;
     if (part.empty() || part == ".") continue;
-    if (part == "..") return fail(Fault::bad_input, "cgroup parent '" + parent + "' goes upwards", "name it from the mount's root, as in /bailey");
+    if (part == "..")
+      return fail(Fault::bad_input, "cgroup parent '" + parent + "' goes upwards",
+                  "name it from the mount's root, as in /bailey");
     path.append("/").append(part);
   }
   return path.empty() ? "/" : path;
 }
 
-std::string join(const std::string& directory, const std::string& path) { return path == "/" ? directory : directory + path; }
+std::string join(const std::string& directory, const std::string& path) {
+  return path == "/" ? directory : directory + path;
+}
 
 // mkdir -p of `path` below the mount. `visit` sees every directory from the mount's root down to the last.
 template <typename Visit>
@@ -64,7 +68,8 @@ Result<CgroupParent> walk(const CgroupMounts::Controller& where, const std::stri
     begin = end + 1;
     auto next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!next && next.error().sys == ENOENT) next = make_cgroup(at, name, where.v2);
-    if (!next && next.error().sys == EEXIST) next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!next && next.error().sys == EEXIST)
+      next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     at.fd = TRY(std::move(next));
     at.path.append("/").append(name);
     TRY(visit(at));
@@ -84,10 +89,13 @@ Result<> enable(const CgroupParent& at, const std::vector<std::string>& controll
   Error error = unavailable(std::move(written).error());
   if (error.sys == EBUSY) {
     error.fault = Fault::unavailable;
-    error.remedy = "it holds processes itself: move them to a child of it, or name another cgroup_parent in the policy";
+    error.remedy =
+        "it holds processes itself: move them to a child of it, or name another cgroup_parent in the policy";
   } else if (error.sys == ENOENT) {
     error.fault = Fault::unavailable;
-    error.remedy = "the cgroup above it does not hand that controller down (systemd: Delegate=cpu cpuset io memory pids)";
+    error.remedy =
+        "the cgroup above it does not hand that controller down (systemd: Delegate=cpu cpuset io memory "
+        "pids)";
   }
   return std::unexpected(std::move(error).with("enabling cgroup controllers in " + at.path));
 }
@@ -101,7 +109,9 @@ Occupants occupants(int directory) {
   return *text == std::to_string(::getpid()) + "\n" ? Occupants::only_us : Occupants::others;
 }
 
-bool is_top(int directory) { return ::faccessat(directory, "cgroup.type", F_OK, 0) != 0; }  // the machine's root has no type
+bool is_top(int directory) {
+  return ::faccessat(directory, "cgroup.type", F_OK, 0) != 0;
+}  // the machine's root has no type
 
 bool has_delegate_mark(const std::string& path) {
   for (const char* name : {"trusted.delegate", "user.delegate"}) {
@@ -111,7 +121,8 @@ bool has_delegate_mark(const std::string& path) {
   return false;
 }
 
-// May we rule below it? Root could anywhere, so it asks for systemd's mark, or for the top of what it can see.
+// May we rule below it? Root could anywhere, so it asks for systemd's mark, or for the top of what it can
+// see.
 bool delegated(const CgroupParent& at, bool mount_root) {
   if (::geteuid() == 0) return mount_root || has_delegate_mark(at.path);
   for (const char* file : {".", "cgroup.procs", "cgroup.subtree_control"})
@@ -136,8 +147,10 @@ std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
       at.fd = std::move(*fd);
       const Occupants who = occupants(at.fd.get());
       const bool ours = path == where.own_path && who == Occupants::only_us;
-      const bool may_hand_down = who == Occupants::nobody || ours || (root && path == where.own_path && is_top(at.fd.get()));
-      if (may_hand_down && (!root || path == where.own_path || !is_top(at.fd.get())) && delegated(at, root)) found.push_back(path);
+      const bool may_hand_down =
+          who == Occupants::nobody || ours || (root && path == where.own_path && is_top(at.fd.get()));
+      if (may_hand_down && (!root || path == where.own_path || !is_top(at.fd.get())) && delegated(at, root))
+        found.push_back(path);
     }
     if (root) break;
     path.resize(std::max<size_t>(path.rfind('/'), 1));
@@ -152,7 +165,8 @@ Result<Fd> open_cgroup(const std::string& path, bool v2) {
   Fd fd = TRY(files::open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
   const uint64_t type = TRY(files::file_system_type(fd.get()));
   if (type == static_cast<uint64_t>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return fd;
-  return fail(Fault::unavailable, path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",
+  return fail(Fault::unavailable,
+              path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",
               std::string("mount the ") + (v2 ? "cgroup2 file system" : "controller") + " there");
 }
 
@@ -174,7 +188,8 @@ Result<CgroupParent> open_parent_v1(const CgroupMounts::Controller& where, const
     Fd fd = TRY(open_cgroup(path, false));
     return CgroupParent{std::move(fd), std::move(path)};
   }
-  return walk(where, TRY(normalized(parent.empty() ? kDefaultParent : parent)), [](const CgroupParent&) -> Result<> { return {}; });
+  return walk(where, TRY(normalized(parent.empty() ? kDefaultParent : parent)),
+              [](const CgroupParent&) -> Result<> { return {}; });
 }
 
 Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const std::string& parent,
@@ -183,7 +198,9 @@ Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const
   if (!parent.empty()) return walk(where, TRY(normalized(parent)), enable_in);
   const auto candidates = paths_v2(where);
   if (candidates.empty())
-    return fail(Fault::unavailable, "no cgroup below which this user may make one (own cgroup: " + join(where.directory, where.own_path) + ")",
+    return fail(Fault::unavailable,
+                "no cgroup below which this user may make one (own cgroup: " +
+                    join(where.directory, where.own_path) + ")",
                 kPermissionRemedy);
   if (candidates.front() == kDefaultParent) return walk(where, kDefaultParent, enable_in);
   std::string path = join(where.directory, candidates.front());
@@ -194,11 +211,14 @@ Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const
   return found;
 }
 
-Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where, const std::string& parent) {
+Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where,
+                                                   const std::string& parent) {
   if (!parent.empty()) return std::vector{join(where.directory, TRY(normalized(parent)))};
   std::vector<std::string> paths;
-  if (where.v2) paths = paths_v2(where);
-  else paths = {where.own_path.empty() ? kDefaultParent : where.own_path};
+  if (where.v2)
+    paths = paths_v2(where);
+  else
+    paths = {where.own_path.empty() ? kDefaultParent : where.own_path};
   for (std::string& path : paths) path = join(where.directory, path);
   return paths;
 }

@@ -1,12 +1,14 @@
-// Below which cgroup ours is made, and the mkdir itself. Nothing that exists is changed, but for controllers enabled in the
-// cgroup.subtree_control of v2 parents.
+// Below which cgroup ours is made, and the mkdir itself. Nothing that exists is changed, but for controllers
+// enabled in the cgroup.subtree_control of v2 parents.
 //
 //   given by the caller    <mount>/PARENT, made where it is missing
 //   v1                     this process's own cgroup of that hierarchy: it may hold processes and children
-//   v2                     a cgroup with processes can hand no controller to children, so the first that will do of
-//                            1. this process's own cgroup and those above it that were delegated to us (systemd's Delegate=,
-//                               ownership for ordinary users) and hold no process but this one, which then moves to the
-//                               child kLauncherName
+//   v2                     a cgroup with processes can hand no controller to children, so the first that will
+//   do of
+//                            1. this process's own cgroup and those above it that were delegated to us
+//                            (systemd's Delegate=,
+//                               ownership for ordinary users) and hold no process but this one, which then
+//                               moves to the child kLauncherName
 //                            2. as root: /bailey
 #pragma once
 
@@ -32,12 +34,14 @@ Result<CgroupParent> open_parent_v1(const CgroupMounts::Controller& where, const
 Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const std::string& parent,
                                     const std::vector<std::string>& controllers);
 // The parent as it would be, nothing made or enabled; empty when none will do. For gc and doctor.
-Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where, const std::string& parent);
+Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where,
+                                                   const std::string& parent);
 
 // Opens a cgroup directory and checks with statfs that it is one.
 Result<Fd> open_cgroup(const std::string& path, bool v2);
 
-// mkdir NAME below the parent; a v1 cpuset gets its parent's CPUs and nodes, without which nothing can enter it.
+// mkdir NAME below the parent; a v1 cpuset gets its parent's CPUs and nodes, without which nothing can enter
+// it.
 Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name, bool v2);
 
 // One read(2) or write(2) of a cgroup's file.

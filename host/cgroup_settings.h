@@ -1,5 +1,5 @@
-// Resources -> the cgroup files to write, for the hierarchy (v1 or v2) that holds each controller here. Pure: the plan of
-// cgroup.cc, which writes it and reads it back.
+// Resources -> the cgroup files to write, for the hierarchy (v1 or v2) that holds each controller here. Pure:
+// the plan of cgroup.cc, which writes it and reads it back.
 #pragma once
 
 #include <string>
@@ -31,10 +31,11 @@ struct CgroupSetting {
   bool swap_only = false;  // holds by itself on a host without swap, where the kernel may not offer the file
 };
 
-// Errors: a value that makes no sense (Fault::bad_input); a limit that this host has no controller or no file for
-// (Fault::unavailable), all such limits in one message. -1 is unlimited, which no controller is needed for; 0 is unset where
-// OCI clients use it so (memory, shares, quota, period, weight, pids).
-Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts, const bundle::Resources& resources);
+// Errors: a value that makes no sense (Fault::bad_input); a limit that this host has no controller or no file
+// for (Fault::unavailable), all such limits in one message. -1 is unlimited, which no controller is needed
+// for; 0 is unset where OCI clients use it so (memory, shares, quota, period, weight, pids).
+Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts,
+                                                           const bundle::Resources& resources);
 
 // Whether what the kernel reads back is what was meant.
 bool holds(const CgroupSetting& setting, std::string_view read_back);

@@ -25,8 +25,9 @@ constexpr long kLongestPauseUs = 5000;
 Result<std::vector<std::string>> children(int directory) {
   std::vector<std::string> found;
   for (std::string& name : TRY(files::list(directory))) {
-    struct stat st {};
-    if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) found.push_back(std::move(name));
+    struct stat st{};
+    if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+      found.push_back(std::move(name));
   }
   return found;
 }
@@ -50,7 +51,8 @@ Result<> add_tasks(int directory, std::vector<int>& pids) {
   auto below = children(directory);
   if (!below) return {};
   for (const std::string& name : *below)
-    if (auto fd = files::open_at(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)) TRY(add_tasks(fd->get(), pids));
+    if (auto fd = files::open_at(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW))
+      TRY(add_tasks(fd->get(), pids));
   return {};
 }
 
@@ -58,16 +60,19 @@ void write_if_there(const Cgroup::Directory& directory, const char* file, std::s
   (void)write_cgroup_file(directory.fd.get(), file, value);
 }
 
-// The number of a process that has ended may already be another's. A pidfd opened before a second look at the cgroup is safe:
-// when the second look still lists the number, the pidfd is of that process, or of one that has ended.
+// The number of a process that has ended may already be another's. A pidfd opened before a second look at the
+// cgroup is safe: when the second look still lists the number, the pidfd is of that process, or of one that
+// has ended.
 Result<> kill_once(const std::vector<Cgroup::Directory>& directories, const std::vector<int>& pids) {
   for (size_t begin = 0; begin < pids.size(); begin += kPidfdsAtOnce) {
     std::vector<std::pair<int, Fd>> opened;
     for (size_t i = begin; i < std::min(pids.size(), begin + kPidfdsAtOnce); ++i)
-      if (pids[i] > 0) opened.emplace_back(pids[i], Fd(static_cast<int>(::syscall(SYS_pidfd_open, pids[i], 0))));
+      if (pids[i] > 0)
+        opened.emplace_back(pids[i], Fd(static_cast<int>(::syscall(SYS_pidfd_open, pids[i], 0))));
     const std::vector<int> still = TRY(list_tasks(directories));
     for (const auto& [pid, pidfd] : opened)
-      if (pidfd && std::ranges::binary_search(still, pid)) (void)::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+      if (pidfd && std::ranges::binary_search(still, pid))
+        (void)::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
   }
   return {};
 }
@@ -94,7 +99,8 @@ void Backoff::wait() {
 
 Result<std::vector<int>> list_tasks(const std::vector<Cgroup::Directory>& directories) {
   std::vector<int> pids;
-  for (const auto& directory : directories) TRY_WITH(add_tasks(directory.fd.get(), pids), "listing " + directory.path);
+  for (const auto& directory : directories)
+    TRY_WITH(add_tasks(directory.fd.get(), pids), "listing " + directory.path);
   std::ranges::sort(pids);
   const auto rest = std::ranges::unique(pids);
   pids.erase(rest.begin(), rest.end());
@@ -109,8 +115,9 @@ Result<> kill_tasks(const std::vector<Cgroup::Directory>& directories, clock::De
     if (std::ranges::binary_search(pids, ::getpid()))
       return fail(Fault::failed, "killing cgroup " + directories.front().path + ": this process is in it");
     if (!first && deadline.passed())
-      return fail(Fault::failed, "killing cgroup " + directories.front().path + ": " + std::to_string(pids.size()) +
-                                     " processes are left" + (pids.front() == 0 ? ", some of another pid namespace" : ""));
+      return fail(Fault::failed, "killing cgroup " + directories.front().path + ": " +
+                                     std::to_string(pids.size()) + " processes are left" +
+                                     (pids.front() == 0 ? ", some of another pid namespace" : ""));
     for (const auto& directory : directories) {
       if (directory.v2) write_if_there(directory, "cgroup.kill", "1");  // Linux 5.14
       if (directory.v2) write_if_there(directory, "cgroup.freeze", "0");
@@ -122,6 +129,8 @@ Result<> kill_tasks(const std::vector<Cgroup::Directory>& directories, clock::De
   }
 }
 
-Result<> remove_directory(const Cgroup::Directory& directory) { return remove_tree(directory.parent.get(), directory.name); }
+Result<> remove_directory(const Cgroup::Directory& directory) {
+  return remove_tree(directory.parent.get(), directory.name);
+}
 
 }  // namespace bailey::host

@@ -15,7 +15,8 @@ Result<std::vector<int>> list_tasks(const std::vector<Cgroup::Directory>& direct
 // SIGKILL until nobody is left. Refuses to kill this process.
 Result<> kill_tasks(const std::vector<Cgroup::Directory>& directories, clock::Deadline deadline);
 
-// rmdir, children first. The error's `sys` is EBUSY while processes are left; a directory that is gone is a success.
+// rmdir, children first. The error's `sys` is EBUSY while processes are left; a directory that is gone is a
+// success.
 Result<> remove_directory(const Cgroup::Directory& directory);
 
 // A pause between two looks, longer each time: 0.1 ms to 5 ms.

@@ -23,7 +23,9 @@
 namespace bailey::host {
 namespace {
 
-std::string unique_id(const char* what) { return std::string("test-") + what + "-" + std::to_string(::getpid()); }
+std::string unique_id(const char* what) {
+  return std::string("test-") + what + "-" + std::to_string(::getpid());
+}
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path);
@@ -34,8 +36,8 @@ std::string read_text(const std::string& path) {
   return all;
 }
 
-// Forks a child that enters the cgroup as a backend's child does, then runs `act` and exits with what it answers. Returns when
-// the child is in.
+// Forks a child that enters the cgroup as a backend's child does, then runs `act` and exits with what it
+// answers. Returns when the child is in.
 pid_t run_in(const Cgroup& cgroup, const std::function<int()>& act) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
@@ -65,11 +67,13 @@ int wait_status(pid_t child) {
   return status;
 }
 
-// Leaves this process's mount namespace untouched: the work is done in a child, which answers 0 when all went well.
+// Leaves this process's mount namespace untouched: the work is done in a child, which answers 0 when all went
+// well.
 int in_private_mounts(const std::function<int()>& act) {
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(100);
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      ::_exit(100);
     ::_exit(act());
   }
   const int status = wait_status(child);
@@ -85,7 +89,9 @@ class CgroupOnKernel : public ::testing::Test {
     mounts_ = std::move(*found);
     leaks_ = std::make_unique<tests::LeakCheck>();
   }
-  Result<Cgroup> make(const char* what, const bundle::Resources& resources) { return Cgroup::create(mounts_, "", unique_id(what), resources); }
+  Result<Cgroup> make(const char* what, const bundle::Resources& resources) {
+    return Cgroup::create(mounts_, "", unique_id(what), resources);
+  }
   std::string file(const Cgroup& cgroup, const std::string& name) {
     for (const std::string& path : cgroup.paths())
       if (::access((path + "/" + name).c_str(), F_OK) == 0) return read_text(path + "/" + name);
@@ -115,7 +121,8 @@ TEST_F(CgroupOnKernel, LimitsReadBackAndEverythingGoesAway) {
     EXPECT_EQ(file(*cgroup, v2() ? "cpu.max" : "cpu.cfs_quota_us"), v2() ? "50000 100000" : "50000");
     EXPECT_FALSE(paths.empty());
     EXPECT_EQ(Cgroup::create(mounts_, "", unique_id("limits"), r).error().sys, EEXIST);
-    for (const std::string& path : paths) EXPECT_EQ(::access(path.c_str(), F_OK), 0) << "the loser of a clash must not remove " << path;
+    for (const std::string& path : paths)
+      EXPECT_EQ(::access(path.c_str(), F_OK), 0) << "the loser of a clash must not remove " << path;
   }
   for (const std::string& path : paths) EXPECT_NE(::access(path.c_str(), F_OK), 0) << path;
 }
@@ -148,7 +155,8 @@ TEST_F(CgroupOnKernel, MemoryLimitKillsAndIsCounted) {
   EXPECT_GE(oom, 0);
   const int status = wait_status(run_in(*cgroup, [] {
     constexpr size_t kBytes = 200 << 20;
-    char* memory = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    char* memory = static_cast<char*>(
+        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     for (size_t i = 0; i < kBytes; i += 4096) memory[i] = 1;
     return 0;
   }));
@@ -239,7 +247,8 @@ TEST_F(CgroupOnKernel, FrozenStandsStillAndFrozenCanBeKilled) {
   r.pids_limit = 10;
   auto cgroup = make("frozen", r);
   ASSERT_TRUE(cgroup) << cgroup.error().message;
-  auto* counter = static_cast<volatile uint64_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* counter = static_cast<volatile uint64_t*>(
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   const pid_t child = run_in(*cgroup, [&] {
     for (;;) *counter = *counter + 1;
     return 0;
@@ -282,7 +291,7 @@ TEST_F(CgroupOnKernel, UpdateRaisesLowersAndAddsLimits) {
   EXPECT_TRUE(raised) << raised.error().message;
   EXPECT_EQ(file(*cgroup, limit), "134217728");
   r.memory.limit = r.memory.swap = 16 << 20;  // and memory first here
-  r.pids_limit = 5;                             // v1: a directory that was not there
+  r.pids_limit = 5;                           // v1: a directory that was not there
   auto lowered = cgroup->update(r);
   EXPECT_TRUE(lowered) << lowered.error().message;
   EXPECT_EQ(file(*cgroup, limit), "16777216");
@@ -322,10 +331,12 @@ TEST_F(CgroupOnKernel, CollectRemovesWhatADeadSandboxLeft) {
   const pid_t dispatcher = ::fork();
   if (dispatcher == 0) {
     auto cgroup = Cgroup::create(mounts_, "", id, r);
-    const pid_t child = cgroup ? run_in(*cgroup, [] {
-      for (;;) ::pause();
-      return 0;
-    }) : -1;
+    const pid_t child = cgroup ? run_in(*cgroup,
+                                        [] {
+                                          for (;;) ::pause();
+                                          return 0;
+                                        })
+                               : -1;
     (void)!::write(channel[1], &child, sizeof child);
     ::kill(::getpid(), SIGKILL);
   }
@@ -342,7 +353,8 @@ TEST_F(CgroupOnKernel, CollectRemovesWhatADeadSandboxLeft) {
   EXPECT_EQ(*collect_cgroups(mounts_, "", {id}), 0);
 }
 
-// The pids hierarchy unmounted: below it a plain directory of the same name comes to light, which must not be taken for it.
+// The pids hierarchy unmounted: below it a plain directory of the same name comes to light, which must not be
+// taken for it.
 TEST_F(CgroupOnKernel, MissingControllerIsRefused) {
   if (v2()) GTEST_SKIP() << "needs cgroup v1";
   const std::string directory = mounts_.find("pids")->directory;
@@ -356,7 +368,8 @@ TEST_F(CgroupOnKernel, MissingControllerIsRefused) {
               if (refused) return 2;
               if (refused.error().fault != Fault::unavailable || refused.error().remedy.empty()) return 3;
               if (refused.error().message.find("pids") == std::string::npos) return 4;
-              auto stale = Cgroup::create(mounts_, "", unique_id("stale"), r);  // what was found before the unmount
+              auto stale =
+                  Cgroup::create(mounts_, "", unique_id("stale"), r);  // what was found before the unmount
               if (stale) return 5;
               if (stale.error().fault != Fault::unavailable) return 6;
               if (::access((directory + "/bailey-" + unique_id("stale")).c_str(), F_OK) == 0) return 7;
@@ -387,14 +400,16 @@ TEST_F(CgroupOnKernel, ReadOnlyControllerIsRefused) {
   const std::string directory = mounts_.find("pids")->directory;
   bundle::Resources r;
   r.pids_limit = 10;
-  EXPECT_EQ(in_private_mounts([&] {
-              if (::mount(nullptr, directory.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) return 101;
-              auto now = find_cgroups();
-              if (!now || now->find("pids")) return 1;
-              auto stale = Cgroup::create(mounts_, "", unique_id("ro"), r);
-              return !stale && stale.error().fault == Fault::unavailable && !stale.error().remedy.empty() ? 0 : 2;
-            }),
-            0);
+  EXPECT_EQ(
+      in_private_mounts([&] {
+        if (::mount(nullptr, directory.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
+          return 101;
+        auto now = find_cgroups();
+        if (!now || now->find("pids")) return 1;
+        auto stale = Cgroup::create(mounts_, "", unique_id("ro"), r);
+        return !stale && stale.error().fault == Fault::unavailable && !stale.error().remedy.empty() ? 0 : 2;
+      }),
+      0);
 }
 
 TEST_F(CgroupOnKernel, FailureHalfwayUndoesEverything) {

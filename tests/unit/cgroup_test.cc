@@ -6,7 +6,8 @@
 namespace bailey::host {
 namespace {
 
-// The reference host: every v1 controller by itself below a tmpfs, the v2 tree with hugetlb only, own memory cgroup not the root.
+// The reference host: every v1 controller by itself below a tmpfs, the v2 tree with hugetlb only, own memory
+// cgroup not the root.
 constexpr const char* kHybridMounts =
     "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n"
     "31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n"
@@ -34,8 +35,10 @@ TEST(CgroupMounts, HybridHostKeepsEachControllerWhereItIs) {
 
 TEST(CgroupMounts, PureV2TakesTheControllersOfTheMount) {
   const CgroupMounts mounts = parse_cgroup_mounts(
-      "25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n",
-      "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n", "cpuset cpu io memory hugetlb pids rdma misc\n");
+      "25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 "
+      "rw,nsdelegate,memory_recursiveprot\n",
+      "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n",
+      "cpuset cpu io memory hugetlb pids rdma misc\n");
   EXPECT_EQ(mounts.layout, CgroupLayout::v2);
   ASSERT_TRUE(mounts.unified);
   EXPECT_EQ(mounts.unified->own_path, "/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope");
@@ -48,7 +51,8 @@ TEST(CgroupMounts, PureV2TakesTheControllersOfTheMount) {
 TEST(CgroupMounts, SystemdV1SharesADirectoryBetweenCpuAndCpuacct) {
   const CgroupMounts mounts = parse_cgroup_mounts(
       "33 25 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:15 - cgroup cgroup rw,cpu,cpuacct\n"
-      "34 25 0:30 / /sys/fs/cgroup/net_cls,net_prio ro,nosuid shared:16 - cgroup cgroup rw,net_cls,net_prio\n",
+      "34 25 0:30 / /sys/fs/cgroup/net_cls,net_prio ro,nosuid shared:16 - cgroup cgroup "
+      "rw,net_cls,net_prio\n",
       "5:cpu,cpuacct:/system.slice/x.service\n3:net_cls,net_prio:/\n", "");
   EXPECT_EQ(mounts.layout, CgroupLayout::v1);
   ASSERT_TRUE(mounts.find("cpu"));
@@ -70,22 +74,28 @@ TEST(CgroupMounts, DockerInDockerSeesItsOwnPathBelowTheMountsRoot) {
 }
 
 TEST(CgroupMounts, PathsAboveTheCgroupNamespaceAreNotOurs) {
-  const CgroupMounts mounts = parse_cgroup_mounts("300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n", "memory pids\n");
+  const CgroupMounts mounts = parse_cgroup_mounts(
+      "300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n", "memory pids\n");
   ASSERT_TRUE(mounts.unified);
   EXPECT_EQ(mounts.unified->own_path, "");
 }
 
 TEST(CgroupMounts, DecodesEscapesAndSurvivesGarbage) {
-  const CgroupMounts mounts = parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n", "");
+  const CgroupMounts mounts =
+      parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n", "");
   EXPECT_EQ(mounts.find("pids")->directory, "/a b");
   EXPECT_EQ(mounts.find("pids")->own_path, "/x:y");
-  for (const char* text : {"", "\n", " - cgroup", "a b c d e rw - cgroup", "1 2 3 / /x\\0 rw - cgroup c rw,pids\n", " - cgroup2 \n - cgroup x rw"})
+  for (const char* text : {"", "\n", " - cgroup", "a b c d e rw - cgroup",
+                           "1 2 3 / /x\\0 rw - cgroup c rw,pids\n", " - cgroup2 \n - cgroup x rw"})
     (void)parse_cgroup_mounts(text, "0:\n::\n:::\n0::relative\n3:pids:/\n", " \n ");
 }
 
-CgroupMounts v1() { return parse_cgroup_mounts(kHybridMounts, kHybridOwn, ""); }
+CgroupMounts v1() {
+  return parse_cgroup_mounts(kHybridMounts, kHybridOwn, "");
+}
 CgroupMounts v2() {
-  return parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n", "cpuset cpu io memory pids\n");
+  return parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n",
+                             "cpuset cpu io memory pids\n");
 }
 
 std::string plan(const CgroupMounts& mounts, const bundle::Resources& resources) {
@@ -130,8 +140,8 @@ TEST(CgroupSettings, NonsenseIsRefused) {
   bundle::Resources climbs;
   climbs.unified["../memory.max"] = "1";
   for (const auto& r : {swap_below, swap_alone, cpus, moves, climbs}) {
-    const CgroupMounts mounts =
-        parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n", "cpuset cpu io memory pids\n");
+    const CgroupMounts mounts = parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+                                                    "0::/\n", "cpuset cpu io memory pids\n");
     const auto settings = compile_cgroup_settings(mounts, r);
     ASSERT_FALSE(settings);
     EXPECT_EQ(settings.error().fault, Fault::bad_input) << settings.error().message;
@@ -146,7 +156,8 @@ TEST(CgroupSettings, EveryLimitWithoutAControllerIsNamedAtOnce) {
   const auto settings = compile_cgroup_settings(v1(), r);
   ASSERT_FALSE(settings);
   EXPECT_EQ(settings.error().fault, Fault::unavailable);
-  for (const char* part : {"cpuset", "hugetlb", "memory.high"}) EXPECT_NE(settings.error().message.find(part), std::string::npos) << part;
+  for (const char* part : {"cpuset", "hugetlb", "memory.high"})
+    EXPECT_NE(settings.error().message.find(part), std::string::npos) << part;
   EXPECT_FALSE(settings.error().remedy.empty());
 }
 
@@ -166,7 +177,8 @@ TEST(CgroupSettings, SharesKeepTheirMeaningAsWeight) {
   EXPECT_EQ(weight_of_shares(262144), 10000u);
   EXPECT_EQ(weight_of_shares(1), 1u);
   EXPECT_EQ(weight_of_shares(1u << 30), 10000u);
-  for (uint64_t shares = 2; shares < 262144; shares = shares * 5 / 4 + 1) EXPECT_LE(weight_of_shares(shares), weight_of_shares(shares * 2));
+  for (uint64_t shares = 2; shares < 262144; shares = shares * 5 / 4 + 1)
+    EXPECT_LE(weight_of_shares(shares), weight_of_shares(shares * 2));
 }
 
 TEST(CgroupSettings, ReadBackIsUnderstood) {
@@ -183,7 +195,8 @@ TEST(CgroupSettings, ReadBackIsUnderstood) {
   EXPECT_TRUE(reads(Check::at_least, "4611686018427387904", "9223372036854771712\n"));
   EXPECT_TRUE(reads(Check::cpu_list, "0,1,2,7", "0-2,7\n"));
   EXPECT_FALSE(reads(Check::cpu_list, "0-3", "0-1\n"));
-  EXPECT_TRUE(reads(Check::line, "8:0 rbps=1000", "8:16 rbps=1\n8:0 rbps=1000 wbps=max riops=max wiops=max\n"));
+  EXPECT_TRUE(
+      reads(Check::line, "8:0 rbps=1000", "8:16 rbps=1\n8:0 rbps=1000 wbps=max riops=max wiops=max\n"));
   EXPECT_FALSE(reads(Check::line, "8:0 rbps=1000", "8:0 rbps=max wbps=1000\n"));
   EXPECT_TRUE(reads(Check::line, "50000", "50000 100000\n"));
   EXPECT_TRUE(reads(Check::equal, "64", "64\n"));
