@@ -2,21 +2,26 @@
 // rlimits. Idempotent: what is there already stays. OCI documents from an engine are complete and never come here. Pure.
 #pragma once
 
-#include "base/result.h"
+#include <cstdint>
+
 #include "bundle/config.h"
 
 namespace bailey::bundle {
 
 struct RunDefaults {
-  uint64_t tmpfs_bytes = 0;   // size= of /tmp, home and /dev/shm
+  uint64_t tmpfs_bytes = 0;   // size= of /tmp, home and /dev/shm; 0: no limit but the memory's
   uint64_t tmpfs_inodes = 0;  // nr_inodes=: size= alone does not limit inodes
   bool host_network = false;  // no network namespace
   bool secrets = false;       // a /run for the secrets mount
 };
 
-// Mounts: /proc, /dev (tmpfs), /dev/pts, /dev/shm, /dev/mqueue, /tmp, /run, home (of HOME in env); the caller's mounts follow
-// in the caller's order. Namespaces: pid, network, mount, ipc, uts, user, cgroup. maskedPaths and readonlyPaths (host/masks as
-// in facts 7). noNewPrivileges. hostname "bailey". env gets PATH, HOME, LANG when absent. RLIMIT_CORE 0.
+// mounts        /proc, /dev (tmpfs, which the backend fills), /dev/pts, /dev/shm, /dev/mqueue, /tmp, /run (for secrets), the home
+//               of HOME; then the caller's in the caller's order. No standard mount where the caller has one, and no home inside
+//               a volume. Each nosuid, nodev; only /tmp and the home may hold programs.
+// namespaces    pid, mount, ipc, uts, user, cgroup, network
+// process       PATH, HOME, LANG when absent; noNewPrivileges; RLIMIT_CORE 0; oomScoreAdj 500
+// linux         maskedPaths, readonlyPaths (of /proc: run mounts no /sys)
+// hostname      "bailey"
 void add_run_defaults(Config& config, const RunDefaults& defaults);
 
 }  // namespace bailey::bundle

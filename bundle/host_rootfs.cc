@@ -1,0 +1,182 @@
+#include "bundle/host_rootfs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "base/files.h"
+
+namespace bailey::bundle {
+
+namespace {
+
+using Kind = RootEntry::Kind;
+
+// A small file is copied (three system calls), a large one bound (six, but no memory of the sandbox).
+constexpr off_t kMaxCopiedBytes = 16 * 1024;
+
+// Directories at the top that are links into /usr, or of their own on hosts without merged /usr.
+constexpr const char* kUsrLinks[] = {"bin", "sbin", "lib", "lib64", "lib32", "libx32"};
+
+// What programs below /usr read in the host's /etc. Not ld.so.conf: only ldconfig reads it for programs that start.
+constexpr const char* kFromHostEtc[] = {
+    "alternatives",                                     // /usr/bin/java, awk, cc are links through it
+    "ld.so.cache",                                      // finds libraries outside the default directories
+    "localtime", "timezone",                            //
+    "os-release", "debian_version",                     // python3 platform, installers
+    "services", "protocols",                            // getservbyname, perl's sockets
+    "mime.types",                                       // python3, perl
+    "ssl/openssl.cnf", "ssl/certs", "ssl/cert.pem",     // never ssl/private
+    "pki/tls/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "crypto-policies",  // the same on Fedora
+    "fonts",                                            // fontconfig
+};
+
+bool is_below(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+class RootBuilder {
+ public:
+  RootBuilder(const Config& config, const std::string& host) : config_(config), host_(host) {}
+
+  Result<std::vector<RootEntry>> build() && {
+    entries_.push_back({Kind::bind_directory, "usr", host_ + "/usr"});
+    for (const char* name : kUsrLinks) TRY(top(name));
+    directory("etc");
+    TRY(own_etc());
+    for (const char* name : kFromHostEtc) TRY(from_host_etc(name));
+    TRY(java_configuration());
+    directory("var");
+    symlink("var/tmp", "/tmp");
+    symlink("var/run", "/run");
+    mount_points();
+    return std::move(entries_);
+  }
+
+ private:
+  // A directory and those above it, unless they are there.
+  void directory(const std::string& path) {
+    const auto there = [&](const RootEntry& entry) { return entry.path == path; };
+    if (path.empty() || std::ranges::any_of(entries_, there)) return;
+    if (const size_t slash = path.rfind('/'); slash != path.npos) directory(path.substr(0, slash));
+    entries_.push_back({Kind::directory, path, {}});
+  }
+  void symlink(std::string path, std::string target) { entries_.push_back({Kind::symlink, std::move(path), std::move(target)}); }
+  void file(std::string path, std::string contents) {
+    entries_.push_back({Kind::file, std::move(path), std::move(contents), 0644});
+  }
+
+  Result<> top(const std::string& name) {
+    auto target = files::readlink(host_ + "/" + name);
+    if (target) symlink(name, std::move(*target));
+    else if (target.error().sys == EINVAL) entries_.push_back({Kind::bind_directory, name, host_ + "/" + name});  // no link
+    else if (target.error().sys != ENOENT) return std::unexpected(std::move(target).error());
+    return {};
+  }
+
+  // The host's /etc/NAME as it is: a link into /usr stays one, a directory or a large file is bound, a small file copied. What
+  // is absent, or unreadable for us, is left out: the program would not find or read it outside either.
+  Result<> from_host_etc(const std::string& name) {
+    const std::string source = host_ + "/etc/" + name;
+    const std::string path = "etc/" + name;
+    if (auto target = files::readlink(source); target && (target->starts_with("/usr/") || target->starts_with("../usr/"))) {
+      symlink(path, std::move(*target));
+      return {};
+    }
+    struct stat status {};
+    if (::stat(source.c_str(), &status) < 0) {
+      const int err = errno;
+      return err == ENOENT || err == ENOTDIR || err == EACCES ? Result<>{} : sys_error("reading the status of " + source, err);
+    }
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return {};
+    directory(path.substr(0, path.rfind('/')));
+    if (S_ISDIR(status.st_mode)) entries_.push_back({Kind::bind_directory, path, source});
+    else if (status.st_size > kMaxCopiedBytes) entries_.push_back({Kind::bind_file, path, source});
+    else return copy(path, source);
+    return {};
+  }
+
+  Result<> copy(std::string path, const std::string& source) {
+    auto contents = files::read(source, 16 * kMaxCopiedBytes);  // it may have grown
+    if (contents) file(std::move(path), std::move(*contents));
+    else if (contents.error().sys != EACCES && contents.error().sys != ENOENT) return std::unexpected(std::move(contents).error());
+    return {};
+  }
+
+  // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without it.
+  Result<> java_configuration() {
+    const auto jvm = files::open(host_ + "/usr/lib/jvm", O_PATH | O_DIRECTORY);
+    const auto etc = files::open(host_ + "/etc", O_RDONLY | O_DIRECTORY);
+    if (!jvm || !etc) return {};
+    for (const std::string& name : TRY(files::list(etc->get())))
+      if (name.starts_with("java-")) TRY(from_host_etc(name));
+    return {};
+  }
+
+  Result<> own_etc() {
+    const User user = config_.process ? config_.process->user : User{};
+    const std::string home = passwd_home();
+    const bool named = user.uid != 0 && user.uid != 65534;
+    file("etc/passwd", "root:x:0:0:root:" + (user.uid == 0 ? home : "/root") + ":/bin/sh\n" +
+                           "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
+                           (named ? "user:x:" + std::to_string(user.uid) + ":" + std::to_string(user.gid) + "::" + home + ":/bin/sh\n"
+                                  : ""));
+    file("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n" +
+                          (user.gid != 0 && user.gid != 65534 && user.gid != 5 ? "user:x:" + std::to_string(user.gid) + ":\n" : ""));
+    file("etc/nsswitch.conf",
+         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
+    file("etc/hostname", config_.hostname + "\n");
+    symlink("etc/mtab", "/proc/self/mounts");
+    if (host_network()) {
+      TRY(copy("etc/hosts", host_ + "/etc/hosts"));
+      return copy("etc/resolv.conf", host_ + "/etc/resolv.conf");
+    }
+    file("etc/hosts", "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    file("etc/resolv.conf", "");
+    return {};
+  }
+
+  // HOME as far as a passwd line can hold it.
+  std::string passwd_home() const {
+    if (!config_.process) return "/";
+    for (const std::string& variable : config_.process->env)
+      if (variable.starts_with("HOME=/") && variable.find_first_of(":\n") == variable.npos) return variable.substr(5);
+    return "/";
+  }
+
+  bool host_network() const {
+    return std::ranges::none_of(config_.linux.namespaces, [](const Namespace& n) { return n.type == NamespaceType::network; });
+  }
+
+  // Directories for the mounts that lie in this root itself: not below another mount or what is bound. Where the caller's
+  // volumes go, the backend makes a directory or a file, as their sources are.
+  void mount_points() {
+    for (const Mount& mount : config_.mounts) {
+      if (mount.type == "bind" || mount.type.empty() || !mount.destination.starts_with('/')) continue;
+      const std::string path = mount.destination.substr(1);
+      const auto other_mount = [&](const Mount& other) {
+        return other.destination != mount.destination && is_below(mount.destination, other.destination);
+      };
+      const auto not_a_directory = [&](const RootEntry& entry) {
+        return entry.kind != Kind::directory && is_below(path, entry.path);
+      };
+      if (std::ranges::any_of(config_.mounts, other_mount) || std::ranges::any_of(entries_, not_a_directory)) continue;
+      directory(path);
+    }
+  }
+
+  const Config& config_;
+  const std::string& host_;
+  std::vector<RootEntry> entries_;
+};
+
+}  // namespace
+
+Result<std::vector<RootEntry>> host_root_entries(const Config& config, const std::string& host) {
+  return RootBuilder(config, host).build();
+}
+
+}  // namespace bailey::bundle
