@@ -1,0 +1,44 @@
+#include "gvisor/arguments.h"
+
+#include "gvisor/plan.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+constexpr const char* kState = "--root=/state";
+
+std::string passed_fd(int number) {
+  return "--pass-fd=" + std::to_string(number) + ":" + std::to_string(number);
+}
+
+}  // namespace
+
+std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOptions& options) {
+  std::vector<std::string> out{"runsc", kState, "--log=/log", "--log-format=json", "--ignore-cgroups",
+                               "--platform=" + options.platform, options.host_network ? "--network=host" : "--network=none"};
+  const auto add_known = [&](std::string_view flag, const std::string& value) {
+    if (traits.has_flag(flag)) out.push_back("--" + std::string(flag) + "=" + value);
+  };
+  // Never the default "self": it would put a file beside the root. A cap is known to the builds that have directfs.
+  std::string overlay = "none";
+  if (options.root_in_memory) {
+    overlay = "root:memory";
+    if (options.root_memory_bytes && traits.has_flag("directfs")) overlay += ",size=" + std::to_string(*options.root_memory_bytes);
+  }
+  add_known("overlay2", overlay);
+  add_known("gofer-network-namespace", "new");  // "null" leaves a mount on its root for ever
+  add_known("host-settings", "ignore");         // advice about sysctls that are not ours
+  if (!options.directfs) add_known("directfs", "false");
+  out.insert(out.end(), {"run", "--bundle=/bundle"});
+  if (traits.passes_fds()) out.insert(out.end(), {passed_fd(kJobFd), passed_fd(kReportFd)});
+  if (options.console) out.emplace_back("--console-socket=/console");
+  out.push_back(options.id);
+  return out;
+}
+
+std::vector<std::string> kill_arguments(const std::string& id, int signal) {
+  return {"runsc", kState, "--log=/kill-log", "--log-format=json", "kill", id, std::to_string(signal)};
+}
+
+}  // namespace bailey::gvisor

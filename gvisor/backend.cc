@@ -1,0 +1,109 @@
+#include "gvisor/backend.h"
+
+#include <sys/random.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "gvisor/instance.h"
+#include "secrets/stage.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+using dispatcher::About;
+using dispatcher::Created;
+using dispatcher::Leases;
+using dispatcher::Spec;
+using dispatcher::Stdio;
+using dispatcher::Steps;
+
+Result<std::string> draw_runsc_id() {
+  unsigned char bytes[16];
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return sys_error("getrandom", errno);
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string id = "bailey-";
+  for (const unsigned char byte : bytes) {
+    id += kDigits[byte >> 4];
+    id += kDigits[byte & 15];
+  }
+  return id;
+}
+
+class GvisorBackend final : public dispatcher::Backend {
+ public:
+  explicit GvisorBackend(BackendOptions options) : options_(std::move(options)) {}
+
+  dispatcher::BackendKind kind() const override { return dispatcher::BackendKind::gvisor; }
+
+  Result<About> about() override {
+    TRY(find_runsc());
+    About about;
+    about.name = "gvisor";
+    about.version = traits_.version;
+    about.platform = platform_;
+    return about;
+  }
+
+  Result<> check(const Spec& spec) override {
+    TRY(find_runsc());
+    return check_plan(spec, traits_);
+  }
+
+  bundle::Resources resources(const Spec& spec) const override { return cgroup_resources(spec.config().linux.resources); }
+
+  Result<json::Value> explain(const Spec& spec) override {
+    TRY(find_runsc());
+    const Plan plan = TRY(compile_plan(spec, {&traits_, platform_, "bailey-ID"}));
+    return explain_plan(plan);
+  }
+
+  Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
+    TRY(find_runsc());
+    const std::string runsc_id = TRY(draw_runsc_id());
+    Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
+    const bundle::User& user = spec.process().user;
+    secrets::Stage stage;
+    if (!spec.secrets().empty())
+      stage = TRY(secrets::Stage::create(spec.secrets(), user.uid, user.gid, [](uint32_t id) { return id; }));
+
+    LaunchInputs inputs;
+    inputs.plan = &plan;
+    inputs.binary = &*binary_;
+    inputs.sources.rootfs = spec.rootfs().fd.get();
+    for (size_t i = 0; i < spec.config().mounts.size(); ++i) inputs.sources.volumes.push_back(spec.source_of(i).fd.get());
+    inputs.sources.secrets = stage.mount_fd();
+    inputs.stdio = std::move(stdio);
+    inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;
+    Launched launched = TRY(launch(std::move(inputs), steps));
+
+    Created created;
+    created.terminal = std::move(launched.terminal);
+    created.instance = std::make_unique<SandboxInstance>(std::move(plan), spec.process(), std::move(launched));
+    return created;
+  }
+
+ private:
+  Result<> find_runsc() {
+    if (binary_) return {};
+    Binary binary = TRY(open_runsc(options_.runsc, options_.search_path));
+    traits_ = TRY(ask_traits(binary));
+    platform_ = options_.platform.empty() ? "systrap" : options_.platform;
+    binary_ = std::move(binary);
+    return {};
+  }
+
+  BackendOptions options_;
+  std::optional<Binary> binary_;
+  Traits traits_;
+  std::string platform_;
+};
+
+}  // namespace
+
+std::unique_ptr<dispatcher::Backend> create_backend(BackendOptions options) {
+  return std::make_unique<GvisorBackend>(std::move(options));
+}
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,22 @@
+// The gVisor backend: dispatcher::Backend over runsc. Root. docs/gvisor.md says what runsc does not honour and what is done
+// about each.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dispatcher/backend.h"
+
+namespace bailey::gvisor {
+
+struct BackendOptions {
+  std::string runsc;        // --runsc or the policy's; empty: searched
+  std::string search_path;  // PATH
+  std::string platform;     // --platform; empty: the best that works
+  std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered
+};
+
+// Cheap: runsc is looked for at the first question.
+std::unique_ptr<dispatcher::Backend> create_backend(BackendOptions options);
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <array>
+
+#include "gvisor/plan.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+using dispatcher::NetworkMode;
+using dispatcher::Spec;
+
+bool starts_with_path(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+// Masks and read-only paths below /proc and /sys protect the host's kernel. Here both are file systems of the sandbox's own
+// kernel, which has nothing of the host in them, and none of whose settings reaches the host: there is nothing to do.
+bool belongs_to_own_kernel(std::string_view path) { return starts_with_path(path, "/proc") || starts_with_path(path, "/sys"); }
+
+bool is_bind(const bundle::Mount& mount) {
+  return mount.type == "bind" || std::ranges::find(mount.options, "bind") != mount.options.end() ||
+         std::ranges::find(mount.options, "rbind") != mount.options.end();
+}
+
+bool known_mount(const bundle::Mount& mount) {
+  constexpr std::array kTypes = {"proc", "tmpfs", "devpts", "mqueue", "sysfs"};
+  return is_bind(mount) || std::ranges::find(kTypes, mount.type) != kTypes.end();
+}
+
+class Refusals {
+ public:
+  void add_if(bool refused, std::string_view what) {
+    if (refused) text_.append(text_.empty() ? "" : "; ").append(what);
+  }
+  Result<> finish() {
+    if (text_.empty()) return {};
+    return fail(Fault::refused, "gVisor cannot enforce: " + text_, "leave it out, or use a level that may use the native runtime");
+  }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+Result<> check_plan(const Spec& spec, const Traits& traits) {
+  const bundle::Config& config = spec.config();
+  const bundle::Process& process = spec.process();
+  const bundle::Linux& linux_part = config.linux;
+  Refusals refusals;
+
+  refusals.add_if(spec.request().network != NetworkMode::none && spec.request().network != NetworkMode::host,
+                  "the networks bridge and userspace, which are not there yet");
+  refusals.add_if(!config.annotations.empty(), "annotations, which are commands to runsc");
+  refusals.add_if(!config.hooks.empty(), "hooks");
+  refusals.add_if(!process.capabilities.empty(), "added capabilities");
+  refusals.add_if(!process.apparmor_profile.empty() || !process.selinux_label.empty() || !linux_part.mount_label.empty(),
+                  "AppArmor profiles and SELinux labels");
+  refusals.add_if(!linux_part.devices.empty(), "devices of the host");
+  refusals.add_if(!linux_part.sysctl.empty(), "sysctl settings");
+  refusals.add_if(linux_part.seccomp.has_value(), "a seccomp profile (its errno values are ignored)");
+  refusals.add_if(linux_part.intel_rdt.has_value(), "intelRdt");
+  refusals.add_if(linux_part.personality.has_value(), "a personality");
+  refusals.add_if(!linux_part.time_offsets.empty(), "time offsets");
+  refusals.add_if(!linux_part.uid_mappings.empty() || !linux_part.gid_mappings.empty(), "id mappings");
+  refusals.add_if(!config.domainname.empty() && traits.oci_version.starts_with("1.0"), "domainname, with this build of runsc");
+  for (const bundle::Namespace& entry : linux_part.namespaces)
+    refusals.add_if(!entry.path.empty(), "the existing namespace " + entry.path);
+  for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})
+    for (const std::string& path : *paths)
+      refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
+  for (const bundle::Mount& mount : config.mounts) {
+    refusals.add_if(!known_mount(mount), "the mount of type '" + mount.type + "' at " + mount.destination);
+    refusals.add_if(!mount.uid_mappings.empty() || !mount.gid_mappings.empty(), "id mappings of the mount at " + mount.destination);
+  }
+  return refusals.finish();
+}
+
+}  // namespace bailey::gvisor

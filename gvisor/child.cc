@@ -1,0 +1,145 @@
+#include "gvisor/child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "gvisor/plan.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+// Enough for the builds of 2024 (which move stdio beyond 256) and of 2026 (beyond 252): docs/gvisor.md.
+constexpr int kSpareFd = 400;
+
+class Child {
+ public:
+  explicit Child(const ChildInputs& in) : in_(in) {}
+
+  [[noreturn]] void run() {
+    die_with_parent();
+    join_cgroup();
+    attach();
+    pivot();
+    if (in_.oom_score_adj) set_oom_score();
+    if (::setsid() < 0) fail(ChildStep::session);
+    place_descriptors();
+    reset_signals();
+    if (in_.hold >= 0) wait_for_go();
+    static const char* const kNoEnvironment[] = {nullptr};
+    ::execve("/runsc/runsc", const_cast<char* const*>(in_.arguments), const_cast<char* const*>(kNoEnvironment));
+    fail(ChildStep::exec);
+  }
+
+ private:
+  [[noreturn]] void fail(ChildStep step, int attachment = -1) {
+    const Failure failure{step, errno, attachment};
+    (void)!::write(in_.status, &failure, sizeof failure);
+    ::_exit(125);
+  }
+
+  void die_with_parent() {
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail(ChildStep::parent);
+    // The parent may have died before that line; getppid() is 0 here in any case. It alone holds the read end of `status`.
+    pollfd status{in_.status, POLLOUT, 0};
+    if (::poll(&status, 1, 0) > 0 && (status.revents & POLLERR)) ::_exit(125);
+  }
+
+  void join_cgroup() {
+    for (const int tasks : in_.join)
+      if (::write(tasks, "0", 1) < 0) fail(ChildStep::cgroup);
+  }
+
+  void attach() {
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) fail(ChildStep::mounts);
+    // Over /proc, because that is a directory everywhere; pivot_root takes it away again.
+    if (::move_mount(in_.root_mount, "", AT_FDCWD, "/proc", MOVE_MOUNT_F_EMPTY_PATH) < 0) fail(ChildStep::mounts);
+    if (::fchdir(in_.root_mount) < 0) fail(ChildStep::mounts);
+    int index = 0;
+    for (const ChildAttachment& a : in_.attachments) {
+      if (::move_mount(a.tree, "", AT_FDCWD, a.target, MOVE_MOUNT_F_EMPTY_PATH) < 0) fail(ChildStep::mounts, index);
+      ++index;
+    }
+    // Its own: the host's would show host pids, and runsc looks for its children by number.
+    if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) fail(ChildStep::proc);
+    if (in_.overlay && ::mount("overlay", "rootfs", "overlay", MS_NOSUID | MS_NODEV,
+                               "lowerdir=lower,upperdir=upper,workdir=work") < 0)
+      fail(ChildStep::overlay);
+  }
+
+  void pivot() {
+    if (::syscall(SYS_pivot_root, ".", ".") < 0) fail(ChildStep::pivot);
+    if (::umount2(".", MNT_DETACH) < 0) fail(ChildStep::pivot);
+    if (::chdir("/") < 0) fail(ChildStep::pivot);
+  }
+
+  void set_oom_score() {
+    const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    size_t length = 0;
+    while (in_.oom_score_adj[length]) ++length;
+    if (file < 0 || ::write(file, in_.oom_score_adj, length) < 0) fail(ChildStep::oom_score);
+    ::close(file);
+  }
+
+  void place_descriptors() {
+    // First everything is closed at exec, then what runsc may have is put in place without that mark.
+    if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) fail(ChildStep::descriptors);
+    for (int i = 0; i < 3; ++i)
+      if (::dup2(in_.stdio[i], i) < 0) fail(ChildStep::descriptors);
+    if (in_.job >= 0 && ::dup2(in_.job, kJobFd) < 0) fail(ChildStep::descriptors);
+    if (in_.report >= 0 && ::dup2(in_.report, kReportFd) < 0) fail(ChildStep::descriptors);
+    if (in_.spare >= 0) (void)::dup2(in_.spare, kSpareFd);  // only speed: RLIMIT_NOFILE may forbid it
+  }
+
+  void reset_signals() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < 65; ++number) (void)::sigaction(number, &standard, nullptr);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::umask(022);
+  }
+
+  void wait_for_go() {
+    char byte = 0;
+    ssize_t got = -1;
+    do {
+      got = ::read(in_.hold, &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    if (got != 1) ::_exit(125);  // the parent gave up
+  }
+
+  const ChildInputs& in_;
+};
+
+}  // namespace
+
+const char* to_text(ChildStep step) {
+  switch (step) {
+    case ChildStep::parent: return "parent";
+    case ChildStep::cgroup: return "cgroup";
+    case ChildStep::mounts: return "mounts";
+    case ChildStep::proc: return "proc";
+    case ChildStep::overlay: return "overlay";
+    case ChildStep::pivot: return "pivot";
+    case ChildStep::oom_score: return "oom_score";
+    case ChildStep::session: return "session";
+    case ChildStep::descriptors: return "descriptors";
+    case ChildStep::exec: return "exec";
+    case ChildStep::count: break;
+  }
+  return "?";
+}
+
+void run_child(const ChildInputs& inputs) { Child(inputs).run(); }
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,105 @@
+#include "gvisor/instance.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+#include "gvisor/arguments.h"
+#include "init/channel.h"
+#include "init/encode.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+using dispatcher::Ending;
+
+constexpr int64_t kKillRetryMs = 5'000;
+constexpr int kKillRetryStepMs = 20;
+constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox was killed (docs/gvisor.md)
+
+bool ended_within(int pidfd, int ms) {
+  pollfd end{pidfd, POLLIN, 0};
+  return ::poll(&end, 1, ms) > 0;
+}
+
+}  // namespace
+
+SandboxInstance::SandboxInstance(Plan plan, bundle::Process process, Launched launched)
+    : plan_(std::move(plan)), process_(std::move(process)), launched_(std::move(launched)) {}
+
+SandboxInstance::~SandboxInstance() {
+  if (reaped_ || !launched_.pidfd) return;
+  kill_all();
+  (void)wait_for(launched_.pidfd.get());
+}
+
+Result<> SandboxInstance::start(dispatcher::Steps& steps) {
+  const int64_t begin = clock::monotonic_ns();
+  if (plan_.channel_directory) TRY(release(launched_));
+  else TRY(init::send_job(launched_.job.get(), plan_.job));
+  steps.push_back({"start", clock::monotonic_ns() - begin});
+  return {};
+}
+
+Result<> SandboxInstance::signal(int number) {
+  if (!plan_.channel_directory) return init::send_signal(launched_.job.get(), number);
+  const clock::Deadline deadline = clock::Deadline::in_ms(kKillRetryMs);
+  for (;;) {
+    if (TRY(run_inside(launched_.pidfd.get(), kill_arguments(plan_.runsc_id, number))) == 0) return {};
+    if (ended_within(launched_.pidfd.get(), kKillRetryStepMs)) return {};
+    if (deadline.passed()) return fail(Fault::failed, "runsc does not deliver signal " + std::to_string(number));
+  }
+}
+
+void SandboxInstance::kill_all() {
+  killed_ = true;
+  if (!reaped_ && launched_.pidfd) send_signal(launched_.pidfd.get(), SIGKILL);
+}
+
+Result<std::optional<init::Report>> SandboxInstance::last_report() {
+  std::optional<init::Report> last;
+  if (plan_.channel_directory) {
+    const std::string bytes = TRY(read_channel_report(launched_.root));
+    for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
+      last = TRY(init::parse_report(std::string_view(bytes).substr(at, sizeof(init::Report))));
+    return last;
+  }
+  for (;;) {
+    const std::optional<init::Report> next = TRY(init::receive_report(launched_.report.get()));
+    if (!next) return last;
+    last = next;
+  }
+}
+
+Result<Ending> SandboxInstance::reap() {
+  const ExitStatus status = TRY(wait_for(launched_.pidfd.get()));
+  reaped_ = true;
+  const auto report = last_report();  // every writer is gone: this does not block
+  if (report && *report) {
+    switch ((*report)->kind) {
+      case init::ReportKind::exited: return Ending{Ending::Kind::exited, (*report)->value, {}};
+      case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, (*report)->value, {}};
+      case init::ReportKind::failed: return Ending{Ending::Kind::not_started, 0, init::start_error(**report, process_)};
+      case init::ReportKind::started: break;
+    }
+  }
+  return judge_runsc_end(status, killed_, read_log_errors(launched_.root));
+}
+
+Ending judge_runsc_end(const ExitStatus& status, bool killed_by_us, const std::string& log_errors) {
+  const bool sandbox_killed = status.by_signal ? status.value == SIGKILL : status.value == kSandboxKilled;
+  if (killed_by_us || (sandbox_killed && log_errors.empty())) return {Ending::Kind::signaled, SIGKILL, {}};
+  std::string message = status.by_signal ? "runsc died of signal " + std::to_string(status.value)
+                                         : "runsc ended with " + std::to_string(status.value);
+  message += log_errors.empty() ? " and left no error in its log" : ": " + log_errors;
+  return {Ending::Kind::not_started, 0,
+          Error{std::move(message), "run 'bailey doctor'; a limit that is too small for gVisor itself is one cause",
+                Fault::failed, 0, "runsc"}};
+}
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,39 @@
+// One sandbox under gVisor, from the launch to the last process. See backend.h for the states.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "dispatcher/backend.h"
+#include "gvisor/launch.h"
+#include "init/job.h"
+
+namespace bailey::gvisor {
+
+class SandboxInstance final : public dispatcher::Instance {
+ public:
+  SandboxInstance(Plan plan, bundle::Process process, Launched launched);
+  ~SandboxInstance() override;
+
+  Result<> start(dispatcher::Steps& steps) override;
+  // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
+  Result<> signal(int number) override;
+  void kill_all() override;
+  int exit_fd() const override { return launched_.pidfd.get(); }
+  Result<dispatcher::Ending> reap() override;
+
+ private:
+  // init's last word, when it had the time to say one.
+  Result<std::optional<init::Report>> last_report();
+
+  Plan plan_;
+  bundle::Process process_;  // what init was to run, for messages
+  Launched launched_;
+  bool killed_ = false;
+  bool reaped_ = false;
+};
+
+// What runsc's own end means when init has not reported the workload's. Pure.
+dispatcher::Ending judge_runsc_end(const ExitStatus& status, bool killed_by_us, const std::string& log_errors);
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,80 @@
+// Plan: everything that running a Spec under gVisor takes, as plain data: what runsc is told (its arguments and config.json), what
+// the private root holds, and init's job. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
+//
+// runsc never sees the host's file tree. It runs in a mount namespace whose root is a tmpfs of ours:
+//
+//   /runsc/runsc         the binary that was checked, bound      /runsc/gvisor-bin   its sidecars, bound, when it has any
+//   /bundle/config.json  what this plan says                     /state              runsc --root
+//   /rootfs              the sandbox's root (see RootKind)        /volumes/N         bind source of config().mounts[N]
+//   /secrets             the secrets stage                       /channel            job and report, builds without --pass-fd
+//   /log                 runsc's own log, JSON                   /dev/null /proc /tmp  what runsc itself needs
+//
+// So that config.json names none of a user's paths, runsc resolves none again, and the whole tree goes with its last process.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "bundle/config.h"
+#include "bundle/host_rootfs.h"
+#include "dispatcher/spec.h"
+#include "gvisor/traits.h"
+
+namespace bailey::gvisor {
+
+inline constexpr const char* kInitDirectory = "/.bailey";  // inside the sandbox
+inline constexpr const char* kChannelInside = "/.bailey/channel";
+inline constexpr const char* kInitPath = "/.bailey/init";
+inline constexpr int kJobFd = 3;     // init's descriptors, on builds with --pass-fd
+inline constexpr int kReportFd = 4;
+
+enum class RootKind {
+  host,     // skeleton on the tmpfs, /usr and its like bound into it
+  overlay,  // the user's directory below, the tmpfs above: mount points may be made, the directory stays as it is
+};
+
+// One bind mount of the private root. `target` is relative to it.
+struct Bind {
+  enum class From { volume, rootfs, secrets };
+  From from = From::volume;
+  size_t mount = 0;       // of volume: index into Spec::config().mounts
+  std::string target;
+  bool read_only = true;
+  friend bool operator==(const Bind&, const Bind&) = default;
+};
+
+struct Plan {
+  std::string runsc_id;
+  std::vector<std::string> arguments;  // of runsc, argv[0] included
+  bundle::Config config;               // config.json
+  RootKind root = RootKind::host;
+  std::vector<bundle::RootEntry> entries;  // of RootKind::host, below /rootfs
+  std::vector<Bind> binds;             // in order
+  std::string job;                     // init/job.h
+  bool terminal = false;
+  bool channel_directory = false;      // the job goes through /channel instead of descriptors
+  bool spare_fd = false;               // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
+  std::optional<int> oom_score_adj;
+};
+
+struct PlanInputs {
+  const Traits* traits = nullptr;
+  std::string platform;
+  std::string runsc_id;  // never used twice: old builds name an abstract socket of the host after it
+};
+
+// Every field of the Spec that gVisor would not enforce and that this file does not rewrite, in one error (Fault::refused).
+// docs/gvisor.md lists both.
+Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
+// Fault::refused as check_plan; bad_input from the job's encoding.
+Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
+json::Value explain_plan(const Plan& plan);
+
+// The cgroup: what was asked for plus what the sentry and the gofer need (docs/gvisor.md, "Limits").
+bundle::Resources cgroup_resources(const bundle::Resources& asked);
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,255 @@
+#include "gvisor/private_root.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "bundle/writer.h"
+#include "init/image.h"
+#include "init/job.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+constexpr const char* kBytes = "64m";   // config.json, job, small /etc, runsc's state; the upper side of an overlay
+constexpr const char* kInodes = "8192";
+constexpr size_t kLogCap = 64 * 1024;
+
+Result<Fd> create_tmpfs() {
+  const Fd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
+  if (!context) return sys_error("opening tmpfs (fsopen)", errno);
+  const auto set = [&](const char* key, const char* value) { return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0); };
+  if (set("size", kBytes) < 0 || set("nr_inodes", kInodes) < 0 || set("mode", "0755") < 0 || set("source", "bailey") < 0 ||
+      ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+    return sys_error("creating the runtime tmpfs", errno);
+  Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  if (!mount) return sys_error("mounting the runtime tmpfs (fsmount)", errno);
+  return mount;
+}
+
+// What the files of one private root are made with; remembers the directory and the first error's name.
+class Filler {
+ public:
+  explicit Filler(int root) : root_(root) {}
+  Result<> directory(const std::string& path, mode_t mode = 0755) {
+    if (::mkdirat(root_, path.c_str(), 0700) < 0 && errno != EEXIST) return failed("mkdir", path, errno);
+    if (::fchmodat(root_, path.c_str(), mode, 0) < 0) return failed("chmod", path, errno);  // whatever the umask is
+    return {};
+  }
+  Result<Fd> open_new(const std::string& path, mode_t mode) {
+    Fd fd(::openat(root_, path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_APPEND, 0600));
+    if (!fd || ::fchmod(fd.get(), mode) < 0) return failed("creating", path, errno);
+    return fd;
+  }
+  Result<> file(const std::string& path, std::string_view contents, mode_t mode) {
+    const Fd fd = TRY(open_new(path, mode));
+    return files::write_fd(fd.get(), contents, path);
+  }
+  Result<> symlink(const std::string& path, const std::string& target) {
+    if (::symlinkat(target.c_str(), root_, path.c_str()) < 0) return failed("symlink", path, errno);
+    return {};
+  }
+  Result<> own(const std::string& path, uid_t uid, gid_t gid) {
+    if (::fchownat(root_, path.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) return failed("chown", path, errno);
+    return {};
+  }
+
+ private:
+  static std::unexpected<Error> failed(std::string_view verb, const std::string& path, int err) {
+    return sys_error(std::string(verb) + " " + path + " on the runtime tmpfs", err);
+  }
+  int root_;
+};
+
+// A detached copy of the mounts below `source`.
+Result<Fd> clone_tree(int source, bool read_only, bool device, const std::string& name) {
+  Fd tree(::open_tree(source, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!tree) return sys_error("binding " + name + " (open_tree)", errno);
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_NOSUID | (device ? 0 : MOUNT_ATTR_NODEV) | (read_only ? MOUNT_ATTR_RDONLY : 0);
+  attributes.propagation = MS_PRIVATE;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
+    return sys_error("making the bind of " + name + (read_only ? " read-only" : " private"), errno);
+  return tree;
+}
+
+class Builder {
+ public:
+  Builder(const Plan& plan, const Binary& binary, const Sources& sources, PrivateRoot& out)
+      : plan_(plan), binary_(binary), sources_(sources), out_(out), fill_(out.mount.get()) {}
+
+  Result<> build() {
+    for (const char* name : {"proc", "dev", "tmp", "runsc", "bundle", "volumes", "rootfs"}) TRY(fill_.directory(name));
+    TRY(fill_.directory("state", 0700));
+    out_.log = TRY(fill_.open_new("log", 0600));
+    TRY(fill_.file("bundle/config.json", json::write(bundle::encode_config(plan_.config)), 0600));
+    TRY(build_root());
+    TRY(attach_own());
+    for (const Bind& bind : plan_.binds) TRY(attach(bind));
+    if (plan_.channel_directory) TRY(build_channel());
+    if (plan_.terminal) TRY(listen_console());
+    return {};
+  }
+
+ private:
+  Result<> build_root() {
+    std::string top = "rootfs";
+    for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry));
+    if (plan_.root == RootKind::overlay) {
+      struct stat lower {};
+      if (::fstat(sources_.rootfs, &lower) < 0) return sys_error("looking at the root directory", errno);
+      TRY(fill_.directory("work", 0700));
+      top = "upper";
+      TRY(fill_.directory(top, lower.st_mode & 07777));
+      TRY(fill_.own(top, lower.st_uid, lower.st_gid));
+    }
+    TRY(fill_.directory(top + kInitDirectory));
+    const auto image = init::init_image();
+    return fill_.file(top + kInitPath, {reinterpret_cast<const char*>(image.data()), image.size()}, 0555);
+  }
+
+  Result<> add(const bundle::RootEntry& entry) {
+    const std::string path = "rootfs/" + entry.path;
+    switch (entry.kind) {
+      case bundle::RootEntry::Kind::directory: return fill_.directory(path, entry.mode);
+      case bundle::RootEntry::Kind::symlink: return fill_.symlink(path, entry.text);
+      case bundle::RootEntry::Kind::file: return fill_.file(path, entry.text, entry.mode);
+      case bundle::RootEntry::Kind::bind_directory:
+      case bundle::RootEntry::Kind::bind_file: break;
+    }
+    const Fd source = TRY(files::open(entry.text, O_PATH));
+    return attach(source.get(), path, true, entry.text);
+  }
+
+  // Attaches a copy of what `source` refers to, at a new directory or file of the tmpfs.
+  Result<> attach(int source, const std::string& target, bool read_only, const std::string& name) {
+    struct stat info {};
+    if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
+    if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
+    else TRY(fill_.file(target, {}, 0444));
+    Fd tree = TRY(clone_tree(source, read_only, S_ISCHR(info.st_mode), name));
+    out_.attachments.push_back({std::move(tree), target});
+    return {};
+  }
+
+  Result<> attach_own() {
+    TRY(attach(binary_.file.get(), "runsc/runsc", true, binary_.path));
+    if (binary_.sidecars) TRY(attach(binary_.sidecars.get(), "runsc/gvisor-bin", true, "gvisor-bin"));
+    const Fd null = TRY(files::open("/dev/null", O_PATH | O_NOFOLLOW));
+    struct stat info {};
+    if (::fstat(null.get(), &info) < 0 || !S_ISCHR(info.st_mode) || info.st_rdev != ::makedev(1, 3))
+      return fail(Fault::unavailable, "/dev/null of the host is not the null device", "recreate it: mknod -m 666 /dev/null c 1 3");
+    TRY(attach(null.get(), "dev/null", false, "/dev/null"));
+    const Fd kvm(::open("/dev/kvm", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (kvm && wants_kvm()) TRY(attach(kvm.get(), "dev/kvm", false, "/dev/kvm"));
+    return {};
+  }
+
+  bool wants_kvm() const {
+    for (const std::string& argument : plan_.arguments)
+      if (argument == "--platform=kvm") return true;
+    return false;
+  }
+
+  Result<> attach(const Bind& bind) {
+    switch (bind.from) {
+      case Bind::From::volume:
+        return attach(sources_.volumes[bind.mount], bind.target, bind.read_only, "volume " + std::to_string(bind.mount));
+      case Bind::From::rootfs:
+        return attach(sources_.rootfs, bind.target, bind.read_only, "the root directory");
+      case Bind::From::secrets: {
+        TRY(fill_.directory(bind.target));
+        Fd mount(::fcntl(sources_.secrets, F_DUPFD_CLOEXEC, 3));
+        if (!mount) return sys_error("duplicating the secrets mount", errno);
+        out_.attachments.push_back({std::move(mount), bind.target});
+        return {};
+      }
+    }
+    return {};
+  }
+
+  // init reads and writes here as the workload's user, who is the only one that may: the environment stands in it.
+  Result<> build_channel() {
+    const bundle::User& user = plan_.config.process->user;
+    TRY(fill_.directory("channel", 0700));
+    TRY(fill_.file("channel/job", plan_.job, 0600));
+    TRY(fill_.own("channel/job", user.uid, user.gid));
+    return fill_.own("channel", user.uid, user.gid);
+  }
+
+  Result<> listen_console() {
+    out_.console = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!out_.console) return sys_error("creating the console socket", errno);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    // A path through the descriptor: the tmpfs is attached nowhere yet.
+    std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/console", out_.mount.get());
+    if (::bind(out_.console.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+        ::listen(out_.console.get(), 1) < 0)
+      return sys_error("binding the console socket", errno);
+    return {};
+  }
+
+  const Plan& plan_;
+  const Binary& binary_;
+  const Sources& sources_;
+  PrivateRoot& out_;
+  Filler fill_;
+};
+
+}  // namespace
+
+Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources) {
+  PrivateRoot root;
+  root.mount = TRY(create_tmpfs());
+  TRY(Builder(plan, binary, sources, root).build());
+  return root;
+}
+
+Result<std::string> read_channel_report(const PrivateRoot& root) {
+  auto opened = files::open_beneath(root.mount.get(), "channel/report", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!opened) {
+    if (opened.error().sys == ENOENT) return std::string();
+    return std::unexpected(std::move(opened).error());
+  }
+  // The workload may write here, too: at most its own ending is forged, and no more than a few reports are read.
+  return files::read_fd(opened->get(), 16 * sizeof(init::Report), "init's report");
+}
+
+std::string parse_log_errors(std::string_view text) {
+  std::string errors;
+  while (!text.empty()) {
+    const size_t end = text.find("}{");
+    const size_t line_end = std::min(text.find('\n'), end == std::string_view::npos ? end : end + 1);
+    const std::string_view entry = text.substr(0, line_end);
+    text.remove_prefix(line_end == std::string_view::npos ? text.size() : line_end + (text[line_end] == '\n' ? 1 : 0));
+    const auto parsed = json::parse(entry, "runsc's log");
+    const json::Object* members = parsed ? parsed->as<json::Object>() : nullptr;
+    if (!members) continue;
+    const json::Value* level = members->find("level");
+    const json::Value* message = members->find("msg");
+    if (!level || !message || !message->as<std::string>()) continue;
+    if (const std::string* name = level->as<std::string>(); !name || *name != "error") continue;
+    errors.append(errors.empty() ? "" : "; ").append(*message->as<std::string>());
+  }
+  return errors;
+}
+
+std::string read_log_errors(const PrivateRoot& root) {
+  std::string text(kLogCap, '\0');
+  const ssize_t got = ::pread(root.log.get(), text.data(), text.size(), 0);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return parse_log_errors(text);
+}
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,44 @@
+// PrivateRoot: the parent's half of what plan.h draws: a detached tmpfs, filled, and the detached mounts that the child will
+// attach in it. Nothing of it shows in any mount table; dropping it gives all of it back to the kernel.
+// Root: OPEN_TREE_CLONE needs CAP_SYS_ADMIN over this mount namespace.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "gvisor/plan.h"
+#include "gvisor/runsc.h"
+
+namespace bailey::gvisor {
+
+// The opened ends of the plan's binds; not owned. -1: the plan has none.
+struct Sources {
+  int rootfs = -1;
+  std::vector<int> volumes;  // by index of Spec::config().mounts
+  int secrets = -1;          // detached mount of secrets::Stage; it is moved, not copied
+};
+
+struct Attachment {
+  Fd tree;
+  std::string target;  // relative to the private root
+};
+
+struct PrivateRoot {
+  Fd mount;
+  std::vector<Attachment> attachments;  // in order
+  Fd log;      // of runsc, for reading after its end
+  Fd console;  // listening socket, with plan.terminal
+};
+
+Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources);
+
+// The report that init left in the channel directory; empty when there is none.
+Result<std::string> read_channel_report(const PrivateRoot& root);
+// The errors in runsc's JSON log, joined; empty when there are none.
+std::string read_log_errors(const PrivateRoot& root);
+// Pure: of JSON lines {"msg","level","time"}, possibly without newlines between them, the messages of level error.
+std::string parse_log_errors(std::string_view text);
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,34 @@
+// Traits: what one runsc can do, as found by asking it. Never inferred from its version: builds are labelled freely and
+// features come and go (docs/gvisor.md). gvisor/ runs a Spec under gVisor:
+//
+//   runsc.h     find and trust the binary           traits.h   what it can do       traits_cache.h  remembered per binary
+//   plan.h      Spec -> config.json, arguments, mounts: pure, what --explain prints
+//   stage_dir.h the runtime tmpfs, filled           child.h    from clone to exec   launch.h   both halves put together
+//   instance.h  one running sandbox                 backend.h  the seam             platform.h one real run per platform
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace bailey::gvisor {
+
+struct Traits {
+  std::string version;       // the label behind "runsc version ": free text, for people
+  std::string oci_version;   // of its line "spec: 1.2.1"
+  std::set<std::string, std::less<>> flags;      // of `runsc flags`: an unknown one ends runsc with 2, as a crash does
+  std::set<std::string, std::less<>> run_flags;  // of `runsc run -h`
+  bool has_flag(std::string_view name) const { return flags.contains(name); }
+  bool has_run_flag(std::string_view name) const { return run_flags.contains(name); }
+  bool passes_fds() const { return has_run_flag("pass-fd"); }  // else init takes its job from a directory
+  friend bool operator==(const Traits&, const Traits&) = default;
+};
+
+// `runsc --version`. Error: the text is not runsc's.
+Result<> parse_version(std::string_view text, Traits& traits);
+// "  -name type" lines of `runsc flags` and `runsc run -h`, whatever else stands between them.
+std::set<std::string, std::less<>> parse_flags(std::string_view text);
+
+}  // namespace bailey::gvisor
