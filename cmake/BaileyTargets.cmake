@@ -8,7 +8,7 @@ endif()
 
 add_library(bailey_warnings INTERFACE)
 target_compile_options(bailey_warnings INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers -Wno-sign-conversion
     -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wformat=2 -Werror=return-type>)
 target_compile_options(bailey_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-pedantic>)
 

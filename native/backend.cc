@@ -1,0 +1,106 @@
+#include "native/backend.h"
+
+#include <sys/utsname.h>
+
+#include <vector>
+
+#include "base/clock.h"
+#include "init/encode.h"
+#include "native/instance.h"
+#include "native/launch.h"
+#include "native/plan.h"
+#include "native/seccomp.h"
+#include "secrets/stage.h"
+
+namespace bailey::native {
+
+namespace {
+
+using dispatcher::Spec;
+
+class NativeBackend final : public dispatcher::Backend {
+ public:
+  explicit NativeBackend(std::string runtime_directory) : runtime_directory_(std::move(runtime_directory)) {}
+
+  dispatcher::BackendKind kind() const override { return dispatcher::BackendKind::native; }
+
+  Result<dispatcher::About> about() override {
+    utsname names{};
+    if (::uname(&names) < 0) return sys_error("asking for the kernel's release", errno);
+    return dispatcher::About{"native", names.release, ""};
+  }
+
+  Result<> check(const Spec& spec) override {
+    TRY(compile(spec, host_));
+    return {};
+  }
+
+  bundle::Resources resources(const Spec& spec) const override {
+    bundle::Resources resources = spec.config().linux.resources;
+    if (resources.pids_limit && *resources.pids_limit > 0) *resources.pids_limit += kInitProcesses;
+    return resources;
+  }
+
+  Result<json::Value> explain(const Spec& spec) override {
+    json::Value plan = to_json(TRY(compile(spec, host_)));
+    plan.as<json::Object>()->set("seccomp", builtin_seccomp_hash());
+    return plan;
+  }
+
+  Result<dispatcher::Created> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
+                                     dispatcher::Steps& steps) override;
+
+ private:
+  static constexpr int kInitProcesses = 1;  // PID 1 counts in the pids cgroup and is ours
+  std::string runtime_directory_;
+  HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi()};
+};
+
+std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
+  std::vector<TreeTarget> targets;
+  targets.reserve(plan.trees.size());
+  for (const TreeSource& source : plan.trees) {
+    int opened = -1;
+    if (source.kind == TreeSource::Kind::volume) opened = spec.source_of(source.mount_index).fd.get();
+    if (source.kind == TreeSource::Kind::rootfs) opened = spec.rootfs().fd.get();
+    targets.push_back({&source, opened});
+  }
+  return targets;
+}
+
+Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
+                                                  dispatcher::Steps& steps) {
+  const int64_t begin = clock::monotonic_ns();
+  const Plan plan = TRY(compile(spec, host_));
+  std::string job = TRY(init::encode_job(spec.process(), init::UserChange::by_backend));
+  IdMap ids = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
+  steps.push_back({"plan", clock::monotonic_ns() - begin});
+
+  secrets::Stage stage;
+  if (!spec.secrets().empty()) {
+    const int64_t before = clock::monotonic_ns();
+    stage = TRY(secrets::Stage::create(spec.secrets(), plan.user.uid, plan.user.gid, [&ids](uint32_t id) { return ids.host_uid(id); }));
+    steps.push_back({"secrets", clock::monotonic_ns() - before});
+  }
+  std::vector<TreeTarget> targets = tree_targets(plan, spec);
+  LaunchInputs inputs;
+  inputs.plan = &plan;
+  inputs.ids = &ids;
+  inputs.stdio = std::move(stdio);
+  inputs.tree_targets = targets;
+  inputs.cgroup = &leases.cgroup;
+  inputs.secrets = stage.mount_fd();
+  Launched launched = TRY(launch(std::move(inputs), steps));
+  dispatcher::Created created;
+  created.terminal = std::move(launched.terminal);
+  created.instance = std::make_unique<NativeInstance>(std::move(launched), std::move(ids), std::move(job), spec.process());
+  return created;
+}
+
+}  // namespace
+
+std::unique_ptr<dispatcher::Backend> make_backend(std::string runtime_directory) {
+  return std::make_unique<NativeBackend>(std::move(runtime_directory));
+}
+
+}  // namespace bailey::native

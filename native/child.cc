@@ -1,0 +1,243 @@
+#include "native/child.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "base/fd.h"
+#include "native/hardening.h"
+#include "native/kernel_abi.h"
+#include "native/root_builder.h"
+#include "native/seccomp.h"
+#include "native/tree.h"
+
+namespace bailey::native {
+
+namespace {
+
+constexpr int kInitSocket = 3;  // the only descriptor beside stdio that init is given
+constexpr int kSetupFailed = 125;
+
+int64_t now_ns() {
+  timespec ts{};
+  ::clock_gettime(CLOCK_MONOTONIC, &ts);
+  return ts.tv_sec * 1'000'000'000LL + ts.tv_nsec;
+}
+
+// The child's state and one method per step; each answers 0 or an errno.
+class Child {
+ public:
+  explicit Child(const ChildInputs& inputs) : in_(inputs), plan_(*inputs.plan) {}
+
+  [[noreturn]] void run() {
+    mark_ns_ = now_ns();
+    step(ChildStep::cgroup, join_cgroup());
+    step(ChildStep::maps, wait_for_maps());
+    step(ChildStep::identity, become_inner_root());
+    step(ChildStep::network, bring_loopback_up());
+    step(ChildStep::hostname, name_host());
+    step(ChildStep::root, make_root());
+    step(ChildStep::mounts, make_mounts());
+    step(ChildStep::pivot, leave_old_root(root_, plan_.root_read_only));
+    step(ChildStep::terminal, set_stdio());
+    step(ChildStep::privileges, drop_privileges());
+    step(ChildStep::landlock, restrict_paths());
+    step(ChildStep::seccomp, install_seccomp(*in_.filter, 0));
+    send(report_);
+    exec_init();
+  }
+
+ private:
+  void step(ChildStep which, int error) {
+    const int64_t now = now_ns();
+    report_.step_ns[static_cast<size_t>(which)] = now - mark_ns_;
+    mark_ns_ = now;
+    if (error == 0) return;
+    report_.step = which;
+    report_.error = error;
+    send(report_);
+    ::_exit(kSetupFailed);
+  }
+
+  void send(const SetupReport& report) const {
+    while (::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+    }
+  }
+
+  // "0" is the writer itself: 30 us each, where naming a pid from outside waits for an RCU grace period (6-14 ms). First of
+  // all, so that every page and process from here on is accounted for.
+  int join_cgroup() {
+    ::close(in_.parent_socket);
+    // PDEATHSIG is cleared by a change of credentials below and set again there.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
+    for (const int fd : in_.join)
+      if (::write(fd, "0", 1) != 1) return errno;
+    if (plan_.new_cgroup_namespace && ::unshare(CLONE_NEWCGROUP) < 0) return errno;
+    return 0;
+  }
+
+  // End of file instead of the byte: the parent died before it wrote the maps.
+  int wait_for_maps() {
+    char byte = 0;
+    ssize_t got = -1;
+    do {
+      got = ::recv(in_.socket, &byte, 1, 0);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 ? 0 : got < 0 ? errno : EPIPE;
+  }
+
+  int become_inner_root() {
+    // With a single id mapped there is no inner 0 but the workload itself; the capabilities are there all the same.
+    const uint32_t uid = plan_.many_ids ? 0 : plan_.user.uid;
+    const uint32_t gid = plan_.many_ids ? 0 : plan_.user.gid;
+    if (::syscall(SYS_setresgid, gid, gid, gid) < 0) return errno;
+    if (plan_.many_ids && ::syscall(SYS_setgroups, 0, nullptr) < 0) return errno;
+    if (::syscall(SYS_setresuid, uid, uid, uid) < 0) return errno;
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
+    // The parent is outside this pid namespace, so getppid() is 0 for a living and for a dead one alike; the socket tells.
+    char byte = 0;
+    if (::recv(in_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return EPIPE;
+    ::umask(0);
+    // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
+    if (::setsid() < 0) return errno;
+    if (int error = join_fresh_keyring()) return error;
+    return refuse_user_namespaces();
+  }
+
+  // No user namespace below this one, whatever a later filter might miss. Still the host's own /proc: nothing of the sandbox is
+  // mounted yet; the file speaks of the user namespace of whoever opens it (namespaces(7), /proc/sys/user).
+  static int refuse_user_namespaces() {
+    const int fd = ::open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return errno;
+    const int error = ::write(fd, "0", 1) < 0 ? errno : 0;
+    ::close(fd);
+    return error;
+  }
+
+  int bring_loopback_up() {
+    if (!plan_.loopback_up) return 0;
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return errno;
+    ifreq request{};
+    std::memcpy(request.ifr_name, "lo", 3);
+    request.ifr_flags = IFF_UP;
+    const int error = ::ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? errno : 0;
+    ::close(fd);
+    return error;
+  }
+
+  int name_host() {
+    if (!plan_.hostname.empty() && ::sethostname(plan_.hostname.data(), plan_.hostname.size()) < 0) return errno;
+    if (!plan_.domainname.empty() && ::setdomainname(plan_.domainname.data(), plan_.domainname.size()) < 0) return errno;
+    return 0;
+  }
+
+  int make_root() {
+    for (size_t i = 0; i < in_.trees.size(); ++i) {
+      if (in_.trees[i] >= 0) continue;
+      const int tree = open_tree_source(in_.tree_targets[i], true);
+      if (tree < 0) return -tree;
+      in_.trees[i] = tree;
+    }
+    root_inputs_.plan = &plan_;
+    root_inputs_.trees = in_.trees.data();
+    root_inputs_.secrets = in_.secrets;
+    return enter_root(root_inputs_, &root_);
+  }
+
+  int make_mounts() {
+    const RootResult result = build_root(root_inputs_, root_);
+    report_.operation = result.operation;
+    return result.error;
+  }
+
+  int set_stdio() {
+    int from[3] = {in_.stdio[0], in_.stdio[1], in_.stdio[2]};
+    if (plan_.terminal) {
+      if (int error = send_fds(in_.socket, &root_inputs_.terminal_master, 1)) return error;
+      from[0] = from[1] = from[2] = root_inputs_.terminal_slave;
+    }
+    for (int i = 0; i < 3; ++i)
+      if (::dup2(from[i], i) < 0) return errno;
+    return 0;
+  }
+
+  int drop_privileges() {
+    const bundle::User& user = plan_.user;
+    if (int error = limit_caps(plan_.caps)) return error;
+    if (plan_.many_ids && ::syscall(SYS_setgroups, user.additional_gids.size(), user.additional_gids.data()) < 0) return errno;
+    if (::syscall(SYS_setresgid, user.gid, user.gid, user.gid) < 0) return errno;
+    if (::syscall(SYS_setresuid, user.uid, user.uid, user.uid) < 0) return errno;
+    if (int error = apply_caps(plan_.caps)) return error;
+    if (int error = set_no_new_privileges()) return error;
+    return ::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? errno : 0;
+  }
+
+  int restrict_paths() {
+    const LandlockFailure failure = apply_landlock(plan_.landlock);
+    report_.landlock_rule = failure.rule;
+    return failure.error;
+  }
+
+  // Low numbers are settled before anything is closed: the image moves above the socket's place, then everything else goes.
+  [[noreturn]] void exec_init() {
+    const int image = ::fcntl(in_.init_image, F_DUPFD_CLOEXEC, kInitSocket + 1);
+    if (image < 0 || ::dup2(in_.socket, kInitSocket) < 0) ::_exit(kSetupFailed);
+    ::fcntl(kInitSocket, F_SETFD, 0);
+    reset_signals();
+    ::syscall(SYS_close_range, kInitSocket + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    char name[] = "init";
+    char number[] = {'0' + kInitSocket, '\0'};
+    char* const argv[] = {name, number, nullptr};
+    char* const no_environment[] = {nullptr};
+    ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
+    report_.step = ChildStep::exec;
+    report_.error = errno;
+    while (::send(kInitSocket, &report_, sizeof report_, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+    }
+    ::_exit(kSetupFailed);
+  }
+
+  // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h); the dispatcher's ignored
+  // SIGPIPE would outlive exec.
+  static void reset_signals() {
+    struct sigaction standard {};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+    sigset_t all;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  }
+
+  const ChildInputs& in_;
+  const Plan& plan_;
+  SetupReport report_;
+  RootInputs root_inputs_;
+  int64_t mark_ns_ = 0;
+  int root_ = -1;
+};
+
+}  // namespace
+
+const char* to_text(ChildStep step) {
+  constexpr const char* kNames[] = {"cgroup", "id_maps", "identity", "network", "hostname", "root", "mounts",
+                                    "pivot", "terminal", "privileges", "landlock", "seccomp", "exec_init"};
+  static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
+  return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
+}
+
+void run_child(const ChildInputs& inputs) { Child(inputs).run(); }
+
+}  // namespace bailey::native

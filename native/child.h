@@ -1,0 +1,55 @@
+// The new process, from clone to exec. Order is security: see run_child. Nothing here allocates, logs, locks or throws; the
+// strings and descriptors are ready before clone.
+//
+//   parent                                   child (PID 1 of the new namespaces)
+//   -------------------------------------------------------------------------------------------
+//   clone3 --------------------------------> joins its cgroup, waits for one byte
+//   writes uid_map, gid_map, maps tree ids
+//   'g' -----------------------------------> becomes inner root, builds the root, pivots,
+//                                            drops everything
+//   [pty master] <--------- SCM_RIGHTS ----- only with a terminal
+//   SetupReport <--------------------------- error 0: the next act is exec of init
+//   (job.h's protocol on the same socket) <> init
+#pragma once
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+
+#include "native/plan.h"
+#include "native/tree.h"
+
+namespace bailey::native {
+
+// In order. The names are the result record's step names.
+enum class ChildStep : uint32_t { cgroup, maps, identity, network, hostname, root, mounts, pivot, terminal, privileges, landlock, seccomp, exec, count };
+const char* to_text(ChildStep step);
+
+struct SetupReport {
+  static constexpr uint32_t kMagic = 0x53525942;  // "BYRS"
+  uint32_t magic = kMagic;
+  ChildStep step = ChildStep::cgroup;  // of the error
+  int32_t error = 0;                   // errno; 0: all steps done
+  int32_t operation = -1;              // index into Plan::operations, of an error in `mounts`
+  int32_t landlock_rule = -1;          // index into Plan::landlock.rules, of an error in `landlock`
+  int64_t step_ns[static_cast<size_t>(ChildStep::count)] = {};
+};
+
+struct ChildInputs {
+  const Plan* plan = nullptr;
+  const sock_fprog* filter = nullptr;
+  std::span<const int> join;           // cgroup v1 `tasks` descriptors
+  std::span<TreeTarget> tree_targets;  // opened by the child when trees[i] is -1 (no privileges in the parent)
+  std::span<int> trees;
+  int secrets = -1;
+  int socket = -1;                     // to the parent, then init's job descriptor
+  int parent_socket = -1;              // its other end, closed first: or the parent's death would not be seen
+  int stdio[3] = {-1, -1, -1};         // unused with a terminal
+  int init_image = -1;                 // sealed memfd
+};
+
+[[noreturn]] void run_child(const ChildInputs& inputs);
+
+}  // namespace bailey::native

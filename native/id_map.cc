@@ -1,0 +1,123 @@
+#include "native/id_map.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <sstream>
+
+#include "base/command.h"
+#include "base/files.h"
+#include "base/units.h"
+
+namespace bailey::native {
+
+namespace {
+
+constexpr size_t kMaxFile = 1 << 20;
+constexpr uint32_t kUnmapped = 65534;
+constexpr const char* kSubuid = "/etc/subuid";
+constexpr const char* kSubgid = "/etc/subgid";
+
+std::vector<std::string> split(const std::string& line) {
+  std::vector<std::string> fields;
+  std::stringstream stream(line);
+  for (std::string field; std::getline(stream, field, ':');) fields.push_back(field);
+  return fields;
+}
+
+std::string user_name(uint32_t uid) {
+  std::stringstream lines(files::read("/etc/passwd", kMaxFile).value_or(""));
+  for (std::string line; std::getline(lines, line);)
+    if (const auto fields = split(line); fields.size() > 2 && fields[2] == std::to_string(uid)) return fields[0];
+  return {};
+}
+
+// The caller's first range (subuid(5): NAME-OR-UID:FIRST:COUNT).
+std::optional<bundle::IdMapping> subordinate_range(const char* file) {
+  const uint32_t uid = ::geteuid();
+  const std::string name = user_name(uid);
+  std::stringstream lines(files::read(file, kMaxFile).value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    const auto fields = split(line);
+    if (fields.size() != 3 || fields[0].empty() || (fields[0] != name && fields[0] != std::to_string(uid))) continue;
+    const auto first = units::parse_unsigned(fields[1]);
+    const auto count = units::parse_unsigned(fields[2]);
+    if (!first || !count || *first > UINT32_MAX || *count == 0) continue;
+    return bundle::IdMapping{1, static_cast<uint32_t>(*first), static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
+  }
+  return std::nullopt;
+}
+
+std::string find_helper(const char* name) {
+  for (const char* directory : {"/usr/bin/", "/bin/", "/usr/local/bin/"})
+    if (std::string path = std::string(directory) + name; ::access(path.c_str(), X_OK) == 0) return path;
+  return {};
+}
+
+std::string map_text(const std::vector<bundle::IdMapping>& map) {
+  std::string text;
+  for (const bundle::IdMapping& m : map)
+    text += std::to_string(m.container_id) + " " + std::to_string(m.host_id) + " " + std::to_string(m.size) + "\n";
+  return text;
+}
+
+}  // namespace
+
+IdMapKind IdMap::kind_here() {
+  if (::geteuid() == 0) return IdMapKind::own_range;
+  const bool helpers = !find_helper("newuidmap").empty() && !find_helper("newgidmap").empty();
+  return helpers && subordinate_range(kSubuid) && subordinate_range(kSubgid) ? IdMapKind::subordinate : IdMapKind::single;
+}
+
+Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload) {
+  IdMap map;
+  map.kind_ = kind;
+  if (kind == IdMapKind::own_range) {
+    const Fd directory = TRY(files::open(runtime_directory, O_RDONLY | O_DIRECTORY));
+    map.range_ = TRY(UidRange::create(directory.get()));
+    map.uids_ = map.gids_ = {{0, map.range_.first(), UidRange::kSize}};
+  } else if (kind == IdMapKind::subordinate) {
+    const auto uids = subordinate_range(kSubuid);
+    const auto gids = subordinate_range(kSubgid);
+    if (!uids || !gids) return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
+    map.uids_ = {{0, ::geteuid(), 1}, *uids};
+    map.gids_ = {{0, ::getegid(), 1}, *gids};
+  } else {
+    map.uids_ = {{workload.uid, ::geteuid(), 1}};
+    map.gids_ = {{workload.gid, ::getegid(), 1}};
+  }
+  return map;
+}
+
+Result<> IdMap::write(int pid) const {
+  const std::string base = "/proc/" + std::to_string(pid) + "/";
+  if (kind_ == IdMapKind::subordinate) {
+    TRY(run_helper("newuidmap", pid, uids_));
+    return run_helper("newgidmap", pid, gids_);
+  }
+  // A single gid may be mapped only after setgroups(2) is given up (user_namespaces(7), since Linux 3.19).
+  if (kind_ == IdMapKind::single) TRY(files::write_existing(AT_FDCWD, base + "setgroups", "deny"));
+  TRY(files::write_existing(AT_FDCWD, base + "uid_map", map_text(uids_)));
+  return files::write_existing(AT_FDCWD, base + "gid_map", map_text(gids_));
+}
+
+Result<> IdMap::run_helper(const char* name, int pid, const std::vector<bundle::IdMapping>& map) const {
+  Command command;
+  command.program = find_helper(name);
+  command.arguments.push_back(std::to_string(pid));
+  for (const bundle::IdMapping& m : map)
+    for (const uint32_t value : {m.container_id, m.host_id, m.size}) command.arguments.push_back(std::to_string(value));
+  const CommandOutcome outcome = TRY_WITH(run_command(command), name);
+  if (outcome.exit_code == 0) return {};
+  return fail(Fault::unavailable, std::string(name) + " refused the range: " + outcome.err, "compare /etc/subuid and /etc/subgid with `id`");
+}
+
+uint32_t IdMap::host_id(const std::vector<bundle::IdMapping>& map, uint32_t inner) {
+  for (const bundle::IdMapping& m : map)
+    if (inner >= m.container_id && inner - m.container_id < m.size) return m.host_id + (inner - m.container_id);
+  return kUnmapped;
+}
+
+}  // namespace bailey::native

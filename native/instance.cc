@@ -1,0 +1,72 @@
+#include "native/instance.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "base/clock.h"
+#include "init/channel.h"
+#include "init/encode.h"
+
+namespace bailey::native {
+
+namespace {
+
+using Kind = dispatcher::Ending::Kind;
+
+Result<int> wait_for(int pid) {
+  int status = 0;
+  for (;;) {
+    if (::waitpid(pid, &status, __WALL) == pid) return status;
+    if (errno != EINTR) return sys_error("waiting for the sandbox's first process", errno);
+  }
+}
+
+}  // namespace
+
+NativeInstance::~NativeInstance() {
+  if (reaped_ || launched_.pid < 0) return;
+  kill_all();
+  (void)wait_for(launched_.pid);
+}
+
+Result<> NativeInstance::start(dispatcher::Steps& steps) {
+  const int64_t begin = clock::monotonic_ns();
+  auto report = [&]() -> Result<std::optional<init::Report>> {
+    TRY(init::send_job(launched_.socket.get(), job_));
+    return init::receive_report(launched_.socket.get());
+  }();
+  job_.clear();
+  steps.push_back({"start", clock::monotonic_ns() - begin});
+  if (!report) return std::unexpected(std::move(report).error().in_step("start"));
+  // No report: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
+  if (report->has_value() && (*report)->kind == init::ReportKind::failed) not_started_ = init::start_error(**report, process_);
+  return {};
+}
+
+Result<> NativeInstance::signal(int number) { return init::send_signal(launched_.socket.get(), number); }
+
+// The kernel kills everything in a pid namespace whose PID 1 ends (pid_namespaces(7)).
+void NativeInstance::kill_all() { ::syscall(SYS_pidfd_send_signal, launched_.pidfd.get(), SIGKILL, nullptr, 0); }
+
+Result<dispatcher::Ending> NativeInstance::reap() {
+  const int status = TRY(wait_for(launched_.pid));
+  reaped_ = true;
+  if (not_started_) return dispatcher::Ending{Kind::not_started, 0, std::move(*not_started_)};
+  return ending(status);
+}
+
+// Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.
+Result<dispatcher::Ending> NativeInstance::ending(int status) {
+  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) {
+    if ((*report)->kind == init::ReportKind::exited) return dispatcher::Ending{Kind::exited, (*report)->value, {}};
+    if ((*report)->kind == init::ReportKind::signaled) return dispatcher::Ending{Kind::signaled, (*report)->value, {}};
+  }
+  if (WIFSIGNALED(status)) return dispatcher::Ending{Kind::signaled, WTERMSIG(status), {}};
+  return dispatcher::Ending{Kind::exited, WEXITSTATUS(status), {}};
+}
+
+}  // namespace bailey::native

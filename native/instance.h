@@ -1,0 +1,36 @@
+// A sandbox of the native backend: PID 1 of its namespaces (our init) and the socket to it.
+#pragma once
+
+#include <string>
+
+#include "dispatcher/backend.h"
+#include "native/launch.h"
+#include "native/id_map.h"
+
+namespace bailey::native {
+
+class NativeInstance final : public dispatcher::Instance {
+ public:
+  // `job`: init/encode.h. `process` is for messages. Owns everything that it is given.
+  NativeInstance(Launched launched, IdMap ids, std::string job, bundle::Process process)
+      : ids_(std::move(ids)), launched_(std::move(launched)), job_(std::move(job)), process_(std::move(process)) {}
+  ~NativeInstance() override;
+
+  Result<> start(dispatcher::Steps& steps) override;
+  Result<> signal(int number) override;
+  void kill_all() override;
+  int exit_fd() const override { return launched_.pidfd.get(); }
+  Result<dispatcher::Ending> reap() override;
+
+ private:
+  Result<dispatcher::Ending> ending(int status);
+
+  IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
+  Launched launched_;
+  std::string job_;
+  bundle::Process process_;
+  std::optional<Error> not_started_;
+  bool reaped_ = false;
+};
+
+}  // namespace bailey::native

@@ -1,0 +1,63 @@
+#include "native/tree.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "native/kernel_abi.h"
+
+namespace bailey::native {
+
+namespace {
+
+bool same_file(int a, int b) {
+  struct stat left {}, right {};
+  if (::fstatat(a, "", &left, AT_EMPTY_PATH) < 0 || ::fstatat(b, "", &right, AT_EMPTY_PATH) < 0) return false;
+  return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
+bool is_device(int fd, const TreeSource& source) {
+  struct stat st {};
+  return ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISCHR(st.st_mode) &&
+         st.st_rdev == ::makedev(source.device_major, source.device_minor);
+}
+
+}  // namespace
+
+int open_tree_source(const TreeTarget& target, bool in_child) {
+  const TreeSource& source = *target.source;
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  if (source.recursive) flags |= AT_RECURSIVE;
+  // Inside a new mount namespace the parent's descriptor belongs to another one and cannot be cloned (EINVAL): the path is
+  // walked again there and must lead to the same file.
+  const bool by_descriptor = target.opened >= 0 && !in_child;
+  const int tree = by_descriptor ? ::open_tree(target.opened, "", flags | AT_EMPTY_PATH)
+                                 : ::open_tree(AT_FDCWD, source.path.c_str(), flags);
+  if (tree < 0) return -errno;
+  int error = 0;
+  if (target.opened >= 0 && !by_descriptor && !same_file(tree, target.opened)) error = ESTALE;
+  if (source.kind == TreeSource::Kind::device && !is_device(tree, source)) error = ENODEV;
+  if (error == 0 && source.attributes != 0) {
+    mount_attr attributes{};
+    attributes.attr_set = source.attributes;
+    const unsigned recursive = source.recursive ? AT_RECURSIVE : 0;
+    if (::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) < 0) error = errno;
+  }
+  if (error == 0) return tree;
+  ::close(tree);
+  return -error;
+}
+
+int map_tree_ids(int tree, int user_namespace, bool recursive) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace);
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  return ::mount_setattr(tree, "", flags, &attributes, sizeof attributes) < 0 ? errno : 0;
+}
+
+}  // namespace bailey::native

@@ -1,0 +1,162 @@
+// The native plan: compiled from admitted requests without privileges and without touching the host.
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <algorithm>
+
+#include "dispatcher/admission.h"
+#include "native/mount_options.h"
+#include "native/plan.h"
+
+namespace bailey::native {
+namespace {
+
+using Kind = RootOperation::Kind;
+
+constexpr HostTraits kHost{.ids = IdMapKind::own_range, .landlock_abi = 7};
+
+dispatcher::Request trusted_request() {
+  dispatcher::Request request;
+  request.trust = "trusted";
+  request.runtime = dispatcher::RuntimeChoice::native;
+  request.config.process = bundle::Process{};
+  request.config.process->args = {"/bin/true"};
+  return request;
+}
+
+dispatcher::Spec admit(dispatcher::Request request) {
+  const dispatcher::Policy policy = dispatcher::builtin_policy();
+  auto facts = dispatcher::gather_host_facts(request);
+  EXPECT_TRUE(facts) << facts.error().message;
+  auto decision = dispatcher::Admission(policy).judge(std::move(request), std::move(*facts));
+  EXPECT_TRUE(decision) << decision.error().message;
+  EXPECT_TRUE(decision->spec) << dispatcher::refusal(decision->verdicts).message;
+  return std::move(*decision->spec);
+}
+
+const RootOperation* find(const Plan& plan, Kind kind, const std::string& path) {
+  const auto found = std::ranges::find_if(plan.operations, [&](const RootOperation& op) { return op.kind == kind && op.path == path; });
+  return found == plan.operations.end() ? nullptr : &*found;
+}
+
+TEST(NativePlan, UnsharesEveryNamespace) {
+  const Plan plan = *compile(admit(trusted_request()), kHost);
+  for (const uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS})
+    EXPECT_TRUE(plan.clone_flags & flag) << std::hex << flag;
+  EXPECT_TRUE(plan.new_cgroup_namespace);
+  EXPECT_TRUE(plan.loopback_up);
+}
+
+TEST(NativePlan, KeepsTheHostNetworkOnlyWhenItWasAdmitted) {
+  dispatcher::Request request = trusted_request();
+  request.network = dispatcher::NetworkMode::host;
+  request.unsafe_opt_ins.host_network = true;
+  const Plan plan = *compile(admit(std::move(request)), kHost);
+  EXPECT_FALSE(plan.clone_flags & CLONE_NEWNET);
+  EXPECT_FALSE(plan.loopback_up);
+  EXPECT_TRUE(plan.clone_flags & CLONE_NEWUSER);
+}
+
+TEST(NativePlan, MountsTheHostsUsrReadOnlyWithoutSetIdAndDevices) {
+  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const RootOperation* usr = find(plan, Kind::attach_tree, "/usr");
+  ASSERT_NE(usr, nullptr);
+  const uint64_t wanted = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  EXPECT_EQ(plan.trees[usr->tree].attributes & wanted, wanted);
+  EXPECT_TRUE(plan.trees[usr->tree].recursive);
+  EXPECT_TRUE(plan.root_read_only);
+}
+
+TEST(NativePlan, MasksKernelFilesAndSealsDev) {
+  const Plan plan = *compile(admit(trusted_request()), kHost);
+  for (const char* path : {"/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"}) EXPECT_NE(find(plan, Kind::mask, path), nullptr) << path;
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq"}) EXPECT_NE(find(plan, Kind::read_only, path), nullptr) << path;
+  EXPECT_NE(find(plan, Kind::seal, "/dev"), nullptr);
+  EXPECT_EQ(find(plan, Kind::file_system, "/sys"), nullptr);
+}
+
+TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
+  const Plan plan = *compile(admit(trusted_request()), kHost);
+  int devices = 0;
+  for (const TreeSource& tree : plan.trees) {
+    if (tree.kind != TreeSource::Kind::device) continue;
+    ++devices;
+    EXPECT_NE(tree.device_major, 0u) << tree.path;
+    EXPECT_FALSE(tree.attributes & MOUNT_ATTR_NODEV) << tree.path;
+  }
+  EXPECT_EQ(devices, 6);
+}
+
+TEST(NativePlan, GivesNoCapability) {
+  const Plan plan = *compile(admit(trusted_request()), kHost);
+  EXPECT_EQ(plan.caps, CapsPlan{});
+}
+
+TEST(NativePlan, RefusesWhatItCouldNotEnforce) {
+  struct Case {
+    const char* named;
+    void (*change)(bundle::Config&);
+  };
+  const Case cases[] = {
+      {"linux.sysctl", [](bundle::Config& c) { c.linux.sysctl["kernel.shmmax"] = "1"; }},
+      {"linux.personality", [](bundle::Config& c) { c.linux.personality = bundle::Personality{"LINUX32", {}}; }},
+      {"linux.intelRdt", [](bundle::Config& c) { c.linux.intel_rdt = bundle::IntelRdt{}; }},
+      {"linux.mountLabel", [](bundle::Config& c) { c.linux.mount_label = "x"; }},
+      {"process.apparmorProfile", [](bundle::Config& c) { c.process->apparmor_profile = "x"; }},
+      {"process.selinuxLabel", [](bundle::Config& c) { c.process->selinux_label = "x"; }},
+      {"65535", [](bundle::Config& c) { c.process->user.uid = 70000; }},
+  };
+  for (const Case& c : cases) {
+    dispatcher::Request request = trusted_request();
+    c.change(request.config);
+    const dispatcher::Policy policy = dispatcher::builtin_policy();
+    auto decision = dispatcher::Admission(policy).judge(request, *dispatcher::gather_host_facts(request));
+    ASSERT_TRUE(decision) << c.named;
+    if (!decision->spec) continue;  // a guard was quicker: refused all the same
+    const auto plan = compile(*decision->spec, kHost);
+    ASSERT_FALSE(plan) << c.named;
+    EXPECT_NE(plan.error().message.find(c.named), std::string::npos) << plan.error().message;
+    EXPECT_EQ(plan.error().fault, Fault::refused);
+  }
+}
+
+TEST(NativePlan, LayersOnlyMemoryOverARootFileSystem) {
+  dispatcher::Request request = trusted_request();
+  request.config.root = bundle::Root{"/usr/share", true};
+  const dispatcher::Policy policy = dispatcher::builtin_policy();
+  auto decision = dispatcher::Admission(policy).judge(request, *dispatcher::gather_host_facts(request));
+  if (!decision->spec) GTEST_SKIP() << "the policy refuses /usr/share as a root: " << dispatcher::refusal(decision->verdicts).message;
+  const Plan plan = *compile(*decision->spec, kHost);
+  ASSERT_GE(plan.root_tree, 0);
+  EXPECT_TRUE(plan.root_overlay);
+  EXPECT_TRUE(plan.trees[static_cast<size_t>(plan.root_tree)].attributes & MOUNT_ATTR_RDONLY);
+}
+
+TEST(MountOptions, LaterOptionsWin) {
+  EXPECT_TRUE(parse_mount_options({"rw", "ro"})->set & MOUNT_ATTR_RDONLY);
+  EXPECT_FALSE(parse_mount_options({"ro", "rw"})->set & MOUNT_ATTR_RDONLY);
+}
+
+TEST(MountOptions, TellsRecursiveFromPlain) {
+  const MountOptions parsed = *parse_mount_options({"rbind", "rro", "nosuid"});
+  EXPECT_TRUE(parsed.bind);
+  EXPECT_TRUE(parsed.recursive);
+  EXPECT_EQ(parsed.set, static_cast<uint64_t>(MOUNT_ATTR_NOSUID));
+  EXPECT_EQ(parsed.set_recursively, static_cast<uint64_t>(MOUNT_ATTR_RDONLY));
+}
+
+TEST(MountOptions, HandsFileSystemOptionsOn) {
+  const MountOptions parsed = *parse_mount_options({"size=64k", "mode=1777"});
+  ASSERT_EQ(parsed.file_system.size(), 2u);
+  EXPECT_EQ(parsed.file_system[0].first, "size");
+  EXPECT_EQ(parsed.file_system[0].second, "64k");
+}
+
+TEST(MountOptions, RefusesWhatItDoesNotKnow) {
+  for (const char* option : {"shared", "rshared", "lowerdir=/etc", "size", "context=x", "sizes=1", ""})
+    EXPECT_FALSE(parse_mount_options({option})) << option;
+}
+
+}  // namespace
+}  // namespace bailey::native
