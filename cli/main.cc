@@ -31,7 +31,9 @@ struct Command {
 };
 
 constexpr std::initializer_list<Command> kCommands = {
+    {"run", "run one command in a sandbox", add_run, true},
     {"policy", "show the policy in force, or check a file", add_policy, false},
+    {"gc", "remove what sandboxes left whose bailey was killed", add_gc, false},
 };
 
 // A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us, because

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -44,11 +45,23 @@ Result<> check_ours(int fd, const std::string& path) {
   return {};
 }
 
-Result<> lock(int fd, int operation) {
-  while (::flock(fd, operation) != 0)
-    if (errno != EINTR) return sys_error("flock", errno);
-  return {};
-}
+// Shared while an entry is made, exclusive while dead ones are collected.
+class TopLock {
+ public:
+  static Result<TopLock> take(int fd, int operation) {
+    while (::flock(fd, operation) != 0)
+      if (errno != EINTR) return sys_error("flock", errno);
+    return TopLock(fd);
+  }
+  TopLock(TopLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~TopLock() {
+    if (fd_ >= 0) ::flock(fd_, LOCK_UN);
+  }
+
+ private:
+  explicit TopLock(int fd) : fd_(fd) {}
+  int fd_;
+};
 
 Result<uint64_t> start_time_of_this_process() {
   const std::string stat = TRY(files::read("/proc/self/stat", 4096));
@@ -89,8 +102,8 @@ Result<StateRecord> StateRecord::of_this_process() {
 StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
   if (this != &other) {
     remove();
-    top_ = std::move(other.top_);
     directory_ = std::move(other.directory_);
+    top_ = other.top_;
     id_ = std::move(other.id_);
   }
   return *this;
@@ -99,35 +112,29 @@ StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
 void StateEntry::remove() {
   if (!directory_) return;
   ::unlinkat(directory_.get(), kRecordName, 0);
-  ::unlinkat(top_.get(), id_.c_str(), AT_REMOVEDIR);  // what is left after an error is gc's: the lock goes with us
+  ::unlinkat(top_, id_.c_str(), AT_REMOVEDIR);  // what is left after an error is gc's: the lock goes with us
   directory_.reset();
-  top_.reset();
 }
 
 Result<StateStore> StateStore::open() { return open_at(default_path()); }
 
 Result<StateStore> StateStore::open_at(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
   StateStore store;
   store.path_ = path;
-  TRY(store.open_top(LOCK_SH));
+  auto top = files::open(path, kFlags);
+  if (!top && top.error().sys == ENOENT) {
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(unusable(sys_error("mkdir", errno).error(), path));
+    top = files::open(path, kFlags);
+  }
+  if (!top) return std::unexpected(unusable(std::move(top).error(), path));
+  if (auto ours = check_ours(top->get(), path); !ours) return std::unexpected(unusable(std::move(ours).error(), path));
+  store.top_ = std::move(*top);
   return store;
 }
 
-Result<Fd> StateStore::open_top(int operation) const {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-  auto top = files::open(path_, kFlags);
-  if (!top && top.error().sys == ENOENT) {
-    if (::mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(unusable(sys_error("mkdir", errno).error(), path_));
-    top = files::open(path_, kFlags);
-  }
-  if (!top) return std::unexpected(unusable(std::move(top).error(), path_));
-  if (auto ours = check_ours(top->get(), path_); !ours) return std::unexpected(unusable(std::move(ours).error(), path_));
-  if (auto locked = lock(top->get(), operation); !locked) return std::unexpected(unusable(std::move(locked).error(), path_));
-  return top;
-}
-
-Result<StateStore::Holder> StateStore::holder_of(int top, const std::string& id) const {
-  auto directory = files::open_at(top, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+Result<StateStore::Holder> StateStore::holder_of(const std::string& id) const {
+  auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (!directory) {
     if (directory.error().sys == ENOENT) return Holder::nobody;
     if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP) return Holder::dead;  // nothing that we ever make
@@ -138,26 +145,25 @@ Result<StateStore::Holder> StateStore::holder_of(int top, const std::string& id)
   return sys_error("flock " + path_ + "/" + id, errno);
 }
 
-// Nothing when somebody holds the id.
+// Nothing when the name is taken.
 Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, const StateRecord& record) {
-  StateEntry entry;
-  entry.top_ = TRY(open_top(LOCK_SH));
-  if (::mkdirat(entry.top_.get(), id.c_str(), 0700) != 0) {
+  const TopLock making = TRY(TopLock::take(top_.get(), LOCK_SH));
+  if (::mkdirat(top_.get(), id.c_str(), 0700) != 0) {
     if (errno == EEXIST) return std::nullopt;
     return std::unexpected(unusable(sys_error("mkdir " + id, errno).error(), path_));
   }
+  StateEntry entry;
+  entry.top_ = top_.get();
   entry.id_ = id;
-  auto directory = files::open_at(entry.top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) {
-    ::unlinkat(entry.top_.get(), id.c_str(), AT_REMOVEDIR);
+    ::unlinkat(top_.get(), id.c_str(), AT_REMOVEDIR);
     return std::unexpected(unusable(std::move(directory).error(), path_));
   }
   entry.directory_ = std::move(*directory);
-  TRY(lock(entry.directory_.get(), LOCK_EX | LOCK_NB));
-  // Nobody reads it while we hold the lock but to tell a person; the lock is what counts, and a cut record harms nothing.
+  if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0) return sys_error("flock " + path_ + "/" + id, errno);
   if (auto written = files::write_atomically(entry.directory_.get(), kRecordName, write_record(id, record), 0600); !written)
     return std::unexpected(unusable(std::move(written).error(), path_));
-  TRY(lock(entry.top_.get(), LOCK_UN));
   return std::optional<StateEntry>(std::move(entry));
 }
 
@@ -167,34 +173,33 @@ Result<StateEntry> StateStore::create(const std::string& id, const StateRecord& 
   for (int attempt = 0; attempt < 3; ++attempt) {
     auto entry = TRY(try_create(id, record));
     if (entry) return std::move(*entry);
-    const Fd top = TRY(open_top(LOCK_EX));
-    const Holder holder = TRY(holder_of(top.get(), id));
+    const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
+    const Holder holder = TRY(holder_of(id));
     if (holder == Holder::living) break;
     if (holder == Holder::nobody) continue;
     TRY_WITH(collect({id}), "clearing what a dead sandbox '" + id + "' left");
-    TRY(files::remove_tree(top.get(), id));
+    TRY(files::remove_tree(top_.get(), id));
   }
   return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running", "choose another name, or leave --name out");
 }
 
 Result<std::vector<std::string>> StateStore::collect_dead(const Collector& collect) {
-  const Fd top = TRY(open_top(LOCK_EX));
+  const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
   std::vector<std::string> dead;
-  for (const std::string& name : TRY(files::list(top.get()))) {
+  for (const std::string& name : TRY(files::list(top_.get()))) {
     if (!units::check_name("sandbox", name)) continue;
-    if (TRY(holder_of(top.get(), name)) == Holder::dead) dead.push_back(name);
+    if (TRY(holder_of(name)) == Holder::dead) dead.push_back(name);
   }
   if (dead.empty()) return dead;
   TRY(collect(dead));
-  for (const std::string& name : dead) TRY(files::remove_tree(top.get(), name));
+  for (const std::string& name : dead) TRY(files::remove_tree(top_.get(), name));
   return dead;
 }
 
 Result<StateRecord> StateStore::read(const std::string& id) const {
   const std::string name = path_ + "/" + id + "/" + kRecordName;
   TRY(units::check_name("sandbox", id));
-  const Fd top = TRY(files::open(path_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  const Fd file = TRY(files::open_beneath(top.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const Fd file = TRY(files::open_beneath(top_.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   const struct stat info = TRY(files::stat_fd(file.get(), name));
   if (!S_ISREG(info.st_mode)) return fail(Fault::failed, name + " is not a regular file");
   const std::string text = TRY(files::read_fd(file.get(), kMaxRecordBytes, name));

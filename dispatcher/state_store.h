@@ -3,6 +3,7 @@
 //   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's own, never a link
 //     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however the owner dies
 //       record.json              who owns it; written whole or not at all
+//     .NAME                      a backend's own; not ours to collect
 //
 // The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage changes nothing for
 // gc, because an id is the directory's name and everything else is found by the id. Making an entry holds a shared lock on the
@@ -30,7 +31,7 @@ struct StateRecord {
   static Result<StateRecord> of_this_process();  // the first three and `created`
 };
 
-// This process's hold on one id. Removed from the disk on destruction.
+// This process's hold on one id. Removed from the disk on destruction, which comes before that of the store.
 class StateEntry {
  public:
   StateEntry() = default;
@@ -42,7 +43,8 @@ class StateEntry {
 
  private:
   friend class StateStore;
-  Fd top_, directory_;
+  Fd directory_;
+  int top_ = -1;  // the store's
   std::string id_;
 };
 
@@ -64,13 +66,14 @@ class StateStore {
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;
   const std::string& path() const { return path_; }
+  int directory() const { return top_.get(); }  // for what backends keep there
 
  private:
   enum class Holder { nobody, living, dead };
-  Result<Holder> holder_of(int top, const std::string& id) const;
+  Result<Holder> holder_of(const std::string& id) const;
   Result<std::optional<StateEntry>> try_create(const std::string& id, const StateRecord& record);
-  Result<Fd> open_top(int lock) const;
   std::string path_;
+  Fd top_;
 };
 
 }  // namespace bailey::dispatcher

@@ -189,10 +189,10 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   Pipe in = TRY(create_pipe());
   streams.workload_.in = std::move(in.read);
   if (options.attach_stdin) {
-    const int source = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
-    if (source < 0) return sys_error("duplicating stdin", errno);
+    Fd source(::fcntl(0, F_DUPFD_CLOEXEC, 3));
+    if (!source) return sys_error("duplicating stdin", errno);
     set_nonblocking(in.write.get());
-    streams.in_ = Pump(Fd(source), std::move(in.write), Pump::Way::copy);
+    streams.in_ = Pump(std::move(source), std::move(in.write), Pump::Way::copy);
   }
 
   const bool capture = options.output == StreamOptions::Output::capture;
@@ -229,12 +229,14 @@ Result<> Streams::attach_terminal(Fd master) {
     out_ = Pump::capturing(TRY(master.duplicate()));
   } else {
     Sink sink = TRY(sink_of_caller(1, "stdout"));
-    out_ = Pump(TRY(master.duplicate()), std::move(sink.fd), Pump::Way::copy);
+    Fd source = TRY(master.duplicate());
+    out_ = Pump(std::move(source), std::move(sink.fd), Pump::Way::copy);
   }
   if (options_.attach_stdin) {
-    const int source = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
-    if (source < 0) return sys_error("duplicating stdin", errno);
-    in_ = Pump(Fd(source), TRY(master.duplicate()), Pump::Way::copy);
+    Fd source(::fcntl(0, F_DUPFD_CLOEXEC, 3));
+    if (!source) return sys_error("duplicating stdin", errno);
+    Fd sink = TRY(master.duplicate());
+    in_ = Pump(std::move(source), std::move(sink), Pump::Way::copy);
     termios settings{};
     if (::tcgetattr(master.get(), &settings) == 0) in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
   }

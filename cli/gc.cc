@@ -1,0 +1,49 @@
+// bailey gc: removes what sandboxes left whose Bailey was killed: cgroups and state.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "cli/command_line.h"
+#include "dispatcher/policy.h"
+#include "dispatcher/sandbox.h"
+
+namespace bailey::cli {
+
+namespace {
+
+struct Flags {
+  std::string policy;
+  bool json = false;
+};
+
+Result<> collect(const Flags& flags) {
+  const dispatcher::Policy policy = TRY(dispatcher::load_policy(flags.policy));
+  dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+  const std::vector<std::string> dead = TRY(dispatcher::collect_garbage(store, policy.cgroup_parent));
+  std::string text;
+  if (flags.json) {
+    json::Array ids(dead.begin(), dead.end());
+    json::Object document;
+    document.set("removed", std::move(ids));
+    text = json::write(document) + "\n";
+  } else {
+    for (const std::string& id : dead) text += "removed " + id + "\n";
+  }
+  return files::write_fd(1, text, "stdout");
+}
+
+}  // namespace
+
+void add_gc(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("--policy", flags->policy, "policy file, for its cgroup_parent")->type_name("FILE");
+  app.add_flag("--json", flags->json, "print the removed ids as JSON");
+  invocation.act = [flags] {
+    if (auto done = collect(*flags); !done) return report(done.error());
+    return 0;
+  };
+}
+
+}  // namespace bailey::cli

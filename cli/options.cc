@@ -1,0 +1,247 @@
+#include "cli/options.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/files.h"
+#include "base/units.h"
+#include "dispatcher/limits.h"
+#include "dispatcher/names.h"
+#include "dispatcher/sink.h"
+#include "secrets/request.h"
+
+namespace bailey::cli {
+
+namespace {
+
+constexpr const char* kRequestGroup = "The sandbox";
+constexpr const char* kLimitGroup = "Limits (above the level's ceiling is refused)";
+constexpr size_t kMaxEnvFile = 1 << 20;
+
+using dispatcher::Request;
+
+std::unexpected<Error> bad(const std::string& flag, const std::string& value, const std::string& what, std::string remedy) {
+  return fail(Fault::bad_input, flag + " " + value + ": " + what, std::move(remedy));
+}
+
+template <typename E, size_t N>
+Result<E> parse_name(const std::string& flag, const std::string& value, const std::pair<std::string_view, E> (&names)[N]) {
+  std::string known;
+  for (const auto& [name, enumerator] : names) {
+    if (name == value) return enumerator;
+    known.append(known.empty() ? "one of: " : ", ").append(name);
+  }
+  return bad(flag, value, "not known", known);
+}
+
+Result<std::string> absolute(const std::string& path) {
+  if (path.starts_with('/')) return path;
+  char here[PATH_MAX];
+  if (!::getcwd(here, sizeof here) || here[0] != '/') return sys_error("making " + path + " absolute: getcwd", errno);
+  return path == "." ? std::string(here) : std::string(here) + "/" + path;
+}
+
+Result<bundle::Mount> parse_volume(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == ':')
+      parts.emplace_back();
+    else
+      parts.back().push_back(c);
+  }
+  const char* remedy = "SRC:DST, SRC:DST:ro or SRC:DST:rw; a path with ':' in it needs a --request document";
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) return bad("--volume", text, "not of the form SRC:DST[:ro|rw]", remedy);
+  if (parts.size() == 3 && parts[2] != "ro" && parts[2] != "rw") return bad("--volume", text, "'" + parts[2] + "' is neither ro nor rw", remedy);
+  if (parts[1][0] != '/') return bad("--volume", text, "the place inside, " + parts[1] + ", is not absolute", "begin it with /");
+  bundle::Mount mount;
+  mount.type = "bind";
+  mount.source = TRY(absolute(parts[0]));
+  mount.destination = parts[1];
+  mount.options = {"rbind", parts.size() == 3 ? parts[2] : "rw"};
+  return mount;
+}
+
+Result<uint32_t> parse_id(const std::string& flag, const std::string& whole, std::string_view text) {
+  const auto number = units::parse_unsigned(text);
+  if (!number || *number > UINT32_MAX - 2) return bad(flag, whole, "'" + std::string(text) + "' is no numeric id", "UID[:GID[,GID...]] in numbers, such as 1000:1000");
+  return static_cast<uint32_t>(*number);
+}
+
+// Names are not looked up: the sandbox has a passwd file of its own. GID is UID when it is not given.
+Result<bundle::User> parse_user(const std::string& text) {
+  bundle::User user;
+  const size_t colon = text.find(':');
+  user.uid = TRY(parse_id("--user", text, std::string_view(text).substr(0, colon)));
+  user.gid = user.uid;
+  if (colon == std::string::npos) return user;
+  std::string_view groups = std::string_view(text).substr(colon + 1);
+  for (bool first = true;; first = false) {
+    const size_t comma = groups.find(',');
+    const uint32_t gid = TRY(parse_id("--user", text, groups.substr(0, comma)));
+    if (first)
+      user.gid = gid;
+    else
+      user.additional_gids.push_back(gid);
+    if (comma == std::string_view::npos) return user;
+    groups.remove_prefix(comma + 1);
+  }
+}
+
+Result<uint32_t> parse_umask(const std::string& text) {
+  uint32_t mask = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '7' || text.size() > 4) return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
+    mask = mask * 8 + static_cast<uint32_t>(c - '0');
+  }
+  if (text.empty() || mask > 0777) return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
+  return mask;
+}
+
+// KEY=VALUE, or KEY alone for the caller's own value. A later one of the same key replaces the earlier.
+Result<> set_environment(std::vector<std::string>& env, const std::string& flag, const std::string& entry) {
+  const size_t equals = entry.find('=');
+  const std::string key = entry.substr(0, equals);
+  if (key.empty()) return bad(flag, entry.substr(0, equals), "it has no name", "KEY=VALUE, or KEY to pass on a variable of your own environment");
+  std::string full = entry;
+  if (equals == std::string::npos) {
+    const char* own = ::getenv(key.c_str());
+    if (!own) return bad(flag, key, "your environment has no such variable", "set it, or give " + key + "=VALUE");
+    full.append("=").append(own);
+  }
+  const auto same = std::ranges::find_if(env, [&](const std::string& other) { return other.starts_with(key + "="); });
+  if (same != env.end())
+    *same = std::move(full);
+  else
+    env.push_back(std::move(full));
+  return {};
+}
+
+// One entry a line, blank lines and lines that begin with # left out; or, where the text holds a NUL, one entry up to each
+// NUL and every byte meant, as in /proc/PID/environ.
+Result<> read_env_file(std::vector<std::string>& env, const std::string& source) {
+  const std::string text = TRY(read_source("--env-file", source, kMaxEnvFile));
+  const char separator = text.find('\0') != std::string::npos ? '\0' : '\n';
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    const std::string entry = text.substr(at, end - at);
+    at = end + 1;
+    if (entry.empty() || (separator == '\n' && entry[0] == '#')) continue;
+    TRY(set_environment(env, "--env-file " + source + ":", entry));
+  }
+  return {};
+}
+
+Result<> set_process(Request& request, const RequestFlags& flags, std::vector<std::string> command) {
+  bundle::Process process;
+  process.args = std::move(command);
+  if (process.args.empty()) return fail(Fault::bad_input, "no command was given", "bailey run [OPTIONS] -- COMMAND [ARGS...]");
+  if (flags.workdir) process.cwd = *flags.workdir;
+  if (flags.user) process.user = TRY(parse_user(*flags.user));
+  if (flags.umask) process.user.umask = TRY(parse_umask(*flags.umask));
+  process.terminal = flags.terminal;
+  for (const std::string& file : flags.env_files) TRY(read_env_file(process.env, file));
+  for (const std::string& entry : flags.env) TRY(set_environment(process.env, "--env", entry));
+  const bool has_term = std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
+  if (flags.terminal && !has_term && ::getenv("TERM")) TRY(set_environment(process.env, "--tty", "TERM"));
+  request.config.process = std::move(process);
+  return {};
+}
+
+Result<> set_limits(Request& request, const RequestFlags& flags) {
+  for (const auto& [flag, value] : flags.limits) {
+    const auto limit = std::ranges::find(dispatcher::limits(), flag, &dispatcher::Limit::flag);
+    auto number = dispatcher::parse_limit(*limit, value);
+    if (!number) return std::unexpected(std::move(number).error().with(flag));
+    limit->ask(request, *number);
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_request_flags(CLI::App& app, RequestFlags& flags) {
+  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
+    app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
+  };
+  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value, const char* help) {
+    app.add_option(names, into, std::string(help) + "; may be repeated")->type_name(value)->allow_extra_args(false)->group(kRequestGroup);
+  };
+  const auto flag = [&](const char* names, bool& into, const char* help) { app.add_flag(names, into, help)->group(kRequestGroup); };
+
+  one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
+  one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
+  flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
+  one("--net", flags.network, "none|host", "network (default none)");
+  flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
+  one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
+  flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
+  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]", "file or directory of the host to show inside (default rw)");
+  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]", "secret file, at /run/secrets/NAME or PATH");
+  one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
+  many("-e,--env", flags.env, "KEY[=VALUE]", "environment variable; KEY alone passes on yours");
+  many("--env-file", flags.env_files, "FILE|fd:N", "one KEY[=VALUE] a line, or NUL-separated");
+  one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
+  one("--umask", flags.umask, "MODE", "octal (default 022)");
+  one("--hostname", flags.hostname, "NAME", "host name inside");
+  flag("-t,--tty", flags.terminal, "give the command a terminal");
+  one("--name", flags.name, "ID", "name of the sandbox (default: random)");
+  one("--platform", flags.platform, "P", "gvisor: systrap, ptrace or kvm (default: the best that works)");
+  one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
+  for (const dispatcher::Limit& limit : dispatcher::limits()) {
+    const std::string name(limit.flag);
+    app.add_option_function<std::string>(name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
+                                         std::string(limit.help))
+        ->type_name("LIMIT")
+        ->group(kLimitGroup);
+  }
+}
+
+std::vector<std::string> given_request_flags(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.parse_order())
+    if (option->get_group() == kRequestGroup || option->get_group() == kLimitGroup) names.push_back("--" + option->get_lnames().front());
+  return names;
+}
+
+Result<Request> make_request(const RequestFlags& flags, std::vector<std::string> command) {
+  Request request;
+  if (flags.name) request.id = *flags.name;
+  if (flags.trust) request.trust = *flags.trust;
+  if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
+  if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
+  request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native, .host_network = flags.allow_host_network};
+  if (flags.rootfs) request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
+  if (flags.writable) request.root_writes = dispatcher::Writes::memory;
+  for (const std::string& text : flags.volumes) request.config.mounts.push_back(TRY(parse_volume(text)));
+  for (const std::string& text : flags.secrets) {
+    secrets::Request secret = TRY(secrets::parse_request(text));
+    if (!secret.file.empty()) secret.file = TRY(absolute(secret.file));
+    request.secrets.push_back(std::move(secret));
+  }
+  if (flags.hostname) request.config.hostname = *flags.hostname;
+  if (flags.platform) request.platform = *flags.platform;
+  if (flags.runsc) request.runsc = TRY(absolute(*flags.runsc));
+  TRY(set_process(request, flags, std::move(command)));
+  TRY(set_limits(request, flags));
+  return request;
+}
+
+Result<std::string> read_source(const std::string& flag, const std::string& text, size_t cap) {
+  const auto read = [&]() -> Result<std::string> {
+    if (const auto number = TRY(dispatcher::parse_descriptor(text))) return files::read_fd(*number, cap, text);
+    return files::read(text, cap);
+  };
+  auto contents = read();
+  if (!contents) {
+    Error error = std::move(contents).error().with(flag);
+    error.fault = Fault::bad_input;
+    return std::unexpected(std::move(error));
+  }
+  return contents;
+}
+
+}  // namespace bailey::cli

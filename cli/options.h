@@ -1,0 +1,38 @@
+// run's flags -> Request. The text of each flag is kept as the user wrote it and parsed here, so that every message names the
+// flag, the value and the remedy. No kernel but for reading what --env, --env-file and relative paths refer to.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "dispatcher/request.h"
+
+namespace CLI {
+class App;
+}
+
+namespace bailey::cli {
+
+// What describes the sandbox: everything that a request document can say. With --request none of these may be given.
+struct RequestFlags {
+  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc;
+  bool unsafe_native = false, allow_host_network = false, writable = false, terminal = false;
+  std::vector<std::string> secrets, volumes, env, env_files;
+  std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value
+};
+
+// Adds them to `app`. `flags` must outlive its parse.
+void add_request_flags(CLI::App& app, RequestFlags& flags);
+// Those of them that were given, as written in the help: "--memory", "--volume". After the parse.
+std::vector<std::string> given_request_flags(const CLI::App& app);
+
+// Fault::bad_input.
+Result<dispatcher::Request> make_request(const RequestFlags& flags, std::vector<std::string> command);
+
+// The contents of "FILE" or "fd:N", at most `cap` bytes. `flag` is for the message.
+Result<std::string> read_source(const std::string& flag, const std::string& text, size_t cap);
+
+}  // namespace bailey::cli

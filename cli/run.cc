@@ -1,0 +1,228 @@
+// bailey run: flags or a document -> Request -> policy, facts, guards -> Spec -> backend -> Sandbox -> exit code.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "cli/backends.h"
+#include "cli/command_line.h"
+#include "cli/explain.h"
+#include "cli/options.h"
+#include "dispatcher/admission.h"
+#include "dispatcher/request_json.h"
+#include "dispatcher/sandbox.h"
+
+namespace bailey::cli {
+
+namespace {
+
+using namespace dispatcher;
+
+constexpr size_t kMaxRequestDocument = 16 << 20;
+constexpr int kResultPatienceMs = 10'000;
+constexpr const char* kRunGroup = "This run";
+
+struct RunFlags {
+  RequestFlags request;
+  std::vector<std::string> given;  // of the request flags
+  std::optional<std::string> document, policy, result, events;
+  bool attach_stdin = false, json = false, explain = false;
+  std::string log_level = "warning";
+};
+
+Result<> configure_log(const std::string& text) {
+  constexpr std::pair<const char*, log::Level> kLevels[] = {{"debug", log::Level::debug},
+                                                            {"info", log::Level::info},
+                                                            {"warning", log::Level::warning},
+                                                            {"error", log::Level::error},
+                                                            {"off", log::Level::off}};
+  for (const auto& [name, level] : kLevels)
+    if (text == name) return log::configure({.level = level}), Result<>();
+  return fail(Fault::bad_input, "--log-level " + text + ": not known", "one of: debug, info, warning, error, off");
+}
+
+Result<Request> request_of(const RunFlags& flags, std::vector<std::string> command) {
+  if (!flags.document) return make_request(flags.request, std::move(command));
+  // One door at a time: a document that a flag could change would not say what is run.
+  if (!flags.given.empty() || !command.empty())
+    return fail(Fault::bad_input, "--request cannot be combined with " + (flags.given.empty() ? "a command" : flags.given.front()),
+                "put it into the document; 'bailey run --explain --json ...' prints the document for a command line");
+  return parse_request(TRY(read_source("--request", *flags.document, kMaxRequestDocument)), *flags.document);
+}
+
+// One run, told step by step. What fails leaves its error in the record.
+class Run {
+ public:
+  Run(const RunFlags& flags, Invocation& invocation)
+      : flags_(flags), command_(std::move(invocation.command)), timer_(invocation.started_ns) {}
+
+  int perform() {
+    if (auto opened = open_sinks(); !opened) return report(opened.error());
+    auto done = flags_.explain ? explain() : run();
+    if (!done) {
+      fail_with(std::move(done).error());
+    } else if (flags_.explain) {
+      return *done;
+    }
+    const int rc = tell();
+    if (record_.error) report(*record_.error);
+    return rc;
+  }
+
+ private:
+  Result<> open_sinks() {
+    TRY(configure_log(flags_.log_level));
+    if (flags_.result) result_ = TRY_WITH(Sink::open(*flags_.result, Sink::Writing::whole), "--result");
+    if (flags_.events) events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
+    return {};
+  }
+
+  // The request, judged. Sets request_, policy_, decision_.
+  Result<> ask() {
+    step_ = "request";
+    request_ = TRY(request_of(flags_, std::move(command_)));
+    record_.id = request_.id;
+    record_.trust = request_.trust;
+    record_.network = to_text(request_.network);
+    timer_.lap(step_);
+    step_ = "policy";
+    policy_ = TRY(load_policy(flags_.policy.value_or("")));
+    if (!flags_.explain) audit_ = TRY(Audit::open(policy_.audit_file));
+    timer_.lap(step_);
+    step_ = "facts";
+    HostFacts facts = TRY(gather_host_facts(request_));
+    timer_.lap(step_);
+    step_ = "admission";
+    decision_ = TRY(Admission(policy_).judge(request_, std::move(facts)));
+    timer_.lap(step_);
+    return {};
+  }
+
+  // The backend of the admitted spec, asked whether it can do all of it.
+  Result<> choose(int runtime_directory) {
+    step_ = "backend";
+    const Spec& spec = *decision_.spec;
+    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request(), runtime_directory}));
+    about_ = TRY(backend_->about());
+    record_.backend = about_;
+    record_.why_backend = spec.why_backend();
+    TRY(backend_->check(spec));
+    timer_.lap(step_);
+    return {};
+  }
+
+  Result<int> run() {
+    TRY(ask());
+    if (!decision_.spec) {
+      for (const Verdict& verdict : decision_.verdicts)
+        if (!verdict.allowed) record_.refusals.push_back(verdict);
+      return std::unexpected(refusal(decision_.verdicts));
+    }
+    step_ = "state";
+    store_ = TRY(StateStore::open());
+    timer_.lap("state directory");
+    TRY(choose(store_->directory()));
+    sandbox_.emplace(std::move(*decision_.spec), about_,
+                     Surroundings{.backend = *backend_,
+                                  .store = *store_,
+                                  .audit = audit_,
+                                  .events = events_,
+                                  .cgroup_parent = policy_.cgroup_parent,
+                                  .attach_stdin = flags_.attach_stdin,
+                                  .output = flags_.json ? StreamOptions::Output::capture : StreamOptions::Output::pass_on},
+                     timer_);
+    record_ = sandbox_->run();
+    return exit_code(record_);
+  }
+
+  Result<int> explain() {
+    TRY(ask());
+    Explanation explanation{.request = request_, .verdicts = decision_.verdicts};
+    if (decision_.spec) {
+      if (auto chosen = choose(-1); !chosen) {
+        explanation.backend_fault = std::move(chosen).error();
+      } else {
+        explanation.plan = TRY(backend_->explain(*decision_.spec));
+      }
+      explanation.about = about_;
+      explanation.why_backend = decision_.spec->why_backend();
+    }
+    TRY(files::write_fd(1, flags_.json ? explanation.document() : explanation.text(), "stdout"));
+    return explanation.would_run() ? 0 : kExitBailey;
+  }
+
+  void fail_with(Error error) {
+    record_.outcome = error.fault == Fault::refused ? Outcome::refused : Outcome::setup_failed;
+    record_.setup_ns = timer_.total_ns();
+    record_.steps = timer_.steps();
+    record_.error = std::move(error).in_step(step_);
+    if (auto written = audit_.refuse(request_, *record_.error); !written) log::error(written.error().message);
+  }
+
+  // The record to where it was asked for; one line for a person when it was us who ended the command.
+  int tell() {
+    const std::string text = json::write(to_json(record_));
+    int rc = exit_code(record_);
+    const auto write = [&](const Sink& sink, const char* what) {
+      if (auto written = sink.write(text, kResultPatienceMs); !written) rc = report(std::move(written).error().with(what));
+    };
+    if (flags_.result) write(result_, "--result");
+    if (flags_.json && !flags_.explain) {
+      if (auto written = files::write_fd(1, text + "\n", "stdout"); !written) rc = report(std::move(written).error().with("--json"));
+    }
+    const LimitValues& limits = record_.limits;
+    if (record_.outcome == Outcome::timed_out)
+      log::warning("killed: the time limit of " + units::format_milliseconds(limits.wall_ms.value_or(0)) + " was reached (--timeout)");
+    if (record_.outcome == Outcome::out_of_memory)
+      log::warning("killed: out of memory; the limit is " + units::format_bytes(limits.memory_bytes.value_or(0)) + " (--memory)");
+    if (record_.outcome == Outcome::output_limit)
+      log::warning("killed: it wrote more than " + units::format_bytes(limits.output_bytes.value_or(0)) + " (--output-limit)");
+    return rc;
+  }
+
+  const RunFlags& flags_;
+  std::vector<std::string> command_;
+  StepTimer timer_;
+  const char* step_ = "request";
+  Sink result_;
+  Events events_;
+  Audit audit_;
+  Request request_;
+  Policy policy_;
+  Admission::Decision decision_;
+  About about_;
+  Record record_;
+  std::optional<StateStore> store_;
+  std::unique_ptr<Backend> backend_;
+  std::optional<Sandbox> sandbox_;  // to the end: it holds back the signals until the record is written
+};
+
+}  // namespace
+
+void add_run(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<RunFlags>();
+  add_request_flags(app, flags->request);
+  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
+    app.add_option(names, into, help)->type_name(value)->group(kRunGroup);
+  };
+  app.add_flag("-i,--interactive", flags->attach_stdin, "pass stdin on; without it the command's stdin is at its end")->group(kRunGroup);
+  one("--request", flags->document, "FILE|fd:N", "the whole request as JSON, in place of the flags above and the command");
+  one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
+  one("--result", flags->result, "FILE|fd:N", "write the result record there");
+  one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines");
+  app.add_flag("--json", flags->json, "print the result record, output captured in it, in place of the output")->group(kRunGroup);
+  app.add_flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing")->group(kRunGroup);
+  app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")->type_name("LEVEL")->group(kRunGroup);
+  invocation.act = [flags, &app, &invocation] {
+    flags->given = given_request_flags(app);
+    return Run(*flags, invocation).perform();
+  };
+}
+
+}  // namespace bailey::cli
