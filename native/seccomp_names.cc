@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "native/seccomp_program.h"
+
 namespace bailey::native {
 namespace {
 
@@ -28,6 +30,33 @@ constexpr uint32_t kHighestNumber = 1023;  // no 64-bit architecture of ours cou
 
 bool has(const Arch& arch, const NewCall& call) {
   return !call.x86_64_only || arch.family == ArchFamily::x86_64;
+}
+
+// libseccomp numbers i386's multiplexed calls -100 - N (socketcall's N, linux/net.h) and -200 - N (ipc's N,
+// linux/ipc.h). The numbers of their own came with Linux 4.3 and 5.1
+// (arch/x86/entry/syscalls/syscall_32.tbl); 0: there is none.
+struct Multiplexed {
+  int libseccomp;
+  uint32_t own;
+};
+constexpr Multiplexed kMultiplexed[] = {
+    {-101, 359}, {-102, 361}, {-103, 362}, {-104, 363}, {-105, 0},   {-106, 367}, {-107, 368}, {-108, 360},
+    {-109, 0},   {-110, 0},   {-111, 369}, {-112, 371}, {-113, 373}, {-114, 366}, {-115, 365}, {-116, 370},
+    {-117, 372}, {-118, 364}, {-119, 337}, {-120, 345}, {-201, 0},   {-202, 393}, {-203, 394}, {-204, 0},
+    {-211, 400}, {-212, 401}, {-213, 399}, {-214, 402}, {-221, 397}, {-222, 398}, {-223, 395}, {-224, 396},
+};
+constexpr uint32_t kSocketcall = 102, kIpc = 117;
+
+std::vector<CallTarget> multiplexed_targets(int libseccomp_number) {
+  for (const Multiplexed& call : kMultiplexed) {
+    if (call.libseccomp != libseccomp_number) continue;
+    const bool socket = libseccomp_number > -200;
+    std::vector<CallTarget> out = {
+        {socket ? kSocketcall : kIpc, static_cast<uint32_t>(-libseccomp_number - (socket ? 100 : 200))}};
+    if (call.own != 0) out.push_back({call.own, std::nullopt});
+    return out;
+  }
+  return {};
 }
 
 struct KnownArch {
@@ -62,13 +91,15 @@ Arch native_arch() {
 #endif
 }
 
-std::optional<int> call_number(const Arch& arch, const std::string& name) {
+std::vector<CallTarget> call_targets(const Arch& arch, const std::string& name) {
   const int number = seccomp_syscall_resolve_name_arch(arch.token, name.c_str());
-  if (number != __NR_SCMP_ERROR && (number >= 0 || arch.family == ArchFamily::i386)) return number;
+  if (number >= 0) return {{static_cast<uint32_t>(number), std::nullopt}};
+  if (arch.family == ArchFamily::i386)
+    if (const std::vector<CallTarget> targets = multiplexed_targets(number); !targets.empty()) return targets;
   for (const NewCall& call : kNewCalls)
     if (call.name == name && has(arch, call))
-      return static_cast<int>(call.number | (arch.family == ArchFamily::x32 ? 0x40000000u : 0));
-  return std::nullopt;
+      return {{call.number | (arch.family == ArchFamily::x32 ? kX32First : 0), std::nullopt}};
+  return {};
 }
 
 std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch) {

@@ -17,14 +17,21 @@ struct Arch {
   uint32_t token = 0;       // SCMP_ARCH_*
   uint32_t audit_arch = 0;  // AUDIT_ARCH_* of seccomp_data.arch
   ArchFamily family = ArchFamily::other_64;
+  bool is_32_bit() const { return family == ArchFamily::i386 || family == ArchFamily::other_32; }
 };
 
 std::optional<Arch> arch_named(std::string_view name);  // "x86_64", "aarch64", ... or "SCMP_ARCH_X86_64"
 Arch native_arch();
 
-// The number of a call, or nothing when the architecture has no such call. Negative: a pseudo number of
-// libseccomp (i386's socket calls behind socketcall, and the like).
-std::optional<int> call_number(const Arch& arch, const std::string& name);
+// Where a call of that name arrives. i386 has older calls that multiplex others (socketcall, ipc): their
+// first argument is then `selector`, and the call's own arguments are in memory or moved.
+struct CallTarget {
+  uint32_t number = 0;
+  std::optional<uint32_t> selector;
+};
+// Empty when the architecture has no such call; two for a multiplexed call that has a number of its own as
+// well.
+std::vector<CallTarget> call_targets(const Arch& arch, const std::string& name);
 // Every call that the architecture has, as (number, name), in the order of the numbers.
 std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch);
 

@@ -13,6 +13,8 @@ constexpr uint32_t errno_action(int number) {
   return SECCOMP_RET_ERRNO | static_cast<uint32_t>(number);
 }
 
+constexpr uint32_t kWrongArch = SECCOMP_RET_KILL_PROCESS;
+
 // One statement: the words of a line and of those that continue it.
 struct Statement {
   int line = 0;
@@ -69,11 +71,10 @@ class Parser {
       return fail(Fault::bad_input, std::string(file_) + ": no verdict for: " + missing,
                   "put each of them into a group of the profile");
     }
-    FilterRules out;
-    out.default_action = errno_action(ENOSYS);
-    out.wrong_arch_action = SECCOMP_RET_KILL_PROCESS;
-    out.arches.push_back({arch_.audit_arch, arch_.family == ArchFamily::x86_64, std::move(rules_)});
-    return out;
+    ArchRules out(arch_.audit_arch, {{}, errno_action(ENOSYS)});
+    for (const auto& [number, rule] : rules_) out.assign(number, rule);
+    if (arch_.family == ArchFamily::x86_64) out.assign(kX32First, kX32Last, {{}, kWrongArch});
+    return FilterRules{{std::move(out)}, kWrongArch};
   }
 
  private:
@@ -160,12 +161,11 @@ class Parser {
   }
 
   Result<> decide(const std::string& name, const CallRule& rule) {
-    if (const std::optional<int> number = call_number(arch_, name)) {
-      if (rules_.emplace(*number, rule).second) return {};
-      return fault(name + " has a verdict already");
-    }
+    for (const CallTarget& target : call_targets(arch_, name))
+      if (!rules_.emplace(target.number, rule).second) return fault(name + " has a verdict already");
+    if (!call_targets(arch_, name).empty()) return {};
     for (const char* other : {"x86_64", "aarch64"})
-      if (call_number(*arch_named(other), name)) return {};
+      if (!call_targets(*arch_named(other), name).empty()) return {};
     return fault("no architecture has a system call '" + name + "'");
   }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <optional>
 
 namespace bailey::native {
 namespace {
@@ -173,42 +172,31 @@ class Tree {
   std::map<CallRule, Label> leaves_;  // calls with equal tests share them
 };
 
-std::vector<Interval> intervals_of(const ArchRules& arch, const CallRule& by_default, const CallRule& x32) {
+// Neighbours with equal rules become one.
+std::vector<Interval> intervals_of(const ArchRules& arch) {
   std::vector<Interval> out;
-  const auto add = [&](uint32_t first, const CallRule& rule) {
-    if (!out.empty() && out.back().first == first) out.pop_back();
+  for (const auto& [first, rule] : arch.intervals())
     if (out.empty() || *out.back().rule != rule) out.push_back({first, &rule});
-  };
-  bool x32_added = !arch.refuse_x32;
-  const auto add_x32_before = [&](uint64_t number) {
-    if (x32_added || number < kX32Bit) return;
-    x32_added = true;
-    add(kX32Bit, x32);
-    add(UINT32_MAX, by_default);
-  };
-  add(0, by_default);
-  for (const auto& [number, rule] : arch.calls) {
-    add_x32_before(number);
-    add(number, rule);
-    if (number != UINT32_MAX) add(number + 1, by_default);
-  }
-  add_x32_before(uint64_t{UINT32_MAX} + 1);
   return out;
 }
 
 }  // namespace
 
+void ArchRules::assign(uint32_t first, uint32_t last, const CallRule& rule) {
+  if (last != UINT32_MAX) from_.try_emplace(last + 1, at(last + 1));
+  from_.erase(from_.lower_bound(first), from_.upper_bound(last));
+  from_.emplace(first, rule);
+}
+
 Result<std::vector<sock_filter>> assemble(const FilterRules& rules) {
-  const CallRule by_default{{}, rules.default_action};
-  const CallRule x32{{}, rules.wrong_arch_action};
   Assembler out;
   Label next = out.ret(rules.wrong_arch_action);
   for (size_t i = rules.arches.size(); i-- > 0;) {
     const ArchRules& arch = rules.arches[i];
-    const std::vector<Interval> intervals = intervals_of(arch, by_default, x32);
+    const std::vector<Interval> intervals = intervals_of(arch);
     out.fall_into(Tree(out, intervals).emit());
     const Label tree = out.load(offsetof(seccomp_data, nr));
-    next = out.jump(BPF_JEQ, arch.audit_arch, tree, next);
+    next = out.jump(BPF_JEQ, arch.audit_arch(), tree, next);
   }
   out.fall_into(next);
   out.load(offsetof(seccomp_data, arch));

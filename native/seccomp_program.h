@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,8 +20,8 @@
 
 namespace bailey::native {
 
-// Numbers from here on are x32 calls under AUDIT_ARCH_X86_64; 0xffffffff, which a tracer may write, is none.
-inline constexpr uint32_t kX32Bit = 0x40000000;
+// Under AUDIT_ARCH_X86_64 these numbers are x32 calls. 0xffffffff is none: a tracer writes it to skip a call.
+inline constexpr uint32_t kX32First = 0x40000000, kX32Last = 0xfffffffe;
 
 enum class Comparison { equal, not_equal, less, less_or_equal, greater, greater_or_equal };
 
@@ -48,15 +49,24 @@ struct CallRule {
   friend auto operator<=>(const CallRule&, const CallRule&) = default;
 };
 
-struct ArchRules {
-  uint32_t audit_arch = 0;             // AUDIT_ARCH_*
-  bool refuse_x32 = false;             // numbers above kX32Bit get wrong_arch_action
-  std::map<uint32_t, CallRule> calls;  // by number; the others get default_action
+// The rules of one architecture as a map of intervals: each holds from its number up to the next one's.
+class ArchRules {
+ public:
+  ArchRules(uint32_t audit_arch, const CallRule& by_default)
+      : audit_arch_(audit_arch), from_{{0, by_default}} {}
+  void assign(uint32_t first, uint32_t last, const CallRule& rule);  // both included
+  void assign(uint32_t number, const CallRule& rule) { assign(number, number, rule); }
+  const CallRule& at(uint32_t number) const { return std::prev(from_.upper_bound(number))->second; }
+  uint32_t audit_arch() const { return audit_arch_; }  // AUDIT_ARCH_*
+  const std::map<uint32_t, CallRule>& intervals() const { return from_; }
+
+ private:
+  uint32_t audit_arch_;
+  std::map<uint32_t, CallRule> from_;
 };
 
 struct FilterRules {
   std::vector<ArchRules> arches;
-  uint32_t default_action = 0;
   uint32_t wrong_arch_action = 0;
 };
 

@@ -1,0 +1,241 @@
+// The `seccomp` object of an OCI configuration to a program, with the meaning that runc and libseccomp give
+// it:
+//
+//   - a rule whose action is the default one is left out;
+//   - a rule without conditions decides its call, and the first such rule wins;
+//   - conditions of one rule must all hold, except when two look at the same argument: then each is a rule of
+//   its own;
+//   - of several rules that hold, the strictest action wins (the kernel's own order between filters;
+//   libseccomp leaves it to
+//     the layout of its tree, and they differ only there);
+//   - numbers above every call that the profile names get ENOSYS instead of a refusing default: the profile's
+//   author could not
+//     know them, and libraries fall back (runc 1.0.0-rc93 and later);
+//   - architectures: the named ones that this machine can run, and always its own.
+#include <errno.h>
+#include <linux/seccomp.h>
+
+#include <algorithm>
+#include <set>
+
+#include "native/seccomp.h"
+#include "native/seccomp_names.h"
+#include "native/seccomp_program.h"
+
+namespace bailey::native {
+namespace {
+
+// The kernel knows these from 4.14, 4.14, 5.19 and 3.17 on; Debian 12's header knows them too.
+constexpr std::pair<std::string_view, unsigned> kFlags[] = {
+    {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+    {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+    {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+     0},  // about listeners, which are refused; alone the kernel refuses it
+};
+
+constexpr std::pair<std::string_view, Comparison> kOperators[] = {
+    {"SCMP_CMP_NE", Comparison::not_equal},        {"SCMP_CMP_LT", Comparison::less},
+    {"SCMP_CMP_LE", Comparison::less_or_equal},    {"SCMP_CMP_EQ", Comparison::equal},
+    {"SCMP_CMP_GE", Comparison::greater_or_equal}, {"SCMP_CMP_GT", Comparison::greater},
+    {"SCMP_CMP_MASKED_EQ", Comparison::equal},
+};
+
+// Of the runtime specification. Most are never met by this machine's kernel: a rule for them is a rule for
+// nothing.
+constexpr std::string_view kSpecifiedArches[] = {
+    "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",
+    "SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
+    "SCMP_ARCH_PPC64",   "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_S390",        "SCMP_ARCH_S390X",
+    "SCMP_ARCH_PARISC",  "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",    "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",
+};
+
+bool runs_here(const Arch& arch) {
+  const ArchFamily own = native_arch().family;
+  if (own == ArchFamily::x86_64)
+    return arch.family == own || arch.family == ArchFamily::i386 || arch.family == ArchFamily::x32;
+  return arch.token == native_arch().token || arch.family == ArchFamily::other_32;
+}
+
+Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> errno_ret) {
+  const uint32_t data = errno_ret.value_or(EPERM) & SECCOMP_RET_DATA;
+  if (name == "SCMP_ACT_ALLOW") return SECCOMP_RET_ALLOW;
+  if (name == "SCMP_ACT_ERRNO") return SECCOMP_RET_ERRNO | data;
+  if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") return SECCOMP_RET_KILL_THREAD;
+  if (name == "SCMP_ACT_KILL_PROCESS") return SECCOMP_RET_KILL_PROCESS;
+  if (name == "SCMP_ACT_TRAP") return SECCOMP_RET_TRAP;
+  if (name == "SCMP_ACT_TRACE") return SECCOMP_RET_TRACE | data;
+  if (name == "SCMP_ACT_LOG") return SECCOMP_RET_LOG;
+  if (name == "SCMP_ACT_NOTIFY")
+    return fail(Fault::unavailable,
+                "seccomp action SCMP_ACT_NOTIFY needs a listener, which Bailey does not offer",
+                "use SCMP_ACT_ERRNO");
+  return fail(Fault::bad_input, "unknown seccomp action '" + name + "'",
+              "the OCI runtime specification lists the SCMP_ACT_ names");
+}
+
+bool permits(uint32_t action) {
+  const uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+  return kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
+}
+
+// The kernel compares actions as signed numbers; the lowest is the strictest.
+bool stricter(const Branch& a, const Branch& b) {
+  return static_cast<int32_t>(a.action & SECCOMP_RET_ACTION_FULL) <
+         static_cast<int32_t>(b.action & SECCOMP_RET_ACTION_FULL);
+}
+
+Result<Condition> condition_of(const bundle::SeccompArg& arg) {
+  if (arg.index > 5)
+    return fail(Fault::bad_input, "seccomp argument index " + std::to_string(arg.index) + " is above 5");
+  for (const auto& [name, comparison] : kOperators) {
+    if (name != arg.op) continue;
+    if (arg.op == "SCMP_CMP_MASKED_EQ")
+      return Condition{arg.index, comparison, arg.value, arg.value_two & arg.value};
+    return Condition{arg.index, comparison, ~uint64_t{0}, arg.value};
+  }
+  return fail(Fault::bad_input, "unknown seccomp operator '" + arg.op + "'",
+              "the OCI runtime specification lists the SCMP_CMP_ names");
+}
+
+// The rules of one call on one architecture, while they are collected.
+struct Collected {
+  std::optional<uint32_t> unconditional;
+  std::vector<Branch> branches;
+};
+
+class ArchCompiler {
+ public:
+  explicit ArchCompiler(const Arch& arch) : arch_(arch) {}
+
+  // A name of the profile, whatever its action; false when this architecture does not know it.
+  bool see(const std::string& name) {
+    const std::vector<CallTarget> targets = call_targets(arch_, name);
+    for (const CallTarget& target : targets) newest_ = std::max(newest_, target.number);
+    return !targets.empty();
+  }
+  void add(const std::string& name, const Branch& branch) {
+    for (const CallTarget& target : call_targets(arch_, name)) {
+      Branch here = branch;
+      if (arch_.is_32_bit()) std::ranges::for_each(here.all_of, narrow);
+      if (target.selector) select(here, *target.selector);
+      std::erase_if(here.all_of,
+                    [](const Condition& c) { return c.mask == 0 && c.comparison == Comparison::equal; });
+      Collected& rules = calls_[target.number];
+      if (!here.all_of.empty())
+        rules.branches.push_back(std::move(here));
+      else if (!rules.unconditional)
+        rules.unconditional = here.action;
+    }
+  }
+
+  // Into the interval map of its AUDIT_ARCH; x32 shares x86_64's.
+  void finish(ArchRules& out, uint32_t default_action) {
+    const uint32_t last = arch_.family == ArchFamily::x86_64 ? kX32First - 1 : kX32Last;
+    if (newest_ != 0 && newest_ < last && !permits(default_action))
+      out.assign(newest_ + 1, last, {{}, SECCOMP_RET_ERRNO | ENOSYS});
+    for (auto& [number, rules] : calls_) {
+      std::ranges::stable_sort(rules.branches, stricter);
+      out.assign(number, rules.unconditional ? CallRule{{}, *rules.unconditional}
+                                             : CallRule{rules.branches, default_action});
+    }
+  }
+
+  const Arch& arch() const { return arch_; }
+
+ private:
+  static void narrow(Condition& condition) {
+    condition.mask &= UINT32_MAX;
+    condition.value &= UINT32_MAX;
+  }
+
+  // The multiplexer's own first argument takes the place of what the profile says about the call's.
+  static void select(Branch& branch, uint32_t selector) {
+    std::erase_if(branch.all_of, [](const Condition& c) { return c.index == 0; });
+    branch.all_of.insert(branch.all_of.begin(), {0, Comparison::equal, UINT32_MAX, selector});
+  }
+
+  Arch arch_;
+  uint32_t newest_ = 0;
+  std::map<uint32_t, Collected> calls_;
+};
+
+Result<std::vector<ArchCompiler>> arches_of(const std::vector<std::string>& names) {
+  std::vector<ArchCompiler> out{ArchCompiler(native_arch())};
+  for (const std::string& name : names) {
+    if (std::ranges::find(kSpecifiedArches, name) == std::end(kSpecifiedArches))
+      return fail(Fault::bad_input, "unknown seccomp architecture '" + name + "'",
+                  "the OCI runtime specification lists the SCMP_ARCH_ names");
+    const std::optional<Arch> arch = arch_named(name);
+    if (!arch || !runs_here(*arch)) continue;
+    if (std::ranges::none_of(out,
+                             [&](const ArchCompiler& known) { return known.arch().token == arch->token; }))
+      out.emplace_back(*arch);
+  }
+  return out;
+}
+
+Result<std::vector<Branch>> branches_of(const bundle::SeccompRule& rule, uint32_t action) {
+  std::vector<Condition> conditions;
+  std::set<uint32_t> indices;
+  for (const bundle::SeccompArg& arg : rule.args) {
+    conditions.push_back(TRY(condition_of(arg)));
+    indices.insert(arg.index);
+  }
+  if (indices.size() == conditions.size()) return std::vector<Branch>{{conditions, action}};
+  std::vector<Branch> out;
+  for (const Condition& condition : conditions) out.push_back({{condition}, action});
+  return out;
+}
+
+FilterRules join(std::vector<ArchCompiler>& compilers, uint32_t default_action) {
+  FilterRules out{{}, SECCOMP_RET_KILL_THREAD};
+  bool x32 = false;
+  for (ArchCompiler& compiler : compilers) {
+    const Arch& arch = compiler.arch();
+    if (arch.family == ArchFamily::x32) {
+      x32 = true;
+      compiler.finish(out.arches.front(), default_action);  // x86_64 comes first: it is this machine's
+      continue;
+    }
+    out.arches.emplace_back(arch.audit_arch, CallRule{{}, default_action});
+    compiler.finish(out.arches.back(), default_action);
+  }
+  if (native_arch().family == ArchFamily::x86_64 && !x32)
+    out.arches.front().assign(kX32First, kX32Last, {{}, out.wrong_arch_action});
+  return out;
+}
+
+}  // namespace
+
+Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
+  CompiledFilter out;
+  for (const std::string& flag : seccomp.flags) {
+    const auto known =
+        std::ranges::find(kFlags, std::string_view(flag), &std::pair<std::string_view, unsigned>::first);
+    if (known == std::end(kFlags)) return fail(Fault::bad_input, "unknown seccomp flag '" + flag + "'");
+    out.flags |= known->second;
+  }
+  const uint32_t default_action = TRY(action_of(seccomp.default_action, seccomp.default_errno_ret));
+  std::vector<ArchCompiler> compilers = TRY(arches_of(seccomp.architectures));
+  for (const bundle::SeccompRule& rule : seccomp.syscalls) {
+    const uint32_t action = TRY(action_of(rule.action, rule.errno_ret));
+    const std::vector<Branch> branches = TRY(branches_of(rule, action));
+    for (const std::string& name : rule.names) {
+      bool known = false;
+      for (ArchCompiler& compiler : compilers) {
+        known |= compiler.see(name);
+        if (action != default_action)
+          for (const Branch& branch : branches) compiler.add(name, branch);
+      }
+      if (!known) out.ignored_names.push_back(name);
+    }
+  }
+  out.program = TRY(assemble(join(compilers, default_action)));
+  out.hash = hash_of(out.program);
+  return out;
+}
+
+}  // namespace bailey::native
