@@ -210,12 +210,12 @@ class Child {
     ::_exit(kSetupFailed);
   }
 
-  // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h); the dispatcher's ignored
-  // SIGPIPE would outlive exec.
+  // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h). Handlers went with
+  // CLONE_CLEAR_SIGHAND; what the dispatcher ignores (SIGPIPE) would outlive exec.
   static void reset_signals() {
     struct sigaction standard {};
     standard.sa_handler = SIG_DFL;
-    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+    ::sigaction(SIGPIPE, &standard, nullptr);
     sigset_t all;
     ::sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);

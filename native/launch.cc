@@ -26,12 +26,6 @@ namespace {
 
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
 
-// What CLONE_INTO_CGROUP (Linux 5.7) needs; Debian 12's <sched.h> and <linux/sched.h> cannot both be had in one struct.
-struct CloneArgs {
-  uint64_t flags = 0, pidfd = 0, child_tid = 0, parent_tid = 0, exit_signal = 0;
-  uint64_t stack = 0, stack_size = 0, tls = 0, set_tid = 0, set_tid_size = 0, cgroup = 0;
-};
-
 // init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
 Result<Fd> create_init_image() {
   const auto image = init::init_image();
@@ -160,8 +154,8 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   child.init_image = image.get();
 
   int pidfd = -1;
-  CloneArgs args;
-  args.flags = plan.clone_flags | CLONE_PIDFD;
+  clone_args args{};
+  args.flags = plan.clone_flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   if (in.cgroup && in.cgroup->clone_into_fd() >= 0) {

@@ -19,7 +19,9 @@ namespace {
 using Kind = RootOperation::Kind;
 using Options = std::vector<std::pair<std::string, std::string>>;
 
-constexpr const char* kMaskFile = ".bailey-empty";  // on the new root while it is built; bound over each masked file
+// On the new root while it is built: an empty file that is a mount of itself, so that its clones carry the attributes.
+constexpr const char* kMaskFile = ".bailey-empty";
+constexpr uint64_t kMaskAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 // An owned descriptor that must not drag in anything that allocates.
 class Held {
@@ -59,6 +61,9 @@ int new_file_system(const char* type, const Options& options, uint64_t attribute
 // mkdir -p below root, one component at a time on opened descriptors, so that a link in the tree cannot lead outside: each
 // step resolves inside the root. Answers an O_PATH descriptor of the directory, or -errno.
 int make_directories(int root, const char* path, mode_t mode) {
+  const int there = openat2_in_root(root, *path ? path : "/", O_PATH | O_DIRECTORY);
+  if (there >= 0) return there;
+  if (errno != ENOENT) return -errno;
   char part[PATH_MAX];
   const size_t length = std::strlen(path);
   if (length >= sizeof part) return -ENAMETOOLONG;
@@ -152,20 +157,13 @@ int make_symlink(int root, const RootOperation& op) {
 // A mask is a clone of our own empty file or an empty tmpfs, never the sandbox's /dev/null, which a hostile root may have
 // replaced by a link (CVE-2025-31133). What does not exist needs no mask.
 int mask(int root, const RootOperation& op) {
-  constexpr uint64_t kAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   const Held place(openat2_in_root(root, op.path.c_str(), O_PATH | O_NOFOLLOW));
   if (place.failed()) return errno == ENOENT ? 0 : errno;
-  if (is_directory(place.get())) {
-    const Held empty(new_file_system("tmpfs", op.options, kAttributes));
-    if (empty.failed()) return -empty.get();
-    return attach_mount(empty.get(), place.get()) < 0 ? errno : 0;
-  }
-  const Held tree(::open_tree(root, kMaskFile, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (tree.failed()) return errno;
-  mount_attr attributes{};
-  attributes.attr_set = kAttributes;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
-  return attach_mount(tree.get(), place.get()) < 0 ? errno : 0;
+  const bool directory = is_directory(place.get());
+  const Held cover(directory ? new_file_system("tmpfs", op.options, kMaskAttributes)
+                             : ::open_tree(root, kMaskFile, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (cover.failed()) return directory ? -cover.get() : errno;
+  return attach_mount(cover.get(), place.get()) < 0 ? errno : 0;
 }
 
 int make_read_only(int root, const RootOperation& op) {
@@ -244,7 +242,19 @@ int execute(RootInputs& inputs, int root, const RootOperation& op) {
 
 int make_mask_file(int root) {
   const Held file(::openat(root, kMaskFile, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0444));
-  return file.failed() ? errno : 0;
+  if (file.failed()) return errno;
+  const Held tree(::open_tree(root, kMaskFile, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (tree.failed()) return errno;
+  mount_attr attributes{};
+  attributes.attr_set = kMaskAttributes;
+  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
+  return attach_mount(tree.get(), file.get()) < 0 ? errno : 0;
+}
+
+// Its clones stay mounted where they are.
+int remove_mask_file(int root) {
+  if (::fchdir(root) < 0 || ::umount2(kMaskFile, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) return errno;
+  return ::unlinkat(root, kMaskFile, 0) < 0 ? errno : 0;
 }
 
 // Stacks a detached mount on "/": it needs a place in this namespace before anything can be mounted below it (detached trees
@@ -302,8 +312,7 @@ RootResult build_root(RootInputs& inputs, int root) {
   const auto& operations = inputs.plan->operations;
   for (size_t i = 0; i < operations.size(); ++i)
     if (int error = execute(inputs, root, operations[i])) return {error, static_cast<int>(i)};
-  if (::unlinkat(root, kMaskFile, 0) < 0) return {errno, -1};  // the masks stay mounted
-  return {};
+  return {remove_mask_file(root), -1};
 }
 
 int leave_old_root(int root, bool read_only) {
