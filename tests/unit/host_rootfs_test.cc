@@ -10,28 +10,12 @@
 #include "base/files.h"
 #include "bundle/builder.h"
 #include "bundle/bundle_dir.h"
+#include "tests/support/temporary_directory.h"
 
 namespace bailey::bundle {
 namespace {
 
 using Kind = RootEntry::Kind;
-
-// A directory of its own below the temporary directory, removed with everything in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    char path[] = "/tmp/bailey-unit-XXXXXX";
-    path_ = ::mkdtemp(path);
-  }
-  ~TemporaryDirectory() {
-    const auto parent = files::open("/tmp", O_RDONLY | O_DIRECTORY);
-    EXPECT_TRUE(files::remove_tree(parent->get(), path_.substr(5)));
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class HostRoot : public testing::Test {
  protected:
@@ -55,7 +39,7 @@ class HostRoot : public testing::Test {
     return {};
   }
 
-  TemporaryDirectory host_;
+  tests::TemporaryDirectory host_;
   Config config_;
 };
 
@@ -146,7 +130,7 @@ TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
 }
 
 TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {
-  const TemporaryDirectory directory;
+  const tests::TemporaryDirectory directory;
   const auto dir = files::open(directory.path(), O_RDONLY | O_DIRECTORY);
   ASSERT_TRUE(dir);
   Config config;
@@ -165,7 +149,7 @@ TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {
 
 TEST(BundleDirectory, RefusesAConfigurationThatIsNoRegularFile) {
   for (const char* kind : {"missing", "link", "fifo", "directory"}) {
-    const TemporaryDirectory directory;
+    const tests::TemporaryDirectory directory;
     const std::string path = directory.path() + "/" + kConfigFile;
     if (kind == std::string_view("link")) { ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0); }
     if (kind == std::string_view("fifo")) { ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0); }

@@ -1,0 +1,241 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/fd.h"
+#include "tests/support/temporary_directory.h"
+
+namespace bailey {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = files::open(directory_.path(), O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(opened) << opened.error().message;
+    dir_ = std::move(*opened);
+  }
+  std::string path(const std::string& name) const { return directory_.path() + "/" + name; }
+  void make_file(const std::string& name, std::string_view contents, mode_t mode = 0644) {
+    const auto fd = files::open_at(dir_.get(), name, O_WRONLY | O_CREAT | O_TRUNC, mode);
+    ASSERT_TRUE(fd && files::write_fd(fd->get(), contents, name));
+  }
+  void make_link(const std::string& target, const std::string& name) {
+    ASSERT_EQ(::symlinkat(target.c_str(), dir_.get(), name.c_str()), 0);
+  }
+  mode_t mode(const std::string& name) const {
+    struct stat status {};
+    EXPECT_EQ(::lstat(path(name).c_str(), &status), 0) << name;
+    return status.st_mode & 07777;
+  }
+  bool exists(const std::string& name) const { return ::faccessat(dir_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
+  std::vector<std::string> names() const { return files::list(dir_.get()).value_or(std::vector<std::string>{}); }
+
+  tests::TemporaryDirectory directory_;
+  Fd dir_;
+};
+
+TEST_F(Files, OpenSetsCloexecAndNamesThePath) {
+  const auto fd = files::open("/dev/null", O_RDONLY);
+  ASSERT_TRUE(fd);
+  EXPECT_EQ(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  const auto missing = files::open(path("missing"), O_RDONLY);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().sys, ENOENT);
+  EXPECT_NE(missing.error().message.find(path("missing")), std::string::npos);
+}
+
+TEST_F(Files, OpenBeneathRefusesToLeave) {
+  make_file("inside", "in");
+  ASSERT_EQ(::mkdirat(dir_.get(), "sub", 0755), 0);
+  make_link("/etc/passwd", "absolute");
+  make_link("../..", "up");
+  make_link("inside", "good");
+  for (const char* good : {"inside", "good", "sub/../inside"}) EXPECT_TRUE(files::open_beneath(dir_.get(), good, O_RDONLY)) << good;
+  for (const char* bad : {"/etc/passwd", "absolute", "../x", "up/etc", "sub/../../x"}) {
+    const auto fd = files::open_beneath(dir_.get(), bad, O_RDONLY);
+    ASSERT_FALSE(fd) << bad;
+    EXPECT_EQ(fd.error().sys, EXDEV) << bad;
+  }
+}
+
+TEST_F(Files, OpenInRootStaysInside) {
+  ASSERT_EQ(::mkdirat(dir_.get(), "etc", 0755), 0);
+  make_file("etc/passwd", "ours");
+  make_link("/etc/passwd", "absolute");
+  make_link("../../../../etc/passwd", "climbing");
+  for (const char* name : {"/etc/passwd", "absolute", "climbing", "../../etc/passwd"}) {
+    const auto fd = files::open_in_root(dir_.get(), name, O_RDONLY);
+    ASSERT_TRUE(fd) << name << ": " << fd.error().message;
+    EXPECT_EQ(*files::read_fd(fd->get(), 100, name), "ours") << name;
+  }
+}
+
+TEST_F(Files, OpenInRootRefusesMagicLinks) {
+  const auto proc = files::open("/proc", O_PATH | O_DIRECTORY);
+  ASSERT_TRUE(proc);
+  for (const char* name : {"self/root/etc/passwd", "self/cwd/x", "self/exe"}) {
+    const auto fd = files::open_in_root(proc->get(), name, O_RDONLY);
+    ASSERT_FALSE(fd) << name;
+    EXPECT_EQ(fd.error().sys, ELOOP) << name;
+  }
+}
+
+TEST_F(Files, ReadTakesUpToTheCapAndSaysWhenItIsMore) {
+  make_file("f", std::string(5000, 'x'));
+  EXPECT_EQ(files::read(path("f"), 5000)->size(), 5000u);
+  const auto over = files::read(path("f"), 4999);
+  ASSERT_FALSE(over);
+  EXPECT_NE(over.error().message.find("larger than 4999 bytes"), std::string::npos) << over.error().message;
+  EXPECT_EQ(over.error().fault, Fault::bad_input);
+  EXPECT_FALSE(files::read("/dev/zero", 100'000));
+  EXPECT_FALSE(files::read(directory_.path(), 100));
+  make_file("empty", "");
+  EXPECT_EQ(*files::read(path("empty"), 0), "");
+  EXPECT_NE(files::read("/proc/self/status", 1 << 20)->find("Name:"), std::string::npos);  // its size says 0
+}
+
+TEST_F(Files, WriteExistingMakesNoFile) {
+  EXPECT_FALSE(files::write_existing(dir_.get(), "new", "x"));
+  EXPECT_FALSE(exists("new"));
+  make_file("old", "long text");
+  EXPECT_TRUE(files::write_existing(dir_.get(), "old", "x"));
+  EXPECT_EQ(*files::read(path("old"), 100), "x");
+}
+
+TEST_F(Files, WriteAtomicallyReplacesWholeFilesWithTheExactMode) {
+  const mode_t before = ::umask(077);
+  EXPECT_TRUE(files::write_atomically(dir_.get(), "f", "one", 0644));
+  EXPECT_TRUE(files::write_atomically(dir_.get(), "f", "two", 0640));
+  ::umask(before);
+  EXPECT_EQ(*files::read(path("f"), 100), "two");
+  EXPECT_EQ(mode("f"), 0640u);
+  EXPECT_EQ(names(), (std::vector<std::string>{"f"}));
+}
+
+TEST_F(Files, WriteAtomicallyReplacesALinkAndNotItsTarget) {
+  make_file("target", "kept");
+  make_link("target", "f");
+  make_link("target", ".f.new");  // planted where the temporary file goes
+  EXPECT_TRUE(files::write_atomically(dir_.get(), "f", "new", 0600));
+  EXPECT_EQ(*files::read(path("target"), 100), "kept");
+  EXPECT_EQ(*files::read(path("f"), 100), "new");
+}
+
+TEST_F(Files, WriteAtomicallyLeavesNothingWhenItFails) {
+  ASSERT_EQ(::mkdirat(dir_.get(), "f", 0755), 0);  // a directory in the way of the rename
+  EXPECT_FALSE(files::write_atomically(dir_.get(), "f", "x", 0600));
+  EXPECT_EQ(names(), (std::vector<std::string>{"f"}));
+}
+
+TEST_F(Files, CreateDirectoriesSetsTheModeOfNewOnesOnly) {
+  ASSERT_EQ(::mkdirat(dir_.get(), "a", 0755), 0);
+  const mode_t before = ::umask(077);
+  EXPECT_TRUE(files::create_directories(path("a/b/c"), 0711));
+  ::umask(before);
+  EXPECT_EQ(mode("a"), 0755u);
+  EXPECT_EQ(mode("a/b"), 0711u);
+  EXPECT_EQ(mode("a/b/c"), 0711u);
+  EXPECT_TRUE(files::create_directories(path("a/b/c"), 0700));
+  make_file("file", "");
+  EXPECT_FALSE(files::create_directories(path("file/x"), 0700));
+}
+
+TEST_F(Files, RemoveTreeDoesNotFollowLinks) {
+  tests::TemporaryDirectory outside;
+  ASSERT_TRUE(files::create_directories(path("t/deep/er"), 0755));
+  ASSERT_TRUE(files::create_directories(outside.path() + "/kept", 0755));
+  make_file("t/deep/file", "x");
+  make_link(outside.path(), "t/link");
+  make_link(outside.path(), "t/deep/er/link");
+  make_link("/nonexistent", "t/dangling");
+  EXPECT_TRUE(files::remove_tree(dir_.get(), "t"));
+  EXPECT_FALSE(exists("t"));
+  EXPECT_EQ(::access((outside.path() + "/kept").c_str(), F_OK), 0);
+  make_link(outside.path(), "top");
+  EXPECT_TRUE(files::remove_tree(dir_.get(), "top"));
+  EXPECT_FALSE(exists("top"));
+  EXPECT_EQ(::access((outside.path() + "/kept").c_str(), F_OK), 0);
+  EXPECT_TRUE(files::remove_tree(dir_.get(), "never was"));
+}
+
+TEST_F(Files, RemoveTreeRefusesPathsThatLeave) {
+  tests::TemporaryDirectory outside;
+  make_link(outside.path(), "link");
+  ASSERT_TRUE(files::create_directories(outside.path() + "/kept", 0755));
+  EXPECT_FALSE(files::remove_tree(dir_.get(), "link/kept"));
+  EXPECT_FALSE(files::remove_tree(dir_.get(), "../" + outside.path().substr(5) + "/kept"));
+  EXPECT_EQ(::access((outside.path() + "/kept").c_str(), F_OK), 0);
+}
+
+TEST_F(Files, ListIsSortedAndCanBeRepeated) {
+  for (const char* name : {"b", "a", ".hidden", "c"}) make_file(name, "");
+  const std::vector<std::string> expected = {".hidden", "a", "b", "c"};
+  EXPECT_EQ(names(), expected);
+  EXPECT_EQ(names(), expected);
+}
+
+TEST_F(Files, ReadlinkAndTypes) {
+  make_link("some/target", "link");
+  EXPECT_EQ(*files::readlink(path("link")), "some/target");
+  EXPECT_EQ(files::readlink(directory_.path()).error().sys, EINVAL);
+  const auto proc = files::open("/proc", O_PATH);
+  ASSERT_TRUE(proc);
+  EXPECT_EQ(*files::file_system_type(proc->get()), static_cast<uint64_t>(PROC_SUPER_MAGIC));
+  EXPECT_TRUE(S_ISDIR(files::stat_fd(proc->get(), "/proc")->st_mode));
+}
+
+TEST(FdTest, MovesAndCloses) {
+  auto pipe = create_pipe();
+  ASSERT_TRUE(pipe);
+  const int number = pipe->read.get();
+  Fd moved = std::move(pipe->read);
+  EXPECT_FALSE(pipe->read);
+  EXPECT_EQ(moved.get(), number);
+  EXPECT_EQ(::fcntl(number, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  auto copy = moved.duplicate();
+  ASSERT_TRUE(copy);
+  EXPECT_GE(copy->get(), 3);
+  EXPECT_EQ(::fcntl(copy->get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  moved.reset();
+  EXPECT_EQ(::fcntl(number, F_GETFD), -1);
+  const int released = copy->release();
+  EXPECT_FALSE(*copy);
+  EXPECT_EQ(::close(released), 0);
+  EXPECT_FALSE(Fd().duplicate());
+}
+
+TEST(FdTest, PassesDescriptorsAndKeepsOnlyTheFirst) {
+  auto pair = create_socket_pair();
+  auto pipe = create_pipe();
+  ASSERT_TRUE(pair && pipe);
+  const int fds[] = {pipe->write.get(), pipe->read.get(), 0};
+  ASSERT_EQ(send_fds(pair->ours.get(), fds, 3), 0);
+  const auto got = receive_fd(pair->theirs.get());
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(::fcntl(got->get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  ASSERT_EQ(::write(got->get(), "x", 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(pipe->read.get(), &byte, 1), 1);
+  EXPECT_EQ(byte, 'x');
+  EXPECT_EQ(::fcntl(got->get() + 1, F_GETFD), -1);  // the others took the next numbers and were closed
+}
+
+TEST(FdTest, SaysWhenThePeerSentNothing) {
+  auto pair = create_socket_pair();
+  ASSERT_TRUE(pair);
+  ASSERT_EQ(::send(pair->ours.get(), "f", 1, 0), 1);
+  EXPECT_FALSE(receive_fd(pair->theirs.get()));
+  pair->ours.reset();
+  EXPECT_FALSE(receive_fd(pair->theirs.get()));
+}
+
+}  // namespace
+}  // namespace bailey
