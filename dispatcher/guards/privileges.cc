@@ -37,7 +37,6 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
       {!linux.uid_mappings.empty() || !linux.gid_mappings.empty(), "id mappings of its own"},
       {!linux.sysctl.empty(), "kernel parameters (sysctl)"},
       {linux.seccomp.has_value(), "a seccomp filter other than the built-in one"},
-      {!linux.masked_paths.empty() || !linux.readonly_paths.empty(), "masked or read-only paths other than the built-in ones"},
       {!linux.rootfs_propagation.empty() && linux.rootfs_propagation != "private" && linux.rootfs_propagation != "rprivate",
        "mounts that reach the host (rootfsPropagation)"},
       {process.oom_score_adj.value_or(0) < 0, "an oomScoreAdj below 0, which would let others be killed first"},

@@ -1,0 +1,180 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "dispatcher/admission.h"
+#include "tests/support/run_bailey.h"
+#include "tests/unit/dispatcher_wishes.h"
+
+namespace bailey::dispatcher {
+namespace {
+
+using tests::TempDir;
+
+Admission::Decision judge(Request request, const Policy& policy = builtin_policy(true)) {
+  HostFacts facts = std::move(*gather_host_facts(request));
+  return std::move(*Admission(policy).judge(std::move(request), std::move(facts)));
+}
+
+const bundle::Mount* find_mount(const Spec& spec, std::string_view destination) {
+  for (const bundle::Mount& mount : spec.config().mounts)
+    if (mount.destination == destination) return &mount;
+  return nullptr;
+}
+
+bool has(const bundle::Mount& mount, std::string_view option) { return std::ranges::find(mount.options, option) != mount.options.end(); }
+
+TEST(Admission, DrawsAnIdThatIsNeverTheSame) {
+  std::set<std::string> ids;
+  for (int i = 0; i < 50; ++i) {
+    const auto decision = judge(wish());
+    ASSERT_TRUE(decision.spec);
+    EXPECT_EQ(decision.spec->id().size(), 32u);
+    EXPECT_EQ(decision.spec->id().find_first_not_of("0123456789abcdef"), std::string::npos);
+    ids.insert(decision.spec->id());
+  }
+  EXPECT_EQ(ids.size(), 50u);
+  Request named = wish();
+  named.id = "job.7";
+  EXPECT_EQ(judge(named).spec->id(), "job.7");
+}
+
+TEST(Admission, MakesNoSpecWhenAnyGuardRefuses) {
+  Request request = wish();
+  request.network = NetworkMode::host;
+  request.secrets = {{.name = "db", .file = "f"}};
+  request.config.process->cwd = "x";
+  const auto decision = judge(request);
+  EXPECT_FALSE(decision.spec);
+  EXPECT_EQ(decision.verdicts.size(), guards().size()) << "all of them are shown";
+  const Error error = refusal(decision.verdicts);
+  EXPECT_EQ(error.fault, Fault::refused);
+  for (const char* part : {"host's network", "secrets", "'x' is not absolute"})
+    EXPECT_NE(error.message.find(part), std::string::npos) << error.message;
+  EXPECT_NE(error.remedy.find("--net none"), std::string::npos) << error.remedy;
+}
+
+TEST(Admission, CompletesTheConfiguration) {
+  const auto decision = judge(wish());
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  const Spec& spec = *decision.spec;
+  EXPECT_EQ(spec.backend(), BackendKind::gvisor);
+  EXPECT_NE(spec.why_backend().find("first runtime"), std::string::npos);
+  EXPECT_TRUE(spec.process().no_new_privileges);
+  EXPECT_EQ(spec.config().linux.namespaces.size(), 7u);
+  EXPECT_TRUE(find_mount(spec, "/proc"));
+  const auto& resources = spec.config().linux.resources;
+  EXPECT_EQ(resources.memory.limit, 1 << 30);
+  EXPECT_EQ(resources.memory.swap, 1 << 30) << "no swap: memory and swap together are the memory";
+  EXPECT_EQ(resources.cpu.quota, 200'000);
+  EXPECT_EQ(resources.cpu.period, 100'000u);
+  EXPECT_EQ(resources.pids_limit, 256);
+  EXPECT_TRUE(has(*find_mount(spec, "/tmp"), "size=268435456"));
+  EXPECT_TRUE(has(*find_mount(spec, "/tmp"), "nr_inodes=65536"));
+  std::map<std::string, uint64_t> rlimits;
+  for (const bundle::Rlimit& rlimit : spec.process().rlimits) rlimits[rlimit.type] = rlimit.hard;
+  EXPECT_EQ(rlimits, (std::map<std::string, uint64_t>{{"RLIMIT_CORE", 0}, {"RLIMIT_FSIZE", 1 << 30}, {"RLIMIT_NOFILE", 1024}}));
+  EXPECT_TRUE(spec.host_rootfs());
+  EXPECT_TRUE(spec.request().config.mounts.empty()) << "the request stays as asked";
+}
+
+TEST(Admission, HandsTheLimitsThatWereAskedForToTheConfiguration) {
+  Request request = wish();
+  for (const auto& [name, value] : {std::pair{"memory", uint64_t{64} << 20}, {"swap", uint64_t{0}}, {"cpus", uint64_t{500'000}},
+                                    {"pids", uint64_t{20}}, {"open_files", uint64_t{64}}, {"tmpfs", uint64_t{1} << 20}, {"timeout", uint64_t{1500}}})
+    find_limit(name)->ask(request, value);
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  const auto& resources = decision.spec->config().linux.resources;
+  EXPECT_EQ(resources.memory.limit, 64 << 20);
+  EXPECT_EQ(resources.memory.swap, 64 << 20);
+  EXPECT_EQ(resources.cpu.quota, 50'000);
+  EXPECT_EQ(resources.pids_limit, 20);
+  EXPECT_TRUE(has(*find_mount(*decision.spec, "/tmp"), "size=1048576"));
+  EXPECT_EQ(decision.spec->limits().wall_ms, 1500);
+}
+
+TEST(Admission, LeavesOutWhatIsUnlimited) {
+  Request request = wish("trusted");
+  for (const char* name : {"memory", "pids", "cpus"}) find_limit(name)->ask(request, kUnlimited);
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  const auto& resources = decision.spec->config().linux.resources;
+  EXPECT_EQ(resources.memory.limit, std::nullopt);
+  EXPECT_EQ(resources.memory.swap, std::nullopt);
+  EXPECT_EQ(resources.pids_limit, std::nullopt);
+  EXPECT_EQ(resources.cpu.quota, std::nullopt);
+}
+
+TEST(Admission, KeepsVolumesLastAndWithTheirDescriptors) {
+  const TempDir dir;
+  ASSERT_EQ(::mkdir(dir.file("a").c_str(), 0755), 0);
+  const std::string file = dir.write("b", "x");
+  Request request = wish("trusted");
+  bundle::Mount tmpfs;
+  tmpfs.type = "tmpfs";
+  tmpfs.destination = "/scratch";
+  request.config.mounts = {volume(dir.file("a"), "/a", {"ro"}), tmpfs, volume(file, "/b", {"noexec"})};
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  const Spec& spec = *decision.spec;
+  const auto& mounts = spec.config().mounts;
+  ASSERT_GT(mounts.size(), 3u);
+  const size_t first = mounts.size() - 3;
+  EXPECT_EQ(mounts[first].destination, "/a");
+  EXPECT_EQ(mounts[first + 1].destination, "/scratch");
+  EXPECT_EQ(mounts[first + 2].destination, "/b");
+  EXPECT_EQ(spec.source_of(first).real_path, dir.file("a"));
+  EXPECT_FALSE(spec.source_of(first + 1).fd);
+  EXPECT_EQ(spec.source_of(first + 2).real_path, file);
+  EXPECT_FALSE(spec.source_of(0).fd);
+  EXPECT_FALSE(spec.source_of(1000).fd);
+  for (const char* option : {"rbind", "ro", "rro", "nosuid", "nodev"}) EXPECT_TRUE(has(mounts[first], option)) << option;
+  EXPECT_TRUE(has(mounts[first + 1], "size=1073741824"));
+  EXPECT_TRUE(has(mounts[first + 2], "noexec"));
+  EXPECT_FALSE(has(mounts[first + 2], "ro"));
+  EXPECT_EQ(mounts[first + 2].source, file);
+}
+
+TEST(Admission, GivesTheHostNetworkOnlyByLeavingTheNamespaceOut) {
+  Request request = wish("trusted");
+  request.network = NetworkMode::host;
+  request.unsafe_opt_ins.host_network = true;
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec);
+  for (const bundle::Namespace& space : decision.spec->config().linux.namespaces)
+    EXPECT_NE(space.type, bundle::NamespaceType::network);
+}
+
+TEST(Admission, RunsUntrustedCodeNativelyOnlyWithBothConsents) {
+  for (const bool policy_agrees : {false, true})
+    for (const bool caller_agrees : {false, true}) {
+      Policy policy = builtin_policy(true);
+      policy.unsafe_native_for_untrusted = policy_agrees;
+      Request request = wish();
+      request.runtime = RuntimeChoice::native;
+      request.unsafe_opt_ins.native_for_untrusted = caller_agrees;
+      const auto decision = judge(request, policy);
+      EXPECT_EQ(decision.spec.has_value(), policy_agrees && caller_agrees);
+      if (!decision.spec) continue;
+      EXPECT_EQ(decision.spec->backend(), BackendKind::native);
+      EXPECT_TRUE(decision.spec->why_backend().starts_with("UNSAFE"));
+      EXPECT_TRUE(decision.spec->level().untrusted);
+    }
+}
+
+TEST(Admission, ChecksWhatCameOutForUntrustedCode) {
+  const auto decision = judge(wish());
+  EXPECT_EQ(decision.verdicts.back().guard, "invariants");
+  EXPECT_TRUE(decision.verdicts.back().allowed);
+}
+
+TEST(Admission, RefusesFactsOfAnotherRequest) {
+  Request request = wish();
+  request.config.mounts = {volume("/srv/x", "/work")};
+  EXPECT_FALSE(Admission(builtin_policy(true)).judge(request, HostFacts{}));
+}
+
+}  // namespace
+}  // namespace bailey::dispatcher
