@@ -1,8 +1,13 @@
 #include "cli/backends.h"
 
+#include <cstdlib>
+#include <initializer_list>
 #include <string>
 
 #include "dispatcher/guards.h"
+#include "dispatcher/state_store.h"
+#include "gvisor/backend.h"
+#include "native/backend.h"
 
 namespace bailey::cli {
 
@@ -13,7 +18,21 @@ struct Row {
   std::unique_ptr<dispatcher::Backend> (*make)(const BackendContext&);
 };
 
+std::unique_ptr<dispatcher::Backend> make_native(const BackendContext&) {
+  return native::make_backend(dispatcher::StateStore::default_path());
+}
+
+std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) {
+  const char* path = ::getenv("PATH");
+  return gvisor::create_backend({.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
+                                 .search_path = path ? path : "",
+                                 .platform = context.request.platform,
+                                 .runtime_directory = dispatcher::StateStore::default_path()});
+}
+
 constexpr std::initializer_list<Row> kBackends = {
+    {dispatcher::BackendKind::native, make_native},
+    {dispatcher::BackendKind::gvisor, make_gvisor},
 };
 
 }  // namespace

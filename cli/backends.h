@@ -14,7 +14,6 @@ namespace bailey::cli {
 struct BackendContext {
   const dispatcher::Policy& policy;
   const dispatcher::Request& request;  // its runsc and platform
-  int runtime_directory = -1;          // of the state store, open as long as the backend lives; -1: nothing will be started
 };
 
 // Fault::unavailable when this build has no such backend.

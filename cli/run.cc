@@ -105,10 +105,10 @@ class Run {
   }
 
   // The backend of the admitted spec, asked whether it can do all of it.
-  Result<> choose(int runtime_directory) {
+  Result<> choose() {
     step_ = "backend";
     const Spec& spec = *decision_.spec;
-    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request(), runtime_directory}));
+    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request()}));
     about_ = TRY(backend_->about());
     record_.backend = about_;
     record_.why_backend = spec.why_backend();
@@ -127,7 +127,7 @@ class Run {
     step_ = "state";
     store_ = TRY(StateStore::open());
     timer_.lap("state directory");
-    TRY(choose(store_->directory()));
+    TRY(choose());
     sandbox_.emplace(std::move(*decision_.spec), about_,
                      Surroundings{.backend = *backend_,
                                   .store = *store_,
@@ -145,7 +145,7 @@ class Run {
     TRY(ask());
     Explanation explanation{.request = request_, .verdicts = decision_.verdicts};
     if (decision_.spec) {
-      if (auto chosen = choose(-1); !chosen) {
+      if (auto chosen = choose(); !chosen) {
         explanation.backend_fault = std::move(chosen).error();
       } else {
         explanation.plan = TRY(backend_->explain(*decision_.spec));

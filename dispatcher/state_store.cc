@@ -22,13 +22,6 @@ namespace {
 constexpr const char* kRecordName = "record.json";
 constexpr size_t kMaxRecordBytes = 64 << 10;
 
-std::string default_path() {
-  if (::geteuid() == 0) return "/run/bailey";
-  const char* runtime = ::getenv("XDG_RUNTIME_DIR");
-  if (runtime && runtime[0] == '/') return std::string(runtime) + "/bailey";
-  return "/tmp/bailey-" + std::to_string(::geteuid());
-}
-
 Error unusable(Error error, const std::string& path) {
   error = std::move(error).with("the runtime directory " + path);
   if (error.remedy.empty())
@@ -116,6 +109,13 @@ void StateEntry::remove() {
   directory_.reset();
 }
 
+std::string StateStore::default_path() {
+  if (::geteuid() == 0) return "/run/bailey";
+  const char* runtime = ::getenv("XDG_RUNTIME_DIR");
+  if (runtime && runtime[0] == '/') return std::string(runtime) + "/bailey";
+  return "/tmp/bailey-" + std::to_string(::geteuid());
+}
+
 Result<StateStore> StateStore::open() { return open_at(default_path()); }
 
 Result<StateStore> StateStore::open_at(const std::string& path) {
@@ -162,7 +162,11 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, 
   }
   entry.directory_ = std::move(*directory);
   if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0) return sys_error("flock " + path_ + "/" + id, errno);
-  if (auto written = files::write_atomically(entry.directory_.get(), kRecordName, write_record(id, record), 0600); !written)
+  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none of it has to
+  // outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
+  auto file = files::open_at(entry.directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
+  if (auto written = files::write_fd(file->get(), write_record(id, record), kRecordName); !written)
     return std::unexpected(unusable(std::move(written).error(), path_));
   return std::optional<StateEntry>(std::move(entry));
 }

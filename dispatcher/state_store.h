@@ -2,7 +2,7 @@
 //
 //   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's own, never a link
 //     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however the owner dies
-//       record.json              who owns it; written whole or not at all
+//       record.json              who owns it
 //     .NAME                      a backend's own; not ours to collect
 //
 // The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage changes nothing for
@@ -52,6 +52,7 @@ class StateStore {
  public:
   // The directory above, made when it is missing. Errors name the path and the errno.
   static Result<StateStore> open();
+  static std::string default_path();  // of open(); makes nothing
   static Result<StateStore> open_at(const std::string& path);
 
   // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by collect_dead below.
@@ -66,7 +67,6 @@ class StateStore {
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;
   const std::string& path() const { return path_; }
-  int directory() const { return top_.get(); }  // for what backends keep there
 
  private:
   enum class Holder { nobody, living, dead };
