@@ -4,19 +4,19 @@
 #include <gtest/gtest.h>
 #include <linux/sched.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/json.h"
 #include "init/channel.h"
 #include "init/image.h"
 
@@ -25,19 +25,11 @@ namespace bailey::tests {
 namespace {
 
 constexpr int64_t kPatienceMs = 120'000;
+constexpr int kIn = 200, kOut = 201;  // init's descriptors
 
-Fd image_file() {
-  Fd file(::memfd_create("init", MFD_CLOEXEC));
+std::string_view image_bytes() {
   const auto image = init::init_image();
-  EXPECT_TRUE(files::write_fd(file.get(), {reinterpret_cast<const char*>(image.data()), image.size()}, "init"));
-  return file;
-}
-
-pid_t clone_with_namespaces() {
-  clone_args args{};
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS;
-  args.exit_signal = SIGCHLD;
-  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  return {reinterpret_cast<const char*>(image.data()), image.size()};
 }
 
 void map_ids(pid_t pid) {
@@ -51,32 +43,81 @@ void map_ids(pid_t pid) {
   ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/gid_map", "0 " + std::to_string(root ? 0 : ::getegid()) + " " + count));
 }
 
-// In the clone. `in` and `out` get the numbers 20 and 21 (one of them for a socket).
-[[noreturn]] void become_init(const InitOptions& options, int go, int image, int in, int out, int output) {
+void take_descriptors(int in, int out) {
+  if (in >= 0) ::dup2(in, kIn);
+  if (out >= 0) ::dup2(out, kOut);
+}
+
+std::vector<std::string> init_arguments(const InitOptions& options, const std::string& directory) {
+  switch (options.transport) {
+    case Transport::socket: return {"init", std::to_string(kIn)};
+    case Transport::pipes: return {"init", std::to_string(kIn), std::to_string(kOut)};
+    case Transport::directory: return {"init", directory};
+  }
+  return {};
+}
+
+// In the clone.
+[[noreturn]] void become_init(const InitOptions& options, const std::vector<std::string>& arguments, int go, int image, int in,
+                              int out, int output) {
   char byte;
   if (::read(go, &byte, 1) != 1) ::_exit(99);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (options.proc && ::mount("proc", "/proc", "proc", 0, nullptr) < 0) ::_exit(98);
-  sigset_t all;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);
   if (options.ignore_signals)
     for (int number : {SIGCHLD, SIGHUP, SIGINT, SIGPIPE}) ::signal(number, SIG_IGN);
-  if (options.terminal) {
-    for (int fd = 0; fd < 3; ++fd) ::dup2(*options.terminal, fd);
-  } else {
-    ::dup2(output, 1);
-    ::dup2(output, 2);
-  }
+  for (int fd = 0; options.terminal && fd < 3; ++fd) ::dup2(*options.terminal, fd);
+  for (int fd = 1; !options.terminal && fd < 3; ++fd) ::dup2(output, fd);
   for (int fd : options.leak) ::fcntl(fd, F_SETFD, 0);
-  ::dup2(in, 200);
-  if (out >= 0) ::dup2(out, 201);
-  const char* socket_form[] = {"init", "200", nullptr};
-  const char* pipe_form[] = {"init", "200", "201", nullptr};
-  const char* directory_form[] = {"init", options.directory.c_str(), nullptr};
-  const char** argv = options.transport == Transport::socket ? socket_form : options.transport == Transport::pipes ? pipe_form : directory_form;
+  take_descriptors(in, out);
+  if (!options.root.empty() && ::chroot(options.root.c_str()) < 0) ::_exit(96);
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
   char* const none[] = {nullptr};
-  ::fexecve(image, const_cast<char* const*>(argv), none);
+  ::fexecve(image, argv.data(), none);
   ::_exit(97);
+}
+
+json::Value mount(std::string_view destination, std::string_view type, std::string_view source, json::Array options) {
+  json::Object object;
+  object.set("destination", destination);
+  object.set("type", type);
+  object.set("source", source);
+  object.set("options", std::move(options));
+  return object;
+}
+
+// A root of links into the host's /usr, and the host's /tmp, because tests keep their files there.
+std::string container_config(const std::vector<std::string>& arguments, const std::string& root) {
+  json::Object process, user, capabilities, config, linux_part;
+  user.set("uid", 0);
+  user.set("gid", 0);
+  for (const char* set : {"bounding", "effective", "permitted"})
+    capabilities.set(set, json::Array{"CAP_SETUID", "CAP_SETGID"});
+  json::Array args{"/init"};
+  for (size_t i = 1; i < arguments.size(); ++i) args.emplace_back(arguments[i]);
+  process.set("user", user);
+  process.set("args", args);
+  process.set("env", json::Array{});
+  process.set("cwd", "/");
+  process.set("capabilities", capabilities);
+  json::Array namespaces;
+  for (const char* name : {"pid", "ipc", "uts", "mount", "network"}) {
+    json::Object one;
+    one.set("type", name);
+    namespaces.emplace_back(one);
+  }
+  linux_part.set("namespaces", namespaces);
+  json::Object root_part;
+  root_part.set("path", root);
+  config.set("ociVersion", "1.0.0");
+  config.set("process", process);
+  config.set("root", root_part);
+  config.set("mounts", json::Array{mount("/proc", "proc", "proc", {}), mount("/usr", "bind", "/usr", {"rbind", "ro"}),
+                                   mount("/tmp", "bind", "/tmp", {"rbind", "rw"})});
+  config.set("linux", linux_part);
+  return json::write(config);
 }
 
 }  // namespace
@@ -87,29 +128,84 @@ std::optional<init::Report> InitOutcome::find(init::ReportKind kind) const {
   return std::nullopt;
 }
 
-InitSandbox::InitSandbox(InitOptions options) : directory_(options.directory) {
-  Fd image = image_file(), theirs_in, theirs_out;
-  if (options.transport == Transport::pipes) {
+InitSandbox::InitSandbox(InitOptions options) : options_(std::move(options)) {
+  if (options_.transport == Transport::directory) return;  // starts when the job is there
+  Fd in, out;
+  if (options_.transport == Transport::pipes) {
     Pipe job = *create_pipe(), reports = *create_pipe();
-    to_init_ = std::move(job.write), theirs_in = std::move(job.read);
-    from_init_ = std::move(reports.read), theirs_out = std::move(reports.write);
+    to_init_ = std::move(job.write), in = std::move(job.read);
+    from_init_ = std::move(reports.read), out = std::move(reports.write);
   } else {
     SocketPair pair = *create_socket_pair();
-    to_init_ = std::move(pair.ours), theirs_in = std::move(pair.theirs);
+    to_init_ = std::move(pair.ours), in = std::move(pair.theirs);
   }
-  Pipe go = *create_pipe(), output = *create_pipe();
-  pid_ = clone_with_namespaces();
+  start(std::move(in), std::move(out));
+}
+
+void InitSandbox::start(Fd in, Fd out) {
+  Pipe output = *create_pipe();
+  output_ = std::move(output.read);
+  if (options_.runsc.empty())
+    start_in_namespaces(in.get(), out.get(), output.write.get());
+  else
+    start_in_runsc(in.get(), out.get(), output.write.get());
+}
+
+void InitSandbox::start_in_namespaces(int in, int out, int output) {
+  Fd image(::memfd_create("init", MFD_CLOEXEC));
+  ASSERT_TRUE(files::write_fd(image.get(), image_bytes(), "init"));
+  const std::vector<std::string> arguments = init_arguments(options_, directory_.path());
+  Pipe go = *create_pipe();
+  clone_args args{};
+  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS;
+  args.exit_signal = SIGCHLD;
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, &before);  // as job.h asks: nothing is lost before init looks
+  pid_ = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
   if (pid_ == 0) {
     go.write.reset();
-    become_init(options, go.read.get(), image.get(), theirs_in.get(), theirs_out.get(), output.write.get());
+    become_init(options_, arguments, go.read.get(), image.get(), in, out, output);
   }
-  if (pid_ < 0) {
-    ADD_FAILURE() << "clone3: " << errno_name(errno);
-    return;
-  }
-  output_ = std::move(output.read);
+  const int error = errno;
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  ASSERT_GT(pid_, 0) << errno_name(error);
   map_ids(pid_);
-  EXPECT_EQ(::write(go.write.get(), "x", 1), 1);
+  ASSERT_EQ(::write(go.write.get(), "x", 1), 1);
+}
+
+void InitSandbox::start_in_runsc(int in, int out, int output) {
+  const std::string bundle = directory_.file("bundle"), root = directory_.file("root"), state = directory_.file("state");
+  for (const std::string& path : {bundle, root, state, root + "/usr", root + "/tmp", root + "/proc"})
+    ASSERT_TRUE(files::create_directories(path, 0755));
+  for (const char* name : {"bin", "lib", "lib64", "sbin"})
+    ASSERT_EQ(::symlink((std::string("usr/") + name).c_str(), (root + "/" + name).c_str()), 0);
+  directory_.write("root/init", image_bytes(), 0755);
+  directory_.write("bundle/config.json", container_config(init_arguments(options_, directory_.path()), root));
+
+  std::vector<std::string> arguments{"runsc", "--root", state, "--network=none", "--ignore-cgroups"};
+  if (!options_.platform.empty()) arguments.push_back("--platform=" + options_.platform);
+  arguments.push_back("run");
+  if (in >= 0)
+    for (int fd : {kIn, kOut}) arguments.insert(arguments.end(), {"--pass-fd", std::to_string(fd) + ":" + std::to_string(fd)});
+  arguments.insert(arguments.end(), {"--bundle", bundle, "init-test-" + std::to_string(::getpid()) + "-" + directory_.path().substr(directory_.path().rfind('/') + 1)});
+  Pipe empty = *create_pipe();  // never the host's /dev/null: the build of 2022 changes its owner
+  pid_ = ::fork();
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // runsc leaves a mount behind (null-netns): it goes with this namespace.
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) ::_exit(98);
+    ::dup2(empty.read.get(), 0);
+    ::dup2(output, 1);
+    ::dup2(output, 2);
+    take_descriptors(in, out);
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    ::execv(options_.runsc.c_str(), argv.data());
+    ::_exit(97);
+  }
+  ASSERT_GT(pid_, 0) << errno_name(errno);
 }
 
 InitSandbox::~InitSandbox() {
@@ -125,6 +221,11 @@ void InitSandbox::send(const bundle::Process& process, init::UserChange change) 
 }
 
 void InitSandbox::send_bytes(const std::string& job) {
+  if (options_.transport == Transport::directory) {
+    directory_.write("job", job, 0600);
+    start({}, {});
+    return;
+  }
   auto sent = init::send_job(to_init(), job);
   ASSERT_TRUE(sent) << sent.error().message;
 }
@@ -156,8 +257,11 @@ void InitSandbox::hang_up() {
 
 InitOutcome InitSandbox::finish() {
   (void)wait_for_output("no output looks like this: it is read to its end\n");
-  if (!directory_.empty()) {
-    std::string bytes = files::read(directory_ + "/report", 1 << 20).value_or("");
+  int status = 0;
+  ::waitpid(pid_, &status, 0);
+  pid_ = -1;
+  if (options_.transport == Transport::directory) {
+    const std::string bytes = read_file(directory_.file("report"));
     for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
       outcome_.reports.push_back(*init::parse_report(bytes.substr(at, sizeof(init::Report))));
   } else if (to_init_) {
@@ -167,9 +271,6 @@ InitOutcome InitSandbox::finish() {
       outcome_.reports.push_back(**report);
     }
   }
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
-  pid_ = -1;
   if (WIFEXITED(status)) outcome_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) outcome_.signal = WTERMSIG(status);
   return outcome_;

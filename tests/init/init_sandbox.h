@@ -1,4 +1,5 @@
-// The init program as PID 1 of fresh namespaces on this host's own files: no backend, only what init itself does.
+// The init program as PID 1, without a backend: either in fresh namespaces on this host's own files, or in a runsc container
+// that sees the host's /usr and /tmp. What a test sees in both is what both backends may rely on.
 #pragma once
 
 #include <sys/types.h>
@@ -10,6 +11,7 @@
 #include "base/fd.h"
 #include "bundle/config.h"
 #include "init/encode.h"
+#include "tests/support/run_bailey.h"
 
 namespace bailey::tests {
 
@@ -26,23 +28,27 @@ enum class Transport { socket, pipes, directory };
 
 struct InitOptions {
   Transport transport = Transport::socket;
-  std::string directory;             // of Transport::directory: it holds "job" already
-  bool proc = false;                 // a /proc of the new pid namespace
-  std::optional<int> terminal;       // becomes 0, 1 and 2
-  std::vector<int> leak;             // descriptors that init inherits by mistake
-  bool ignore_signals = false;       // started with CHLD, HUP, INT and PIPE ignored
+  std::string runsc = {};     // this program makes the sandbox; empty: namespaces
+  std::string platform = {};  // of runsc; empty: its default
+  // Only in namespaces:
+  bool proc = false;                     // a /proc of the new pid namespace
+  std::optional<int> terminal = {};      // becomes 0, 1 and 2
+  std::vector<int> leak = {};            // descriptors that init inherits by mistake
+  bool ignore_signals = false;           // started with CHLD, HUP, INT and PIPE ignored
+  std::string root = {};                 // chroot without chdir, as a broken launcher would
 };
 
-// Starts init in new user, pid and mount namespaces. Root maps all ids, others their own to 0.
+// Namespaces are user, pid and mount; root maps all ids, others their own to 0.
 class InitSandbox {
  public:
   explicit InitSandbox(InitOptions options = {});
   InitSandbox(InitSandbox&&) = delete;
   ~InitSandbox();
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return pid_; }  // of init in namespaces, of runsc otherwise
   int to_init() const { return to_init_.get(); }
   int from_init() const { return from_init_ ? from_init_.get() : to_init_.get(); }
+  // The job; with Transport::directory this is what starts init.
   void send(const bundle::Process& process, init::UserChange change = init::UserChange::by_backend);
   void send_bytes(const std::string& job);
   // Blocks until init says that the workload runs (false: it said something else or ended).
@@ -54,8 +60,13 @@ class InitSandbox {
 
  private:
   pid_t pid_ = -1;
+  void start(Fd in, Fd out);
+  void start_in_namespaces(int in, int out, int output);
+  void start_in_runsc(int in, int out, int output);
+
+  InitOptions options_;
+  TempDir directory_;  // job and report of Transport::directory, bundle and state of runsc
   Fd to_init_, from_init_, output_;
-  std::string directory_;
   InitOutcome outcome_;
 };
 
