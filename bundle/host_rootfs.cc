@@ -1,7 +1,7 @@
 #include "bundle/host_rootfs.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,23 +15,32 @@ namespace {
 
 using Kind = RootEntry::Kind;
 
-// A small file is copied (three system calls), a large one bound (six, but no memory of the sandbox).
-constexpr off_t kMaxCopiedBytes = 16 * 1024;
+constexpr size_t kMaxCopiedBytes = 256 * 1024;
 
 // Directories at the top that are links into /usr, or of their own on hosts without merged /usr.
 constexpr const char* kUsrLinks[] = {"bin", "sbin", "lib", "lib64", "lib32", "libx32"};
 
-// What programs below /usr read in the host's /etc. Not ld.so.conf: only ldconfig reads it for programs that start.
-constexpr const char* kFromHostEtc[] = {
-    "alternatives",                                     // /usr/bin/java, awk, cc are links through it
-    "ld.so.cache",                                      // finds libraries outside the default directories
-    "localtime", "timezone",                            //
-    "os-release", "debian_version",                     // python3 platform, installers
-    "services", "protocols",                            // getservbyname, perl's sockets
-    "mime.types",                                       // python3, perl
-    "ssl/openssl.cnf", "ssl/certs", "ssl/cert.pem",     // never ssl/private
-    "pki/tls/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "crypto-policies",  // the same on Fedora
-    "fonts",                                            // fontconfig
+// What programs below /usr read in the host's /etc, and how it comes in: a small file is copied (cheaper than a mount), a large
+// one and a directory are bound. Not ld.so.conf: only ldconfig reads it for programs that start. Never ssl/private.
+struct HostFile {
+  const char* name;
+  enum { link_or_copy, copy, bind_file, bind_directory } how;
+};
+constexpr HostFile kFromHostEtc[] = {
+    {"alternatives", HostFile::bind_directory},  // /usr/bin/java, awk and cc are links through it
+    {"ld.so.cache", HostFile::bind_file},        // finds libraries outside the default directories
+    {"localtime", HostFile::link_or_copy},
+    {"os-release", HostFile::link_or_copy},
+    {"services", HostFile::copy},   // getservbyname
+    {"protocols", HostFile::copy},  // perl's sockets
+    {"mime.types", HostFile::bind_file},
+    {"fonts", HostFile::bind_directory},  // fontconfig
+    {"ssl/openssl.cnf", HostFile::copy},
+    {"ssl/certs", HostFile::bind_directory},
+    {"pki/tls/openssl.cnf", HostFile::copy},  // the same on Fedora
+    {"pki/tls/certs", HostFile::bind_directory},
+    {"pki/ca-trust/extracted", HostFile::bind_directory},
+    {"crypto-policies", HostFile::bind_directory},
 };
 
 bool is_below(std::string_view path, std::string_view directory) {
@@ -47,7 +56,7 @@ class RootBuilder {
     for (const char* name : kUsrLinks) TRY(top(name));
     directory("etc");
     TRY(own_etc());
-    for (const char* name : kFromHostEtc) TRY(from_host_etc(name));
+    for (const auto& [name, how] : kFromHostEtc) TRY(from_host_etc(name, how));
     TRY(java_configuration());
     directory("var");
     symlink("var/tmp", "/tmp");
@@ -77,34 +86,36 @@ class RootBuilder {
     return {};
   }
 
-  // The host's /etc/NAME as it is: a link into /usr stays one, a directory or a large file is bound, a small file copied. What
-  // is absent, or unreadable for us, is left out: the program would not find or read it outside either.
-  Result<> from_host_etc(const std::string& name) {
+  // What is absent, or unreadable for us, is left out: the program would not find or read it outside either.
+  Result<> from_host_etc(const std::string& name, decltype(HostFile::how) how) {
     const std::string source = host_ + "/etc/" + name;
     const std::string path = "etc/" + name;
-    if (auto target = files::readlink(source); target && (target->starts_with("/usr/") || target->starts_with("../usr/"))) {
+    if (how == HostFile::link_or_copy) {
+      auto target = files::readlink(source);
+      if (!target || !leads_into_usr(*target)) return copy(path, source);
       symlink(path, std::move(*target));
       return {};
     }
-    struct stat status {};
-    if (::stat(source.c_str(), &status) < 0) {
+    if (how == HostFile::copy) return copy(path, source);
+    if (::access(source.c_str(), R_OK) < 0) {
       const int err = errno;
-      return err == ENOENT || err == ENOTDIR || err == EACCES ? Result<>{} : sys_error("reading the status of " + source, err);
+      return is_absent(err) ? Result<>{} : sys_error("looking for " + source, err);
     }
-    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return {};
     directory(path.substr(0, path.rfind('/')));
-    if (S_ISDIR(status.st_mode)) entries_.push_back({Kind::bind_directory, path, source});
-    else if (status.st_size > kMaxCopiedBytes) entries_.push_back({Kind::bind_file, path, source});
-    else return copy(path, source);
+    entries_.push_back({how == HostFile::bind_file ? Kind::bind_file : Kind::bind_directory, path, source});
     return {};
   }
 
-  Result<> copy(std::string path, const std::string& source) {
-    auto contents = files::read(source, 16 * kMaxCopiedBytes);  // it may have grown
-    if (contents) file(std::move(path), std::move(*contents));
-    else if (contents.error().sys != EACCES && contents.error().sys != ENOENT) return std::unexpected(std::move(contents).error());
+  Result<> copy(const std::string& path, const std::string& source) {
+    auto contents = files::read(source, kMaxCopiedBytes);
+    if (!contents) return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
+    directory(path.substr(0, path.rfind('/')));
+    file(path, std::move(*contents));
     return {};
   }
+
+  static bool is_absent(int err) { return err == ENOENT || err == ENOTDIR || err == EACCES; }
+  static bool leads_into_usr(std::string_view target) { return target.starts_with("/usr/") || target.starts_with("../usr/"); }
 
   // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without it.
   Result<> java_configuration() {
@@ -112,7 +123,7 @@ class RootBuilder {
     const auto etc = files::open(host_ + "/etc", O_RDONLY | O_DIRECTORY);
     if (!jvm || !etc) return {};
     for (const std::string& name : TRY(files::list(etc->get())))
-      if (name.starts_with("java-")) TRY(from_host_etc(name));
+      if (name.starts_with("java-")) TRY(from_host_etc(name, HostFile::bind_directory));
     return {};
   }
 

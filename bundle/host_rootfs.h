@@ -36,7 +36,7 @@ struct RootEntry {
 };
 
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace
-// resolv.conf and hosts are the host's. About 60 system calls, all reading; needs no privilege. `host` stands before every path
+// resolv.conf and hosts are the host's. About 50 system calls, all reading; needs no privilege. `host` stands before every path
 // of the host ("" but in tests).
 Result<std::vector<RootEntry>> host_root_entries(const Config& config, const std::string& host = "");
 

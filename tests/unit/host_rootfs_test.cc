@@ -64,13 +64,13 @@ TEST_F(HostRoot, TakesFromEtcWhatProgramsNeedAndNothingElse) {
   make_file("/etc/passwd", "host user");
   make_file("/etc/ld.so.cache", std::string(100'000, 'x'));
   make_link("/etc/localtime", "/usr/share/zoneinfo/Europe/Berlin");
-  make_file("/etc/elsewhere", "UTC\n");
-  make_link("/etc/timezone", "elsewhere");
+  make_file("/etc/elsewhere", "ID=debian\n");
+  make_link("/etc/os-release", "elsewhere");
   EXPECT_EQ(entry("etc/ssl/openssl.cnf"), (RootEntry{Kind::file, "etc/ssl/openssl.cnf", "conf", 0644}));
   EXPECT_EQ(entry("etc/ssl/certs").kind, Kind::bind_directory);
   EXPECT_EQ(entry("etc/ld.so.cache"), (RootEntry{Kind::bind_file, "etc/ld.so.cache", host_.path() + "/etc/ld.so.cache"}));
   EXPECT_EQ(entry("etc/localtime"), (RootEntry{Kind::symlink, "etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"}));
-  EXPECT_EQ(entry("etc/timezone"), (RootEntry{Kind::file, "etc/timezone", "UTC\n", 0644}));
+  EXPECT_EQ(entry("etc/os-release"), (RootEntry{Kind::file, "etc/os-release", "ID=debian\n", 0644}));
   EXPECT_EQ(entry("etc/java-17-openjdk").kind, Kind::bind_directory);
   EXPECT_EQ(entry("etc/ssl/private").path, "");
   EXPECT_EQ(entry("etc/shadow").path, "");
