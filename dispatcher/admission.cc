@@ -109,6 +109,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
   spec.limits_ = resolve_limits(request, *level);
   spec.config_ = request.config;
+  if (spec.config_.root) spec.config_.root->readonly = request.root_writes == Writes::refuse;
   const size_t volumes = request.config.mounts.size();
   for (size_t i = 0; i < volumes; ++i) complete_volume(spec.config_.mounts[i], facts.volumes[i], spec.limits_);
   bundle::add_run_defaults(spec.config_, {.tmpfs_bytes = spec.limits_.tmpfs_bytes.value_or(0),

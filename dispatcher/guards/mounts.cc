@@ -108,7 +108,7 @@ Verdict guard_mounts(const Request& request, const Policy& policy, const HostFac
   judge_rootfs(request, policy, level, facts, findings);
   for (size_t i = 0; i < request.config.mounts.size(); ++i) judge_volume(i, request, policy, level, facts, findings);
   const std::string root = request.config.root ? "root " + facts.rootfs.real_path : "the host's /usr as root";
-  return findings.verdict("mounts", root + ", " + std::to_string(request.config.mounts.size()) + " volumes");
+  return findings.verdict("mounts", root + "; volumes: " + std::to_string(request.config.mounts.size()));
 }
 
 }  // namespace bailey::dispatcher

@@ -43,7 +43,7 @@ Verdict guard_secrets(const Request& request, const Policy& policy, const HostFa
     const std::string place = secret.destination.empty() ? std::string(secrets::kDirectory) + "/" + secret.name : secret.destination;
     if (!places.insert(place).second) findings.add("two secrets at " + place, "another path");
   }
-  return findings.verdict("secrets", std::to_string(request.secrets.size()) + " secrets");
+  return findings.verdict("secrets", request.secrets.empty() ? "none" : "secrets: " + std::to_string(request.secrets.size()));
 }
 
 }  // namespace bailey::dispatcher

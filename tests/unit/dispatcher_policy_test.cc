@@ -115,6 +115,14 @@ TEST(Policy, RefusesBrokenDocuments) {
     EXPECT_NE(faults_of(text), "") << text;
 }
 
+TEST(Policy, TheExampleIsOne) {
+  const Result<Policy> policy = parse_policy(tests::read_file(BAILEY_EXAMPLE_POLICY), "packaging/policy.json");
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_EQ(policy->levels.size(), 4u);
+  EXPECT_TRUE(policy->levels.at("agent").untrusted);
+  EXPECT_EQ(policy->levels.at("judge").volume_roots, std::vector<std::string>{"/srv/judge"});
+}
+
 TEST(PolicyFile, IsTakenWhenOnlyItsOwnerCouldChangeIt) {
   const TempDir dir;
   const std::string path = dir.write("policy.json", "{/* empty */}");
