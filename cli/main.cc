@@ -32,6 +32,7 @@ struct Command {
 
 constexpr std::initializer_list<Command> kCommands = {
     {"run", "run one command in a sandbox", add_run, true},
+    {"doctor", "say what this host can do, each thing tried", add_doctor, false},
     {"policy", "show the policy in force, or check a file", add_policy, false},
     {"gc", "remove what sandboxes left whose bailey was killed", add_gc, false},
 };

@@ -1,0 +1,219 @@
+// bailey doctor: what this host can do, each thing tried, and whether `run` works for every level of the
+// policy: by running /bin/true in each. What fails says what it costs and what would help. Exit 0 when every
+// level works, else 1.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "cli/backends.h"
+#include "cli/command_line.h"
+#include "dispatcher/admission.h"
+#include "dispatcher/names.h"
+#include "dispatcher/sandbox.h"
+#include "host/probe.h"
+
+namespace bailey::cli {
+
+namespace {
+
+using namespace dispatcher;
+using host::Probe;
+
+constexpr int kExitSick = 1;
+constexpr int64_t kLongestRunMs = 60'000;
+constexpr size_t kNameWidth = 24;
+
+struct Flags {
+  std::string policy, runsc;
+  bool json = false;
+};
+
+// One level on one of its runtimes.
+struct LevelRun {
+  std::string level;
+  bool first = false;  // the runtime that `--runtime auto` takes: what the verdict is about
+  Probe probe;
+};
+
+Request request_for(const Policy& policy, const Level& level, BackendKind runtime, const std::string& runsc) {
+  Request request;
+  request.trust = level.name;
+  request.runtime = runtime == BackendKind::native ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  const bool none = std::ranges::find(level.networks, NetworkMode::none) != level.networks.end();
+  request.network = none || level.networks.empty() ? NetworkMode::none : level.networks.front();
+  request.unsafe_opt_ins.native_for_untrusted =
+      policy.unsafe_native_for_untrusted && runtime == BackendKind::native;
+  request.unsafe_opt_ins.host_network = request.network == NetworkMode::host;
+  request.config.process.emplace().args = {"/bin/true"};
+  request.limits.wall_ms = std::min(kLongestRunMs, level.ceilings.wall_ms.value_or(kLongestRunMs));
+  if (runtime == BackendKind::gvisor) request.runsc = runsc;
+  return request;
+}
+
+// The same way that `run` goes.
+Result<Record> run_true(const Policy& policy, const Request& request, BackendKind runtime) {
+  StepTimer timer(clock::monotonic_ns());
+  const Audit audit = TRY(Audit::open(policy.audit_file));
+  HostFacts facts = TRY(gather_host_facts(request));
+  Admission::Decision decision = TRY(Admission(policy).judge(request, std::move(facts)));
+  if (!decision.spec) return std::unexpected(refusal(decision.verdicts));
+  StateStore store = TRY(StateStore::open());
+  const auto backend = TRY(make_backend(runtime, {policy, decision.spec->request()}));
+  const About about = TRY(backend->about());
+  TRY(backend->check(*decision.spec));
+  Events events;
+  Sandbox sandbox(std::move(*decision.spec), about,
+                  Surroundings{.backend = *backend,
+                               .store = store,
+                               .audit = audit,
+                               .events = events,
+                               .cgroup_parent = policy.cgroup_parent,
+                               .output = StreamOptions::Output::capture},
+                  timer);
+  return sandbox.run();
+}
+
+std::string describe(const About& about) {
+  std::string text = about.name + " " + about.version;
+  return about.platform.empty() ? text : text + " on " + about.platform;
+}
+
+LevelRun try_level(const Policy& policy, const Level& level, BackendKind runtime, const std::string& runsc) {
+  LevelRun tried{.level = level.name, .first = runtime == level.runtimes.front(), .probe = {}};
+  const std::string runtime_name = name_of(runtime, kBackendNames);
+  Probe& probe = tried.probe;
+  probe.name = "run, " + level.name + ", " + runtime_name;
+  auto record = run_true(policy, request_for(policy, level, runtime, runsc), runtime);
+  if (record && record->outcome == Outcome::exited && record->exit_code == 0) {
+    probe.state = Probe::State::ok;
+    probe.detail = describe(record->backend) + ", ready after " +
+                   units::format_milliseconds(record->setup_ns / 1'000'000);
+    return tried;
+  }
+  probe.state = tried.first ? Probe::State::missing : Probe::State::degraded;
+  probe.cost = tried.first ? "`bailey run --trust " + level.name + "` does not work"
+                           : "`--runtime " + runtime_name + "` does not work for this level";
+  if (record && !record->error) {
+    probe.detail = std::string("/bin/true: ") + to_text(record->outcome) + " with " +
+                   std::to_string(exit_code(*record)) + " " + record->captured_stderr.value_or("");
+  } else {
+    const Error& error = record ? *record->error : record.error();
+    probe.detail = error.step.empty() ? error.message : error.step + ": " + error.message;
+    probe.remedy = error.remedy;
+  }
+  if (probe.remedy.empty())
+    probe.remedy =
+        ::geteuid() == 0 ? "see what is missing above" : "run as root, or see what is missing above";
+  return tried;
+}
+
+std::string one_line(std::string text) {
+  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  while (text.ends_with(' ')) text.pop_back();
+  return text;
+}
+
+// "missing   runsc                   no runsc found; costs: ...; remedy: ..."
+std::string line(const Probe& probe) {
+  std::string text = host::to_text(probe.state);
+  text.resize(10, ' ');
+  text += probe.name;
+  text.resize(std::max<size_t>(text.size() + 1, 10 + kNameWidth), ' ');
+  text += probe.detail;
+  if (!probe.cost.empty()) text += "; costs: " + probe.cost;
+  if (!probe.remedy.empty()) text += "; remedy: " + probe.remedy;
+  return one_line(std::move(text)) + "\n";
+}
+
+json::Object to_json(const Probe& probe) {
+  json::Object object;
+  object.set("name", probe.name);
+  object.set("state", host::to_text(probe.state));
+  object.set("detail", probe.detail);
+  object.set("cost", probe.cost);
+  object.set("remedy", probe.remedy);
+  return object;
+}
+
+struct Diagnosis {
+  std::vector<Probe> host;
+  std::vector<LevelRun> runs;
+  std::vector<std::string> sick;  // levels for which `run` does not work
+
+  std::string text() const {
+    std::string all;
+    for (const Probe& probe : host) all += line(probe);
+    for (const LevelRun& run : runs) all += line(run.probe);
+    if (sick.empty()) return all + "`bailey run` works for every level of the policy\n";
+    all += "`bailey run` does not work for:";
+    for (const std::string& level : sick) all += " " + level;
+    return all + "\n";
+  }
+
+  std::string document() const {
+    json::Array probes, levels;
+    for (const Probe& probe : host) probes.emplace_back(to_json(probe));
+    for (const LevelRun& run : runs) {
+      json::Object object = to_json(run.probe);
+      object.set("level", run.level);
+      object.set("default_runtime", run.first);
+      levels.emplace_back(std::move(object));
+    }
+    json::Object all;
+    all.set("ok", sick.empty());
+    all.set("not_working", json::Array(sick.begin(), sick.end()));
+    all.set("host", std::move(probes));
+    all.set("runs", std::move(levels));
+    return json::write(all, json::Layout::indented) + "\n";
+  }
+};
+
+Diagnosis diagnose(const Flags& flags) {
+  Diagnosis found;
+  const auto policy = load_policy(flags.policy);
+  found.host = host::probe_host("/usr", policy ? policy->cgroup_parent : "");
+  if (!policy) {
+    found.host.push_back(
+        {"policy", Probe::State::missing, policy.error().message, "nothing runs", policy.error().remedy});
+    found.sick.emplace_back("any level: there is no policy");
+    return found;
+  }
+  found.host.push_back({"policy", Probe::State::ok, policy->source, "", ""});
+  for (const auto& [name, level] : policy->levels) {
+    for (const BackendKind runtime : level.runtimes)
+      found.runs.push_back(try_level(*policy, level, runtime, flags.runsc));
+    const bool works = !level.runtimes.empty() && std::ranges::none_of(found.runs, [&](const LevelRun& run) {
+      return run.level == name && run.first && run.probe.state != Probe::State::ok;
+    });
+    if (!works) found.sick.push_back(name);
+  }
+  return found;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")
+      ->type_name("FILE");
+  app.add_option("--runsc", flags->runsc, "absolute path of the runsc to use")->type_name("PATH");
+  app.add_flag("--json", flags->json, "print all of it as JSON");
+  invocation.act = [flags] {
+    log::configure({.level = log::Level::off});  // what goes wrong is in the answer
+    const Diagnosis found = diagnose(*flags);
+    if (auto written = files::write_fd(1, flags->json ? found.document() : found.text(), "stdout"); !written)
+      return report(written.error());
+    return found.sick.empty() ? 0 : kExitSick;
+  };
+}
+
+}  // namespace bailey::cli
