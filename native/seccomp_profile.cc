@@ -57,6 +57,7 @@ class Parser {
     std::vector<std::string> names;
     while (at_ < words_.size() && words_[at_] != "when" && words_[at_] != "unless")
       names.emplace_back(words_[at_++]);
+    if (names.empty()) return fault("a condition needs the name of a call before it");
     CallRule rule{{}, group_};
     if (at_ < words_.size()) rule = TRY(read_conditions());
     for (const std::string& name : names) TRY(decide(name, rule));

@@ -104,6 +104,7 @@ Label emit_greater(Assembler& out, uint16_t test, const Condition& c, Label yes,
   const auto high = static_cast<uint32_t>(c.value >> 32);
   out.jump(test, static_cast<uint32_t>(c.value), yes, no);
   const Label low = out.load(low_half(c.index));
+  if (c.mask == UINT32_MAX) return low;
   const Label not_above = out.jump(BPF_JEQ, high, low, no);
   out.jump(BPF_JGT, high, yes, not_above);
   return out.load(high_half(c.index));

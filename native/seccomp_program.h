@@ -30,7 +30,7 @@ enum class Comparison { equal, not_equal, less, less_or_equal, greater, greater_
 struct Condition {
   uint32_t index = 0;
   Comparison comparison = Comparison::equal;
-  uint64_t mask = ~uint64_t{0};  // with equal and not_equal only
+  uint64_t mask = ~uint64_t{0};  // with the ordering comparisons: this, or 0xffffffff
   uint64_t value = 0;
   friend auto operator<=>(const Condition&, const Condition&) = default;
 };
