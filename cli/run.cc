@@ -128,14 +128,16 @@ class Run {
     store_ = TRY(StateStore::open());
     timer_.lap("state directory");
     TRY(choose());
+    StreamOptions streams;
+    streams.attach_stdin = flags_.attach_stdin;
+    if (flags_.json) streams.output = StreamOptions::Output::capture;
     sandbox_.emplace(std::move(*decision_.spec), about_,
                      Surroundings{.backend = *backend_,
                                   .store = *store_,
                                   .audit = audit_,
                                   .events = events_,
                                   .cgroup_parent = policy_.cgroup_parent,
-                                  .attach_stdin = flags_.attach_stdin,
-                                  .output = flags_.json ? StreamOptions::Output::capture : StreamOptions::Output::pass_on},
+                                  .streams = streams},
                      timer_);
     record_ = sandbox_->run();
     return exit_code(record_);

@@ -105,10 +105,8 @@ Result<> Sandbox::create() {
   timer_.lap(step_);
 
   step_ = "streams";
-  StreamOptions options;
-  options.output = around_.output;
+  StreamOptions options = around_.streams;
   options.terminal = spec_.process().terminal;
-  options.attach_stdin = around_.attach_stdin;
   options.cap = spec_.limits().output_bytes;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
@@ -120,9 +118,9 @@ Result<> Sandbox::create() {
   if (options.terminal) {
     copy_terminal_size(created.terminal.get());
     TRY(streams_.attach_terminal(std::move(created.terminal)));
-    if (options.attach_stdin) caller_terminal_ = TRY(RawTerminal::enter(0));
+    if (options.attach_stdin) caller_terminal_ = TRY(RawTerminal::enter(options.in));
   }
-  timer_.lap(steps, step_);
+  timer_.lap(steps, "create, rest");
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
   return {};
@@ -138,7 +136,7 @@ Result<> Sandbox::start() {
     record_.started_wall_ns = 0;
     return started;
   }
-  timer_.lap(steps, step_);
+  timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
   around_.events.emit("started", spec_.id());

@@ -55,8 +55,7 @@ struct Surroundings {
   const Audit& audit;
   Events& events;
   std::string cgroup_parent;  // the policy's
-  bool attach_stdin = false;
-  StreamOptions::Output output = StreamOptions::Output::pass_on;
+  StreamOptions streams;      // the caller's side; terminal and cap are the spec's
 };
 
 class Sandbox {

@@ -181,6 +181,25 @@ bool Pump::serve(uint64_t budget, bool source_is_dead) {
   return progress;
 }
 
+Result<Pump> Streams::input_to(Fd sink) const {
+  Fd source(::fcntl(options_.in, F_DUPFD_CLOEXEC, 3));
+  if (!source) return sys_error("duplicating stdin", errno);
+  return Pump(std::move(source), std::move(sink), Pump::Way::copy);
+}
+
+Result<> Streams::connect_output(Pump& pump, Fd& workload_end, int caller, const char* name) {
+  Pipe pipe = TRY(create_pipe());
+  set_nonblocking(pipe.read.get());
+  workload_end = std::move(pipe.write);
+  if (options_.output == StreamOptions::Output::capture) {
+    pump = Pump::capturing(std::move(pipe.read));
+    return {};
+  }
+  Sink sink = TRY(sink_of_caller(caller, name));
+  pump = Pump(std::move(pipe.read), std::move(sink.fd), sink.way);
+  return {};
+}
+
 Result<Streams> Streams::create(const StreamOptions& options) {
   Streams streams;
   streams.options_ = options;
@@ -189,54 +208,31 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   Pipe in = TRY(create_pipe());
   streams.workload_.in = std::move(in.read);
   if (options.attach_stdin) {
-    Fd source(::fcntl(0, F_DUPFD_CLOEXEC, 3));
-    if (!source) return sys_error("duplicating stdin", errno);
     set_nonblocking(in.write.get());
-    streams.in_ = Pump(std::move(source), std::move(in.write), Pump::Way::copy);
+    streams.in_ = TRY(streams.input_to(std::move(in.write)));
   }
-
-  const bool capture = options.output == StreamOptions::Output::capture;
-  Pipe out = TRY(create_pipe());
-  streams.workload_.out = std::move(out.write);
-  set_nonblocking(out.read.get());
-  if (capture) {
-    streams.out_ = Pump::capturing(std::move(out.read));
-  } else {
-    Sink sink = TRY(sink_of_caller(1, "stdout"));
-    streams.out_ = Pump(std::move(out.read), std::move(sink.fd), sink.way);
-  }
-  streams.merged_ = !capture && same_file(1, 2);
-  if (streams.merged_) {
+  TRY(streams.connect_output(streams.out_, streams.workload_.out, options.out, "stdout"));
+  streams.merged_ = options.output == StreamOptions::Output::pass_on && same_file(options.out, options.err);
+  if (streams.merged_)
     streams.workload_.err = TRY(streams.workload_.out.duplicate());
-    return streams;
-  }
-  Pipe err = TRY(create_pipe());
-  streams.workload_.err = std::move(err.write);
-  set_nonblocking(err.read.get());
-  if (capture) {
-    streams.err_ = Pump::capturing(std::move(err.read));
-  } else {
-    Sink sink = TRY(sink_of_caller(2, "stderr"));
-    streams.err_ = Pump(std::move(err.read), std::move(sink.fd), sink.way);
-  }
+  else
+    TRY(streams.connect_output(streams.err_, streams.workload_.err, options.err, "stderr"));
   return streams;
 }
 
 Result<> Streams::attach_terminal(Fd master) {
   set_nonblocking(master.get());
   merged_ = true;
+  Fd source = TRY(master.duplicate());
   if (options_.output == StreamOptions::Output::capture) {
-    out_ = Pump::capturing(TRY(master.duplicate()));
+    out_ = Pump::capturing(std::move(source));
   } else {
-    Sink sink = TRY(sink_of_caller(1, "stdout"));
-    Fd source = TRY(master.duplicate());
+    Sink sink = TRY(sink_of_caller(options_.out, "stdout"));
     out_ = Pump(std::move(source), std::move(sink.fd), Pump::Way::copy);
   }
   if (options_.attach_stdin) {
-    Fd source(::fcntl(0, F_DUPFD_CLOEXEC, 3));
-    if (!source) return sys_error("duplicating stdin", errno);
-    Fd sink = TRY(master.duplicate());
-    in_ = Pump(std::move(source), std::move(sink), Pump::Way::copy);
+    Fd input = TRY(master.duplicate());
+    in_ = TRY(input_to(std::move(input)));
     termios settings{};
     if (::tcgetattr(master.get(), &settings) == 0) in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
   }

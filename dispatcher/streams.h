@@ -69,14 +69,15 @@ class Pump {
 struct StreamOptions {
   enum class Output { pass_on, capture };
   Output output = Output::pass_on;
-  bool terminal = false;
   bool attach_stdin = false;
-  std::optional<uint64_t> cap;  // bytes of both streams together; absent: none
+  int in = 0, out = 1, err = 2;  // the caller's; not owned
+  bool terminal = false;         // the workload has a pty
+  std::optional<uint64_t> cap;   // bytes of both streams together; absent: none
 };
 
 class Streams {
  public:
-  // Makes the pipes between descriptors 0, 1 and 2 of this process and the workload.
+  // Makes the pipes between the caller and the workload; with a terminal nothing yet.
   static Result<Streams> create(const StreamOptions& options);
 
   Stdio take_workload_ends() { return std::move(workload_); }
@@ -100,6 +101,8 @@ class Streams {
   const Pump& err() const { return err_; }
 
  private:
+  Result<> connect_output(Pump& pump, Fd& workload_end, int caller, const char* name);
+  Result<Pump> input_to(Fd sink) const;
   uint64_t budget() const;
   StreamOptions options_;
   Stdio workload_;
