@@ -77,7 +77,7 @@ Result<Record> run_true(const Policy& policy, const Request& request, BackendKin
                                .audit = audit,
                                .events = events,
                                .cgroup_parent = policy.cgroup_parent,
-                               .output = StreamOptions::Output::capture},
+                               .streams = {.output = StreamOptions::Output::capture}},
                   timer);
   return sandbox.run();
 }
