@@ -27,6 +27,7 @@ std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOption
     if (options.root_memory_bytes && traits.has_flag("directfs")) overlay += ",size=" + std::to_string(*options.root_memory_bytes);
   }
   add_known("overlay2", overlay);
+  add_known("panic-log", "/panic-log");         // what its kernel says when it crashes
   add_known("gofer-network-namespace", "new");  // "null" leaves a mount on its root for ever
   add_known("host-settings", "ignore");         // advice about sysctls that are not ours
   if (!options.directfs) add_known("directfs", "false");

@@ -1,11 +1,10 @@
 #include "gvisor/backend.h"
 
-#include <sys/random.h>
-
-#include <cerrno>
 #include <optional>
 
+#include "base/log.h"
 #include "gvisor/instance.h"
+#include "gvisor/platform.h"
 #include "secrets/stage.h"
 
 namespace bailey::gvisor {
@@ -18,18 +17,6 @@ using dispatcher::Leases;
 using dispatcher::Spec;
 using dispatcher::Stdio;
 using dispatcher::Steps;
-
-Result<std::string> draw_runsc_id() {
-  unsigned char bytes[16];
-  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return sys_error("getrandom", errno);
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string id = "bailey-";
-  for (const unsigned char byte : bytes) {
-    id += kDigits[byte >> 4];
-    id += kDigits[byte & 15];
-  }
-  return id;
-}
 
 class GvisorBackend final : public dispatcher::Backend {
  public:
@@ -51,7 +38,9 @@ class GvisorBackend final : public dispatcher::Backend {
     return check_plan(spec, traits_);
   }
 
-  bundle::Resources resources(const Spec& spec) const override { return cgroup_resources(spec.config().linux.resources); }
+  bundle::Resources resources(const Spec& spec) const override {
+    return cgroup_resources(spec.config().linux.resources, platform_);
+  }
 
   Result<json::Value> explain(const Spec& spec) override {
     TRY(find_runsc());
@@ -85,11 +74,22 @@ class GvisorBackend final : public dispatcher::Backend {
   }
 
  private:
+  // Once: the binary, its answers, the platform. What it says of itself comes from the file of answers when that knows it.
   Result<> find_runsc() {
     if (binary_) return {};
     Binary binary = TRY(open_runsc(options_.runsc, options_.search_path));
-    traits_ = TRY(ask_traits(binary));
-    platform_ = options_.platform.empty() ? "systrap" : options_.platform;
+    Answers answers;
+    const std::optional<Answers> kept = load_answers(options_.runtime_directory, binary.identity);
+    if (kept) answers = *kept;
+    else answers.traits = TRY(ask_traits(binary));
+    auto platform = choose_platform(binary, answers, options_.platform);
+    if (!kept || answers != *kept) {
+      const auto written = keep_answers(options_.runtime_directory, binary.identity, answers);
+      if (!written) log::debug("runsc's answers are not kept: " + written.error().message);
+    }
+    if (!platform) return std::unexpected(std::move(platform).error());
+    traits_ = std::move(answers.traits);
+    platform_ = std::move(*platform);
     binary_ = std::move(binary);
     return {};
   }

@@ -80,23 +80,25 @@ Result<Ending> SandboxInstance::reap() {
   const ExitStatus status = TRY(wait_for(launched_.pidfd.get()));
   reaped_ = true;
   const auto report = last_report();  // every writer is gone: this does not block
+  bool started = false;
   if (report && *report) {
     switch ((*report)->kind) {
       case init::ReportKind::exited: return Ending{Ending::Kind::exited, (*report)->value, {}};
       case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, (*report)->value, {}};
       case init::ReportKind::failed: return Ending{Ending::Kind::not_started, 0, init::start_error(**report, process_)};
-      case init::ReportKind::started: break;
+      case init::ReportKind::started: started = true; break;
     }
   }
-  return judge_runsc_end(status, killed_, read_log_errors(launched_.root));
+  return judge_runsc_end({status, killed_, started, read_last_words(launched_.root)});
 }
 
-Ending judge_runsc_end(const ExitStatus& status, bool killed_by_us, const std::string& log_errors) {
+Ending judge_runsc_end(const RunscEnd& end) {
+  const ExitStatus& status = end.status;
   const bool sandbox_killed = status.by_signal ? status.value == SIGKILL : status.value == kSandboxKilled;
-  if (killed_by_us || (sandbox_killed && log_errors.empty())) return {Ending::Kind::signaled, SIGKILL, {}};
-  std::string message = status.by_signal ? "runsc died of signal " + std::to_string(status.value)
-                                         : "runsc ended with " + std::to_string(status.value);
-  message += log_errors.empty() ? " and left no error in its log" : ": " + log_errors;
+  if (end.killed_by_us || (sandbox_killed && end.words.empty())) return {Ending::Kind::signaled, SIGKILL, {}};
+  std::string message = end.workload_started ? "gVisor broke down while the command ran" : "gVisor did not start";
+  message += ": runsc " + (status.by_signal ? "died of signal " : std::string("ended with ")) + std::to_string(status.value);
+  message += end.words.empty() ? " and left no word in its log" : ": " + end.words;
   return {Ending::Kind::not_started, 0,
           Error{std::move(message), "run 'bailey doctor'; a limit that is too small for gVisor itself is one cause",
                 Fault::failed, 0, "runsc"}};

@@ -33,7 +33,13 @@ class SandboxInstance final : public dispatcher::Instance {
   bool reaped_ = false;
 };
 
-// What runsc's own end means when init has not reported the workload's. Pure.
-dispatcher::Ending judge_runsc_end(const ExitStatus& status, bool killed_by_us, const std::string& log_errors);
+// What runsc's own end means when init has not reported the workload's. `words`: runsc's own about it (private_root.h). Pure.
+struct RunscEnd {
+  ExitStatus status;
+  bool killed_by_us = false;
+  bool workload_started = false;
+  std::string words;
+};
+dispatcher::Ending judge_runsc_end(const RunscEnd& end);
 
 }  // namespace bailey::gvisor

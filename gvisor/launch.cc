@@ -93,7 +93,7 @@ Result<Fd> receive_console(int listening, int pidfd, const PrivateRoot& root) {
     if (ready < 0) return sys_error("waiting for runsc's terminal", errno);
     if (ready == 0) return fail(Fault::failed, "runsc has not made a terminal within 30 seconds");
     if (fds[0].revents & POLLIN) break;
-    const std::string errors = read_log_errors(root);
+    const std::string errors = read_last_words(root);
     return fail(Fault::failed, "runsc ended before it made a terminal" + (errors.empty() ? "" : ": " + errors));
   }
   const Fd connection(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));

@@ -1,7 +1,10 @@
 #include "gvisor/plan.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "bundle/writer.h"
 #include "gvisor/arguments.h"
@@ -14,9 +17,10 @@ namespace {
 
 using dispatcher::Spec;
 
-constexpr uint64_t kSentryMemory = 64u << 20;  // docs/gvisor.md, "Limits": what sentry, gofer and stubs hold besides the workload
-constexpr int64_t kPidsFactor = 4;             // host threads per guest process (systrap), measured
-constexpr int64_t kPidsOfSentry = 64;
+constexpr int64_t kSentryMemory = 32 << 20;  // docs/gvisor.md, "Limits": what sentry, gofer and stubs hold besides the workload
+constexpr int64_t kThreadsPerProcess = 4;        // of the host, at most, with systrap; measured
+constexpr int64_t kThreadsPerTracedProcess = 12;  // with ptrace
+constexpr int64_t kThreadsOfSentry = 64;
 
 bool has_option(const bundle::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options, option) != mount.options.end();
@@ -93,49 +97,55 @@ std::vector<bundle::Rlimit> workload_limits(const Spec& spec) {
   return limits;
 }
 
-bundle::Process init_process(const Spec& spec, const Plan& plan, const std::vector<bundle::Rlimit>& limits) {
+bundle::Process init_process(const bundle::Process& workload, const std::vector<bundle::Rlimit>& limits, bool channel_directory) {
   bundle::Process init;
   init.args = {kInitPath};
-  if (plan.channel_directory) init.args.emplace_back(kChannelInside);
+  if (channel_directory) init.args.emplace_back(kChannelInside);
   else init.args.insert(init.args.end(), {std::to_string(kJobFd), std::to_string(kReportFd)});
-  init.user = spec.process().user;
+  init.user = workload.user;
   init.user.umask.reset();  // travels with the job: old builds ignore it here
-  init.terminal = plan.terminal;
-  init.console_size = spec.process().console_size;
+  init.terminal = workload.terminal;
+  init.console_size = workload.console_size;
   init.no_new_privileges = true;
   std::ranges::copy_if(limits, std::back_inserter(init.rlimits), [](const auto& limit) { return raised_by_runsc(limit.type); });
   return init;
+}
+
+// What every sandbox has, whatever runs in it.
+Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, bool host_network, bool writable) {
+  Plan plan;
+  plan.runsc_id = inputs.runsc_id;
+  plan.terminal = workload.terminal;
+  plan.channel_directory = !inputs.traits->passes_fds();
+  plan.spare_fd = inputs.traits->has_flag("directfs");
+  plan.oom_score_adj = workload.oom_score_adj;
+  plan.config.process = init_process(workload, workload.rlimits, plan.channel_directory);
+  plan.config.root = bundle::Root{"/rootfs", !writable};
+  using enum bundle::NamespaceType;
+  for (const auto type : {pid, mount, ipc, uts, network})
+    if (type != network || !host_network) plan.config.linux.namespaces.push_back({type, {}});
+  plan.job = TRY(init::encode_job(workload, init::UserChange::by_backend));
+  return plan;
+}
+
+void add_channel(Plan& plan) {
+  if (plan.channel_directory)
+    plan.config.mounts.push_back({kChannelInside, "bind", "/channel", {"bind", "rw", "nosuid", "nodev"}, {}, {}});
 }
 
 }  // namespace
 
 Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   TRY(check_plan(spec, *inputs.traits));
-  Plan plan;
-  plan.runsc_id = inputs.runsc_id;
-  plan.terminal = spec.process().terminal;
-  plan.channel_directory = !inputs.traits->passes_fds();
-  plan.spare_fd = inputs.traits->has_flag("directfs");
-  plan.oom_score_adj = spec.process().oom_score_adj;
-
-  const std::vector<bundle::Rlimit> limits = workload_limits(spec);
-  bundle::Process job = spec.process();
-  job.rlimits = limits;
-  plan.job = TRY(init::encode_job(job, init::UserChange::by_backend));
-
-  bundle::Config& config = plan.config;
-  config.process = init_process(spec, plan, limits);
-  config.hostname = spec.config().hostname;
-  config.domainname = spec.config().domainname;
+  const bool host_network = spec.request().network == dispatcher::NetworkMode::host;
   const bool writable = spec.request().root_writes == dispatcher::Writes::memory;
-  config.root = bundle::Root{"/rootfs", !writable};
-  for (const auto type : {bundle::NamespaceType::pid, bundle::NamespaceType::mount, bundle::NamespaceType::ipc,
-                          bundle::NamespaceType::uts, bundle::NamespaceType::network})
-    if (type != bundle::NamespaceType::network || spec.request().network != dispatcher::NetworkMode::host)
-      config.linux.namespaces.push_back({type, {}});
+  bundle::Process workload = spec.process();
+  workload.rlimits = workload_limits(spec);
+  Plan plan = TRY(begin_plan(inputs, std::move(workload), host_network, writable));
+  plan.config.hostname = spec.config().hostname;
+  plan.config.domainname = spec.config().domainname;
 
   if (spec.host_rootfs()) {
-    plan.root = RootKind::host;
     plan.entries = TRY(bundle::host_root_entries(spec.config()));
   } else {
     plan.root = RootKind::overlay;
@@ -143,20 +153,48 @@ Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   }
   for (size_t i = 0; i < spec.config().mounts.size(); ++i) add_mount(plan, spec.config().mounts[i], i);
   add_secrets(plan, spec);
-  if (plan.channel_directory) config.mounts.push_back({kChannelInside, "bind", "/channel", {"bind", "rw", "nosuid", "nodev"}, {}, {}});
+  add_channel(plan);
 
-  plan.arguments = runsc_arguments(
-      *inputs.traits, {.platform = inputs.platform,
-                       .host_network = spec.request().network == dispatcher::NetworkMode::host,
-                       .directfs = spec.level().directfs,
-                       .root_in_memory = writable,
-                       .root_memory_bytes = spec.limits().tmpfs_bytes,
-                       .console = plan.terminal,
-                       .id = plan.runsc_id});
+  plan.arguments = runsc_arguments(*inputs.traits, {.platform = inputs.platform,
+                                                    .host_network = host_network,
+                                                    .directfs = spec.level().directfs,
+                                                    .root_in_memory = writable,
+                                                    .root_memory_bytes = spec.limits().tmpfs_bytes,
+                                                    .console = plan.terminal,
+                                                    .id = plan.runsc_id});
   return plan;
 }
 
-bundle::Resources cgroup_resources(const bundle::Resources& asked) {
+bundle::Process trial_process() {
+  bundle::Process process;
+  process.args = {kInitPath};
+  return process;
+}
+
+Result<Plan> compile_trial(const PlanInputs& inputs) {
+  Plan plan = TRY(begin_plan(inputs, trial_process(), false, false));
+  plan.config.mounts.push_back({"/proc", "proc", "proc", {}, {}, {}});
+  add_channel(plan);
+  RunscOptions options;
+  options.platform = inputs.platform;
+  options.id = plan.runsc_id;
+  plan.arguments = runsc_arguments(*inputs.traits, options);
+  return plan;
+}
+
+Result<std::string> draw_runsc_id() {
+  unsigned char bytes[16];
+  if (::getrandom(bytes, sizeof bytes, 0) != sizeof bytes) return sys_error("getrandom", errno);
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string id = "bailey-";
+  for (const unsigned char byte : bytes) {
+    id += kDigits[byte >> 4];
+    id += kDigits[byte & 15];
+  }
+  return id;
+}
+
+bundle::Resources cgroup_resources(const bundle::Resources& asked, std::string_view platform) {
   bundle::Resources out = asked;
   const auto grow = [](std::optional<int64_t>& limit, int64_t by) {
     if (limit && *limit > 0 && *limit <= INT64_MAX - by) *limit += by;
@@ -164,9 +202,11 @@ bundle::Resources cgroup_resources(const bundle::Resources& asked) {
   grow(out.memory.limit, kSentryMemory);
   grow(out.memory.swap, kSentryMemory);  // memory plus swap
   grow(out.memory.reservation, kSentryMemory);
-  if (out.pids_limit && *out.pids_limit > 0)
-    out.pids_limit = *out.pids_limit > (INT64_MAX - kPidsOfSentry) / kPidsFactor ? INT64_MAX
-                                                                                : *out.pids_limit * kPidsFactor + kPidsOfSentry;
+  if (out.pids_limit && *out.pids_limit > 0) {
+    const int64_t factor = platform == "ptrace" ? kThreadsPerTracedProcess : kThreadsPerProcess;
+    const bool fits = *out.pids_limit <= (INT64_MAX - kThreadsOfSentry) / factor;
+    out.pids_limit = fits ? *out.pids_limit * factor + kThreadsOfSentry : INT64_MAX;
+  }
   return out;
 }
 

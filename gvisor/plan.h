@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -72,9 +73,16 @@ struct PlanInputs {
 Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
 // Fault::refused as check_plan; bad_input from the job's encoding.
 Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
+// The plan of a sandbox that runs nothing but init: init as its own workload says how it is used and ends with 125, which is
+// proof enough that the platform carries processes.
+bundle::Process trial_process();
+Result<Plan> compile_trial(const PlanInputs& inputs);
+// "bailey-" and 32 hexadecimal digits of getrandom(2).
+Result<std::string> draw_runsc_id();
 json::Value explain_plan(const Plan& plan);
 
 // The cgroup: what was asked for plus what the sentry and the gofer need (docs/gvisor.md, "Limits").
-bundle::Resources cgroup_resources(const bundle::Resources& asked);
+// `platform` empty: not known yet, counts as systrap.
+bundle::Resources cgroup_resources(const bundle::Resources& asked, std::string_view platform);
 
 }  // namespace bailey::gvisor

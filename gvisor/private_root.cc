@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -229,27 +230,42 @@ Result<std::string> read_channel_report(const PrivateRoot& root) {
 std::string parse_log_errors(std::string_view text) {
   std::string errors;
   while (!text.empty()) {
+    // A quotation mark in a message is escaped, so this cannot stand inside one but as the message's own "}{".
     const size_t end = text.find("}{");
-    const size_t line_end = std::min(text.find('\n'), end == std::string_view::npos ? end : end + 1);
-    const std::string_view entry = text.substr(0, line_end);
-    text.remove_prefix(line_end == std::string_view::npos ? text.size() : line_end + (text[line_end] == '\n' ? 1 : 0));
-    const auto parsed = json::parse(entry, "runsc's log");
-    const json::Object* members = parsed ? parsed->as<json::Object>() : nullptr;
-    if (!members) continue;
-    const json::Value* level = members->find("level");
-    const json::Value* message = members->find("msg");
-    if (!level || !message || !message->as<std::string>()) continue;
-    if (const std::string* name = level->as<std::string>(); !name || *name != "error") continue;
-    errors.append(errors.empty() ? "" : "; ").append(*message->as<std::string>());
+    const size_t length = end == std::string_view::npos ? text.size() : end + 1;
+    const auto entry = json::parse(text.substr(0, length), "runsc's log");
+    text.remove_prefix(length);
+    const json::Object* members = entry ? entry->as<json::Object>() : nullptr;
+    const json::Value* level = members ? members->find("level") : nullptr;
+    const json::Value* message = members ? members->find("msg") : nullptr;
+    if (!level || !message || !level->as<std::string>() || !message->as<std::string>()) continue;
+    if (*level->as<std::string>() == "error") errors.append(errors.empty() ? "" : "; ").append(*message->as<std::string>());
   }
   return errors;
 }
 
-std::string read_log_errors(const PrivateRoot& root) {
-  std::string text(kLogCap, '\0');
-  const ssize_t got = ::pread(root.log.get(), text.data(), text.size(), 0);
-  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
-  return parse_log_errors(text);
+std::string parse_panic(std::string_view text) {
+  constexpr size_t kMost = 200;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (line.starts_with("panic:") || line.starts_with("fatal error:")) return std::string(line.substr(0, kMost));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return {};
+}
+
+std::string read_last_words(const PrivateRoot& root) {
+  const auto first_part = [&](int file) {
+    std::string text(kLogCap, '\0');
+    const ssize_t got = ::pread(file, text.data(), text.size(), 0);
+    text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return text;
+  };
+  std::string words = parse_log_errors(first_part(root.log.get()));
+  const auto panic = files::open_beneath(root.mount.get(), "panic-log", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const std::string line = panic ? parse_panic(first_part(panic->get())) : std::string();
+  if (!line.empty()) words.append(words.empty() ? "" : "; ").append(line);
+  return words;
 }
 
 }  // namespace bailey::gvisor

@@ -36,9 +36,11 @@ Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, 
 
 // The report that init left in the channel directory; empty when there is none.
 Result<std::string> read_channel_report(const PrivateRoot& root);
-// The errors in runsc's JSON log, joined; empty when there are none.
-std::string read_log_errors(const PrivateRoot& root);
-// Pure: of JSON lines {"msg","level","time"}, possibly without newlines between them, the messages of level error.
+// What runsc said about its end: the errors of its log, and the first line of its kernel's panic. Empty when there is none.
+std::string read_last_words(const PrivateRoot& root);
+// Pure. Of {"msg","level","time"} objects, which runsc writes without anything between them, the messages of level error.
 std::string parse_log_errors(std::string_view text);
+// Pure. The line that begins with "panic:" or "fatal error:", at most 200 bytes of it.
+std::string parse_panic(std::string_view text);
 
 }  // namespace bailey::gvisor

@@ -1,9 +1,9 @@
 // Traits: what one runsc can do, as found by asking it. Never inferred from its version: builds are labelled freely and
 // features come and go (docs/gvisor.md). gvisor/ runs a Spec under gVisor:
 //
-//   runsc.h     find and trust the binary           traits.h   what it can do       traits_cache.h  remembered per binary
-//   plan.h      Spec -> config.json, arguments, mounts: pure, what --explain prints
-//   stage_dir.h the runtime tmpfs, filled           child.h    from clone to exec   launch.h   both halves put together
+//   runsc.h     find and trust the binary           traits.h   what it can do       answers.h  kept between runs
+//   plan.h, check.cc, arguments.h  Spec -> config.json, runsc arguments, mounts: what --explain prints
+//   private_root.h  the runtime tmpfs, filled     child.h    from clone to exec     launch.h   both halves together
 //   instance.h  one running sandbox                 backend.h  the seam             platform.h one real run per platform
 #pragma once
 

@@ -1,0 +1,88 @@
+#include "gvisor/platform.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "gvisor/instance.h"
+
+namespace bailey::gvisor {
+
+namespace {
+
+constexpr int64_t kTrialMs = 15'000;
+constexpr const char* kDefault = "systrap";  // 20 times ptrace's speed in system calls (docs/gvisor.md)
+constexpr const char* kFallback = "ptrace";
+
+bool ended_before(int pidfd, clock::Deadline deadline) {
+  for (;;) {
+    pollfd end{pidfd, POLLIN, 0};
+    const int ready = ::poll(&end, 1, deadline.poll_ms());
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
+}
+
+// The plumbing of a trial; nobody reads what it prints.
+Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform, bool& timed_out) {
+  const std::string id = TRY(draw_runsc_id());
+  Plan plan = TRY(compile_trial({&traits, platform, id}));
+  Pipe in = TRY(create_pipe());
+  Pipe out = TRY(create_pipe());
+  LaunchInputs inputs;
+  inputs.plan = &plan;
+  inputs.binary = &binary;
+  inputs.stdio.in = std::move(in.read);
+  inputs.stdio.err = TRY(out.write.duplicate());
+  inputs.stdio.out = std::move(out.write);
+  dispatcher::Steps steps;
+  Launched launched = TRY(launch(std::move(inputs), steps));
+  SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
+  TRY(instance.start(steps));
+  timed_out = !ended_before(instance.exit_fd(), clock::Deadline::in_ms(kTrialMs));
+  if (timed_out) instance.kill_all();
+  return instance.reap();
+}
+
+}  // namespace
+
+PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform) {
+  PlatformTrial trial;
+  bool timed_out = false;
+  const auto ending = run_trial(binary, traits, platform, timed_out);
+  if (!ending) trial.why = ending.error().message;
+  else if (timed_out) trial.why = "a first sandbox has not ended within 15 seconds";
+  else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
+  else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
+  else trial.why = ending->error.message;
+  trial.unknown = trial.why.contains("unknown platform") || trial.why.contains("invalid platform");
+  return trial;
+}
+
+Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted) {
+  constexpr std::string_view kKnown[] = {"systrap", "ptrace", "kvm"};
+  if (!wanted.empty() && std::ranges::find(kKnown, wanted) == std::end(kKnown))
+    return fail(Fault::bad_input, "platform '" + wanted + "' is not known", "use systrap, ptrace or kvm");
+  std::string platform = wanted.empty() ? kDefault : wanted;
+  for (;;) {
+    auto known = answers.platforms.find(platform);
+    std::string why = "this build of runsc has no such platform";
+    if (known == answers.platforms.end()) {
+      const PlatformTrial trial = try_platform(binary, answers.traits, platform);
+      if (trial.works || trial.unknown)
+        known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::unknown).first;
+      else why = trial.why;
+    }
+    if (known != answers.platforms.end() && known->second == PlatformAnswer::works) return platform;
+    if (wanted.empty() && platform == kDefault && known != answers.platforms.end()) {
+      platform = kFallback;
+      continue;
+    }
+    return fail(Fault::unavailable, "gVisor's platform " + platform + " does not work with " + binary.path + ": " + why,
+                wanted.empty() ? "see 'bailey doctor'; --platform names another one" : "name another one with --platform, or none");
+  }
+}
+
+}  // namespace bailey::gvisor

@@ -1,0 +1,25 @@
+// Platforms: how gVisor catches the workload's system calls (systrap, ptrace, kvm). Whether one works on this kernel, with this
+// build and its sidecars, only a real run tells: /dev/kvm may exist and its first use hang for ever.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "gvisor/answers.h"
+
+namespace bailey::gvisor {
+
+// The platform to use: `wanted`, else systrap, else (a build without systrap) ptrace. What `answers` does not know is tried by one
+// sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`. Root.
+// Fault::unavailable with runsc's own words when the platform does not work.
+Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted);
+
+// One try, nothing remembered.
+struct PlatformTrial {
+  bool works = false;
+  bool unknown = false;  // this build has no such platform
+  std::string why;       // runsc's words when it does not work
+};
+PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform);
+
+}  // namespace bailey::gvisor
