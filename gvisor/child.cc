@@ -70,6 +70,8 @@ class Child {
     }
     // Its own: the host's would show host pids, and runsc looks for its children by number.
     if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) fail(ChildStep::proc);
+    if (in_.terminal && ::mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0600,mode=0600") < 0)
+      fail(ChildStep::pts);
     if (in_.overlay && ::mount("overlay", "rootfs", "overlay", MS_NOSUID | MS_NODEV,
                                "lowerdir=lower,upperdir=upper,workdir=work") < 0)
       fail(ChildStep::overlay);
@@ -129,6 +131,7 @@ const char* to_text(ChildStep step) {
     case ChildStep::cgroup: return "cgroup";
     case ChildStep::mounts: return "mounts";
     case ChildStep::proc: return "proc";
+    case ChildStep::pts: return "pts";
     case ChildStep::overlay: return "overlay";
     case ChildStep::pivot: return "pivot";
     case ChildStep::oom_score: return "oom_score";

@@ -17,7 +17,7 @@
 
 namespace bailey::gvisor {
 
-enum class ChildStep : uint32_t { parent, cgroup, mounts, proc, overlay, pivot, oom_score, session, descriptors, exec, count };
+enum class ChildStep : uint32_t { parent, cgroup, mounts, proc, pts, overlay, pivot, oom_score, session, descriptors, exec, count };
 const char* to_text(ChildStep step);
 
 struct Failure {
@@ -39,6 +39,7 @@ struct ChildInputs {
   int root_mount = -1;
   std::span<const ChildAttachment> attachments;
   bool overlay = false;
+  bool terminal = false;                // a devpts of its own, for runsc to open a pty in
   const char* oom_score_adj = nullptr;  // text
   int stdio[3] = {-1, -1, -1};
   int job = -1, report = -1;            // become kJobFd and kReportFd

@@ -143,6 +143,7 @@ ChildInputs child_inputs(const LaunchInputs& in, const PrivateRoot& root, const 
   child.root_mount = root.mount.get();
   child.attachments = prepared.attachments;
   child.overlay = in.plan->root == RootKind::overlay;
+  child.terminal = in.plan->terminal;
   if (!prepared.oom_score.empty()) child.oom_score_adj = prepared.oom_score.c_str();
   child.stdio[0] = in.stdio.in.get();
   child.stdio[1] = in.stdio.out.get();

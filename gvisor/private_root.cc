@@ -98,7 +98,7 @@ class Builder {
     TRY(attach_own());
     for (const Bind& bind : plan_.binds) TRY(attach(bind));
     if (plan_.channel_directory) TRY(build_channel());
-    if (plan_.terminal) TRY(listen_console());
+    if (plan_.terminal) TRY(build_terminal());
     return {};
   }
 
@@ -188,7 +188,10 @@ class Builder {
     return fill_.own("channel", user.uid, user.gid);
   }
 
-  Result<> listen_console() {
+  // runsc opens a pty in a devpts that the child mounts, and sends its master to the socket.
+  Result<> build_terminal() {
+    TRY(fill_.directory("dev/pts"));
+    TRY(fill_.symlink("dev/ptmx", "pts/ptmx"));
     out_.console = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!out_.console) return sys_error("creating the console socket", errno);
     sockaddr_un address{};
