@@ -12,13 +12,13 @@
 
 #include "base/files.h"
 #include "dispatcher/guards/paths.h"
+#include "dispatcher/mount_table.h"
 
 namespace bailey::dispatcher {
 
 namespace {
 
 constexpr size_t kMaxPasswdBytes = 16 << 20;
-constexpr size_t kMaxMountinfoBytes = 64 << 20;
 
 // File systems that are a way to the kernel or to its devices, wherever they are mounted: a chroot's /proc, a bind of /sys.
 constexpr std::array<std::string_view, 17> kKernelFileSystems = {
@@ -67,36 +67,14 @@ Result<std::vector<Home>> find_homes() {
   return homes;
 }
 
-// mountinfo writes blank, tab, newline and backslash as \ooo.
-std::string unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned code = 0;
-    if (text[i] == '\\' && i + 3 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 4, code, 8).ptr == text.data() + i + 4) {
-      plain += static_cast<char>(code);
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-Result<std::vector<ProtectedPath>> find_protected_paths() {
+std::vector<ProtectedPath> find_protected_paths(const std::vector<MountEntry>& mounts) {
   std::vector<ProtectedPath> found;
   for (const ForbiddenPlace& place : forbidden_places())
     if (auto path = real_path(std::string(place.path)); path && *path != place.path)
       found.push_back({*std::move(path), std::string(place.what)});
-  const std::string mounts = TRY_WITH(files::read("/proc/self/mountinfo", kMaxMountinfoBytes), "looking for kernel file systems");
-  for (const std::string_view line : split(mounts, '\n')) {
-    const size_t separator = line.find(" - ");
-    const std::vector<std::string_view> fields = split(line.substr(0, separator), ' ');
-    if (separator == std::string_view::npos || fields.size() < 5) continue;
-    const std::string_view type = split(line.substr(separator + 3), ' ').front();
-    if (std::ranges::find(kKernelFileSystems, type) == kKernelFileSystems.end()) continue;
-    found.push_back({unescape(fields[4]), "a " + std::string(type) + " file system"});
-  }
+  for (const MountEntry& mount : mounts)
+    if (std::ranges::find(kKernelFileSystems, mount.type) != kKernelFileSystems.end())
+      found.push_back({mount.point, "a " + mount.type + " file system"});
   return found;
 }
 
@@ -154,7 +132,11 @@ Result<HostFacts> gather_host_facts(const Request& request) {
   }
   if (!names_host_paths) return facts;  // nothing will be compared with them
   facts.homes = TRY(find_homes());
-  facts.protected_paths = TRY(find_protected_paths());
+  const std::vector<MountEntry> mounts = TRY_WITH(read_mount_table(), "looking for other names of the volumes");
+  facts.protected_paths = find_protected_paths(mounts);
+  for (OpenedSource& volume : facts.volumes)
+    if (volume.fd) volume.other_names = other_names(volume.real_path, mounts);
+  if (facts.rootfs.fd) facts.rootfs.other_names = other_names(facts.rootfs.real_path, mounts);
   return facts;
 }
 

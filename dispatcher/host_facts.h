@@ -16,11 +16,19 @@
 
 namespace bailey::dispatcher {
 
+// Another real path of the same file, through a bind mount at `mount`.
+struct OtherName {
+  std::string path;
+  std::string mount;
+  friend bool operator==(const OtherName&, const OtherName&) = default;
+};
+
 // The host's end of one bind mount, opened O_PATH. `real_path` is the kernel's own name of it (readlink of /proc/self/fd/N).
 struct OpenedSource {
   Fd fd;
   std::string given;
   std::string real_path;
+  std::vector<OtherName> other_names;
   mode_t mode = 0;  // st_mode
   bool directory() const { return S_ISDIR(mode); }
   uint32_t uid = 0, gid = 0;

@@ -45,6 +45,7 @@ constexpr std::array<std::string_view, 9> kPrograms = {"/usr",   "/bin",   "/sbi
 constexpr std::array<std::string_view, 3> kKernelDirectories = {"/proc", "/sys", "/dev"};
 constexpr std::array<std::string_view, 9> kProgramDirectories = {"/usr",   "/bin",   "/sbin",  "/lib",  "/lib32",
                                                                  "/lib64", "/libx32", "/libo32", "/libexec"};
+constexpr std::string_view kRootHome = "/root";
 constexpr std::string_view kSecrets = "/run/secrets";
 
 // The two meet: one is the other or lies below it.
@@ -98,6 +99,19 @@ std::string forbidden_type(const OpenedSource& source) {
   return source.real_path + " is " + type;
 }
 
+// Judges a source by each of its names. Another name counts for what the files are, so it does not count where it merely passes
+// through a mount that somebody put into a forbidden place: in a toolbox every file of the host is below /run/host as well.
+template <typename Judge>
+std::string forbidden_by_any_name(const OpenedSource& source, Judge&& judge) {
+  if (std::string why = judge(source.real_path); !why.empty()) return why;
+  for (const OtherName& other : source.other_names) {
+    const auto holds_mount = [&](const Place& place) { return other.mount != place.path && is_at_or_below(other.mount, place.path); };
+    if (std::ranges::any_of(kForbidden, holds_mount)) continue;
+    if (std::string why = judge(other.path); !why.empty()) return source.real_path + " shows " + other.path + ": " + why;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const ForbiddenPlace> forbidden_places() { return kForbidden; }
@@ -109,20 +123,23 @@ bool is_at_or_below(std::string_view path, std::string_view top) {
 
 std::string forbidden_source(const OpenedSource& source, const HostFacts& facts) {
   if (std::string why = forbidden_type(source); !why.empty()) return why;
-  if (std::string why = forbidden_place(source.real_path, facts); !why.empty()) return why;
-  if (is_at_or_below(source.real_path, "/root")) return describe(source.real_path, "/root", "root's home");
-  return {};
+  return forbidden_by_any_name(source, [&](std::string_view path) {
+    std::string why = forbidden_place(path, facts);
+    return why.empty() && is_at_or_below(path, kRootHome) ? describe(path, kRootHome, "root's home") : why;
+  });
 }
 
 std::string forbidden_rootfs(const OpenedSource& rootfs, const HostFacts& facts) {
   if (!rootfs.directory()) return rootfs.real_path + " is not a directory";
-  return forbidden_place(rootfs.real_path, facts);
+  return forbidden_by_any_name(rootfs, [&](std::string_view path) { return forbidden_place(path, facts); });
 }
 
 std::string forbidden_to_write(const OpenedSource& source) {
-  for (const std::string_view programs : kPrograms)
-    if (overlap(source.real_path, programs)) return describe(source.real_path, programs, "the host's programs");
-  return {};
+  return forbidden_by_any_name(source, [](std::string_view path) -> std::string {
+    for (const std::string_view programs : kPrograms)
+      if (overlap(path, programs)) return describe(path, programs, "the host's programs");
+    return {};
+  });
 }
 
 std::string forbidden_destination(std::string_view path, DestinationOf what) {

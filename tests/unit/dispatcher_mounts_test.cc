@@ -1,11 +1,15 @@
 // Volumes: the guard on paths that need not exist, and gather_host_facts on a real file system.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-
+#include "dispatcher/guards/paths.h"
+#include "dispatcher/mount_table.h"
+#include "tests/support/require.h"
 #include "tests/support/run_bailey.h"
 #include "tests/unit/dispatcher_wishes.h"
 
@@ -207,6 +211,71 @@ TEST(HostFacts, LooksAtNothingWhenNothingIsNamed) {
   ASSERT_TRUE(facts);
   EXPECT_TRUE(facts->homes.empty());
   EXPECT_TRUE(facts->volumes.empty());
+}
+
+constexpr std::string_view kMountinfo =
+    "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+    "23 22 0:21 / /proc rw - proc proc rw\n"
+    "24 22 8:1 /etc /srv/conf rw - ext4 /dev/sda1 rw\n"
+    "25 22 8:1 /home/ann/.ssh /srv/with\\040blank/keys rw shared:1 - ext4 /dev/sda1 rw\n"
+    "26 22 8:1 / /run/host rw - ext4 /dev/sda1 rw\n"
+    "27 22 8:2 /work /work rw - ext4 /dev/sdb1 rw\n"
+    "nonsense\n"
+    "28 22 0:30 / /srv/empty rw - tmpfs tmpfs rw\n";
+
+std::vector<std::string> names_of(std::string_view path) {
+  std::vector<std::string> names;
+  for (const OtherName& name : other_names(path, parse_mount_table(kMountinfo))) names.push_back(name.path);
+  return names;
+}
+
+TEST(MountTable, TellsTheOtherNamesOfAFile) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(parse_mount_table(kMountinfo).size(), 7u);
+  EXPECT_EQ(names_of("/srv/conf"), (Names{"/etc", "/run/host/etc"}));
+  EXPECT_EQ(names_of("/srv/conf/ssl"), (Names{"/etc/ssl", "/run/host/etc/ssl"}));
+  EXPECT_EQ(names_of("/srv/with blank"), (Names{"/run/host/srv/with blank", "/home/ann/.ssh", "/run/host/home/ann/.ssh"}));
+  EXPECT_EQ(names_of("/work/x"), Names{});
+  EXPECT_EQ(names_of("/srv/empty"), Names{});
+  EXPECT_EQ(parse_mount_table("").size(), 0u);
+  EXPECT_EQ(other_names("/x", {}), std::vector<OtherName>{});
+}
+
+TEST(GuardMounts, JudgesASourceByEachOfItsNames) {
+  const auto judge = [](std::string path) {
+    HostFacts facts = host();
+    OpenedSource source = opened(std::move(path));
+    source.other_names = other_names(source.real_path, parse_mount_table(kMountinfo));
+    return forbidden_source(source, facts);
+  };
+  for (const char* path : {"/srv/conf", "/srv/conf/ssl", "/srv/with blank", "/srv/with blank/keys"}) EXPECT_NE(judge(path), "") << path;
+  EXPECT_NE(judge("/srv/conf").find("shows /etc"), std::string::npos) << judge("/srv/conf");
+  // Everything is below /run/host too; that alone makes nothing part of /run.
+  for (const char* path : {"/srv/data", "/work/x", "/home/ann/x", "/srv/empty"}) EXPECT_EQ(judge(path), "") << path;
+}
+
+TEST(HostFacts, SeesThroughBindMounts) {
+  BAILEY_REQUIRE("root");
+  const TempDir dir;
+  for (const char* name : {"conf", "parent", "parent/conf", "plain", "data"}) ASSERT_EQ(::mkdir(dir.file(name).c_str(), 0755), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {  // in a mount namespace of its own, so that the host sees nothing of it
+    const bool mounted = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         ::mount("/etc", dir.file("conf").c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                         ::mount("/etc/ssl", dir.file("parent/conf").c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                         ::mount(dir.file("data").c_str(), dir.file("plain").c_str(), nullptr, MS_BIND, nullptr) == 0;
+    int wrong = mounted ? 0 : 1;
+    if (allowed(dir.file("conf"))) wrong |= 2;
+    if (allowed(dir.file("conf/ssl"))) wrong |= 4;
+    if (allowed(dir.file("parent"))) wrong |= 8;
+    if (!allowed(dir.file("plain"))) wrong |= 16;
+    ::_exit(wrong);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "bits: 1 not mounted, 2 /etc, 4 /etc/ssl, 8 its parent were allowed, 16 plain was refused";
 }
 
 }  // namespace
