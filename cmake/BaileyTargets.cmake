@@ -10,7 +10,8 @@ add_library(bailey_warnings INTERFACE)
 target_compile_options(bailey_warnings INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers -Wno-sign-conversion
     -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough -Wformat=2 -Werror=return-type>)
-target_compile_options(bailey_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-pedantic>)
+target_compile_options(bailey_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-pedantic>
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression-from-macro-expansion>)  # TRY
 
 add_library(bailey_hardening INTERFACE)
 target_compile_options(bailey_hardening INTERFACE
@@ -31,6 +32,11 @@ function(bailey_library name)
   target_link_libraries(bailey_${name} PUBLIC ${ARG_USES} PRIVATE bailey_warnings bailey_hardening)
 endfunction()
 
+if(BAILEY_FUZZ)
+  target_compile_options(bailey_hardening INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(bailey_hardening INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # bailey_test(NAME LABEL label SOURCES... [USES targets...]): one GoogleTest program, one label. Each TEST is a CTest entry of
 # its own, so that a failure and a skip are seen by name. Only unit tests run side by side: the others look at the host.
 function(bailey_test name)
@@ -50,4 +56,24 @@ function(bailey_test name)
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${serial})
+endfunction()
+
+# bailey_fuzz(NAME SOURCES... CORPUS dirs... [USES targets...]): a file with LLVMFuzzerTestOneInput. Every build replays the corpus
+# over it (NAME_replay); BAILEY_FUZZ adds NAME itself, libFuzzer from that corpus for a bounded number of inputs.
+function(bailey_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;CORPUS;USES" ${ARGN})
+  add_executable(${name}_replay ${ARG_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cc)
+  target_link_libraries(${name}_replay PRIVATE ${ARG_USES} bailey_warnings bailey_hardening)
+  add_test(NAME ${name}_replay COMMAND ${name}_replay ${ARG_CORPUS})
+  set_tests_properties(${name}_replay PROPERTIES LABELS fuzz TIMEOUT 600)
+  if(NOT BAILEY_FUZZ)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_USES} bailey_warnings bailey_hardening)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/${name}_found)
+  file(MAKE_DIRECTORY ${found})
+  add_test(NAME ${name} COMMAND ${name} -runs=30000 -max_len=16384 -timeout=60 -artifact_prefix=${found}/ ${found} ${ARG_CORPUS})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 3600)
 endfunction()
