@@ -1,0 +1,239 @@
+// The state store and what may go wrong with it: races, dead owners, spoiled records, foreign things in its place.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/files.h"
+#include "dispatcher/state_store.h"
+#include "tests/support/require.h"
+#include "tests/support/run_bailey.h"
+
+namespace bailey::dispatcher {
+namespace {
+
+using Ids = std::vector<std::string>;
+
+Result<> collect_nothing(const Ids&) { return {}; }
+
+StateRecord record() {
+  StateRecord made = StateRecord::of_this_process().value();
+  made.backend = "native";
+  made.trust = "trusted";
+  made.cgroup_parent = "/bailey";
+  return made;
+}
+
+// An entry whose owner was killed: made by a child that never gets to remove it.
+void leave_dead_entry(const std::string& path, const std::string& id) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    StateStore store = StateStore::open_at(path).value();
+    const auto entry = store.create(id, record(), collect_nothing);
+    ::_exit(entry ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+}
+
+Ids names_in(const std::string& path) { return files::list(files::open(path, O_RDONLY | O_DIRECTORY).value().get()).value(); }
+
+class StateStoreTest : public testing::Test {
+ protected:
+  tests::TempDir directory_;
+  std::string path_ = directory_.file("run");
+};
+
+TEST_F(StateStoreTest, KeepsARecordAsLongAsTheEntryLives) {
+  StateStore store = StateStore::open_at(path_).value();
+  {
+    const StateEntry entry = store.create("ab12", record(), collect_nothing).value();
+    const StateRecord read = store.read("ab12").value();
+    EXPECT_EQ(read.pid, ::getpid());
+    EXPECT_EQ(read.pid_start_time, record().pid_start_time);
+    EXPECT_EQ(read.boot_id, record().boot_id);
+    EXPECT_EQ(read.boot_id.size(), 36U);
+    EXPECT_EQ(read.backend, "native");
+    EXPECT_EQ(read.cgroup_parent, "/bailey");
+    struct stat info{};
+    ASSERT_EQ(::stat((path_ + "/ab12/record.json").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600U);
+    ASSERT_EQ(::stat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0700U);
+  }
+  EXPECT_EQ(names_in(path_), Ids());
+  EXPECT_FALSE(store.read("ab12"));
+}
+
+TEST_F(StateStoreTest, RefusesNamesThatLeaveTheDirectory) {
+  StateStore store = StateStore::open_at(path_).value();
+  for (const std::string name : {"", ".", "..", "../x", "a/b", ".hidden", "-x"}) {
+    EXPECT_FALSE(store.create(name, record(), collect_nothing)) << name;
+    EXPECT_FALSE(store.read(name)) << name;
+  }
+  EXPECT_EQ(names_in(path_), Ids());
+}
+
+TEST_F(StateStoreTest, GivesANameToOneOfManyAtOnce) {
+  constexpr int kRacers = 30;
+  StateStore::open_at(path_).value();
+  const Pipe gate = create_pipe().value();
+  const Pipe stay = create_pipe().value();
+  std::vector<pid_t> racers;
+  const Pipe won = create_pipe().value();
+  for (int i = 0; i < kRacers; ++i) {
+    racers.push_back(::fork());
+    if (racers.back() != 0) continue;
+    char byte;
+    (void)!::read(gate.read.get(), &byte, 1);
+    StateStore store = StateStore::open_at(path_).value();
+    const auto entry = store.create("same", record(), collect_nothing);
+    (void)!::write(won.write.get(), entry ? "1" : "0", 1);
+    (void)!::read(stay.read.get(), &byte, 1);  // the winner stays until all have tried
+    ::_exit(0);
+  }
+  (void)!::write(gate.write.get(), std::string(kRacers, 'g').data(), kRacers);
+  int winners = 0;
+  for (int i = 0; i < kRacers; ++i) {
+    char result = '?';
+    ASSERT_EQ(::read(won.read.get(), &result, 1), 1);
+    winners += result == '1';
+  }
+  (void)!::write(stay.write.get(), std::string(kRacers, 'g').data(), kRacers);
+  for (const pid_t racer : racers) ::waitpid(racer, nullptr, 0);
+  EXPECT_EQ(winners, 1);
+}
+
+TEST_F(StateStoreTest, FreesTheNameOfADeadOwnerOnceItsRemainsAreCollected) {
+  leave_dead_entry(path_, "dead");
+  StateStore store = StateStore::open_at(path_).value();
+  Ids asked;
+  const auto fails = [&](const Ids&) -> Result<> { return fail(Fault::failed, "the cgroup will not go"); };
+  EXPECT_FALSE(store.create("dead", record(), fails));
+  EXPECT_EQ(names_in(path_), Ids{"dead"}) << "gc must still find it";
+  const auto entry = store.create("dead", record(), [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
+  EXPECT_TRUE(entry);
+  EXPECT_EQ(asked, Ids{"dead"});
+}
+
+TEST_F(StateStoreTest, CollectsTheDeadAndLeavesTheLiving) {
+  leave_dead_entry(path_, "dead1");
+  leave_dead_entry(path_, "dead2");
+  StateStore store = StateStore::open_at(path_).value();
+  const StateEntry alive = store.create("alive", record(), collect_nothing).value();
+  files::write_fd(files::open(path_ + "/.uid-ranges", O_WRONLY | O_CREAT, 0600).value().get(), "x", "").value();
+  Ids asked;
+  StateStore other = StateStore::open_at(path_).value();
+  const Ids dead = other.collect_dead([&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); }).value();
+  EXPECT_EQ(dead, (Ids{"dead1", "dead2"}));
+  EXPECT_EQ(asked, dead);
+  EXPECT_EQ(names_in(path_), (Ids{".uid-ranges", "alive"}));
+}
+
+TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
+  leave_dead_entry(path_, "model");
+  StateStore store = StateStore::open_at(path_).value();
+  const std::string whole = tests::read_file(path_ + "/model/record.json");
+  ASSERT_GT(whole.size(), 100U);
+  const auto spoil = [&](const std::string& id, const std::string& text) {
+    ASSERT_EQ(::mkdir((path_ + "/" + id).c_str(), 0700), 0);
+    files::write_fd(files::open(path_ + "/" + id + "/record.json", O_WRONLY | O_CREAT, 0600).value().get(), text, id).value();
+  };
+  size_t count = 1;
+  for (size_t length = 0; length < whole.size(); ++length, ++count) {  // truncated at each byte
+    const std::string id = "cut" + std::to_string(length);
+    spoil(id, whole.substr(0, length));
+    EXPECT_FALSE(store.read(id)) << length;
+  }
+  spoil("garbage", std::string("\0\xff\x7f{", 4));
+  spoil("huge", std::string(1 << 20, ' '));
+  EXPECT_FALSE(store.read("garbage"));
+  EXPECT_FALSE(store.read("huge"));
+  for (const char* id : {"link", "fifo", "none", "deep"}) ASSERT_EQ(::mkdir((path_ + "/" + id).c_str(), 0700), 0);
+  const std::string outside = directory_.write("outside", whole);
+  ASSERT_EQ(::symlink(outside.c_str(), (path_ + "/link/record.json").c_str()), 0);
+  ASSERT_EQ(::mkfifo((path_ + "/fifo/record.json").c_str(), 0600), 0);
+  ASSERT_EQ(::mkdir((path_ + "/deep/record.json").c_str(), 0700), 0);
+  ASSERT_EQ(::symlink(directory_.path().c_str(), (path_ + "/linkdir").c_str()), 0);
+  ASSERT_EQ(::mkfifo((path_ + "/bare-fifo").c_str(), 0600), 0);
+  for (const char* id : {"link", "fifo", "none", "deep", "linkdir", "bare-fifo"}) EXPECT_FALSE(store.read(id)) << id;
+
+  const Ids dead = store.collect_dead(collect_nothing).value();
+  EXPECT_EQ(dead.size(), count + 8);
+  EXPECT_EQ(names_in(path_), Ids());
+  EXPECT_EQ(tests::read_file(outside), whole) << "a link was followed";
+}
+
+TEST_F(StateStoreTest, RefusesADirectoryThatIsNotItsOwn) {
+  ASSERT_EQ(::symlink(directory_.path().c_str(), path_.c_str()), 0);
+  EXPECT_FALSE(StateStore::open_at(path_)) << "a link";
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(StateStore::open_at(path_)) << "a FIFO";
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  ASSERT_EQ(::mkdir(path_.c_str(), 0700), 0);
+  ASSERT_EQ(::chmod(path_.c_str(), 0770), 0);
+  EXPECT_FALSE(StateStore::open_at(path_)) << "others may enter";
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chmod(path_.c_str(), 0700), 0);
+    ASSERT_EQ(::chown(path_.c_str(), 4242, 4242), 0);
+    EXPECT_FALSE(StateStore::open_at(path_)) << "another's";
+  }
+}
+
+// In a child with a mount namespace of its own: `then` looks at a store on a small or read-only tmpfs and answers its exit code.
+template <typename F>
+int on_tmpfs(const std::string& path, const char* options, unsigned long flags, F&& then) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(100);
+    if (::mkdir(path.c_str(), 0700) != 0 || ::mount("tmpfs", path.c_str(), "tmpfs", flags, options) != 0) ::_exit(101);
+    ::_exit(then());
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(StateStoreTest, LeavesNothingHalfMadeWhereThereIsNoRoom) {
+  BAILEY_REQUIRE("root");
+  // Inodes: the root, and then none, one or two more; bytes: none, once the file is there.
+  for (const char* options : {"mode=700,nr_inodes=1", "mode=700,nr_inodes=2", "mode=700,size=4k,nr_inodes=10"}) {
+    const int rc = on_tmpfs(path_, options, 0, [&] {
+      StateStore store = StateStore::open_at(path_).value();
+      const bool bytes = std::string_view(options).find("size") != std::string_view::npos;
+      if (bytes) {
+        const Fd filler = files::open(path_ + "/.filler", O_WRONLY | O_CREAT, 0600).value();
+        while (::write(filler.get(), std::string(4096, 'x').data(), 4096) > 0) {
+        }
+      }
+      const auto entry = store.create("x", record(), collect_nothing);
+      if (entry) return 1;
+      if (entry.error().sys != ENOSPC || entry.error().message.find(path_) == std::string::npos) return 2;
+      return names_in(path_) == (bytes ? Ids{".filler"} : Ids()) ? 0 : 3;
+    });
+    EXPECT_EQ(rc, 0) << options;
+    ASSERT_EQ(::rmdir(path_.c_str()), 0);
+  }
+}
+
+TEST_F(StateStoreTest, NamesThePathAndTheErrnoOnAReadOnlyDirectory) {
+  BAILEY_REQUIRE("root");
+  const int rc = on_tmpfs(path_, "mode=700", MS_RDONLY, [&] {
+    StateStore store = StateStore::open_at(path_).value();
+    const auto entry = store.create("x", record(), collect_nothing);
+    if (entry) return 1;
+    return entry.error().sys == EROFS && entry.error().message.find(path_) != std::string::npos ? 0 : 2;
+  });
+  EXPECT_EQ(rc, 0);
+}
+
+}  // namespace
+}  // namespace bailey::dispatcher
