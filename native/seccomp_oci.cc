@@ -110,25 +110,15 @@ class ArchCompiler {
  public:
   explicit ArchCompiler(const Arch& arch) : arch_(arch) {}
 
-  // A name of the profile, whatever its action; false when this architecture does not know it.
-  bool see(const std::string& name) {
+  // One name of a rule with the branches that the rule makes; none when its action is the default one. False
+  // when this architecture does not know the name.
+  bool add(const std::string& name, const std::vector<Branch>& branches) {
     const std::vector<CallTarget> targets = call_targets(arch_, name);
-    for (const CallTarget& target : targets) newest_ = std::max(newest_, target.number);
-    return !targets.empty();
-  }
-  void add(const std::string& name, const Branch& branch) {
-    for (const CallTarget& target : call_targets(arch_, name)) {
-      Branch here = branch;
-      if (arch_.is_32_bit()) std::ranges::for_each(here.all_of, narrow);
-      if (target.selector) select(here, *target.selector);
-      std::erase_if(here.all_of,
-                    [](const Condition& c) { return c.mask == 0 && c.comparison == Comparison::equal; });
-      Collected& rules = calls_[target.number];
-      if (!here.all_of.empty())
-        rules.branches.push_back(std::move(here));
-      else if (!rules.unconditional)
-        rules.unconditional = here.action;
+    for (const CallTarget& target : targets) {
+      newest_ = std::max(newest_, target.number);
+      for (const Branch& branch : branches) add(target, branch);
     }
+    return !targets.empty();
   }
 
   // Into the interval map of its AUDIT_ARCH; x32 shares x86_64's.
@@ -146,6 +136,18 @@ class ArchCompiler {
   const Arch& arch() const { return arch_; }
 
  private:
+  void add(const CallTarget& target, Branch branch) {
+    if (arch_.is_32_bit()) std::ranges::for_each(branch.all_of, narrow);
+    if (target.selector) select(branch, *target.selector);
+    std::erase_if(branch.all_of,
+                  [](const Condition& c) { return c.mask == 0 && c.comparison == Comparison::equal; });
+    Collected& rules = calls_[target.number];
+    if (!branch.all_of.empty())
+      rules.branches.push_back(std::move(branch));
+    else if (!rules.unconditional)
+      rules.unconditional = branch.action;
+  }
+
   static void narrow(Condition& condition) {
     condition.mask &= UINT32_MAX;
     condition.value &= UINT32_MAX;
@@ -222,14 +224,11 @@ Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
   std::vector<ArchCompiler> compilers = TRY(arches_of(seccomp.architectures));
   for (const bundle::SeccompRule& rule : seccomp.syscalls) {
     const uint32_t action = TRY(action_of(rule.action, rule.errno_ret));
-    const std::vector<Branch> branches = TRY(branches_of(rule, action));
+    std::vector<Branch> branches = TRY(branches_of(rule, action));
+    if (action == default_action) branches.clear();
     for (const std::string& name : rule.names) {
       bool known = false;
-      for (ArchCompiler& compiler : compilers) {
-        known |= compiler.see(name);
-        if (action != default_action)
-          for (const Branch& branch : branches) compiler.add(name, branch);
-      }
+      for (ArchCompiler& compiler : compilers) known |= compiler.add(name, branches);
       if (!known) out.ignored_names.push_back(name);
     }
   }
