@@ -31,7 +31,7 @@ class NativeBackend final : public dispatcher::Backend {
   }
 
   Result<> check(const Spec& spec) override {
-    TRY(compile(spec, host_));
+    TRY(plan_of(spec));
     return {};
   }
 
@@ -42,7 +42,7 @@ class NativeBackend final : public dispatcher::Backend {
   }
 
   Result<json::Value> explain(const Spec& spec) override {
-    json::Value plan = to_json(TRY(compile(spec, host_)));
+    json::Value plan = to_json(*TRY(plan_of(spec)));
     plan.as<json::Object>()->set("seccomp", builtin_seccomp_hash());
     return plan;
   }
@@ -52,7 +52,18 @@ class NativeBackend final : public dispatcher::Backend {
 
  private:
   static constexpr int kInitProcesses = 1;  // PID 1 counts in the pids cgroup and is ours
+  // Compiled once for each sandbox, whichever of check, explain and create comes first.
+  Result<const Plan*> plan_of(const Spec& spec) {
+    if (planned_id_ != spec.id()) {
+      plan_ = TRY(compile(spec, host_));
+      planned_id_ = spec.id();
+    }
+    return &plan_;
+  }
+
   std::string runtime_directory_;
+  std::string planned_id_;
+  Plan plan_;
   HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi()};
 };
 
@@ -71,7 +82,7 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
 Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                                   dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  const Plan plan = TRY(compile(spec, host_));
+  const Plan& plan = *TRY(plan_of(spec));
   std::string job = TRY(init::encode_job(spec.process(), init::UserChange::by_backend));
   IdMap ids = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
