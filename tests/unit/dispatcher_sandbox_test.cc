@@ -1,0 +1,277 @@
+// The lifecycle around a backend that isolates nothing: a plain fork and exec, so that these tests are about Sandbox alone.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "dispatcher/admission.h"
+#include "dispatcher/sandbox.h"
+#include "tests/support/require.h"
+#include "tests/support/run_bailey.h"
+
+namespace bailey::dispatcher {
+namespace {
+
+// A process group stands in for the sandbox. It waits for its job on a pipe.
+class PlainInstance : public Instance {
+ public:
+  PlainInstance(pid_t pid, Fd pidfd, Fd gate) : pid_(pid), pidfd_(std::move(pidfd)), gate_(std::move(gate)) {}
+  ~PlainInstance() override {
+    if (pid_ <= 0) return;
+    kill_all();
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Result<> start(Steps& steps) override {
+    steps.push_back({"gate", 0});
+    if (::write(gate_.get(), "g", 1) != 1) return sys_error("opening the gate", errno);
+    return {};
+  }
+  Result<> signal(int number) override {
+    ::kill(pid_, number);
+    return {};
+  }
+  void kill_all() override { ::kill(-pid_, SIGKILL); }
+  int exit_fd() const override { return pidfd_.get(); }
+  Result<Ending> reap() override {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    ::kill(-pid_, SIGKILL);
+    pid_ = 0;
+    if (WIFSIGNALED(status)) return Ending{Ending::Kind::signaled, WTERMSIG(status), {}};
+    if (WEXITSTATUS(status) == 127) return Ending{Ending::Kind::not_started, 0, Error{.message = "no such command", .remedy = {}, .fault = Fault::not_found, .sys = 0, .step = {}}};
+    return Ending{Ending::Kind::exited, WEXITSTATUS(status), {}};
+  }
+
+ private:
+  pid_t pid_;
+  Fd pidfd_, gate_;
+};
+
+class PlainBackend : public Backend {
+ public:
+  bool refuses_to_create = false;
+  BackendKind kind() const override { return BackendKind::native; }
+  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = "", .profile = "p"}; }
+  Result<> check(const Spec&) override { return {}; }
+  bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
+  Result<json::Value> explain(const Spec&) override { return json::Value(); }
+  Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
+    if (refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
+    const Pipe gate = create_pipe().value();
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::setsid();
+      sigset_t none;
+      sigemptyset(&none);
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      char byte;
+      if (::read(gate.read.get(), &byte, 1) != 1) ::_exit(0);
+      ::dup2(stdio.in.get(), 0);
+      ::dup2(stdio.out.get(), 1);
+      ::dup2(stdio.err.get(), 2);
+      std::vector<char*> argv;
+      for (const std::string& argument : spec.process().args) argv.push_back(const_cast<char*>(argument.c_str()));
+      argv.push_back(nullptr);
+      ::execvp(argv[0], argv.data());
+      ::_exit(127);
+    }
+    if (auto attached = leases.cgroup.attach(pid); !attached) return std::unexpected(attached.error());
+    steps.push_back({"fork", 1});
+    Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    Fd gate_end = gate.write.duplicate().value();
+    Created created;
+    created.instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
+    return created;
+  }
+};
+
+class SandboxTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    BAILEY_REQUIRE("root", "cgroup");
+    struct sigaction quiet{};
+    quiet.sa_handler = [](int) {};
+    ::sigaction(SIGPIPE, &quiet, nullptr);
+  }
+
+  Record run(std::vector<std::string> command, std::function<void(Request&)> change = [](Request&) {}) {
+    const Policy policy = builtin_policy();
+    Request request;
+    request.trust = "trusted";
+    request.runtime = RuntimeChoice::native;
+    request.config.process.emplace();
+    request.config.process->args = std::move(command);
+    change(request);
+    HostFacts facts = gather_host_facts(request).value();
+    Admission::Decision decision = Admission(policy).judge(request, std::move(facts)).value();
+    const int64_t began = clock::monotonic_ns();
+    StateStore store = StateStore::open_at(directory_.file("state")).value();
+    Events events(Sink::open(directory_.file("events"), Sink::Writing::lines).value());
+    const Audit audit = Audit::open(directory_.file("audit")).value();
+    StreamOptions streams;
+    streams.out = out_.write.get();
+    streams.err = err_.write.get();
+    streams.output = output_;
+    Record record;
+    {
+      Sandbox sandbox(std::move(*decision.spec), backend_.about().value(),
+                      Surroundings{.backend = backend_, .store = store, .audit = audit, .events = events, .cgroup_parent = "", .streams = streams},
+                      StepTimer(began));
+      record = sandbox.run();
+      EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
+    }
+    EXPECT_TRUE(files::list(files::open(directory_.file("state"), O_RDONLY | O_DIRECTORY).value().get()).value().empty());
+    EXPECT_EQ(std::accumulate(record.steps.begin(), record.steps.end(), int64_t{0}, [](int64_t sum, const StepTime& step) { return sum + step.ns; }),
+              record.setup_ns);
+    return record;
+  }
+
+  std::string events() {
+    std::string names;
+    const std::string text = tests::read_file(directory_.file("events"));
+    for (size_t at = 0; (at = text.find("{\"event\":\"", at)) != std::string::npos;) {
+      at += 10;
+      names += text.substr(at, text.find('"', at) - at) + " ";
+    }
+    return names;
+  }
+
+  tests::TempDir directory_;
+  PlainBackend backend_;
+  StreamOptions::Output output_ = StreamOptions::Output::capture;
+  Pipe out_ = create_pipe().value(), err_ = create_pipe().value();
+};
+
+TEST_F(SandboxTest, TellsHowTheWorkloadEnded) {
+  const Record record = run({"sh", "-c", "echo out; echo err >&2; exit 7"});
+  EXPECT_EQ(record.outcome, Outcome::exited);
+  EXPECT_EQ(record.exit_code, 7);
+  EXPECT_EQ(record.captured_stdout, "out\n");
+  EXPECT_EQ(record.captured_stderr, "err\n");
+  EXPECT_EQ(events(), "admitted created started exited released ");
+  EXPECT_EQ(run({"sh", "-c", "kill -TERM $$"}).signal, SIGTERM);
+  const Record missing = run({"/no/such/program"});
+  EXPECT_EQ(missing.outcome, Outcome::setup_failed);
+  EXPECT_EQ(missing.error->step, "exec");
+  EXPECT_EQ(exit_code(missing), 127);
+}
+
+TEST_F(SandboxTest, WritesOneAuditLineForEachTurn) {
+  run({"/bin/true"});
+  const std::string text = tests::read_file(directory_.file("audit"));
+  EXPECT_NE(text.find("\"event\":\"admit\""), std::string::npos);
+  EXPECT_NE(text.find("\"event\":\"start\""), std::string::npos);
+  EXPECT_NE(text.find("\"event\":\"exit\""), std::string::npos);
+  EXPECT_NE(text.find("\"profile\":\"p\""), std::string::npos);
+  EXPECT_NE(text.find("\"memory_bytes\""), std::string::npos);
+}
+
+TEST_F(SandboxTest, ReleasesWhatWasMadeWhenTheBackendFails) {
+  backend_.refuses_to_create = true;
+  const Record record = run({"/bin/true"});
+  EXPECT_EQ(record.outcome, Outcome::setup_failed);
+  EXPECT_EQ(record.error->step, "create");
+  EXPECT_EQ(record.error->remedy, "ask another one");
+  EXPECT_EQ(events(), "admitted released ");
+}
+
+TEST_F(SandboxTest, KillsAtTheDeadline) {
+  const Record record = run({"sh", "-c", "echo before; trap '' TERM; sleep 1000"}, [](Request& request) { request.limits.wall_ms = 200; });
+  EXPECT_EQ(record.outcome, Outcome::timed_out);
+  EXPECT_EQ(record.captured_stdout, "before\n");
+  EXPECT_EQ(exit_code(record), 124);
+}
+
+TEST_F(SandboxTest, StopsAtTheOutputLimitWithExactlySoMuch) {
+  const Record record = run({"yes"}, [](Request& request) { request.limits.output_bytes = 100'000; });
+  EXPECT_EQ(record.outcome, Outcome::output_limit);
+  EXPECT_EQ(record.stdout_bytes, 100'000U);
+  EXPECT_EQ(record.captured_stdout->size(), 100'000U);
+  EXPECT_TRUE(record.output_truncated);
+  EXPECT_EQ(exit_code(record), 137);
+  EXPECT_NE(events().find("output_truncated"), std::string::npos);
+  const Record all = run({"sh", "-c", "head -c 1000 /dev/zero"}, [](Request& request) { request.limits.output_bytes = 1000; });
+  EXPECT_EQ(all.outcome, Outcome::exited) << "exactly the limit is not more than the limit";
+  const Record late = run({"sh", "-c", "head -c 1001 /dev/zero"}, [](Request& request) { request.limits.output_bytes = 1000; });
+  EXPECT_EQ(late.outcome, Outcome::output_limit);
+  EXPECT_EQ(late.stdout_bytes, 1000U);
+}
+
+TEST_F(SandboxTest, CallsItOutOfMemoryWhenTheKernelKilledTheWorkloadForIt) {
+  const Record record = run({"sh", "-c", "exec head -c 200M /dev/zero | tail"}, [](Request& request) {
+    request.config.linux.resources.memory.limit = 32 << 20;
+    request.limits.output_bytes = 1 << 20;
+  });
+  EXPECT_EQ(record.outcome, Outcome::out_of_memory) << to_text(record.outcome) << " " << record.exit_code << " " << record.signal;
+  EXPECT_GT(record.oom_kills.value_or(0), 0U);
+  EXPECT_NE(events().find("oom "), std::string::npos);
+  EXPECT_EQ(exit_code(record), 137);
+}
+
+// Raises `number` in this process once the workload has said "ready" through a file.
+class Signaller {
+ public:
+  Signaller(std::string ready, std::vector<int> numbers)
+      : thread_([ready = std::move(ready), numbers = std::move(numbers), main = ::getpid()] {
+          sigset_t all;
+          sigfillset(&all);
+          ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+          const auto deadline = clock::Deadline::in_ms(60'000);
+          for (const int number : numbers) {
+            while (::access(ready.c_str(), F_OK) != 0 && !deadline.passed()) ::usleep(1000);
+            ::unlink(ready.c_str());
+            ::kill(main, number);
+          }
+        }) {}
+  ~Signaller() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+TEST_F(SandboxTest, PassesSignalsOnOnce) {
+  const std::string ready = directory_.file("ready");
+  const Signaller signaller(ready, {SIGUSR1, SIGTERM});
+  const Record record = run({"sh", "-c", "trap 'echo usr1; touch " + ready + "' USR1; trap 'echo term; exit 3' TERM; touch " + ready + "; while :; do sleep 0.01; done"});
+  EXPECT_EQ(record.outcome, Outcome::exited);
+  EXPECT_EQ(record.exit_code, 3);
+  EXPECT_EQ(record.captured_stdout, "usr1\nterm\n");
+}
+
+TEST_F(SandboxTest, KillsAtTheSecondRequestToStop) {
+  const std::string ready = directory_.file("ready");
+  const Signaller signaller(ready, {SIGINT, SIGTERM});
+  const Record record = run({"sh", "-c", "trap 'echo int; touch " + ready + "' INT; touch " + ready + "; while :; do sleep 0.01; done"});
+  EXPECT_EQ(record.outcome, Outcome::signaled);
+  EXPECT_EQ(record.signal, SIGKILL);
+  EXPECT_EQ(record.captured_stdout, "int\n");
+}
+
+TEST_F(SandboxTest, DoesNotWaitForAReaderOnceItKilledTheWorkload) {
+  output_ = StreamOptions::Output::pass_on;  // into pipes that nobody reads
+  const Record record = run({"yes"}, [](Request& request) {
+    request.limits.wall_ms = 200;
+    request.limits.output_bytes = 1 << 30;
+  });
+  EXPECT_EQ(record.outcome, Outcome::timed_out);
+  EXPECT_TRUE(record.output_truncated);
+}
+
+TEST_F(SandboxTest, IsNotHeldByADaemonThatKeepsTheOutputOpen) {
+  const Record record = run({"sh", "-c", "sleep 1000 & echo done"});
+  EXPECT_EQ(record.outcome, Outcome::exited);
+  EXPECT_EQ(record.captured_stdout, "done\n");
+}
+
+}  // namespace
+}  // namespace bailey::dispatcher
