@@ -53,6 +53,7 @@ Result<Request> parse_request(std::string_view flag) {
       if (digit < '0' || digit > '7' || mode.size() > 4) return bad(flag, "'" + std::string(mode) + "' is not an octal mode");
       request.mode = request.mode * 8 + static_cast<mode_t>(digit - '0');
     }
+    if (request.mode > 0777) return bad(flag, "mode '" + std::string(mode) + "' has set-id or sticky bits");
   }
   if (!uid.empty()) {
     const auto number = units::parse_unsigned(uid);

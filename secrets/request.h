@@ -1,7 +1,7 @@
 // What a user asks for with --secret: where the bytes come from and where the workload finds them. Names no contents.
 //
 //   request.h  this wish          source.h  opens and reads it into locked memory
-//   secret.h   locked memory      stage.h   the no-swap tmpfs that the sandbox sees at /run/secrets
+//   secret.h   locked memory      stage.h   the no-swap file system that the sandbox sees at /run/secrets
 #pragma once
 
 #include <sys/types.h>

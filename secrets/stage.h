@@ -1,16 +1,15 @@
-// Stage: one sandbox's secrets on a tmpfs that never swaps (mount option noswap, Linux 6.3), made detached so that no mount
-// table of the host ever shows it. The backend attaches it at kDirectory in the sandbox's own mount namespace.
+// Stage: one sandbox's secrets on a file system that never swaps, made detached so that no mount table of the host ever shows
+// it. The backend attaches it at kDirectory in the sandbox's own mount namespace; when the last holder is gone, so is it.
 //
-//   detached tmpfs  noswap,size,nr_inodes,mode=0711  nosuid,nodev,noexec   -> sealed read-only by seal()
-//     NAME          0400 (or :MODE), owner = the host id of the inner user
+//   tmpfs noswap (Linux 6.3), else ramfs      nosuid,nodev,noexec, read-only once it is filled
+//     NAME        0400 (or :MODE), owner = the host ids of the inner user
 //
-// Needs CAP_SYS_ADMIN in the initial user namespace for noswap; as an ordinary user the backend calls create() after clone,
-// inside the sandbox's user namespace, and gets ramfs, which never swaps either.
+// noswap needs CAP_SYS_ADMIN in the initial user namespace. An ordinary user gets ramfs, which never swaps either, made by a
+// child in a user namespace of its own.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "base/fd.h"
@@ -22,18 +21,17 @@ namespace bailey::secrets {
 class Stage {
  public:
   Stage() = default;  // no secrets: nothing was made
-  // Reads every source (O_NOFOLLOW, regular, at most kMaxSecretBytes) through locked memory that is wiped before this returns,
-  // and writes them to a new detached mount. `host_id` maps an inner uid/gid to the host's, `default_uid` is the workload's.
+  // Reads every source through locked memory that is wiped before this returns (source.h), and writes them to a new detached
+  // mount. `host_id` maps an inner uid or gid to the host's; `default_uid` is the workload's. This process cannot be dumped
+  // or traced meanwhile. Errors name the secret, never its contents. Single-threaded; not between clone and exec.
   static Result<Stage> create(const std::vector<Request>& requests, uint32_t default_uid, uint32_t default_gid,
                               const std::function<uint32_t(uint32_t)>& host_id);
   bool empty() const { return !mount_; }
-  int mount_fd() const { return mount_.get(); }  // for move_mount(MOVE_MOUNT_F_EMPTY_PATH); read-only from the start of it
-  // Secrets that are to appear elsewhere than kDirectory: (file name on the stage, destination).
-  const std::vector<std::pair<std::string, std::string>>& elsewhere() const { return elsewhere_; }
+  int mount_fd() const { return mount_.get(); }  // for move_mount(MOVE_MOUNT_F_EMPTY_PATH)
 
  private:
+  explicit Stage(Fd mount) : mount_(std::move(mount)) {}
   Fd mount_;
-  std::vector<std::pair<std::string, std::string>> elsewhere_;
 };
 
 }  // namespace bailey::secrets

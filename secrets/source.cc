@@ -1,0 +1,97 @@
+#include "secrets/source.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+namespace bailey::secrets {
+
+namespace {
+
+std::string describe(const Request& request) {
+  const std::string source = request.file.empty() ? "descriptor " + std::to_string(request.fd) : request.file;
+  return "secret '" + request.name + "' from " + source;
+}
+
+const char* kind_of(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
+    case S_IFCHR:
+    case S_IFBLK: return "a device";
+    case S_IFSOCK: return "a socket";
+    default: return "no regular file";
+  }
+}
+
+std::unexpected<Error> bad(const Request& request, const std::string& what, const std::string& remedy) {
+  return fail(Fault::bad_input, describe(request) + ": " + what, remedy);
+}
+
+Result<Fd> open_file(const Request& request) {
+  Fd file(::open(request.file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (file) return file;
+  const int error = errno;
+  if (error == ELOOP) return bad(request, "is a symbolic link", "name the file that it points to");
+  if (error == ENXIO) return bad(request, "is a socket", "name a regular file");
+  Error failure = sys_error("opening " + describe(request), error).error();
+  failure.fault = Fault::bad_input;
+  failure.remedy = error == EACCES ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N" : "";
+  return std::unexpected(std::move(failure));
+}
+
+std::unexpected<Error> too_big(const Request& request) {
+  return bad(request, "has more than " + std::to_string(kMaxSecretBytes) + " bytes", "mount large data as a volume");
+}
+
+Result<> wait_readable(const Request& request, int fd, const clock::Deadline& deadline) {
+  pollfd entry{fd, POLLIN, 0};
+  for (;;) {
+    const int ready = ::poll(&entry, 1, deadline.poll_ms());
+    if (ready > 0) return {};
+    if (ready == 0) return bad(request, "the pipe was not closed in time", "write the secret before bailey starts, and close the pipe");
+    if (errno != EINTR) return sys_error("waiting for " + describe(request), errno);
+  }
+}
+
+// `capacity` is one byte more than there may be: who fills it has too much, or has grown on the way.
+Result<Secret> read_to_end(const Request& request, int fd, size_t capacity, const clock::Deadline& deadline) {
+  Secret secret = TRY(Secret::create(capacity));
+  for (;;) {
+    if (!deadline.never()) TRY(wait_readable(request, fd, deadline));
+    const std::span<std::byte> room = secret.free_space();
+    const ssize_t got = ::read(fd, room.data(), room.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return sys_error("reading " + describe(request), errno);
+    if (got == 0) break;
+    secret.grow(static_cast<size_t>(got));
+    if (secret.bytes().size() >= capacity) return too_big(request);
+  }
+  return secret;
+}
+
+}  // namespace
+
+Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
+  Fd file;
+  if (request.fd < 0) file = TRY(open_file(request));
+  const int fd = request.fd < 0 ? file.get() : request.fd;
+  struct stat info;
+  if (::fstat(fd, &info) < 0) {
+    if (errno == EBADF) return bad(request, "no such descriptor is open", "open it for bailey, for example: bailey ... 3<FILE");
+    return sys_error("looking at " + describe(request), errno);
+  }
+  if (request.fd >= 0 && S_ISFIFO(info.st_mode)) return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
+  if (!S_ISREG(info.st_mode)) return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
+  if (static_cast<size_t>(info.st_size) > kMaxSecretBytes) return too_big(request);
+  return read_to_end(request, fd, static_cast<size_t>(info.st_size) + 1, clock::Deadline());
+}
+
+}  // namespace bailey::secrets
