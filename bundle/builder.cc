@@ -11,6 +11,7 @@ namespace bailey::bundle {
 namespace {
 
 constexpr int kOomScoreAdj = 500;  // under memory pressure the host loses workloads before anything else
+constexpr uint32_t kUmask = 022;
 constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its command line,
@@ -47,6 +48,7 @@ void complete_process(Process& process) {
   set_when_absent(process, "PATH", kPath);
   set_when_absent(process, "HOME", process.user.uid == 0 ? "/root" : "/home/user");
   set_when_absent(process, "LANG", "C.UTF-8");
+  if (!process.user.umask) process.user.umask = kUmask;  // not the 077 of Bailey itself
   process.no_new_privileges = true;
   if (std::ranges::none_of(process.rlimits, [](const Rlimit& limit) { return limit.type == "RLIMIT_CORE"; }))
     process.rlimits.push_back({.type = "RLIMIT_CORE", .soft = 0, .hard = 0});

@@ -19,7 +19,7 @@ struct RunDefaults {
 //               of HOME; then the caller's in the caller's order. No standard mount where the caller has one, and no home inside
 //               a volume. Each nosuid, nodev; only /tmp and the home may hold programs.
 // namespaces    pid, mount, ipc, uts, user, cgroup, network
-// process       PATH, HOME, LANG when absent; noNewPrivileges; RLIMIT_CORE 0; oomScoreAdj 500
+// process       PATH, HOME, LANG and a umask of 022 when absent; noNewPrivileges; RLIMIT_CORE 0; oomScoreAdj 500
 // linux         maskedPaths, readonlyPaths (of /proc: run mounts no /sys)
 // hostname      "bailey"
 void add_run_defaults(Config& config, const RunDefaults& defaults);

@@ -156,6 +156,9 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
     const auto limit = std::ranges::find(dispatcher::limits(), flag, &dispatcher::Limit::flag);
     auto number = dispatcher::parse_limit(*limit, value);
     if (!number) return std::unexpected(std::move(number).error().with(flag));
+    // In a configuration 0 means "not set" for some of them; who types it means it.
+    if (*number < limit->least)
+      return bad(flag, value, "less than anything needs", flag + " " + dispatcher::format_limit(*limit, limit->least) + " or more");
     limit->ask(request, *number);
   }
   return {};

@@ -27,6 +27,17 @@ void add_entries(HostState& state, const std::string& directory, const std::stri
     state.insert(kind + " " + it->path().string());
 }
 
+// Other programs make and remove files in /tmp all the time: only names that we or runsc would give count, and not the
+// directories of tests.
+void add_temporary_files(HostState& state) {
+  HostState all;
+  add_entries(all, "/tmp", "file");
+  for (const std::string& line : all) {
+    const bool ours = line.find("bailey") != line.npos || line.find("runsc") != line.npos || line.find("gvisor") != line.npos;
+    if (ours && line.find("bailey-test-") == line.npos && line.find("bailey-bench") == line.npos) state.insert(line);
+  }
+}
+
 void add_mounts(HostState& state) {
   std::ifstream mountinfo("/proc/self/mountinfo");
   for (std::string line; std::getline(mountinfo, line);) {
@@ -138,8 +149,8 @@ HostState look_at_host() {
   add_entries(state, "/sys/class/net", "link");
   add_entries(state, "/run/netns", "netns");
   add_entries(state, "/run/bailey", "state");
-  add_entries(state, "/tmp", "file");
   add_entries(state, "/dev/shm", "file");
+  add_temporary_files(state);
   return state;
 }
 

@@ -1,0 +1,117 @@
+// Secrets: only the workload can read them, and only while it runs.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/contract/contract.h"
+
+namespace bailey::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSecret = "correct horse battery staple 7f3a";
+
+class SecretsContract : public Contract {
+ protected:
+  // A file that only root may read: it must be opened before any user namespace (peer fault 10).
+  std::string secret_file(const TempDir& directory) const { return directory.write("db.pass", kSecret, 0600); }
+};
+
+TEST_F(SecretsContract, ShowsASecretToTheWorkloadOnly) {
+  const TempDir directory;
+  const Outcome got = shell({"--secret", "db=" + secret_file(directory)}, "cat /run/secrets/db; echo; stat -c '%a %u %g' /run/secrets/db; ls /run/secrets");
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.out, std::string(kSecret) + "\n400 0 0\ndb\n") << got;
+}
+
+TEST_F(SecretsContract, GivesItToTheUserOfTheWorkload) {
+  const TempDir directory;
+  const Outcome got = shell({"--secret", "db=" + secret_file(directory), "--user", "1234:1234"}, "cat /run/secrets/db; echo; stat -c '%a %u' /run/secrets/db");
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.out, std::string(kSecret) + "\n400 1234\n") << got;
+}
+
+TEST_F(SecretsContract, ReadsADescriptorAndHonoursPlaceModeAndOwner) {
+  Pipe pipe = std::move(*create_pipe());
+  ASSERT_EQ(write(pipe.write.get(), kSecret, strlen(kSecret)), static_cast<ssize_t>(strlen(kSecret)));
+  pipe.write.reset();
+  RunOptions wish = options({"--secret", "token=fd:23:/run/elsewhere/token:0440:77"}, {"/bin/sh", "-c", "cat /run/elsewhere/token; echo; stat -c '%a %u' /run/elsewhere/token"});
+  wish.pass = {{pipe.read.get(), 23}};
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.out, std::string(kSecret) + "\n440 77\n") << got;
+}
+
+// Peer fault 10: a secret at another path failed on a read-only root.
+TEST_F(SecretsContract, PutsASecretIntoAReadOnlyRoot) {
+  const TempDir directory;
+  const Outcome got = shell({"--secret", "db=" + secret_file(directory) + ":/opt/app/secret"}, "cat /opt/app/secret");
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.out, kSecret) << got;
+}
+
+TEST_F(SecretsContract, LetsNobodyChangeIt) {
+  const TempDir directory;
+  const Outcome got = shell({"--secret", "db=" + secret_file(directory)},
+                            "echo x > /run/secrets/db && echo WRITTEN; chmod 777 /run/secrets/db && echo WRITTEN; rm -f /run/secrets/db && echo WRITTEN; touch /run/secrets/new && echo WRITTEN; true");
+  EXPECT_EQ(got.out, "") << got;
+}
+
+TEST_F(SecretsContract, TakesSeveralOfAnyBytes) {
+  const TempDir directory;
+  std::string bytes;
+  for (int i = 0; i < 5000; ++i) bytes += static_cast<char>(i);
+  directory.write("binary", bytes, 0600);
+  directory.write("empty", "", 0600);
+  const Outcome got = shell({"--secret", "binary=" + directory.file("binary"), "--secret", "empty=" + directory.file("empty")}, "cat /run/secrets/binary /run/secrets/empty");
+  EXPECT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_TRUE(got.out == bytes);
+}
+
+// While it runs: not in a state directory, a temporary file, a mount of the host, a command line or an environment.
+TEST_F(SecretsContract, LeavesNoTraceOnTheHost) {
+  const TempDir directory;
+  Pipe source = std::move(*create_pipe());
+  ASSERT_EQ(write(source.write.get(), kSecret, strlen(kSecret)), static_cast<ssize_t>(strlen(kSecret)));
+  source.write.reset();
+  const std::string events = directory.file("events");
+  RunOptions wish = options({"--secret", "db=fd:23", "--events", events}, {"/bin/sh", "-c", "wc -c < /run/secrets/db; sleep 600"});
+  wish.pass = {{source.read.get(), 23}};
+  BaileyProcess process(std::move(wish));
+  ASSERT_TRUE(process.wait_for_output(std::to_string(strlen(kSecret)) + "\n"));
+
+  const auto expect_clean_file = [](const fs::path& path) {
+    std::error_code error;
+    if (fs::is_regular_file(fs::symlink_status(path, error))) { EXPECT_EQ(read_file(path).find(kSecret), std::string::npos) << path; }
+  };
+  for (const char* place : {"/run/bailey", "/tmp", "/dev/shm", "/var/tmp"}) {
+    std::error_code error;
+    for (fs::recursive_directory_iterator it(place, fs::directory_options::skip_permission_denied, error), end; !error && it != end; it.increment(error)) {
+      if (it.depth() > 4) it.disable_recursion_pending();
+      if (fs::file_size(it->path(), error) < (1 << 20)) expect_clean_file(it->path());
+      error.clear();
+    }
+  }
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    if (!isdigit(entry.path().filename().string()[0])) continue;
+    EXPECT_EQ(read_file(entry.path() / "cmdline").find(kSecret), std::string::npos) << entry;
+    EXPECT_EQ(read_file(entry.path() / "environ").find(kSecret), std::string::npos) << entry;
+  }
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) { EXPECT_EQ(line.find("secrets"), std::string::npos) << line; }
+
+  process.signal(SIGTERM);
+  process.signal(SIGTERM);
+  const Outcome got = process.finish();
+  EXPECT_EQ((got.out + got.err).find(kSecret), std::string::npos) << got;
+  EXPECT_EQ(json::write(*got.record).find(kSecret), std::string::npos);
+  EXPECT_EQ(read_file(events).find(kSecret), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bailey::tests
