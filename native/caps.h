@@ -1,10 +1,9 @@
 // Capabilities: five sets and the securebits. Names are resolved in the parent (libcap, in caps.cc only); the
 // child applies masks with raw system calls. The identity changes in between, hence two steps:
 //
-//   limit_caps       while still uid 0 of the user namespace: bounding set down, securebits set (both need
-//   CAP_SETPCAP) setgroups, setresgid, setresuid                          capabilities survive it, whatever
-//   the plan apply_caps       permitted, effective, inheritable, then ambient; after it nothing is left but
-//   the plan
+//   limit_caps    while still uid 0 of the user namespace: bounding set down, securebits set (CAP_SETPCAP)
+//                 then setgroups, setresgid, setresuid: capabilities survive them, whatever the plan
+//   apply_caps    permitted, effective, inheritable, then ambient; after it nothing is left but the plan
 //
 // The default plan is five empty sets and locked securebits: uid 0 means nothing, no set can ever be filled
 // again.

@@ -18,8 +18,7 @@ namespace bailey::native {
 
 enum class LandlockAccess {
   read_only,  // read, list, execute
-  writable,   // all of that, and write, truncate, create and remove everything but device nodes, move across
-              // directories
+  writable,   // all of that, and write, truncate, create, remove, move across directories; no device nodes
   devices,    // read, write and ioctl of what is there: /dev
   kernel,     // read and write of what is there: /proc
 };
@@ -50,7 +49,7 @@ struct LandlockPlan {
 // 0 when the kernel has no Landlock or it is switched off. One system call; needs nothing.
 int landlock_abi();
 
-// What is not below any place is forbidden, and rights add up on the way down: {"/", read_only} and {"/tmp",
+// What is below no place is forbidden; rights add up on the way down, as in {"/", read_only}, {"/tmp",
 // writable}. Processes inside can reach abstract sockets of, and send signals to, processes that share this
 // domain or a nested one only: a process that joins the sandbox later has a domain of its own.
 LandlockPlan compile_landlock(int abi, const std::vector<LandlockPlace>& places);

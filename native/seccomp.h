@@ -1,5 +1,5 @@
 // Seccomp filters of the native backend. The built-in one is compiled when Bailey is built, from
-// native/profiles/ default.seccomp; an OCI profile is compiled when it is met.
+// native/profiles/default.seccomp; an OCI profile is compiled when it is met.
 //
 //   seccomp.h          what a start uses                 seccomp_program.h  rules -> BPF, by binary search
 //   seccomp_profile.h  our profile's text -> rules       seccomp_names.h    names and numbers (libseccomp)

@@ -26,15 +26,16 @@ constexpr NewCall kNewCalls[] = {
     {"setxattrat", 463},        {"getxattrat", 464},        {"listxattrat", 465},      {"removexattrat", 466},
     {"open_tree_attr", 467},    {"file_getattr", 468},      {"file_setattr", 469},
 };
-constexpr uint32_t kHighestNumber = 1023;  // no 64-bit architecture of ours counts higher
+// A newer libseccomp may know more names; a profile need not decide what nobody has looked at.
+constexpr uint32_t kNewestReviewed = 469;
 
 bool has(const Arch& arch, const NewCall& call) {
   return !call.x86_64_only || arch.family == ArchFamily::x86_64;
 }
 
 // libseccomp numbers i386's multiplexed calls -100 - N (socketcall's N, linux/net.h) and -200 - N (ipc's N,
-// linux/ipc.h). The numbers of their own came with Linux 4.3 and 5.1
-// (arch/x86/entry/syscalls/syscall_32.tbl); 0: there is none.
+// linux/ipc.h). Their own numbers came with Linux 4.3 and 5.1 (arch/x86/entry/syscalls/syscall_32.tbl); 0:
+// none.
 struct Multiplexed {
   int libseccomp;
   uint32_t own;
@@ -104,7 +105,7 @@ std::vector<CallTarget> call_targets(const Arch& arch, const std::string& name) 
 
 std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch) {
   std::vector<std::pair<uint32_t, std::string>> out;
-  for (uint32_t number = 0; number <= kHighestNumber; ++number) {
+  for (uint32_t number = 0; number <= kNewestReviewed; ++number) {
     if (char* name = seccomp_syscall_resolve_num_arch(arch.token, static_cast<int>(number))) {
       out.emplace_back(number, name);
       free(name);

@@ -1,17 +1,16 @@
 // The `seccomp` object of an OCI configuration to a program, with the meaning that runc and libseccomp give
 // it:
 //
-//   - a rule whose action is the default one is left out;
-//   - a rule without conditions decides its call, and the first such rule wins;
-//   - conditions of one rule must all hold, except when two look at the same argument: then each is a rule of
-//   its own;
-//   - of several rules that hold, the strictest action wins (the kernel's own order between filters;
-//   libseccomp leaves it to
-//     the layout of its tree, and they differ only there);
-//   - numbers above every call that the profile names get ENOSYS instead of a refusing default: the profile's
-//   author could not
-//     know them, and libraries fall back (runc 1.0.0-rc93 and later);
-//   - architectures: the named ones that this machine can run, and always its own.
+//   - A rule whose action is the default one is left out.
+//   - A rule without conditions decides its call, and the first such rule wins.
+//   - Conditions of one rule must all hold; when two look at the same argument, each is a rule of its own.
+//   - Of several rules that hold, the strictest action wins, as between the kernel's filters. (libseccomp
+//   leaves
+//     that to the layout of its tree, and merges some overlapping rules wrongly: see the equality test.)
+//   - Numbers above every call that the profile names get ENOSYS instead of a refusing default: its author
+//   could
+//     not know them, and libraries fall back. runc does the same.
+//   - Architectures: the named ones that this machine can run, and always its own.
 #include <errno.h>
 #include <linux/seccomp.h>
 
@@ -25,13 +24,13 @@
 namespace bailey::native {
 namespace {
 
-// The kernel knows these from 4.14, 4.14, 5.19 and 3.17 on; Debian 12's header knows them too.
+// The kernel knows them from 3.17, 4.14, 4.17 and 5.19 on; an older one refuses to install.
 constexpr std::pair<std::string_view, unsigned> kFlags[] = {
     {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-     0},  // about listeners, which are refused; alone the kernel refuses it
+    // About listeners, which are refused; without one the kernel refuses the flag.
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0},
 };
 
 constexpr std::pair<std::string_view, Comparison> kOperators[] = {
@@ -41,8 +40,8 @@ constexpr std::pair<std::string_view, Comparison> kOperators[] = {
     {"SCMP_CMP_MASKED_EQ", Comparison::equal},
 };
 
-// Of the runtime specification. Most are never met by this machine's kernel: a rule for them is a rule for
-// nothing.
+// Of the runtime specification. This machine's kernel meets few of them; for the others there is nothing to
+// compile.
 constexpr std::string_view kSpecifiedArches[] = {
     "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",
     "SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",

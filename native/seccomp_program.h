@@ -1,7 +1,8 @@
 // From seccomp rules to a BPF program that finds a system call by binary search. libseccomp knows names; the
-// program is ours, because installing libseccomp's costs 0.5-1.5 ms of every start and this one under 0.1
-// (the kernel checks and translates every instruction). Pure. Errors: Fault::bad_input when the rules make
-// more than BPF_MAXINSNS instructions.
+// program is ours, because the kernel checks and translates every instruction of it at every start:
+// libseccomp's linear program of our profile takes 405 us to install, its tree 197, this one 93 (medians,
+// reference host). Pure. Errors: Fault::bad_input when the rules make more than BPF_MAXINSNS (4096)
+// instructions.
 //
 //   ld arch ; jeq A -> tree of A ... ; ret wrong_arch
 //   tree:  ld nr ; jge middle -> right half, left half ... leaf
