@@ -1,17 +1,15 @@
 #include "host/cgroup.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "host/cgroup_file.h"
 #include "host/cgroup_parent.h"
 #include "host/cgroup_settings.h"
 #include "host/cgroup_tasks.h"
@@ -21,19 +19,10 @@ namespace bailey::host {
 namespace {
 
 constexpr int64_t kRemoveMs = 10'000;
-constexpr int64_t kFreezeMs = 10'000;
 
 bool host_has_swap() {
   const auto swaps = files::read("/proc/swaps", 1 << 16);
   return !swaps || std::ranges::count(*swaps, '\n') > 1;  // the first line is the heading
-}
-
-// All names mounted where `where` is: "cpu,cpuacct".
-std::string names_at(const CgroupMounts& mounts, const CgroupMounts::Controller& where) {
-  std::string names;
-  for (const auto& other : mounts.controllers)
-    if (other.directory == where.directory) names.append(names.empty() ? "" : ",").append(other.name);
-  return names;
 }
 
 // One open, one write, one read of the same file.
@@ -71,27 +60,11 @@ Error explain(Error error, const CgroupSetting& setting) {
   return std::move(error).with(setting.limit);
 }
 
-std::optional<uint64_t> read_number(int directory, const char* file, std::string_view key = {}) {
-  const auto text = read_cgroup_file(directory, file);
-  if (!text) return std::nullopt;
-  std::string_view rest = *text;
-  while (!key.empty()) {  // "key number" lines
-    if (rest.starts_with(key) && rest.substr(key.size()).starts_with(' ')) {
-      rest.remove_prefix(key.size() + 1);
-      break;
-    }
-    const size_t end = rest.find('\n');
-    if (end == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(end + 1);
-  }
-  uint64_t value = 0;
-  if (std::from_chars(rest.data(), rest.data() + rest.size(), value).ec != std::errc{}) return std::nullopt;
-  return value;
-}
-
-std::optional<int64_t> scaled(std::optional<uint64_t> value, uint64_t divisor) {
-  if (!value) return std::nullopt;
-  return static_cast<int64_t>(*value / divisor);
+Result<std::vector<CgroupSetting>> plan(CgroupMounts& mounts, const bundle::Resources& resources) {
+  auto settings = compile_cgroup_settings(mounts, resources);
+  if (settings || mounts.layout != CgroupLayout::hybrid) return settings;
+  mounts = read_unified_controllers(std::move(mounts));
+  return compile_cgroup_settings(mounts, resources);
 }
 
 }  // namespace
@@ -129,9 +102,10 @@ Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& par
   Cgroup made;
   made.parent_ = parent;
   made.name_ = "bailey-" + id;
-  const auto settings = TRY(compile_cgroup_settings(mounts, resources));
+  CgroupMounts known = mounts;
+  const auto settings = TRY(plan(known, resources));
   auto built = [&]() -> Result<> {
-    TRY(made.add_directories(mounts, settings));
+    TRY(made.add_directories(known, settings));
     return made.apply(settings);
   }();
   if (built) return made;
@@ -149,56 +123,64 @@ const Cgroup::Directory* Cgroup::find(std::string_view controller) const {
 
 Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings) {
   std::vector<std::string> v2_controllers;
+  auto add_once = [&](const std::string& name) {
+    if (std::ranges::find(v2_controllers, name) == v2_controllers.end()) v2_controllers.push_back(name);
+  };
   for (const CgroupSetting& setting : settings) {
-    if (setting.v2) {
-      if (std::ranges::find(v2_controllers, setting.controller) == v2_controllers.end())
-        v2_controllers.push_back(setting.controller);
-    } else if (!find(setting.controller)) {
-      const auto* where = mounts.find(setting.controller);
-      CgroupParent below = TRY(open_parent_v1(*where, parent_));
-      TRY(add_directory(std::move(below), names_at(mounts, *where), false));
-    }
+    if (setting.v2)
+      add_once(setting.controller);
+    else if (!find(setting.controller))
+      TRY(add_v1(mounts, *mounts.find(setting.controller)));
   }
-  // What only the record needs: peak memory, OOM kills, CPU time.
+  // What only the record needs (peak memory, OOM kills, CPU time) is no reason to refuse a sandbox without
+  // limits.
   const bool may_lack = settings.empty();
-  if (mounts.layout == CgroupLayout::v2) {
-    for (const char* name : {"memory", "pids"})
-      if (mounts.find(name) && std::ranges::find(v2_controllers, name) == v2_controllers.end())
-        v2_controllers.emplace_back(name);
-  } else {
-    for (const char* name : {"memory", "cpuacct"}) {
-      const auto* where = mounts.find(name);
-      if (!where || where->v2 || find(name)) continue;
-      auto below = open_parent_v1(*where, parent_);
-      auto added = below ? add_directory(std::move(*below), names_at(mounts, *where), false)
-                         : Result<>(std::unexpected(below.error()));
-      if (!added && !may_lack) return added;
+  for (const char* name : {"memory", "cpuacct"}) {
+    const auto* where = mounts.find(name);
+    if (!where || find(name)) continue;
+    if (where->v2) {
+      if (mounts.layout == CgroupLayout::v2) add_once(name);
+    } else if (auto added = add_v1(mounts, *where); !added && !may_lack) {
+      return added;
     }
   }
   if (mounts.layout != CgroupLayout::v2 && v2_controllers.empty()) return {};
-  std::string names;
-  for (const std::string& name : v2_controllers) names.append(names.empty() ? "" : ",").append(name);
-  auto below = open_parent_v2(*mounts.unified, parent_, v2_controllers);
-  auto added =
-      below ? add_directory(std::move(*below), names, true) : Result<>(std::unexpected(below.error()));
-  if (!added && may_lack) return {};
-  return added;
+  auto added = add_v2(mounts, v2_controllers);
+  return may_lack ? Result<>() : added;
 }
 
-Result<> Cgroup::add_directory(CgroupParent below, std::string controllers, bool v2) {
-  auto made = make_cgroup(below, name_, v2);
+Result<> Cgroup::add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where) {
+  std::string names;  // all that are mounted there: "cpu,cpuacct"
+  for (const auto& other : mounts.controllers)
+    if (other.directory == where.directory) names.append(names.empty() ? "" : ",").append(other.name);
+  CgroupParent below = TRY(open_parent_v1(where, parent_));
+  Fd made = TRY(make(below));
+  Directory directory{std::move(names),    below.path + "/" + name_, name_,
+                      std::move(below.fd), std::move(made),          false};
+  directories_.push_back(std::move(directory));  // from here on remove() knows it
+  const Directory& own = directories_.back();
+  if (own.has("cpuset")) TRY(inherit_cpuset(own.parent.get(), own.fd.get()));
+  join_fds_.push_back(TRY(files::open_at(own.fd.get(), "tasks", O_WRONLY)));
+  return {};
+}
+
+Result<> Cgroup::add_v2(const CgroupMounts& mounts, const std::vector<std::string>& controllers) {
+  std::string names;
+  for (const std::string& name : controllers) names.append(names.empty() ? "" : ",").append(name);
+  CgroupParent below = TRY(open_parent_v2(*mounts.unified, parent_, controllers));
+  Fd made = TRY(make(below));
+  clone_into_ = made.get();
+  Directory directory{std::move(names),    below.path + "/" + name_, name_,
+                      std::move(below.fd), std::move(made),          true};
+  directories_.push_back(std::move(directory));
+  return {};
+}
+
+Result<Fd> Cgroup::make(const CgroupParent& below) const {
+  auto made = make_cgroup(below, name_);
   if (!made && made.error().sys == EEXIST)
     made.error().remedy = "a sandbox of that id is running, or died: `bailey gc` removes what is dead";
-  Fd fd = TRY(std::move(made));
-  Directory directory{
-      std::move(controllers), below.path + "/" + name_, name_, std::move(below.fd), std::move(fd), v2};
-  const int number = directory.fd.get();
-  directories_.push_back(std::move(directory));
-  if (v2)
-    clone_into_ = number;
-  else
-    join_fds_.push_back(TRY(files::open_at(number, "tasks", O_WRONLY)));
-  return {};
+  return made;
 }
 
 Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
@@ -224,12 +206,12 @@ Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
 
 Result<> Cgroup::update(const bundle::Resources& resources) {
   if (empty()) return fail(Fault::failed, "updating limits: the sandbox has no cgroup");
-  const CgroupMounts mounts = TRY(find_cgroups());
-  const auto settings = TRY(compile_cgroup_settings(mounts, resources));
+  CgroupMounts mounts = TRY(find_cgroups());
+  const auto settings = TRY(plan(mounts, resources));
   if (resources.memory.check_before_update.value_or(false) && resources.memory.limit.value_or(-1) > 0)
     if (const Directory* memory = find("memory"))
       if (const auto used =
-              read_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
+              read_cgroup_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
           used && *used > static_cast<uint64_t>(*resources.memory.limit))
         return fail(Fault::refused, "updating the memory limit to " +
                                         std::to_string(*resources.memory.limit) + ": " +
@@ -245,8 +227,7 @@ Result<> Cgroup::update(const bundle::Resources& resources) {
       TRY(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller));
       own->controllers.append(own->controllers.empty() ? "" : ",").append(setting.controller);
     } else {
-      CgroupParent below = TRY(open_parent_v1(*where, parent_));
-      TRY(add_directory(std::move(below), names_at(mounts, *where), false));
+      TRY(add_v1(mounts, *where));
       TRY(move_all_into(directories_.back()));
     }
   }
@@ -260,64 +241,6 @@ Result<> Cgroup::attach(int pid) const {
   return {};
 }
 
-// A process may fork while it is moved: until everybody listed is in.
-Result<> Cgroup::move_all_into(const Directory& target) {
-  const auto deadline = clock::Deadline::in_ms(kFreezeMs);
-  for (;;) {
-    const std::vector<int> all = TRY(list_tasks(directories_));
-    std::vector<Directory> only(1);
-    only[0].fd = TRY(target.fd.duplicate());
-    only[0].path = target.path;
-    const std::vector<int> in = TRY(list_tasks(only));
-    if (std::ranges::includes(in, all)) return {};
-    if (deadline.passed())
-      return fail(Fault::failed,
-                  "moving processes to " + target.path + ": they fork faster than they can be moved");
-    for (const int pid : all) {
-      if (pid <= 0 || std::ranges::binary_search(in, pid)) continue;
-      auto moved = write_cgroup_file(target.fd.get(), "cgroup.procs", std::to_string(pid));
-      if (!moved && moved.error().sys != ESRCH) return moved;
-    }
-  }
-}
-
-CgroupUsage Cgroup::usage() const {
-  CgroupUsage usage;
-  for (const Directory& directory : directories_) {
-    const int fd = directory.fd.get();
-    if (directory.v2) {
-      usage.user_us = scaled(read_number(fd, "cpu.stat", "user_usec"), 1);
-      usage.system_us = scaled(read_number(fd, "cpu.stat", "system_usec"), 1);
-    } else if (directory.has("cpuacct")) {
-      usage.user_us = scaled(read_number(fd, "cpuacct.usage_user"), 1000);
-      usage.system_us = scaled(read_number(fd, "cpuacct.usage_sys"), 1000);
-    }
-    if (directory.has("memory")) {
-      usage.peak_memory_bytes = read_number(fd, directory.v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-      usage.oom_kills = read_number(fd, directory.v2 ? "memory.events" : "memory.oom_control", "oom_kill");
-    }
-    if (directory.has("pids")) usage.pids_limit_hits = read_number(fd, "pids.events", "max");
-  }
-  return usage;
-}
-
-int Cgroup::oom_fd() const {
-  const Directory* memory = find("memory");
-  if (oom_fd_ || !memory) return oom_fd_.get();
-  if (memory->v2) {
-    Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0)
-      oom_fd_ = std::move(fd);
-    return oom_fd_.get();
-  }
-  Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  const auto control = files::open_at(memory->fd.get(), "memory.oom_control", O_RDONLY);
-  if (!fd || !control) return -1;
-  const std::string request = std::to_string(fd.get()) + " " + std::to_string(control->get());
-  if (write_cgroup_file(memory->fd.get(), "cgroup.event_control", request)) oom_fd_ = std::move(fd);
-  return oom_fd_.get();
-}
-
 Result<> Cgroup::kill(clock::Deadline deadline) const {
   return kill_tasks(directories_, deadline);
 }
@@ -326,45 +249,6 @@ Result<std::vector<int>> Cgroup::processes() const {
   std::vector<int> pids = TRY(list_tasks(directories_));
   std::erase(pids, 0);
   return pids;
-}
-
-Result<> Cgroup::freeze() {
-  if (empty()) return fail(Fault::failed, "freezing: the sandbox has no cgroup");
-  const auto v2 = std::ranges::find_if(directories_, &Directory::v2);
-  if (v2 == directories_.end() && !find("freezer")) {
-    const CgroupMounts mounts = TRY(find_cgroups());
-    const auto* where = mounts.find("freezer");
-    if (!where)
-      return fail(Fault::unavailable, "freezing: this host has no freezer controller",
-                  "mount it, or use cgroup v2");
-    CgroupParent below = TRY(open_parent_v1(*where, parent_));
-    TRY(add_directory(std::move(below), names_at(mounts, *where), false));
-    TRY(move_all_into(directories_.back()));
-  }
-  const Directory& directory = v2 != directories_.end() ? *v2 : *find("freezer");
-  const int fd = directory.fd.get();
-  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1")
-                        : write_cgroup_file(fd, "freezer.state", "FROZEN"),
-           "freezing " + directory.path);
-  const auto deadline = clock::Deadline::in_ms(kFreezeMs);
-  for (Backoff backoff;; backoff.wait()) {
-    const bool frozen = directory.v2 ? read_number(fd, "cgroup.events", "frozen") == 1u
-                                     : TRY(read_cgroup_file(fd, "freezer.state")) == "FROZEN\n";
-    if (frozen) return {};
-    if (deadline.passed()) {
-      (void)thaw();
-      return fail(Fault::failed,
-                  "freezing " + directory.path + ": not every process could be stopped in time");
-    }
-  }
-}
-
-Result<> Cgroup::thaw() {
-  for (const Directory& directory : directories_) {
-    if (directory.v2) return write_cgroup_file(directory.fd.get(), "cgroup.freeze", "0");
-    if (directory.has("freezer")) return write_cgroup_file(directory.fd.get(), "freezer.state", "THAWED");
-  }
-  return {};  // never frozen
 }
 
 std::vector<std::string> Cgroup::paths() const {

@@ -28,29 +28,34 @@ struct CgroupSetting;  // cgroup_settings.h
 enum class CgroupLayout { none, v1, v2, hybrid };
 const char* to_text(CgroupLayout layout);
 
-// Where the controllers are on this host: /proc/self/mountinfo and /proc/self/cgroup, two reads. What they
-// say is believed only by create, which checks each directory that it uses.
+// Where the controllers are on this host. What is found here is believed only by create, which checks each
+// directory that it uses.
 struct CgroupMounts {
   struct Controller {
     std::string
         name;  // "memory", "pids", "cpu", "cpuacct", "cpuset", "blkio" (v1) / "io" (v2), "freezer", ...
     std::string directory;  // mount point
-    std::string
-        own_path;  // this process's cgroup below it, "/" or "/a/b"; empty when that lies outside the mount
+    std::string own_path;   // this process's cgroup below it, "/" or "/a/b"; empty: it lies outside the mount
     bool v2 = false;
   };
   CgroupLayout layout = CgroupLayout::none;
-  std::vector<Controller>
-      controllers;  // mounted writable; a co-mounted pair ("cpu,cpuacct") shares its directory
-  // The v2 hierarchy itself, with or without controllers; name is empty. It kills, freezes and counts CPU
-  // time on its own.
+  // Mounted writable; a co-mounted pair ("cpu,cpuacct") shares its directory. Hybrid: v1's, until those of v2
+  // are added.
+  std::vector<Controller> controllers;
+  // The v2 hierarchy itself, with or without controllers; name is empty.
   std::optional<Controller> unified;
+
   const Controller* find(std::string_view name) const;
+  void add_unified_controllers(std::string_view list);  // the text of cgroup.controllers
+  void set_layout();
 };
+// Cheap: /proc/self/cgroup and a look at the usual places; /proc/self/mountinfo where those do not fit.
 Result<CgroupMounts> find_cgroups();
-// The same from the two files' texts; `unified_controllers` is cgroup.controllers at the v2 mount. Pure.
-CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup,
-                                 std::string_view unified_controllers);
+// Adds what cgroup.controllers at the v2 mount lists. Needed in a hybrid layout only, where few hosts have
+// any.
+CgroupMounts read_unified_controllers(CgroupMounts mounts);
+// From the texts of /proc/self/mountinfo and /proc/self/cgroup. Pure.
+CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup);
 
 struct CgroupUsage {
   std::optional<int64_t> user_us, system_us;
@@ -117,7 +122,9 @@ class Cgroup {
 
  private:
   Result<> add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings);
-  Result<> add_directory(CgroupParent below, std::string controllers, bool v2);
+  Result<> add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where);
+  Result<> add_v2(const CgroupMounts& mounts, const std::vector<std::string>& controllers);
+  Result<Fd> make(const CgroupParent& below) const;
   Result<> apply(const std::vector<CgroupSetting>& settings);
   Result<> move_all_into(const Directory& target);
   const Directory* find(std::string_view controller) const;

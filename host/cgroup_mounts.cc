@@ -1,3 +1,9 @@
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/files.h"
@@ -100,6 +106,48 @@ void add_v1(CgroupMounts& mounts, const MountLine& mount, const Hierarchies& hie
   }
 }
 
+// The root of every cgroup file system has inode 1; a mount of a part of it has not. Another file system's
+// root may have it as well: create finds that out.
+bool may_be_whole(const std::string& directory) {
+  struct stat st{};
+  return ::stat(directory.c_str(), &st) == 0 && st.st_ino == 1;
+}
+
+bool is_cgroup2(const std::string& directory) {
+  struct statfs fs{};
+  return ::statfs(directory.c_str(), &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC &&
+         (fs.f_flags & ST_RDONLY) == 0;
+}
+
+// systemd's places, taken when everything is where it belongs and no cgroup namespace changes what paths
+// mean. Saves reading mountinfo: 50 us here, and 2.5 us for each mount on a host that has hundreds.
+std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
+  constexpr std::string_view kInitialNamespace = "cgroup:[4026531835]";  // PROC_CGROUP_INIT_INO of the kernel
+  char link[64];
+  const ssize_t length = ::readlink("/proc/self/ns/cgroup", link, sizeof link);
+  if (length < 0 || std::string_view(link, static_cast<size_t>(length)) != kInitialNamespace)
+    return std::nullopt;
+  const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
+  const std::string top = "/sys/fs/cgroup";
+  CgroupMounts mounts;
+  for (const auto& [controllers, path] : hierarchies.v1) {
+    if (controllers.starts_with("name=")) continue;
+    const std::string directory = top + "/" + std::string(controllers);
+    if (!may_be_whole(directory)) return std::nullopt;
+    for (std::string_view rest = controllers; !rest.empty();)
+      mounts.controllers.push_back({std::string(take(rest, ',')), directory, std::string(path), false});
+  }
+  if (hierarchies.v2_path) {
+    const std::string directory = mounts.controllers.empty() ? top : top + "/unified";
+    if (may_be_whole(directory) && is_cgroup2(directory))
+      mounts.unified = CgroupMounts::Controller{"", directory, std::string(*hierarchies.v2_path), true};
+    else if (mounts.controllers.empty())
+      return std::nullopt;
+  }
+  mounts.set_layout();
+  return mounts;
+}
+
 }  // namespace
 
 const char* to_text(CgroupLayout layout) {
@@ -121,8 +169,28 @@ const CgroupMounts::Controller* CgroupMounts::find(std::string_view name) const 
   return found == controllers.end() ? nullptr : &*found;
 }
 
-CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup,
-                                 std::string_view unified_controllers) {
+void CgroupMounts::set_layout() {
+  const bool v1 =
+      std::ranges::any_of(controllers, [](const Controller& controller) { return !controller.v2; });
+  layout = v1 && unified ? CgroupLayout::hybrid
+           : v1          ? CgroupLayout::v1
+           : unified     ? CgroupLayout::v2
+                         : CgroupLayout::none;
+}
+
+void CgroupMounts::add_unified_controllers(std::string_view list) {
+  if (!unified) return;
+  while (!list.empty()) {
+    std::string_view name = take(list, ' ');
+    if (name.ends_with('\n')) name.remove_suffix(1);
+    if (name.empty() || find(name)) continue;
+    Controller controller = *unified;
+    controller.name = name;
+    controllers.push_back(std::move(controller));
+  }
+}
+
+CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup) {
   CgroupMounts mounts;
   const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
   while (!mountinfo.empty()) {
@@ -137,33 +205,29 @@ CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view pr
     if (!mounts.unified || (mounts.unified->own_path.empty() && !own.empty()))
       mounts.unified = CgroupMounts::Controller{"", unescape(mount.point), own, true};
   }
-  const bool v1 = !mounts.controllers.empty();
-  if (mounts.unified) {
-    while (!unified_controllers.empty()) {
-      std::string_view name = take(unified_controllers, ' ');
-      if (name.ends_with('\n')) name.remove_suffix(1);
-      if (name.empty() || mounts.find(name)) continue;
-      CgroupMounts::Controller controller = *mounts.unified;
-      controller.name = name;
-      mounts.controllers.push_back(std::move(controller));
-    }
-  }
-  mounts.layout = v1 && mounts.unified ? CgroupLayout::hybrid
-                  : v1                 ? CgroupLayout::v1
-                  : mounts.unified     ? CgroupLayout::v2
-                                       : CgroupLayout::none;
+  mounts.set_layout();
+  return mounts;
+}
+
+CgroupMounts read_unified_controllers(CgroupMounts mounts) {
+  if (!mounts.unified) return mounts;
+  // Unreadable means that the mount has been covered: then there is no v2 here.
+  if (const auto list = files::read(mounts.unified->directory + "/cgroup.controllers", 4096))
+    mounts.add_unified_controllers(*list);
   return mounts;
 }
 
 Result<CgroupMounts> find_cgroups() {
-  const std::string mountinfo =
-      TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
   const std::string own = TRY_WITH(files::read("/proc/self/cgroup", 1 << 20), "looking for cgroups");
-  CgroupMounts mounts = parse_cgroup_mounts(mountinfo, own, "");
-  if (!mounts.unified) return mounts;
-  // Unreadable means that the mount has been covered: then there is no v2 here.
-  const auto controllers = files::read(mounts.unified->directory + "/cgroup.controllers", 4096);
-  return parse_cgroup_mounts(mountinfo, own, controllers ? *controllers : "");
+  CgroupMounts mounts;
+  if (auto usual = look_at_usual_places(own)) {
+    mounts = std::move(*usual);
+  } else {
+    const std::string mountinfo =
+        TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
+    mounts = parse_cgroup_mounts(mountinfo, own);
+  }
+  return mounts.layout == CgroupLayout::v2 ? read_unified_controllers(std::move(mounts)) : mounts;
 }
 
 }  // namespace bailey::host

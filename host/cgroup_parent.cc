@@ -1,7 +1,6 @@
 #include "host/cgroup_parent.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -10,12 +9,12 @@
 #include <cerrno>
 
 #include "base/files.h"
+#include "host/cgroup_file.h"
 
 namespace bailey::host {
 
 namespace {
 
-constexpr size_t kFileCap = 1 << 20;
 constexpr const char* kPermissionRemedy =
     "run as root, or let systemd delegate a cgroup (systemd-run --user --scope -p Delegate=yes bailey ...), "
     "or have one made for this user and name it as cgroup_parent in the policy";
@@ -67,7 +66,11 @@ Result<CgroupParent> walk(const CgroupMounts::Controller& where, const std::stri
     const std::string name = path.substr(begin, end - begin);
     begin = end + 1;
     auto next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    if (!next && next.error().sys == ENOENT) next = make_cgroup(at, name, where.v2);
+    if (!next && next.error().sys == ENOENT) {
+      next = make_cgroup(at, name);
+      if (next && !where.v2 && ::faccessat(next->get(), "cpuset.cpus", F_OK, 0) == 0)
+        TRY(inherit_cpuset(at.fd.get(), next->get()));
+    }
     if (!next && next.error().sys == EEXIST)
       next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     at.fd = TRY(std::move(next));
@@ -131,7 +134,7 @@ bool delegated(const CgroupParent& at, bool mount_root) {
 }
 
 Result<> move_to_launcher(const CgroupParent& own) {
-  auto child = make_cgroup(own, kLauncherName, true);
+  auto child = make_cgroup(own, kLauncherName);
   if (!child && child.error().sys == EEXIST) child = open_cgroup(own.path + "/" + kLauncherName, true);
   const Fd fd = TRY(std::move(child));
   return write_cgroup_file(fd.get(), "cgroup.procs", "0");
@@ -161,25 +164,18 @@ std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
 
 }  // namespace
 
-Result<Fd> open_cgroup(const std::string& path, bool v2) {
-  Fd fd = TRY(files::open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  const uint64_t type = TRY(files::file_system_type(fd.get()));
-  if (type == static_cast<uint64_t>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return fd;
-  return fail(Fault::unavailable,
-              path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",
-              std::string("mount the ") + (v2 ? "cgroup2 file system" : "controller") + " there");
-}
-
-Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name, bool v2) {
+Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name) {
   if (::mkdirat(parent.fd.get(), name.c_str(), 0755) < 0)
     return std::unexpected(unavailable(sys_error("mkdir " + parent.path + "/" + name, errno).error()));
-  Fd fd = TRY(files::open_at(parent.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  if (v2 || ::faccessat(fd.get(), "cpuset.cpus", F_OK, 0) != 0) return fd;
+  return files::open_at(parent.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+}
+
+Result<> inherit_cpuset(int parent, int directory) {
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const std::string inherited = TRY(read_cgroup_file(parent.fd.get(), file));
-    TRY(write_cgroup_file(fd.get(), file, inherited));
+    const std::string inherited = TRY(read_cgroup_file(parent, file));
+    TRY(write_cgroup_file(directory, file, inherited));
   }
-  return fd;
+  return {};
 }
 
 Result<CgroupParent> open_parent_v1(const CgroupMounts::Controller& where, const std::string& parent) {
@@ -221,15 +217,6 @@ Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controlle
     paths = {where.own_path.empty() ? kDefaultParent : where.own_path};
   for (std::string& path : paths) path = join(where.directory, path);
   return paths;
-}
-
-Result<std::string> read_cgroup_file(int directory, const std::string& file) {
-  const Fd fd = TRY(files::open_at(directory, file, O_RDONLY));
-  return files::read_fd(fd.get(), kFileCap, file);
-}
-
-Result<> write_cgroup_file(int directory, const std::string& file, std::string_view value) {
-  return files::write_existing(directory, file, value);
 }
 
 }  // namespace bailey::host

@@ -37,15 +37,9 @@ Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const
 Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where,
                                                    const std::string& parent);
 
-// Opens a cgroup directory and checks with statfs that it is one.
-Result<Fd> open_cgroup(const std::string& path, bool v2);
-
-// mkdir NAME below the parent; a v1 cpuset gets its parent's CPUs and nodes, without which nothing can enter
-// it.
-Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name, bool v2);
-
-// One read(2) or write(2) of a cgroup's file.
-Result<std::string> read_cgroup_file(int directory, const std::string& file);
-Result<> write_cgroup_file(int directory, const std::string& file, std::string_view value);
+// mkdir NAME below the parent, opened O_PATH.
+Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name);
+// Gives a new v1 cpuset its parent's CPUs and memory nodes, without which nothing can enter it.
+Result<> inherit_cpuset(int parent, int directory);
 
 }  // namespace bailey::host

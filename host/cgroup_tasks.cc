@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/files.h"
-#include "host/cgroup_parent.h"
+#include "host/cgroup_file.h"
 
 namespace bailey::host {
 

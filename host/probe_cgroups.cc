@@ -70,7 +70,8 @@ Probe probe_limit(const Wanted& wanted, const std::string& parent, State when_mi
 }  // namespace
 
 std::vector<Probe> probe_cgroups(const std::string& parent) {
-  const auto mounts = find_cgroups();
+  auto mounts = find_cgroups();
+  if (mounts) mounts = read_unified_controllers(std::move(*mounts));
   if (!mounts || mounts->layout == CgroupLayout::none)
     return {{"cgroups", State::missing, mounts ? "none mounted" : mounts.error().message,
              "no limits: levels with any cannot run", "mount -t cgroup2 none /sys/fs/cgroup"}};

@@ -405,9 +405,10 @@ TEST_F(CgroupOnKernel, ReadOnlyControllerIsRefused) {
         if (::mount(nullptr, directory.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
           return 101;
         auto now = find_cgroups();
-        if (!now || now->find("pids")) return 1;
-        auto stale = Cgroup::create(mounts_, "", unique_id("ro"), r);
-        return !stale && stale.error().fault == Fault::unavailable && !stale.error().remedy.empty() ? 0 : 2;
+        if (!now) return 1;
+        auto refused = Cgroup::create(*now, "", unique_id("ro"), r);
+        if (refused) return 2;
+        return refused.error().fault == Fault::unavailable && !refused.error().remedy.empty() ? 0 : 3;
       }),
       0);
 }

@@ -1,10 +1,16 @@
 #include <gtest/gtest.h>
 
 #include "host/cgroup.h"
+#include "host/cgroup_file.h"
 #include "host/cgroup_settings.h"
 
 namespace bailey::host {
 namespace {
+
+CgroupMounts with_controllers(CgroupMounts mounts, const char* list) {
+  mounts.add_unified_controllers(list);
+  return mounts;
+}
 
 // The reference host: every v1 controller by itself below a tmpfs, the v2 tree with hugetlb only, own memory
 // cgroup not the root.
@@ -19,7 +25,7 @@ constexpr const char* kHybridMounts =
 constexpr const char* kHybridOwn = "9:name=systemd:/\n8:pids:/\n4:memory:/process_api/2b0d\n1:cpu:/\n0::/\n";
 
 TEST(CgroupMounts, HybridHostKeepsEachControllerWhereItIs) {
-  const CgroupMounts mounts = parse_cgroup_mounts(kHybridMounts, kHybridOwn, "hugetlb\n");
+  const CgroupMounts mounts = with_controllers(parse_cgroup_mounts(kHybridMounts, kHybridOwn), "hugetlb\n");
   EXPECT_EQ(mounts.layout, CgroupLayout::hybrid);
   ASSERT_TRUE(mounts.find("memory"));
   EXPECT_EQ(mounts.find("memory")->directory, "/sys/fs/cgroup/memory");
@@ -34,10 +40,11 @@ TEST(CgroupMounts, HybridHostKeepsEachControllerWhereItIs) {
 }
 
 TEST(CgroupMounts, PureV2TakesTheControllersOfTheMount) {
-  const CgroupMounts mounts = parse_cgroup_mounts(
-      "25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 "
-      "rw,nsdelegate,memory_recursiveprot\n",
-      "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n",
+  const CgroupMounts mounts = with_controllers(
+      parse_cgroup_mounts(
+          "25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 "
+          "rw,nsdelegate,memory_recursiveprot\n",
+          "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n"),
       "cpuset cpu io memory hugetlb pids rdma misc\n");
   EXPECT_EQ(mounts.layout, CgroupLayout::v2);
   ASSERT_TRUE(mounts.unified);
@@ -53,7 +60,7 @@ TEST(CgroupMounts, SystemdV1SharesADirectoryBetweenCpuAndCpuacct) {
       "33 25 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:15 - cgroup cgroup rw,cpu,cpuacct\n"
       "34 25 0:30 / /sys/fs/cgroup/net_cls,net_prio ro,nosuid shared:16 - cgroup cgroup "
       "rw,net_cls,net_prio\n",
-      "5:cpu,cpuacct:/system.slice/x.service\n3:net_cls,net_prio:/\n", "");
+      "5:cpu,cpuacct:/system.slice/x.service\n3:net_cls,net_prio:/\n");
   EXPECT_EQ(mounts.layout, CgroupLayout::v1);
   ASSERT_TRUE(mounts.find("cpu"));
   ASSERT_TRUE(mounts.find("cpuacct"));
@@ -67,35 +74,36 @@ TEST(CgroupMounts, DockerInDockerSeesItsOwnPathBelowTheMountsRoot) {
       "300 290 0:32 /docker/abc /sys/fs/cgroup/memory rw,relatime master:17 - cgroup cgroup rw,memory\n"
       "301 290 0:36 /docker/abc /sys/fs/cgroup/pids rw,relatime master:18 - cgroup cgroup rw,pids\n"
       "302 290 0:33 /other /sys/fs/cgroup/cpuset rw,relatime master:19 - cgroup cgroup rw,cpuset\n",
-      "4:memory:/docker/abc\n3:pids:/docker/abc/inner\n2:cpuset:/docker/abc\n", "");
+      "4:memory:/docker/abc\n3:pids:/docker/abc/inner\n2:cpuset:/docker/abc\n");
   EXPECT_EQ(mounts.find("memory")->own_path, "/");
   EXPECT_EQ(mounts.find("pids")->own_path, "/inner");
   EXPECT_EQ(mounts.find("cpuset")->own_path, "") << "not visible below this mount";
 }
 
 TEST(CgroupMounts, PathsAboveTheCgroupNamespaceAreNotOurs) {
-  const CgroupMounts mounts = parse_cgroup_mounts(
-      "300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n", "memory pids\n");
+  const CgroupMounts mounts =
+      parse_cgroup_mounts("300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n");
   ASSERT_TRUE(mounts.unified);
   EXPECT_EQ(mounts.unified->own_path, "");
 }
 
 TEST(CgroupMounts, DecodesEscapesAndSurvivesGarbage) {
   const CgroupMounts mounts =
-      parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n", "");
+      parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n");
   EXPECT_EQ(mounts.find("pids")->directory, "/a b");
   EXPECT_EQ(mounts.find("pids")->own_path, "/x:y");
   for (const char* text : {"", "\n", " - cgroup", "a b c d e rw - cgroup",
                            "1 2 3 / /x\\0 rw - cgroup c rw,pids\n", " - cgroup2 \n - cgroup x rw"})
-    (void)parse_cgroup_mounts(text, "0:\n::\n:::\n0::relative\n3:pids:/\n", " \n ");
+    (void)parse_cgroup_mounts(text, "0:\n::\n:::\n0::relative\n3:pids:/\n");
 }
 
 CgroupMounts v1() {
-  return parse_cgroup_mounts(kHybridMounts, kHybridOwn, "");
+  return parse_cgroup_mounts(kHybridMounts, kHybridOwn);
 }
 CgroupMounts v2() {
-  return parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n",
-                             "cpuset cpu io memory pids\n");
+  return with_controllers(
+      parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"),
+      "cpuset cpu io memory pids\n");
 }
 
 std::string plan(const CgroupMounts& mounts, const bundle::Resources& resources) {
@@ -104,6 +112,15 @@ std::string plan(const CgroupMounts& mounts, const bundle::Resources& resources)
   std::string text;
   for (const CgroupSetting& setting : *settings) text += setting.file + "=" + setting.value + "\n";
   return text;
+}
+
+TEST(CgroupFile, NumbersAreFoundByTheirKey) {
+  EXPECT_EQ(find_number("67108864\n", ""), 67108864u);
+  EXPECT_EQ(find_number("low 0\noom 2\noom_kill 3\n", "oom_kill"), 3u);
+  EXPECT_EQ(find_number("low 0\noom 2\noom_kill 3\n", "oom"), 2u);
+  EXPECT_FALSE(find_number("low 0\n", "oom_kill"));
+  EXPECT_FALSE(find_number("max\n", ""));
+  EXPECT_FALSE(find_number("", "x"));
 }
 
 TEST(CgroupSettings, MemoryAndSwapInBothDialects) {
@@ -140,9 +157,7 @@ TEST(CgroupSettings, NonsenseIsRefused) {
   bundle::Resources climbs;
   climbs.unified["../memory.max"] = "1";
   for (const auto& r : {swap_below, swap_alone, cpus, moves, climbs}) {
-    const CgroupMounts mounts = parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
-                                                    "0::/\n", "cpuset cpu io memory pids\n");
-    const auto settings = compile_cgroup_settings(mounts, r);
+    const auto settings = compile_cgroup_settings(v2(), r);
     ASSERT_FALSE(settings);
     EXPECT_EQ(settings.error().fault, Fault::bad_input) << settings.error().message;
   }

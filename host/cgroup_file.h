@@ -1,0 +1,27 @@
+// The files of one cgroup directory.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::host {
+
+// Opens a cgroup directory (O_PATH) and checks with statfs that it is one: Fault::unavailable when it is an
+// ordinary one.
+Result<Fd> open_cgroup(const std::string& path, bool v2);
+
+Result<std::string> read_cgroup_file(int directory, const std::string& file);
+// One write(2), so that the kernel takes it whole.
+Result<> write_cgroup_file(int directory, const std::string& file, std::string_view value);
+
+// The number that the file holds, or that stands behind `key` on a line of its own ("oom_kill 3"). None: no
+// such file or key.
+std::optional<uint64_t> read_cgroup_number(int directory, const char* file, std::string_view key = {});
+std::optional<uint64_t> find_number(std::string_view text, std::string_view key);  // pure
+
+}  // namespace bailey::host
