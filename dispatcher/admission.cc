@@ -58,7 +58,7 @@ void write_limits(bundle::Config& config, const LimitValues& limits) {
   resources.memory.swap.reset();
   if (limits.memory_bytes) {
     resources.memory.limit = static_cast<int64_t>(*limits.memory_bytes);
-    if (limits.swap_bytes) resources.memory.swap = static_cast<int64_t>(*limits.memory_bytes + *limits.swap_bytes);
+    if (limits.swap_bytes) resources.memory.swap = static_cast<int64_t>(std::min<uint64_t>(*limits.memory_bytes + *limits.swap_bytes, INT64_MAX));
   }
   if (!limits.cpus) {
     resources.cpu.quota.reset();
