@@ -16,7 +16,10 @@ bool starts_with_path(std::string_view path, std::string_view directory) {
 
 // Masks and read-only paths below /proc and /sys protect the host's kernel. Here both are file systems of the sandbox's own
 // kernel, which has nothing of the host in them, and none of whose settings reaches the host: there is nothing to do.
-bool belongs_to_own_kernel(std::string_view path) { return starts_with_path(path, "/proc") || starts_with_path(path, "/sys"); }
+bool belongs_to_own_kernel(std::string_view path) {
+  const bool plain = path.find("/../") == path.npos && !path.ends_with("/..");
+  return plain && (starts_with_path(path, "/proc") || starts_with_path(path, "/sys"));
+}
 
 bool is_bind(const bundle::Mount& mount) {
   return mount.type == "bind" || std::ranges::find(mount.options, "bind") != mount.options.end() ||
