@@ -40,8 +40,13 @@ SandboxInstance::~SandboxInstance() {
 
 Result<> SandboxInstance::start(dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  if (plan_.channel_directory) TRY(release(launched_));
-  else TRY(init::send_job(launched_.job.get(), plan_.job));
+  if (plan_.channel_directory) {
+    TRY(release(launched_));
+  } else {
+    const auto sent = init::send_job(launched_.job.get(), plan_.job);
+    // EPIPE: runsc has ended already. exit_fd says so, and reap() knows why.
+    if (!sent && sent.error().sys != EPIPE) return sent;
+  }
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
 }

@@ -6,13 +6,13 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "gvisor/instance.h"
 
 namespace bailey::gvisor {
 
 namespace {
 
-constexpr int64_t kTrialMs = 15'000;
 constexpr const char* kDefault = "systrap";  // 20 times ptrace's speed in system calls (docs/gvisor.md)
 constexpr const char* kFallback = "ptrace";
 
@@ -26,7 +26,8 @@ bool ended_before(int pidfd, clock::Deadline deadline) {
 }
 
 // The plumbing of a trial; nobody reads what it prints.
-Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform, bool& timed_out) {
+Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms,
+                                      bool& timed_out) {
   const std::string id = TRY(draw_runsc_id());
   Plan plan = TRY(compile_trial({&traits, platform, id}));
   Pipe in = TRY(create_pipe());
@@ -41,19 +42,19 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   Launched launched = TRY(launch(std::move(inputs), steps));
   SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
   TRY(instance.start(steps));
-  timed_out = !ended_before(instance.exit_fd(), clock::Deadline::in_ms(kTrialMs));
+  timed_out = !ended_before(instance.exit_fd(), clock::Deadline::in_ms(limit_ms));
   if (timed_out) instance.kill_all();
   return instance.reap();
 }
 
 }  // namespace
 
-PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform) {
+PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms) {
   PlatformTrial trial;
   bool timed_out = false;
-  const auto ending = run_trial(binary, traits, platform, timed_out);
+  const auto ending = run_trial(binary, traits, platform, limit_ms, timed_out);
   if (!ending) trial.why = ending.error().message;
-  else if (timed_out) trial.why = "a first sandbox has not ended within 15 seconds";
+  else if (timed_out) trial.why = "a first sandbox has not ended within " + units::format_milliseconds(limit_ms);
   else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
   else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
   else trial.why = ending->error.message;

@@ -20,6 +20,7 @@ struct PlatformTrial {
   bool unknown = false;  // this build has no such platform
   std::string why;       // runsc's words when it does not work
 };
-PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform);
+inline constexpr int64_t kTrialMs = 15'000;
+PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms = kTrialMs);
 
 }  // namespace bailey::gvisor

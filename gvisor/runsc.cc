@@ -10,6 +10,7 @@
 
 #include "base/command.h"
 #include "base/files.h"
+#include "base/units.h"
 
 namespace bailey::gvisor {
 
@@ -18,7 +19,6 @@ namespace {
 constexpr const char* kUsualPlaces[] = {"/usr/local/bin/runsc", "/usr/bin/runsc", "/usr/local/sbin/runsc", "/usr/sbin/runsc",
                                         "/opt/gvisor/bin/runsc", "/opt/gvisor/runsc"};
 constexpr const char* kInstall = "install gVisor's runsc (README, 'Getting runsc') or name one with --runsc PATH";
-constexpr int64_t kAnswerMs = 10'000;
 
 std::unexpected<Error> unusable(const std::string& path, std::string_view why, std::string remedy = kInstall) {
   return fail(Fault::unavailable, "runsc at " + path + ": " + std::string(why), std::move(remedy));
@@ -125,13 +125,13 @@ Result<Binary> open_runsc(const std::string& wanted, std::string_view search_pat
   return binary;
 }
 
-Result<Traits> ask_traits(const Binary& binary) {
+Result<Traits> ask_traits(const Binary& binary, int64_t limit_ms) {
   const auto ask = [&](std::vector<std::string> arguments) -> Result<std::string> {
     std::string question = arguments.back() == "-h" ? "run -h" : arguments.back();
     const CommandOutcome outcome = TRY_WITH(
-        run_command({"/proc/self/fd/" + std::to_string(binary.file.get()), std::move(arguments), {}, kAnswerMs}),
+        run_command({"/proc/self/fd/" + std::to_string(binary.file.get()), std::move(arguments), {}, limit_ms}),
         "runsc at " + binary.path);
-    if (outcome.timed_out) return unusable(binary.path, "'" + question + "' has not answered within 10 seconds");
+    if (outcome.timed_out) return unusable(binary.path, "'" + question + "' has not answered within " + units::format_milliseconds(limit_ms));
     // `run -h` ends with 0, 1 or 2, depending on the build; what it prints is the answer.
     if (outcome.signal != 0) return unusable(binary.path, "'" + question + "' died of signal " + std::to_string(outcome.signal));
     if (question == "--version" && outcome.exit_code != 0)
@@ -140,7 +140,7 @@ Result<Traits> ask_traits(const Binary& binary) {
   };
   Traits traits;
   const std::string version = TRY(ask({"--version"}));
-  TRY_WITH(parse_version(version, traits), "runsc at " + binary.path);
+  if (const auto parsed = parse_version(version, traits); !parsed) return unusable(binary.path, parsed.error().message);
   traits.flags = parse_flags(TRY(ask({"flags"})));
   traits.run_flags = parse_flags(TRY(ask({"run", "-h"})));
   for (const char* needed : {"root", "network", "platform", "ignore-cgroups", "log", "log-format"})

@@ -36,6 +36,7 @@ struct Binary {
 Result<Binary> open_runsc(const std::string& wanted, std::string_view search_path);
 
 // Asks the binary itself: --version, flags, run -h. A time limit each; environment empty. Fault::unavailable with the path.
-Result<Traits> ask_traits(const Binary& binary);
+inline constexpr int64_t kAnswerMs = 10'000;
+Result<Traits> ask_traits(const Binary& binary, int64_t limit_ms = kAnswerMs);
 
 }  // namespace bailey::gvisor
