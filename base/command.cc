@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ using Stdio = std::array<Fd, 3>;
 // Between fork and exec: only system calls.
 void set_up_child(const Stdio& stdio) {
   ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else would end it
   for (int number = 0; number < 3; ++number) ::dup2(stdio[number].get(), number);
   // CLOEXEC and not closed: Boost reports a failed exec through a descriptor of its own, and `program` may be /proc/self/fd/N.
   ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);

@@ -26,8 +26,10 @@ struct CommandOutcome {
   std::string err;
 };
 
-// stdin is an empty pipe, stdout and stderr are pipes (never /dev/null: old runsc builds chown it). No descriptor but 0-2
-// reaches the program. Errors: it could not be started. A non-zero exit is an outcome, not an error.
+// stdin is an empty pipe, stdout and stderr are pipes (never /dev/null: old runsc builds chown it). No descriptor but 0-2, no
+// blocked or ignored signal reaches the program. It leads a process group of its own, which is killed when the program has
+// ended, at the deadline and when the calling thread ends. Processes that left the group may go on; they are not waited for.
+// Errors: it could not be started. A non-zero exit is an outcome, not an error. Allocates; waits for what it starts.
 Result<CommandOutcome> run_command(const Command& command);
 
 }  // namespace bailey

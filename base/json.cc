@@ -348,9 +348,16 @@ BAILEY_JSON_GET(std::vector<uint32_t>)
 BAILEY_JSON_GET(std::map<std::string, std::string>)
 #undef BAILEY_JSON_GET
 
+void Decoder::add(Fault fault) {
+  if (faults_.size() < kMaxFaults) faults_.push_back(std::move(fault));
+  else ++dropped_;
+}
+
 Result<> Decoder::finish(std::string_view name) const {
   if (faults_.empty()) return {};
-  return fail(bailey::Fault::bad_input, describe(faults_, name));
+  std::string message = describe(faults_, name);
+  if (dropped_) message.append("\nand ").append(std::to_string(dropped_)).append(" more");
+  return fail(bailey::Fault::bad_input, std::move(message));
 }
 
 }  // namespace bailey::json

@@ -179,13 +179,16 @@ class Decoder {
   }
   UnknownKeys unknown_keys() const { return unknown_; }
   bool absent(const Value& value) const { return unknown_ == UnknownKeys::ignore && value.is_null(); }
-  void add(Fault fault) { faults_.push_back(std::move(fault)); }
+  void add(Fault fault);  // keeps the first kMaxFaults and counts the rest: a document of a million faults is no message
   const std::vector<Fault>& faults() const { return faults_; }
   Result<> finish(std::string_view name) const;  // Fault::bad_input with describe() as message
+
+  static constexpr size_t kMaxFaults = 50;
 
  private:
   UnknownKeys unknown_;
   std::vector<Fault> faults_;
+  size_t dropped_ = 0;
 };
 
 template <typename F>

@@ -17,11 +17,10 @@ constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 // Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its command line,
 // keys of other users, disks.
 constexpr const char* kMaskedPaths[] = {
-    "/proc/acpi",       "/proc/asound",   "/proc/cmdline",      "/proc/config.gz",    "/proc/diskstats",
-    "/proc/interrupts", "/proc/iomem",    "/proc/kallsyms",     "/proc/kcore",        "/proc/key-users",
-    "/proc/keys",       "/proc/kmsg",     "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions",
-    "/proc/sched_debug", "/proc/scsi",    "/proc/slabinfo",     "/proc/timer_list",   "/proc/timer_stats",
-    "/proc/vmallocinfo",
+    "/proc/acpi",          "/proc/asound",       "/proc/cmdline",    "/proc/config.gz",  "/proc/diskstats",
+    "/proc/interrupts",    "/proc/iomem",        "/proc/kallsyms",   "/proc/kcore",      "/proc/key-users",
+    "/proc/keys",          "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions", "/proc/sched_debug",
+    "/proc/scsi",          "/proc/slabinfo",     "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",
 };
 constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 

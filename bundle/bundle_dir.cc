@@ -11,7 +11,7 @@
 namespace bailey::bundle {
 
 namespace {
-constexpr size_t kMaxConfigBytes = 16 << 20;  // a docker configuration with its profile has 60 kB
+constexpr size_t kMaxConfigBytes = 4 << 20;  // a docker configuration with its profile has 60 kB
 }
 
 Result<> write_bundle(int dir, const Config& config) {
@@ -23,8 +23,10 @@ Result<Config> read_bundle(int dir, const std::string& path_of_dir) {
   const std::string name = path_of_dir + "/" + kConfigFile;
   // O_NONBLOCK: a FIFO must not hold us up before we see that it is one.
   const Fd fd = TRY_WITH(files::open_at(dir, kConfigFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), "bundle " + path_of_dir);
-  if (!S_ISREG(TRY(files::stat_fd(fd.get(), name)).st_mode)) return fail(Fault::bad_input, name + " is not a regular file");
-  return parse_config(TRY(files::read_fd(fd.get(), kMaxConfigBytes, name)), name, json::UnknownKeys::ignore);
+  const struct stat status = TRY(files::stat_fd(fd.get(), name));
+  if (!S_ISREG(status.st_mode)) return fail(Fault::bad_input, name + " is not a regular file");
+  const std::string text = TRY(files::read_fd(fd.get(), kMaxConfigBytes, name));
+  return parse_config(text, name, json::UnknownKeys::ignore);
 }
 
 }  // namespace bailey::bundle

@@ -197,6 +197,15 @@ TEST(Decoder, CollectsAllFaultsInTheOrderOfTheText) {
   EXPECT_NE(message.find("\nf:3: $.text: "), std::string::npos) << message;
 }
 
+TEST(Decoder, CountsTheFaultsThatNobodyWouldRead) {
+  std::string document = "{\"texts\":[0";
+  for (int i = 0; i < 1000; ++i) document += ",0";
+  Everything e;
+  const auto result = decode(document + "]}", e);
+  ASSERT_FALSE(result);
+  EXPECT_TRUE(result.error().message.ends_with("$.texts[49]: expected a string, found a number\nand 951 more"));
+}
+
 TEST(Decoder, TakesUnknownKeysAndNullsForAbsentInOciDocuments) {
   Everything e;
   e.text = "as it was";
