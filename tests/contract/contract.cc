@@ -10,6 +10,8 @@
 #include <map>
 #include <sstream>
 
+#include "base/clock.h"
+
 namespace bailey::tests {
 
 namespace fs = std::filesystem;
@@ -87,6 +89,15 @@ void Contract::make_busybox_root(const std::string& directory) const {
   std::ofstream(directory + "/etc/group") << "root:x:0:\n";
   chmod((directory + "/etc/passwd").c_str(), 0644);
   chmod((directory + "/etc/group").c_str(), 0644);
+}
+
+void Contract::collect_garbage() const {
+  const auto is_state = [](const std::string& line) { return line.starts_with("state "); };
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  do {
+    const Outcome got = run_bailey({.arguments = {"gc"}});
+    ASSERT_EQ(got.exit_code, 0) << got;
+  } while (std::ranges::any_of(leaks_->added(), is_state) && !deadline.passed() && usleep(10'000) == 0);
 }
 
 std::string text_of(const json::Value& value, std::string_view key) {

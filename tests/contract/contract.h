@@ -48,6 +48,9 @@ class Contract : public ::testing::Test {
   json::Value look_from_inside(const Arguments& flags = {});
   // A root file system of one static busybox and its links, below `directory`.
   void make_busybox_root(const std::string& directory) const;
+  // `bailey gc` until no state of a dead sandbox is left. More than once, because a launcher's child that was just cloned
+  // holds the launcher's lock until it has died too, moments later.
+  void collect_garbage() const;
 
  private:
   std::string backend_;

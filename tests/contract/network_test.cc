@@ -54,9 +54,10 @@ TEST_F(NetworkContract, IsOnlyALoopbackOfItsOwn) {
 
 TEST_F(NetworkContract, DoesNotReachTheHostsOwnAddresses) {
   const Outcome got = run(with_probes(), {probe("network"), port_, name_, "10.0.0.1", "169.254.169.254", "8.8.8.8"});
-  EXPECT_EQ(got.out.find("tcp 10.0.0.1 connected"), std::string::npos) << got;
-  EXPECT_NE(got.out.find("tcp 169.254.169.254 ENETUNREACH"), std::string::npos) << got;
-  EXPECT_NE(got.out.find("tcp 8.8.8.8 ENETUNREACH"), std::string::npos) << got;
+  for (const char* address : {"10.0.0.1", "169.254.169.254", "8.8.8.8"}) {
+    const std::string line = "tcp " + std::string(address) + " E";  // an errno; the sentry of 2022 has another one than the kernel
+    EXPECT_NE(got.out.find(line), std::string::npos) << address << ": " << got;
+  }
 }
 
 TEST_F(NetworkContract, IsTheHostsOnlyForThoseWhoInsist) {
@@ -66,10 +67,6 @@ TEST_F(NetworkContract, IsTheHostsOnlyForThoseWhoInsist) {
   EXPECT_EQ(timid.out, "");
 
   const Outcome insisting = try_to_reach({"--net", "host", "--allow-host-network"});
-  if (gvisor()) {  // the built-in level 'trusted' lists host for native only
-    EXPECT_EQ(insisting.exit_code, 125) << insisting;
-    return;
-  }
   EXPECT_EQ(insisting.exit_code, 0) << insisting;
   EXPECT_NE(insisting.out.find("tcp 127.0.0.1 connected"), std::string::npos) << insisting;
 }

@@ -27,14 +27,14 @@ void add_entries(HostState& state, const std::string& directory, const std::stri
     state.insert(kind + " " + it->path().string());
 }
 
-// Other programs make and remove files in /tmp all the time: only names that we or runsc would give count, and not the
-// directories of tests.
+// Other programs make and remove files in /tmp all the time: only names that we (the state of an ordinary user) or runsc
+// would give count.
 void add_temporary_files(HostState& state) {
   HostState all;
   add_entries(all, "/tmp", "file");
   for (const std::string& line : all) {
-    const bool ours = line.find("bailey") != line.npos || line.find("runsc") != line.npos || line.find("gvisor") != line.npos;
-    if (ours && line.find("bailey-test-") == line.npos && line.find("bailey-bench") == line.npos) state.insert(line);
+    const std::string state_of_user = "file /tmp/bailey-" + std::to_string(geteuid());
+    if (line == state_of_user || line.find("runsc") != line.npos || line.find("gvisor") != line.npos) state.insert(line);
   }
 }
 
@@ -162,6 +162,8 @@ LeakCheck::LeakCheck() {
 LeakCheck::~LeakCheck() {
   if (!done_) expect_clean();
 }
+
+HostState LeakCheck::added() const { return difference(look_at_host(), before_); }
 
 void LeakCheck::expect_clean(int64_t timeout_ms) {
   done_ = true;

@@ -22,6 +22,7 @@ class LeakCheck {
   LeakCheck();  // looks
   ~LeakCheck();  // expect_clean() unless that was called
   LeakCheck(const LeakCheck&) = delete;
+  HostState added() const;  // what is new right now
   // Adds a test failure that lists every thing that is new or gone. Reaps orphans that have ended.
   void expect_clean(int64_t timeout_ms = 60'000);
 
