@@ -58,7 +58,8 @@ void write_limits(bundle::Config& config, const LimitValues& limits) {
   resources.memory.swap.reset();
   if (limits.memory_bytes) {
     resources.memory.limit = static_cast<int64_t>(*limits.memory_bytes);
-    if (limits.swap_bytes) resources.memory.swap = static_cast<int64_t>(std::min<uint64_t>(*limits.memory_bytes + *limits.swap_bytes, INT64_MAX));
+    if (limits.swap_bytes)
+      resources.memory.swap = static_cast<int64_t>(std::min<uint64_t>(*limits.memory_bytes + *limits.swap_bytes, INT64_MAX));
   }
   if (!limits.cpus) {
     resources.cpu.quota.reset();
@@ -71,6 +72,19 @@ void write_limits(bundle::Config& config, const LimitValues& limits) {
   if (limits.pids) resources.pids_limit = static_cast<int64_t>(*limits.pids);
   set_rlimit(*config.process, "RLIMIT_NOFILE", limits.open_files);
   set_rlimit(*config.process, "RLIMIT_FSIZE", limits.file_bytes);
+}
+
+// The whole configuration: the caller's wish, what `run` always has, and the limits in force.
+bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits) {
+  bundle::Config config = request.config;
+  if (config.root) config.root->readonly = request.root_writes == Writes::refuse;
+  for (size_t i = 0; i < config.mounts.size(); ++i) complete_volume(config.mounts[i], facts.volumes[i], limits);
+  bundle::add_run_defaults(config, {.tmpfs_bytes = limits.tmpfs_bytes.value_or(0),
+                                    .tmpfs_inodes = limits.tmpfs_inodes.value_or(0),
+                                    .host_network = request.network == NetworkMode::host,
+                                    .secrets = !request.secrets.empty()});
+  write_limits(config, limits);
+  return config;
 }
 
 // The guards judged the wish; this looks at what came of it, so that a slip in what is added cannot open an untrusted sandbox.
@@ -108,18 +122,11 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.backend_ = *backend;
   spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
   spec.limits_ = resolve_limits(request, *level);
-  spec.config_ = request.config;
-  if (spec.config_.root) spec.config_.root->readonly = request.root_writes == Writes::refuse;
-  const size_t volumes = request.config.mounts.size();
-  for (size_t i = 0; i < volumes; ++i) complete_volume(spec.config_.mounts[i], facts.volumes[i], spec.limits_);
-  bundle::add_run_defaults(spec.config_, {.tmpfs_bytes = spec.limits_.tmpfs_bytes.value_or(0),
-                                          .tmpfs_inodes = spec.limits_.tmpfs_inodes.value_or(0),
-                                          .host_network = request.network == NetworkMode::host,
-                                          .secrets = !request.secrets.empty()});
-  write_limits(spec.config_, spec.limits_);
+  spec.config_ = complete(request, facts, spec.limits_);
   if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
   if (!decision.verdicts.back().allowed) return decision;
   // The caller's mounts are the last ones, in the caller's order (bundle/builder.h).
+  const size_t volumes = request.config.mounts.size();
   spec.source_index_.assign(spec.config_.mounts.size(), -1);
   for (size_t i = 0; i < volumes; ++i)
     if (facts.volumes[i].fd) spec.source_index_[spec.config_.mounts.size() - volumes + i] = static_cast<int>(i);

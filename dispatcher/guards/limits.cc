@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint64_t kLeastGvisorMemory = 32ULL << 20;  // /bin/true takes 22 MiB of sentry; 16 MiB fails, 20 MiB runs
 
-void judge_one(const Limit& limit, const Request& request, const Policy& policy, const Level& level, Findings& findings) {
+void judge_one(const Limit& limit, const Request& request, const Policy& policy, Findings& findings) {
   const std::optional<uint64_t> asked = limit.asked(request);
   if (!asked) return;
   const std::string what = std::string(limit.name) + " " + format_limit(limit, *asked);
@@ -18,6 +18,7 @@ void judge_one(const Limit& limit, const Request& request, const Policy& policy,
     const std::string least = format_limit(limit, limit.least);
     return findings.add(what + " is below " + least + ", less than anything needs", flag + " " + least + " or more");
   }
+  const Level& level = judged_level(request, policy);
   const std::optional<uint64_t> ceiling = limit.get(level.ceilings);
   if (!ceiling || *asked <= *ceiling) return;
   const std::string most = format_limit(limit, *ceiling);
@@ -38,7 +39,7 @@ void judge_swap(const Request& request, const Level& level, Findings& findings) 
     findings.add("swap beyond the memory limit, and there is no memory limit", "--memory as well");
 }
 
-// What reaches past the table: raw cgroup files, rlimits that contradict themselves, a quota over a period of nothing.
+// What would reach past the table: raw cgroup files, rlimits that contradict themselves, real time.
 void judge_side_doors(const Request& request, const Level& level, Findings& findings) {
   const bundle::Resources& resources = request.config.linux.resources;
   for (const auto& [file, unused] : resources.unified)
@@ -74,7 +75,7 @@ std::string in_force(const LimitValues& values) {
 Verdict guard_limits(const Request& request, const Policy& policy, const HostFacts&) {
   const Level& level = judged_level(request, policy);
   Findings findings;
-  for (const Limit& limit : limits()) judge_one(limit, request, policy, level, findings);
+  for (const Limit& limit : limits()) judge_one(limit, request, policy, findings);
   judge_swap(request, level, findings);
   judge_side_doors(request, level, findings);
   const LimitValues values = resolve_limits(request, level);

@@ -41,11 +41,13 @@ constexpr std::array kForbidden = {
 constexpr std::array<std::string_view, 9> kPrograms = {"/usr",   "/bin",   "/sbin",   "/lib", "/lib32",
                                                        "/lib64", "/libx32", "/libexec", "/opt"};
 
+constexpr std::string_view kHomes = "/home";
+constexpr std::string_view kRootHome = "/root";
+
 // Inside the sandbox.
 constexpr std::array<std::string_view, 3> kKernelDirectories = {"/proc", "/sys", "/dev"};
 constexpr std::array<std::string_view, 9> kProgramDirectories = {"/usr",   "/bin",   "/sbin",  "/lib",  "/lib32",
                                                                  "/lib64", "/libx32", "/libo32", "/libexec"};
-constexpr std::string_view kRootHome = "/root";
 constexpr std::string_view kSecrets = "/run/secrets";
 
 // The two meet: one is the other or lies below it.
@@ -63,21 +65,22 @@ bool lies_in_dot_entry(std::string_view path, std::string_view home) {
   return path.size() > home.size() + 1 && is_at_or_below(path, home) && path[home.size() + 1] == '.';
 }
 
+std::string forbidden_in_home(std::string_view path, const Home& home, uint32_t euid) {
+  if (is_at_or_below(home.path, path)) return describe(path, home.path, "a whole home directory");
+  if (lies_in_dot_entry(path, home.path)) return std::string(path) + " lies in a dot directory of the home " + home.path;
+  // Root may act for the user whose directory it is; other users may not.
+  const bool anothers = is_at_or_below(path, home.path) && euid != 0 && home.uid != euid;
+  return anothers ? describe(path, home.path, "another user's home") : "";
+}
+
 std::string forbidden_home(std::string_view path, const HostFacts& facts) {
-  std::vector<Home> homes = facts.homes;
+  for (const Home& home : facts.homes)
+    if (std::string why = forbidden_in_home(path, home, facts.euid); !why.empty()) return why;
   // /etc/passwd does not know every user (LDAP): what stands directly below /home is somebody's home.
-  constexpr std::string_view kHomes = "/home";
-  if (path.size() > kHomes.size() + 1 && is_at_or_below(path, kHomes))
-    homes.push_back({std::string(path.substr(0, path.find('/', kHomes.size() + 1))), facts.euid});
   if (is_at_or_below(kHomes, path)) return describe(path, kHomes, "where the home directories are");
-  for (const Home& home : homes) {
-    if (is_at_or_below(home.path, path)) return describe(path, home.path, "a whole home directory");
-    if (lies_in_dot_entry(path, home.path)) return std::string(path) + " lies in a dot directory of the home " + home.path;
-    // Root may act for the user whose directory it is; other users may not.
-    if (is_at_or_below(path, home.path) && facts.euid != 0 && home.uid != facts.euid)
-      return describe(path, home.path, "another user's home");
-  }
-  return {};
+  if (!is_at_or_below(path, kHomes)) return {};
+  const Home home{std::string(path.substr(0, path.find('/', kHomes.size() + 1))), facts.euid};
+  return forbidden_in_home(path, home, facts.euid);
 }
 
 std::string forbidden_place(std::string_view path, const HostFacts& facts) {

@@ -26,13 +26,12 @@ const char* to_text(bundle::NamespaceType type) {
 void judge_untrusted(const bundle::Config& config, const std::string& level, Findings& findings) {
   const bundle::Linux& linux = config.linux;
   const bundle::Process process = config.process.value_or(bundle::Process{});
-  const bool allows_device = std::ranges::any_of(linux.resources.devices, &bundle::DeviceRule::allow);
   const struct {
     bool asked;
     const char* what;
   } kNever[] = {
       {!config.hooks.empty(), "hooks, which run on the host"},
-      {!linux.devices.empty() || allows_device, "devices"},
+      {!linux.devices.empty(), "devices"},
       {!process.capabilities.empty(), "capabilities"},
       {!linux.uid_mappings.empty() || !linux.gid_mappings.empty(), "id mappings of its own"},
       {!linux.sysctl.empty(), "kernel parameters (sysctl)"},
@@ -60,6 +59,11 @@ void judge_namespaces(const bundle::Config& config, const Level& level, Findings
   }
 }
 
+// Every sandbox of `run` has the standard devices and no others: a rule that says more or less would be ignored.
+bool is_deny_all(const bundle::DeviceRule& rule) {
+  return !rule.allow && (rule.type.empty() || rule.type == "a") && !rule.major && !rule.minor;
+}
+
 }  // namespace
 
 Verdict guard_privileges(const Request& request, const Policy& policy, const HostFacts&) {
@@ -69,6 +73,8 @@ Verdict guard_privileges(const Request& request, const Policy& policy, const Hos
   judge_namespaces(request.config, level, findings);
   if (!request.config.linux.cgroups_path.empty())
     findings.add("linux.cgroupsPath: where the cgroup is, the policy says", "leave it out; cgroup_parent in the policy sets the parent");
+  if (!std::ranges::all_of(request.config.linux.resources.devices, is_deny_all))
+    findings.add("linux.resources.devices: a sandbox has the standard devices, not more and not less", "leave the rules out");
   return findings.verdict("privileges", level.untrusted ? "none, as for every untrusted level" : "the backend enforces or refuses the rest");
 }
 

@@ -1,6 +1,6 @@
 // Rule: the level is one of the policy's, and the backend is one that it lists. Code of an untrusted level runs natively only
 // with both unsafe_native_for_untrusted in the policy and --unsafe-native on the command line; no listing replaces them.
-// Nothing is asked of a backend that is not used.
+// Nothing is asked of a backend that is not used, and where the policy names a runsc no other one is.
 #include "dispatcher/guards.h"
 
 namespace bailey::dispatcher {
@@ -32,6 +32,9 @@ Verdict guard_trust(const Request& request, const Policy& policy, const HostFact
   if (*backend == BackendKind::native && !(request.platform.empty() && request.runsc.empty()))
     return {kName, false, "a gVisor platform or runsc was asked for, and the backend is native",
             "--runtime gvisor, or leave --platform and --runsc out"};
+  if (!policy.runsc.empty() && !request.runsc.empty() && request.runsc != policy.runsc)
+    return {kName, false, "--runsc " + request.runsc + " is not " + policy.runsc + ", which the policy (" + policy.source + ") wants",
+            "leave --runsc out"};
   if (*backend == BackendKind::native && level.untrusted) return native_for_untrusted(request, policy, level);
   const char* how = request.runtime == RuntimeChoice::automatic ? "the first runtime of level '" : "asked for, and listed by level '";
   return {kName, true, std::string(to_text(*backend)) + ": " + how + level.name + "'", {}};

@@ -131,6 +131,28 @@ TEST(GuardTrust, RefusesGvisorOptionsForNative) {
   EXPECT_TRUE(guard_trust(request, builtin_policy(true), host()).allowed);
 }
 
+TEST(GuardTrust, KeepsTheRunscThatThePolicyNames) {
+  Policy policy = builtin_policy(true);
+  policy.runsc = "/usr/local/bin/runsc";
+  Request request = wish();
+  EXPECT_TRUE(guard_trust(request, policy, host()).allowed);
+  request.runsc = "/usr/local/bin/runsc";
+  EXPECT_TRUE(guard_trust(request, policy, host()).allowed);
+  request.runsc = "/tmp/runsc";
+  EXPECT_FALSE(guard_trust(request, policy, host()).allowed);
+  EXPECT_TRUE(guard_trust(request, builtin_policy(true), host()).allowed) << "where the policy names none";
+}
+
+TEST(GuardPrivileges, RefusesDeviceRulesThatWouldBeIgnored) {
+  Request request = wish("trusted");
+  request.config.linux.resources.devices = {{.allow = false, .access = "rwm"}};
+  EXPECT_TRUE(guard_privileges(request, builtin_policy(true), host()).allowed);
+  for (const bundle::DeviceRule& rule : {bundle::DeviceRule{.allow = true}, {.allow = false, .type = "c", .major = 1, .minor = 3}}) {
+    request.config.linux.resources.devices = {rule};
+    EXPECT_FALSE(guard_privileges(request, builtin_policy(true), host()).allowed);
+  }
+}
+
 TEST(GuardPrivileges, NeverGivesAnUntrustedLevelAny) {
   using Change = void (*)(bundle::Config&);
   const std::pair<const char*, Change> kPrivileges[] = {

@@ -206,6 +206,22 @@ TEST(HostFacts, NamesAMissingSource) {
   EXPECT_NE(rootfs.error().message.find("rootfs /nowhere"), std::string::npos);
 }
 
+TEST(HostFacts, NamesASourceThatTheCallerMayNotRead) {
+  BAILEY_REQUIRE("root");
+  const TempDir dir;
+  ASSERT_EQ(::mkdir(dir.file("closed").c_str(), 0700), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (::setresgid(12345, 12345, 12345) != 0 || ::setresuid(12345, 12345, 12345) != 0) ::_exit(1);
+    const Result<HostFacts> facts = gather(dir.file("closed"));
+    ::_exit(!facts && facts.error().sys == EACCES && facts.error().message.find(dir.file("closed")) != std::string::npos ? 0 : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST(HostFacts, LooksAtNothingWhenNothingIsNamed) {
   const Result<HostFacts> facts = gather_host_facts(wish());
   ASSERT_TRUE(facts);
