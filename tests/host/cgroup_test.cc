@@ -3,13 +3,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sched.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,27 +37,34 @@ std::string read_text(const std::string& path) {
   return all;
 }
 
-// Forks a child that enters the cgroup as a backend's child does, then runs `act` and exits with what it
-// answers. Returns when the child is in.
+// fork, on v2 straight into the cgroup.
+pid_t fork_into(const Cgroup& cgroup) {
+  if (cgroup.clone_into_fd() < 0) return ::fork();
+  clone_args args{};
+  args.flags = CLONE_INTO_CGROUP;
+  args.exit_signal = SIGCHLD;
+  args.cgroup = static_cast<uint64_t>(cgroup.clone_into_fd());
+  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+}
+
+// A child that enters the cgroup as a backend's child does, then runs `act` and exits with what it answers. Returns when the
+// child is in.
 pid_t run_in(const Cgroup& cgroup, const std::function<int()>& act) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
-  const pid_t child = ::fork();
+  const pid_t child = fork_into(cgroup);
+  EXPECT_GE(child, 0) << errno_name(errno);
   if (child == 0) {
-    char byte = 'x';
+    const char byte = 'x';
     for (const Fd& fd : cgroup.join_fds())
       if (::write(fd.get(), "0", 1) != 1) ::_exit(120);
-    if (::write(ends[1], &byte, 1) != 1 || ::read(ends[1], &byte, 1) != 1) ::_exit(121);
+    if (::write(ends[1], &byte, 1) != 1) ::_exit(121);
     ::_exit(act());
   }
-  char byte = 0;
-  EXPECT_EQ(::read(ends[0], &byte, 1), 1);
-  if (cgroup.clone_into_fd() >= 0) {
-    EXPECT_TRUE(cgroup.attach(child));
-  }
-  EXPECT_EQ(::write(ends[0], &byte, 1), 1);
-  ::close(ends[0]);
   ::close(ends[1]);
+  char byte = 0;
+  EXPECT_EQ(::read(ends[0], &byte, 1), 1) << "the child could not enter";
+  ::close(ends[0]);
   return child;
 }
 
