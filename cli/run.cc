@@ -79,6 +79,7 @@ class Run {
   Result<> open_sinks() {
     TRY(configure_log(flags_.log_level));
     if (flags_.result) result_ = TRY_WITH(Sink::open(*flags_.result, Sink::Writing::whole), "--result");
+    if (flags_.json) json_ = TRY_WITH(Sink::open("fd:1", Sink::Writing::lines), "--json");
     if (flags_.events) events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
     return {};
   }
@@ -175,9 +176,7 @@ class Run {
       if (auto written = sink.write(text, kResultPatienceMs); !written) rc = report(std::move(written).error().with(what));
     };
     if (flags_.result) write(result_, "--result");
-    if (flags_.json && !flags_.explain) {
-      if (auto written = files::write_fd(1, text + "\n", "stdout"); !written) rc = report(std::move(written).error().with("--json"));
-    }
+    if (flags_.json && !flags_.explain) write(json_, "--json");
     const LimitValues& limits = record_.limits;
     if (record_.outcome == Outcome::timed_out)
       log::warning("killed: the time limit of " + units::format_milliseconds(limits.wall_ms.value_or(0)) + " was reached (--timeout)");
@@ -192,7 +191,7 @@ class Run {
   std::vector<std::string> command_;
   StepTimer timer_;
   const char* step_ = "request";
-  Sink result_;
+  Sink result_, json_;
   Events events_;
   Audit audit_;
   Request request_;

@@ -16,6 +16,7 @@ class Events {
  public:
   Events() = default;  // nobody listens
   explicit Events(Sink sink) : sink_(std::move(sink)) {}
+  explicit operator bool() const { return static_cast<bool>(sink_); }
   void emit(std::string_view event, std::string_view id, json::Object details = {});
 
  private:

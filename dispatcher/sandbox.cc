@@ -4,7 +4,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/log.h"
 #include "host/cgroup.h"
@@ -19,10 +21,29 @@ constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it wa
 
 enum PollSlot : size_t { kSignals, kExit, kOom, kStreams };
 
-StateStore::Collector cgroup_collector(const std::string& parent) {
-  return [parent](const std::vector<std::string>& ids) -> Result<> {
+// Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it says nothing.
+std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store, const std::string& id, const std::string& fallback) {
+  std::vector<std::string> parents{fallback};
+  const auto record = store.read(id);
+  if (!record) return parents;
+  const auto add = [&](const std::string& path, const std::string& mount) {
+    const size_t end = path.rfind('/');
+    if (end == std::string::npos || !path.starts_with(mount + "/")) return;
+    const std::string parent = end == mount.size() ? "/" : path.substr(mount.size(), end - mount.size());
+    if (std::ranges::find(parents, parent) == parents.end()) parents.push_back(parent);
+  };
+  for (const std::string& path : record->cgroups) {
+    for (const auto& controller : mounts.controllers) add(path, controller.directory);
+    if (mounts.unified) add(path, mounts.unified->directory);
+  }
+  return parents;
+}
+
+StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent) {
+  return [&store, parent](const std::vector<std::string>& ids) -> Result<> {
     const host::CgroupMounts mounts = TRY(host::find_cgroups());
-    TRY(host::collect_cgroups(mounts, parent, ids));
+    for (const std::string& id : ids)
+      for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, {id}));
     return {};
   };
 }
@@ -92,16 +113,20 @@ Result<> Sandbox::live() {
 Result<> Sandbox::create() {
   step_ = "state";
   signals_ = TRY(SignalInbox::open());
-  StateRecord state = TRY(StateRecord::of_this_process());
-  state.backend = about_.name;
-  state.trust = spec_.request().trust;
-  state.cgroup_parent = around_.cgroup_parent;
-  entry_ = TRY(around_.store.create(spec_.id(), state, cgroup_collector(around_.cgroup_parent)));
+  entry_ = TRY(around_.store.create(spec_.id(), cgroup_collector(around_.store, around_.cgroup_parent)));
   timer_.lap(step_);
 
   step_ = "cgroup";
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
+  timer_.lap(step_);
+
+  step_ = "state record";
+  StateRecord state = TRY(StateRecord::of_this_process());
+  state.backend = about_.name;
+  state.trust = spec_.request().trust;
+  state.cgroups = leases_.cgroup.paths();
+  TRY(entry_.write(state));
   timer_.lap(step_);
 
   step_ = "streams";
@@ -163,7 +188,8 @@ std::vector<pollfd> Sandbox::poll_set() const {
   std::vector<pollfd> set(kStreams);
   set[kSignals] = {signals_.fd(), POLLIN, 0};
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
-  set[kOom] = {oom_told_ ? -1 : leases_.cgroup.oom_fd(), POLLIN | POLLPRI, 0};
+  // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
+  set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN | POLLPRI, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -177,7 +203,10 @@ Result<> Sandbox::wait_for_end() {
     if (set[kSignals].revents != 0) forward_signals();
     if (set[kOom].revents != 0) notice_oom();
     streams_.serve();
-    if (streams_.over_cap() && stop_ == Stop::none) stop(Stop::output_limit);
+    if (streams_.over_cap()) {
+      if (stop_ == Stop::none) stop(Stop::output_limit);
+      streams_.abandon();
+    }
     if (next.passed()) stop(stop_ == Stop::none ? Stop::timed_out : stop_);
   }
 }
@@ -187,7 +216,6 @@ void Sandbox::stop(Stop why) {
   stop_ = why;
   kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
   instance_->kill_all();
-  if (why == Stop::output_limit) streams_.abandon();
 }
 
 void Sandbox::forward_signals() {
@@ -254,8 +282,11 @@ void Sandbox::judge(const Ending& ending) {
   record_.stderr_bytes = streams_.err().taken();
   record_.output_merged = streams_.merged();
   record_.output_truncated = streams_.truncated();
-  record_.captured_stdout = streams_.out().captured;
-  record_.captured_stderr = streams_.err().captured;
+  record_.captured_stdout = streams_.take_captured_stdout();
+  record_.captured_stderr = streams_.take_captured_stderr();
+  for (const auto& [pump, name] : {std::pair{&streams_.out(), "stdout"}, {&streams_.err(), "stderr"}})
+    if (pump->sink_errno() != 0 && pump->sink_errno() != EPIPE)
+      log::warning(sys_error(std::string("writing to ") + name, pump->sink_errno()).error().message + "; the rest of it is lost");
   if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
   const bool oom_killed = usage.oom_kills.value_or(0) > 0;
   if (oom_killed && !oom_told_) around_.events.emit("oom", spec_.id());
@@ -284,20 +315,17 @@ void Sandbox::release() {
   instance_.reset();
   streams_.abandon();
   caller_terminal_ = RawTerminal();
-  const std::vector<std::string> cgroups = leases_.cgroup.paths();
+  if (auto removed = leases_.cgroup.remove(); !removed) {
+    log::warning(removed.error().message + "; 'bailey gc' tries again");
+    entry_.leave();  // which is how gc finds it
+  }
   leases_ = Leases();
-  // A cgroup that could not be removed keeps its state entry, which is how gc finds it.
-  for (const std::string& path : cgroups)
-    if (::access(path.c_str(), F_OK) == 0) {
-      log::warning("cgroup " + path + " is still there; 'bailey gc' removes it");
-      entry_.leave();
-    }
   entry_ = StateEntry();
   phase_ = Phase::released;
 }
 
 Result<std::vector<std::string>> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
-  return store.collect_dead(cgroup_collector(cgroup_parent));
+  return store.collect_dead(cgroup_collector(store, cgroup_parent));
 }
 
 }  // namespace bailey::dispatcher

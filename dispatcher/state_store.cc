@@ -75,7 +75,8 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   object.set("boot_id", record.boot_id);
   object.set("backend", record.backend);
   object.set("trust", record.trust);
-  object.set("cgroup_parent", record.cgroup_parent);
+  json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
+  object.set("cgroups", std::move(cgroups));
   object.set("created", record.created);
   return json::write(object);
 }
@@ -98,8 +99,19 @@ StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
     directory_ = std::move(other.directory_);
     top_ = other.top_;
     id_ = std::move(other.id_);
+    path_ = std::move(other.path_);
   }
   return *this;
+}
+
+Result<> StateEntry::write(const StateRecord& record) {
+  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none of it has to
+  // outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
+  auto file = files::open_at(directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
+  if (auto written = files::write_fd(file->get(), write_record(id_, record), kRecordName); !written)
+    return std::unexpected(unusable(std::move(written).error(), path_));
+  return {};
 }
 
 void StateEntry::remove() {
@@ -146,7 +158,7 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id) const {
 }
 
 // Nothing when the name is taken.
-Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, const StateRecord& record) {
+Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id) {
   const TopLock making = TRY(TopLock::take(top_.get(), LOCK_SH));
   if (::mkdirat(top_.get(), id.c_str(), 0700) != 0) {
     if (errno == EEXIST) return std::nullopt;
@@ -155,6 +167,7 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, 
   StateEntry entry;
   entry.top_ = top_.get();
   entry.id_ = id;
+  entry.path_ = path_;
   auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) {
     ::unlinkat(top_.get(), id.c_str(), AT_REMOVEDIR);
@@ -162,20 +175,14 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id, 
   }
   entry.directory_ = std::move(*directory);
   if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0) return sys_error("flock " + path_ + "/" + id, errno);
-  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none of it has to
-  // outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
-  auto file = files::open_at(entry.directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
-  if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
-  if (auto written = files::write_fd(file->get(), write_record(id, record), kRecordName); !written)
-    return std::unexpected(unusable(std::move(written).error(), path_));
   return std::optional<StateEntry>(std::move(entry));
 }
 
-Result<StateEntry> StateStore::create(const std::string& id, const StateRecord& record, const Collector& collect) {
+Result<StateEntry> StateStore::create(const std::string& id, const Collector& collect) {
   TRY(units::check_name("sandbox", id));
   // The second and third try are for an id whose owner died, and for one that ends just now.
   for (int attempt = 0; attempt < 3; ++attempt) {
-    auto entry = TRY(try_create(id, record));
+    auto entry = TRY(try_create(id));
     if (entry) return std::move(*entry);
     const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
     const Holder holder = TRY(holder_of(id));
@@ -218,7 +225,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
     object.require("boot_id", record.boot_id);
     object.require("backend", record.backend);
     object.require("trust", record.trust);
-    object.require("cgroup_parent", record.cgroup_parent);
+    object.require("cgroups", record.cgroups);
     object.require("created", record.created);
   });
   TRY(decoder.finish(name));

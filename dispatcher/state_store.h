@@ -26,8 +26,8 @@ struct StateRecord {
   uint64_t pid_start_time = 0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
   std::string boot_id;
   std::string backend, trust;
-  std::string cgroup_parent;
-  std::string created;  // RFC 3339
+  std::vector<std::string> cgroups;  // where they are depends on the cgroup that Bailey was started in
+  std::string created;               // RFC 3339
   static Result<StateRecord> of_this_process();  // the first three and `created`
 };
 
@@ -38,6 +38,7 @@ class StateEntry {
   StateEntry(StateEntry&&) noexcept = default;
   StateEntry& operator=(StateEntry&& other) noexcept;
   ~StateEntry() { remove(); }
+  Result<> write(const StateRecord& record);  // once; until then the entry has no record
   void remove();
   void leave() { directory_.reset(); }  // unlocked and still there: gc takes it for a dead one's
 
@@ -45,7 +46,7 @@ class StateEntry {
   friend class StateStore;
   Fd directory_;
   int top_ = -1;  // the store's
-  std::string id_;
+  std::string id_, path_;
 };
 
 class StateStore {
@@ -58,7 +59,7 @@ class StateStore {
   // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by collect_dead below.
   // Error when a living sandbox has that id.
   using Collector = std::function<Result<>(const std::vector<std::string>& ids)>;
-  Result<StateEntry> create(const std::string& id, const StateRecord& record, const Collector& collect);
+  Result<StateEntry> create(const std::string& id, const Collector& collect);
 
   // Calls `collect` with the ids whose owners are dead and removes their directories if that went well. Answers the ids. Names that are no
   // sandbox name are not ours and stay.
@@ -71,7 +72,7 @@ class StateStore {
  private:
   enum class Holder { nobody, living, dead };
   Result<Holder> holder_of(const std::string& id) const;
-  Result<std::optional<StateEntry>> try_create(const std::string& id, const StateRecord& record);
+  Result<std::optional<StateEntry>> try_create(const std::string& id);
   std::string path_;
   Fd top_;
 };

@@ -26,6 +26,11 @@ class StepTimer {
       covered += part.ns;
       steps_.push_back(part);
     }
+    // Parts that two processes timed may overlap by some microseconds: the last one pays.
+    if (const int64_t over = last_ns_ + covered - clock::monotonic_ns(); over > 0 && !parts.empty()) {
+      steps_.back().ns -= over;
+      covered -= over;
+    }
     last_ns_ += covered;
     lap(std::move(rest));
   }

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -99,6 +100,8 @@ class Streams {
   bool merged() const { return merged_; }
   const Pump& out() const { return out_; }
   const Pump& err() const { return err_; }
+  std::optional<std::string> take_captured_stdout() { return std::exchange(out_.captured, std::nullopt); }
+  std::optional<std::string> take_captured_stderr() { return std::exchange(err_.captured, std::nullopt); }
 
  private:
   Result<> connect_output(Pump& pump, Fd& workload_end, int caller, const char* name);

@@ -26,7 +26,7 @@ StateRecord record() {
   StateRecord made = StateRecord::of_this_process().value();
   made.backend = "native";
   made.trust = "trusted";
-  made.cgroup_parent = "/bailey";
+  made.cgroups = {"/sys/fs/cgroup/memory/bailey-x", "/sys/fs/cgroup/pids/bailey-x"};
   return made;
 }
 
@@ -35,8 +35,8 @@ void leave_dead_entry(const std::string& path, const std::string& id) {
   const pid_t child = ::fork();
   if (child == 0) {
     StateStore store = StateStore::open_at(path).value();
-    const auto entry = store.create(id, record(), collect_nothing);
-    ::_exit(entry ? 0 : 1);
+    auto entry = store.create(id, collect_nothing);
+    ::_exit(entry && entry->write(record()) ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -54,14 +54,16 @@ class StateStoreTest : public testing::Test {
 TEST_F(StateStoreTest, KeepsARecordAsLongAsTheEntryLives) {
   StateStore store = StateStore::open_at(path_).value();
   {
-    const StateEntry entry = store.create("ab12", record(), collect_nothing).value();
+    StateEntry entry = store.create("ab12", collect_nothing).value();
+    EXPECT_FALSE(store.read("ab12"));
+    ASSERT_TRUE(entry.write(record()));
     const StateRecord read = store.read("ab12").value();
     EXPECT_EQ(read.pid, ::getpid());
     EXPECT_EQ(read.pid_start_time, record().pid_start_time);
     EXPECT_EQ(read.boot_id, record().boot_id);
     EXPECT_EQ(read.boot_id.size(), 36U);
     EXPECT_EQ(read.backend, "native");
-    EXPECT_EQ(read.cgroup_parent, "/bailey");
+    EXPECT_EQ(read.cgroups, record().cgroups);
     struct stat info{};
     ASSERT_EQ(::stat((path_ + "/ab12/record.json").c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600U);
@@ -75,7 +77,7 @@ TEST_F(StateStoreTest, KeepsARecordAsLongAsTheEntryLives) {
 TEST_F(StateStoreTest, RefusesNamesThatLeaveTheDirectory) {
   StateStore store = StateStore::open_at(path_).value();
   for (const std::string name : {"", ".", "..", "../x", "a/b", ".hidden", "-x"}) {
-    EXPECT_FALSE(store.create(name, record(), collect_nothing)) << name;
+    EXPECT_FALSE(store.create(name, collect_nothing)) << name;
     EXPECT_FALSE(store.read(name)) << name;
   }
   EXPECT_EQ(names_in(path_), Ids());
@@ -94,7 +96,7 @@ TEST_F(StateStoreTest, GivesANameToOneOfManyAtOnce) {
     char byte;
     (void)!::read(gate.read.get(), &byte, 1);
     StateStore store = StateStore::open_at(path_).value();
-    const auto entry = store.create("same", record(), collect_nothing);
+    const auto entry = store.create("same", collect_nothing);
     (void)!::write(won.write.get(), entry ? "1" : "0", 1);
     (void)!::read(stay.read.get(), &byte, 1);  // the winner stays until all have tried
     ::_exit(0);
@@ -116,9 +118,9 @@ TEST_F(StateStoreTest, FreesTheNameOfADeadOwnerOnceItsRemainsAreCollected) {
   StateStore store = StateStore::open_at(path_).value();
   Ids asked;
   const auto fails = [&](const Ids&) -> Result<> { return fail(Fault::failed, "the cgroup will not go"); };
-  EXPECT_FALSE(store.create("dead", record(), fails));
+  EXPECT_FALSE(store.create("dead", fails));
   EXPECT_EQ(names_in(path_), Ids{"dead"}) << "gc must still find it";
-  const auto entry = store.create("dead", record(), [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
+  const auto entry = store.create("dead", [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
   EXPECT_TRUE(entry);
   EXPECT_EQ(asked, Ids{"dead"});
 }
@@ -127,7 +129,7 @@ TEST_F(StateStoreTest, CollectsTheDeadAndLeavesTheLiving) {
   leave_dead_entry(path_, "dead1");
   leave_dead_entry(path_, "dead2");
   StateStore store = StateStore::open_at(path_).value();
-  const StateEntry alive = store.create("alive", record(), collect_nothing).value();
+  const StateEntry alive = store.create("alive", collect_nothing).value();
   files::write_fd(files::open(path_ + "/.uid-ranges", O_WRONLY | O_CREAT, 0600).value().get(), "x", "").value();
   Ids asked;
   StateStore other = StateStore::open_at(path_).value();
@@ -214,9 +216,12 @@ TEST_F(StateStoreTest, LeavesNothingHalfMadeWhereThereIsNoRoom) {
         while (::write(filler.get(), std::string(4096, 'x').data(), 4096) > 0) {
         }
       }
-      const auto entry = store.create("x", record(), collect_nothing);
-      if (entry) return 1;
-      if (entry.error().sys != ENOSPC || entry.error().message.find(path_) == std::string::npos) return 2;
+      {
+        auto entry = store.create("x", collect_nothing);
+        const auto written = entry ? entry->write(record()) : Result<>(std::unexpected(entry.error()));
+        if (written) return 1;
+        if (written.error().sys != ENOSPC || written.error().message.find(path_) == std::string::npos) return 2;
+      }
       return names_in(path_) == (bytes ? Ids{".filler"} : Ids()) ? 0 : 3;
     });
     EXPECT_EQ(rc, 0) << options;
@@ -228,7 +233,7 @@ TEST_F(StateStoreTest, NamesThePathAndTheErrnoOnAReadOnlyDirectory) {
   BAILEY_REQUIRE("root");
   const int rc = on_tmpfs(path_, "mode=700", MS_RDONLY, [&] {
     StateStore store = StateStore::open_at(path_).value();
-    const auto entry = store.create("x", record(), collect_nothing);
+    const auto entry = store.create("x", collect_nothing);
     if (entry) return 1;
     return entry.error().sys == EROFS && entry.error().message.find(path_) != std::string::npos ? 0 : 2;
   });
