@@ -40,7 +40,8 @@ void set_up_child(const Stdio& stdio) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody else would end it
   for (int number = 0; number < 3; ++number) ::dup2(stdio[number].get(), number);
-  // CLOEXEC and not closed: Boost reports a failed exec through a descriptor of its own, and `program` may be /proc/self/fd/N.
+  // CLOEXEC and not closed: Boost reports a failed exec through a descriptor of its own, and `program` may be
+  // /proc/self/fd/N.
   ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
   // What we ignore or block (SIGPIPE, what a signalfd reads) is inherited by exec.
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
@@ -85,7 +86,7 @@ class Program {
     const auto deadline = clock::Deadline::in_ms(kKillGraceMs);
     siginfo_t info{};
     pollfd end{pidfd_.get(), POLLIN, 0};
-    while (pidfd_ && ::poll(&end, 1, deadline.poll_ms()) < 0 && errno == EINTR) {}
+    while (pidfd_ && end.revents == 0 && !deadline.passed()) ::poll(&end, 1, deadline.poll_ms());
     if (pidfd_ && end.revents == 0) return fail(Fault::failed, "does not end, though it was killed");
     reaped_ = true;
     while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) < 0)
@@ -103,17 +104,21 @@ class Program {
 Result<bool> drain(int fd, std::string& kept, size_t cap) {
   char chunk[kReadChunk];
   const ssize_t got = ::read(fd, chunk, sizeof chunk);
-  if (got < 0) return errno == EAGAIN || errno == EINTR ? Result<bool>(true) : sys_error("reading its output", errno);
+  if (got < 0)
+    return errno == EAGAIN || errno == EINTR ? Result<bool>(true) : sys_error("reading its output", errno);
   kept.append(chunk, std::min(static_cast<size_t>(got), cap - kept.size()));
   return got > 0;
 }
 
 // Reads both streams until the program has ended or the deadline has passed.
-Result<> pump(const Program& program, std::array<Fd, 2>& streams, clock::Deadline deadline, size_t cap, CommandOutcome& outcome) {
+Result<> pump(const Program& program, std::array<Fd, 2>& streams, clock::Deadline deadline, size_t cap,
+              CommandOutcome& outcome) {
   const std::array<std::string*, 2> kept = {&outcome.out, &outcome.err};
   for (bool ended = false; !ended;) {
-    pollfd fds[3] = {{streams[0].get(), POLLIN, 0}, {streams[1].get(), POLLIN, 0}, {program.pidfd(), POLLIN, 0}};
-    if (::poll(fds, 3, deadline.poll_ms()) < 0 && errno != EINTR) return sys_error("waiting for its output", errno);
+    pollfd fds[3] = {
+        {streams[0].get(), POLLIN, 0}, {streams[1].get(), POLLIN, 0}, {program.pidfd(), POLLIN, 0}};
+    if (::poll(fds, 3, deadline.poll_ms()) < 0 && errno != EINTR)
+      return sys_error("waiting for its output", errno);
     ended = fds[2].revents != 0;
     for (size_t i = 0; i < 2; ++i)
       if (fds[i].revents != 0 && !TRY(drain(streams[i].get(), *kept[i], cap))) streams[i].reset();
@@ -140,7 +145,8 @@ Result<> drain_rest(std::array<Fd, 2>& streams, size_t cap, CommandOutcome& outc
 // Forks and executes; an answer means that exec succeeded.
 Result<pid_t> start(const Command& command, const Stdio& stdio) {
   std::vector<char*> environment;
-  for (const std::string& entry : command.environment) environment.push_back(const_cast<char*>(entry.c_str()));
+  for (const std::string& entry : command.environment)
+    environment.push_back(const_cast<char*>(entry.c_str()));
   environment.push_back(nullptr);
 
   pid_t forked = -1;
@@ -183,13 +189,17 @@ Result<CommandOutcome> run(const Command& command) {
   program->kill_group();  // at the deadline all of it; else what an ended program left in its group
   const siginfo_t end = TRY(program->reap());
   TRY(drain_rest(streams, command.output_cap, outcome));
-  if (end.si_code == CLD_EXITED) outcome.exit_code = end.si_status;
-  else outcome.signal = end.si_status;
+  if (end.si_code == CLD_EXITED)
+    outcome.exit_code = end.si_status;
+  else
+    outcome.signal = end.si_status;
   return outcome;
 }
 
 }  // namespace
 
-Result<CommandOutcome> run_command(const Command& command) { return TRY_WITH(run(command), "running '" + command.program + "'"); }
+Result<CommandOutcome> run_command(const Command& command) {
+  return TRY_WITH(run(command), "running '" + command.program + "'");
+}
 
 }  // namespace bailey

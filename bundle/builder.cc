@@ -14,33 +14,37 @@ constexpr int kOomScoreAdj = 500;  // under memory pressure the host loses workl
 constexpr uint32_t kUmask = 022;
 constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-// Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its command line,
-// keys of other users, disks.
+// Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its
+// command line, keys of other users, disks.
 constexpr const char* kMaskedPaths[] = {
-    "/proc/acpi",          "/proc/asound",       "/proc/cmdline",    "/proc/config.gz",  "/proc/diskstats",
-    "/proc/interrupts",    "/proc/iomem",        "/proc/kallsyms",   "/proc/kcore",      "/proc/key-users",
-    "/proc/keys",          "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions", "/proc/sched_debug",
-    "/proc/scsi",          "/proc/slabinfo",     "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",
+    "/proc/acpi",       "/proc/asound",        "/proc/cmdline",      "/proc/config.gz",   "/proc/diskstats",
+    "/proc/interrupts", "/proc/iomem",         "/proc/kallsyms",     "/proc/kcore",       "/proc/key-users",
+    "/proc/keys",       "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions",  "/proc/sched_debug",
+    "/proc/scsi",       "/proc/slabinfo",      "/proc/timer_list",   "/proc/timer_stats", "/proc/vmallocinfo",
 };
-constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                          "/proc/sysrq-trigger"};
 
 bool has_destination(const Config& config, std::string_view path) {
   return std::ranges::any_of(config.mounts, [&](const Mount& mount) { return mount.destination == path; });
 }
 
 bool is_below(std::string_view path, std::string_view directory) {
-  return path.size() > directory.size() && path.starts_with(directory) && (directory == "/" || path[directory.size()] == '/');
+  return path.size() > directory.size() && path.starts_with(directory) &&
+         (directory == "/" || path[directory.size()] == '/');
 }
 
 std::string_view variable(const Process& process, std::string_view name) {
   for (std::string_view entry : process.env)
-    if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) return entry.substr(name.size() + 1);
+    if (entry.starts_with(name) && entry.substr(name.size()).starts_with('='))
+      return entry.substr(name.size() + 1);
   return {};
 }
 
 void set_when_absent(Process& process, std::string_view name, std::string_view value) {
   const auto is_name = [&](std::string_view entry) { return entry.substr(0, entry.find('=')) == name; };
-  if (std::ranges::none_of(process.env, is_name)) process.env.push_back(std::string(name).append("=").append(value));
+  if (std::ranges::none_of(process.env, is_name))
+    process.env.push_back(std::string(name).append("=").append(value));
 }
 
 void complete_process(Process& process) {
@@ -60,22 +64,32 @@ std::vector<std::string> tmpfs_options(std::vector<std::string> options, const R
   return options;
 }
 
-// A home that can be a mount of its own: absolute and plain, not the root, not where the system's directories are, and not
-// inside a volume, where the mount point would have to be made in the caller's files.
+// A home that can be a mount of its own: absolute and plain, not the root, not where the system's directories
+// are, and not inside a volume, where the mount point would have to be made in the caller's files.
 bool may_mount_home(const Config& config, std::string_view home) {
-  constexpr std::string_view kSystem[] = {"/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run", "/sbin", "/sys", "/usr"};
+  constexpr std::string_view kSystem[] = {"/bin",    "/dev",  "/etc", "/lib",  "/lib32", "/lib64",
+                                          "/libx32", "/proc", "/run", "/sbin", "/sys",   "/usr"};
   if (home.size() < 2 || home.front() != '/' || home.back() == '/') return false;
-  if (home.find("//") != home.npos || (std::string(home) + "/").find("/../") != std::string::npos) return false;
-  const auto holds_home = [&](std::string_view directory) { return home == directory || is_below(home, directory); };
+  if (home.find("//") != home.npos || (std::string(home) + "/").find("/../") != std::string::npos)
+    return false;
+  const auto holds_home = [&](std::string_view directory) {
+    return home == directory || is_below(home, directory);
+  };
   return std::ranges::none_of(kSystem, holds_home) &&
-         std::ranges::none_of(config.mounts, [&](const Mount& mount) { return holds_home(mount.destination); });
+         std::ranges::none_of(config.mounts,
+                              [&](const Mount& mount) { return holds_home(mount.destination); });
 }
 
 std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defaults) {
   std::vector<Mount> mounts;
   const auto add = [&](const char* type, std::string destination, std::vector<std::string> options) {
     if (has_destination(config, destination)) return;
-    mounts.push_back({.destination = std::move(destination), .type = type, .source = type, .options = std::move(options), .uid_mappings = {}, .gid_mappings = {}});
+    mounts.push_back({.destination = std::move(destination),
+                      .type = type,
+                      .source = type,
+                      .options = std::move(options),
+                      .uid_mappings = {},
+                      .gid_mappings = {}});
   };
   add("proc", "/proc", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/dev", {"nosuid", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
@@ -83,13 +97,16 @@ std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defa
   add("tmpfs", "/dev/shm", tmpfs_options({"nosuid", "nodev", "noexec", "mode=1777"}, defaults));
   add("mqueue", "/dev/mqueue", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/tmp", tmpfs_options({"nosuid", "nodev", "mode=1777"}, defaults));
-  if (defaults.secrets) add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
+  if (defaults.secrets)
+    add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
   if (config.process) {
     const std::string home(variable(*config.process, "HOME"));
     const User& user = config.process->user;
     if (may_mount_home(config, home) && home != "/tmp")
       add("tmpfs", home,
-          tmpfs_options({"nosuid", "nodev", "mode=0700", "uid=" + std::to_string(user.uid), "gid=" + std::to_string(user.gid)}, defaults));
+          tmpfs_options({"nosuid", "nodev", "mode=0700", "uid=" + std::to_string(user.uid),
+                         "gid=" + std::to_string(user.gid)},
+                        defaults));
   }
   return mounts;
 }
@@ -116,7 +133,8 @@ void add_run_defaults(Config& config, const RunDefaults& defaults) {
   if (config.process) complete_process(*config.process);
   if (config.hostname.empty()) config.hostname = "bailey";
   std::vector<Mount> mounts = standard_mounts(config, defaults);
-  config.mounts.insert(config.mounts.begin(), std::make_move_iterator(mounts.begin()), std::make_move_iterator(mounts.end()));
+  config.mounts.insert(config.mounts.begin(), std::make_move_iterator(mounts.begin()),
+                       std::make_move_iterator(mounts.end()));
   complete_linux(config.linux, defaults);
 }
 

@@ -16,12 +16,15 @@ namespace {
 using Kind = RootEntry::Kind;
 
 constexpr size_t kMaxCopiedBytes = 256 * 1024;
+constexpr uint32_t kNobody = 65534;  // Debian's nobody and nogroup
+constexpr uint32_t kTtyGroup = 5;
 
 // Directories at the top that are links into /usr, or of their own on hosts without merged /usr.
 constexpr const char* kUsrLinks[] = {"bin", "sbin", "lib", "lib64", "lib32", "libx32"};
 
-// What programs below /usr read in the host's /etc, and how it comes in: a small file is copied (cheaper than a mount), a large
-// one and a directory are bound. Not ld.so.conf: only ldconfig reads it for programs that start. Never ssl/private.
+// What programs below /usr read in the host's /etc, and how it comes in: a small file is copied (cheaper than
+// a mount), a large one and a directory are bound. Not ld.so.conf: only ldconfig reads it for programs that
+// start. Never ssl/private.
 struct HostFile {
   const char* name;
   enum { link_or_copy, copy, bind_file, bind_directory } how;
@@ -73,16 +76,21 @@ class RootBuilder {
     if (const size_t slash = path.rfind('/'); slash != path.npos) directory(path.substr(0, slash));
     entries_.push_back({Kind::directory, path, {}});
   }
-  void symlink(std::string path, std::string target) { entries_.push_back({Kind::symlink, std::move(path), std::move(target)}); }
+  void symlink(std::string path, std::string target) {
+    entries_.push_back({Kind::symlink, std::move(path), std::move(target)});
+  }
   void file(std::string path, std::string contents) {
     entries_.push_back({Kind::file, std::move(path), std::move(contents), 0644});
   }
 
   Result<> top(const std::string& name) {
     auto target = files::readlink(host_ + "/" + name);
-    if (target) symlink(name, std::move(*target));
-    else if (target.error().sys == EINVAL) entries_.push_back({Kind::bind_directory, name, host_ + "/" + name});  // no link
-    else if (target.error().sys != ENOENT) return std::unexpected(std::move(target).error());
+    if (target)
+      symlink(name, std::move(*target));
+    else if (target.error().sys == EINVAL)
+      entries_.push_back({Kind::bind_directory, name, host_ + "/" + name});  // no link
+    else if (target.error().sys != ENOENT)
+      return std::unexpected(std::move(target).error());
     return {};
   }
 
@@ -108,16 +116,20 @@ class RootBuilder {
 
   Result<> copy(const std::string& path, const std::string& source) {
     auto contents = files::read(source, kMaxCopiedBytes);
-    if (!contents) return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
+    if (!contents)
+      return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
     directory(path.substr(0, path.rfind('/')));
     file(path, std::move(*contents));
     return {};
   }
 
   static bool is_absent(int err) { return err == ENOENT || err == ENOTDIR || err == EACCES; }
-  static bool leads_into_usr(std::string_view target) { return target.starts_with("/usr/") || target.starts_with("../usr/"); }
+  static bool leads_into_usr(std::string_view target) {
+    return target.starts_with("/usr/") || target.starts_with("../usr/");
+  }
 
-  // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without it.
+  // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without
+  // it.
   Result<> java_configuration() {
     const auto jvm = files::open(host_ + "/usr/lib/jvm", O_PATH | O_DIRECTORY);
     const auto etc = files::open(host_ + "/etc", O_RDONLY | O_DIRECTORY);
@@ -128,42 +140,58 @@ class RootBuilder {
   }
 
   Result<> own_etc() {
-    const User user = config_.process ? config_.process->user : User{};
-    const std::string home = passwd_home();
-    const bool named = user.uid != 0 && user.uid != 65534;
-    file("etc/passwd", "root:x:0:0:root:" + (user.uid == 0 ? home : "/root") + ":/bin/sh\n" +
-                           "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n" +
-                           (named ? "user:x:" + std::to_string(user.uid) + ":" + std::to_string(user.gid) + "::" + home + ":/bin/sh\n"
-                                  : ""));
-    file("etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n" +
-                          (user.gid != 0 && user.gid != 65534 && user.gid != 5 ? "user:x:" + std::to_string(user.gid) + ":\n" : ""));
+    file("etc/passwd", passwd());
+    file("etc/group", group());
     file("etc/nsswitch.conf",
-         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
+         "passwd: files\ngroup: files\nshadow: files\n"
+         "hosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
     file("etc/hostname", config_.hostname + "\n");
     symlink("etc/mtab", "/proc/self/mounts");
     if (host_network()) {
       TRY(copy("etc/hosts", host_ + "/etc/hosts"));
       return copy("etc/resolv.conf", host_ + "/etc/resolv.conf");
     }
-    file("etc/hosts", "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    file("etc/hosts",
+         "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     file("etc/resolv.conf", "");
     return {};
+  }
+
+  // root, nobody, and the workload's user when it is neither.
+  std::string passwd() const {
+    const User user = config_.process ? config_.process->user : User{};
+    const std::string home = passwd_home();
+    std::string text = "root:x:0:0:root:" + (user.uid == 0 ? home : "/root") + ":/bin/sh\n";
+    text += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+    if (user.uid != 0 && user.uid != kNobody)
+      text +=
+          "user:x:" + std::to_string(user.uid) + ":" + std::to_string(user.gid) + "::" + home + ":/bin/sh\n";
+    return text;
+  }
+
+  std::string group() const {
+    const uint32_t gid = config_.process ? config_.process->user.gid : 0;
+    std::string text = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
+    if (gid != 0 && gid != kTtyGroup && gid != kNobody) text += "user:x:" + std::to_string(gid) + ":\n";
+    return text;
   }
 
   // HOME as far as a passwd line can hold it.
   std::string passwd_home() const {
     if (!config_.process) return "/";
     for (const std::string& variable : config_.process->env)
-      if (variable.starts_with("HOME=/") && variable.find_first_of(":\n") == variable.npos) return variable.substr(5);
+      if (variable.starts_with("HOME=/") && variable.find_first_of(":\n") == variable.npos)
+        return variable.substr(5);
     return "/";
   }
 
   bool host_network() const {
-    return std::ranges::none_of(config_.linux.namespaces, [](const Namespace& n) { return n.type == NamespaceType::network; });
+    return std::ranges::none_of(config_.linux.namespaces,
+                                [](const Namespace& n) { return n.type == NamespaceType::network; });
   }
 
-  // Directories for the mounts that lie in this root itself: not below another mount or what is bound. Where the caller's
-  // volumes go, the backend makes a directory or a file, as their sources are.
+  // Directories for the mounts that lie in this root itself: not below another mount or what is bound. Where
+  // the caller's volumes go, the backend makes a directory or a file, as their sources are.
   void mount_points() {
     for (const Mount& mount : config_.mounts) {
       if (mount.type == "bind" || mount.type.empty() || !mount.destination.starts_with('/')) continue;
@@ -174,7 +202,8 @@ class RootBuilder {
       const auto not_a_directory = [&](const RootEntry& entry) {
         return entry.kind != Kind::directory && is_below(path, entry.path);
       };
-      if (std::ranges::any_of(config_.mounts, other_mount) || std::ranges::any_of(entries_, not_a_directory)) continue;
+      if (std::ranges::any_of(config_.mounts, other_mount) || std::ranges::any_of(entries_, not_a_directory))
+        continue;
       directory(path);
     }
   }

@@ -1,4 +1,5 @@
-// Any bytes: the reader ends in a configuration that equals itself after writing and strict reading, or in an error.
+// Any bytes: the reader ends in a configuration that equals itself after writing and strict reading, or in an
+// error.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -25,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(again && *again == *config);
 
   bundle::Config complete = *config;
-  const bundle::RunDefaults defaults{.tmpfs_bytes = 1, .tmpfs_inodes = 1, .host_network = false, .secrets = true};
+  const bundle::RunDefaults defaults{
+      .tmpfs_bytes = 1, .tmpfs_inodes = 1, .host_network = false, .secrets = true};
   bundle::add_run_defaults(complete, defaults);
   bundle::Config twice = complete;
   bundle::add_run_defaults(twice, defaults);

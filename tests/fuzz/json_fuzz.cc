@@ -1,4 +1,5 @@
-// Any bytes: parsing ends in a value that survives writing and reading again, or in an error that names the document.
+// Any bytes: parsing ends in a value that survives writing and reading again, or in an error that names the
+// document.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,4 +1,5 @@
-// Runs a fuzz target over every file of the directories named: what fuzzing once found stays found, with any compiler.
+// Runs a fuzz target over every file of the directories named: what fuzzing once found stays found, with any
+// compiler.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -13,14 +13,16 @@ TEST(Units, ReadsSizesAsPowersOf1024) {
   const struct {
     const char* text;
     uint64_t bytes;
-  } kGood[] = {{"0", 0},       {"4096", 4096},        {"64K", 64 << 10},    {"64kb", 64 << 10},      {"1.5KiB", 1536},
-               {"256M", 256u << 20}, {"1G", 1ull << 30}, {"2TiB", 2ull << 40}, {"7P", 7ull << 50}, {"10b", 10}};
+  } kGood[] = {{"0", 0},           {"4096", 4096},       {"64K", 64 << 10},  {"64kb", 64 << 10},
+               {"1.5KiB", 1536},   {"256M", 256u << 20}, {"1G", 1ull << 30}, {"2TiB", 2ull << 40},
+               {"7P", 7ull << 50}, {"10b", 10}};
   for (const auto& c : kGood) {
     const auto bytes = units::parse_bytes(c.text);
     ASSERT_TRUE(bytes) << c.text;
     EXPECT_EQ(*bytes, c.bytes) << c.text;
   }
-  for (const char* text : {"", "-1", "+1", "10 M", " 1", "1 ", "M", "1X", "1MM", "0x10", "1e3", "inf", "nan", ".5", "9000P", "1iM"})
+  for (const char* text : {"", "-1", "+1", "10 M", " 1", "1 ", "M", "1X", "1MM", "0x10", "1e3", "inf", "nan",
+                           ".5", "9000P", "1iM"})
     EXPECT_FALSE(units::parse_bytes(text)) << text;
 }
 
@@ -28,7 +30,8 @@ TEST(Units, ReadsTimes) {
   const struct {
     const char* text;
     int64_t ms;
-  } kGood[] = {{"10", 10'000}, {"0.5", 500}, {"500ms", 500}, {"10s", 10'000}, {"2m", 120'000}, {"1h", 3'600'000}, {"1.5H", 5'400'000}};
+  } kGood[] = {{"10", 10'000},  {"0.5", 500},      {"500ms", 500},     {"10s", 10'000},
+               {"2m", 120'000}, {"1h", 3'600'000}, {"1.5H", 5'400'000}};
   for (const auto& c : kGood) {
     const auto ms = units::parse_milliseconds(c.text);
     ASSERT_TRUE(ms) << c.text;
@@ -65,7 +68,8 @@ TEST(Units, WritesForPeople) {
 }
 
 TEST(Units, ChecksNames) {
-  for (const char* name : {"a", "_x", "0", "a.b+c-d_e", "A1"}) EXPECT_TRUE(units::check_name("name", name)) << name;
+  for (const char* name : {"a", "_x", "0", "a.b+c-d_e", "A1"})
+    EXPECT_TRUE(units::check_name("name", name)) << name;
   EXPECT_TRUE(units::check_name("name", std::string(64, 'a')));
   for (const char* name : {"", ".", "..", ".a", "-a", "+a", "a/b", "../a", "a b", "a\n", "\xc3\xa4"})
     EXPECT_FALSE(units::check_name("name", name)) << name;

@@ -29,7 +29,11 @@ Config everything() {
       .user = {.uid = 1000, .gid = 100, .umask = 077, .additional_gids = {1, 4294967294}},
       .terminal = true,
       .console_size = ConsoleSize{.height = 24, .width = 80},
-      .capabilities = {.bounding = {"CAP_A"}, .effective = {"CAP_B"}, .inheritable = {"CAP_C"}, .permitted = {"CAP_D"}, .ambient = {"CAP_E"}},
+      .capabilities = {.bounding = {"CAP_A"},
+                       .effective = {"CAP_B"},
+                       .inheritable = {"CAP_C"},
+                       .permitted = {"CAP_D"},
+                       .ambient = {"CAP_E"}},
       .rlimits = {{.type = "RLIMIT_NOFILE", .soft = 10, .hard = UINT64_MAX}},
       .no_new_privileges = true,
       .oom_score_adj = -500,
@@ -38,49 +42,110 @@ Config everything() {
   };
   c.root = Root{.path = "rootfs", .readonly = true};
   const IdMapping mapping{.container_id = 1, .host_id = 100000, .size = 65536};
-  c.mounts = {{.destination = "/proc", .type = "proc", .source = "proc", .options = {}, .uid_mappings = {}, .gid_mappings = {}},
-              {.destination = "/v", .type = "bind", .source = "/s", .options = {"rbind", "ro"}, .uid_mappings = {mapping}, .gid_mappings = {mapping}}};
+  c.mounts = {{.destination = "/proc",
+               .type = "proc",
+               .source = "proc",
+               .options = {},
+               .uid_mappings = {},
+               .gid_mappings = {}},
+              {.destination = "/v",
+               .type = "bind",
+               .source = "/s",
+               .options = {"rbind", "ro"},
+               .uid_mappings = {mapping},
+               .gid_mappings = {mapping}}};
   c.hostname = "host";
   c.domainname = "domain";
-  const auto hook = [](const char* path) { return std::vector<Hook>{{.path = path, .args = {"a"}, .env = {"E=1"}, .timeout_seconds = 5}}; };
-  c.hooks = {.prestart = hook("/1"), .create_runtime = hook("/2"), .create_container = hook("/3"),
-             .start_container = hook("/4"), .poststart = hook("/5"), .poststop = hook("/6")};
+  const auto hook = [](const char* path) {
+    return std::vector<Hook>{{.path = path, .args = {"a"}, .env = {"E=1"}, .timeout_seconds = 5}};
+  };
+  c.hooks = {.prestart = hook("/1"),
+             .create_runtime = hook("/2"),
+             .create_container = hook("/3"),
+             .start_container = hook("/4"),
+             .poststart = hook("/5"),
+             .poststop = hook("/6")};
   c.annotations = {{"dev.bailey.trust", "trusted"}, {"", "empty key"}};
   c.linux = Linux{
-      .namespaces = {{NamespaceType::pid, ""}, {NamespaceType::network, "/run/netns/a"}, {NamespaceType::mount, ""},
-                     {NamespaceType::ipc, ""}, {NamespaceType::uts, ""}, {NamespaceType::user, ""},
-                     {NamespaceType::cgroup, ""}, {NamespaceType::time, ""}},
+      .namespaces = {{NamespaceType::pid, ""},
+                     {NamespaceType::network, "/run/netns/a"},
+                     {NamespaceType::mount, ""},
+                     {NamespaceType::ipc, ""},
+                     {NamespaceType::uts, ""},
+                     {NamespaceType::user, ""},
+                     {NamespaceType::cgroup, ""},
+                     {NamespaceType::time, ""}},
       .uid_mappings = {mapping},
       .gid_mappings = {mapping, mapping},
-      .devices = {{.path = "/dev/fuse", .type = "c", .major = 10, .minor = 229, .file_mode = 0666, .uid = 1, .gid = 2}},
+      .devices = {{.path = "/dev/fuse",
+                   .type = "c",
+                   .major = 10,
+                   .minor = 229,
+                   .file_mode = 0666,
+                   .uid = 1,
+                   .gid = 2}},
       .cgroups_path = "/a/b",
       .resources = {},
       .rootfs_propagation = "private",
-      .seccomp = Seccomp{.default_action = "SCMP_ACT_ERRNO", .default_errno_ret = 38, .architectures = {"SCMP_ARCH_X86_64"},
-                         .flags = {"SECCOMP_FILTER_FLAG_LOG"}, .listener_path = "/l", .listener_metadata = "m",
-                         .syscalls = {{.names = {"read", "write"}, .action = "SCMP_ACT_ALLOW", .errno_ret = 1,
-                                       .args = {{.index = 1, .value = UINT64_MAX, .value_two = 7, .op = "SCMP_CMP_MASKED_EQ"}}}}},
+      .seccomp = Seccomp{.default_action = "SCMP_ACT_ERRNO",
+                         .default_errno_ret = 38,
+                         .architectures = {"SCMP_ARCH_X86_64"},
+                         .flags = {"SECCOMP_FILTER_FLAG_LOG"},
+                         .listener_path = "/l",
+                         .listener_metadata = "m",
+                         .syscalls = {{.names = {"read", "write"},
+                                       .action = "SCMP_ACT_ALLOW",
+                                       .errno_ret = 1,
+                                       .args = {{.index = 1,
+                                                 .value = UINT64_MAX,
+                                                 .value_two = 7,
+                                                 .op = "SCMP_CMP_MASKED_EQ"}}}}},
       .sysctl = {{"net.ipv4.ip_forward", "1"}},
       .masked_paths = {"/proc/kcore"},
       .readonly_paths = {"/proc/sys"},
       .mount_label = "label",
-      .intel_rdt = IntelRdt{.clos_id = "c", .l3_cache_schema = "L3:0=f", .mem_bw_schema = "MB:0=70", .enable_cmt = true, .enable_mbm = true},
+      .intel_rdt = IntelRdt{.clos_id = "c",
+                            .l3_cache_schema = "L3:0=f",
+                            .mem_bw_schema = "MB:0=70",
+                            .enable_cmt = true,
+                            .enable_mbm = true},
       .personality = Personality{.domain = "LINUX32", .flags = {"F"}},
       .time_offsets = {{"monotonic", {.secs = -5, .nanosecs = 9}}, {"boottime", {.secs = 1, .nanosecs = 0}}},
   };
   Resources& r = c.linux.resources;
-  r.devices = {{.allow = true, .type = "c", .major = 1, .minor = 3, .access = "rwm"}, {.allow = false, .type = "", .major = {}, .minor = {}, .access = ""}};
-  r.memory = {.limit = -1, .reservation = 2, .swap = 3, .kernel = 4, .kernel_tcp = 5, .swappiness = 60,
-              .disable_oom_killer = true, .use_hierarchy = false, .check_before_update = true};
-  r.cpu = {.shares = 1024, .quota = -1, .burst = 10, .period = 100000, .realtime_runtime = 1, .realtime_period = 2,
-           .cpus = "0-1", .mems = "0", .idle = 1};
+  r.devices = {{.allow = true, .type = "c", .major = 1, .minor = 3, .access = "rwm"},
+               {.allow = false, .type = "", .major = {}, .minor = {}, .access = ""}};
+  r.memory = {.limit = -1,
+              .reservation = 2,
+              .swap = 3,
+              .kernel = 4,
+              .kernel_tcp = 5,
+              .swappiness = 60,
+              .disable_oom_killer = true,
+              .use_hierarchy = false,
+              .check_before_update = true};
+  r.cpu = {.shares = 1024,
+           .quota = -1,
+           .burst = 10,
+           .period = 100000,
+           .realtime_runtime = 1,
+           .realtime_period = 2,
+           .cpus = "0-1",
+           .mems = "0",
+           .idle = 1};
   r.pids_limit = 64;
   const std::vector<BlockIoThrottle> throttle = {{.major = 8, .minor = 1, .rate = 1 << 20}};
-  r.block_io = {.weight = 100, .leaf_weight = 200, .weight_device = {{.major = 8, .minor = 0, .weight = 10, .leaf_weight = 20}},
-                .read_bps = throttle, .write_bps = throttle, .read_iops = throttle, .write_iops = throttle};
+  r.block_io = {.weight = 100,
+                .leaf_weight = 200,
+                .weight_device = {{.major = 8, .minor = 0, .weight = 10, .leaf_weight = 20}},
+                .read_bps = throttle,
+                .write_bps = throttle,
+                .read_iops = throttle,
+                .write_iops = throttle};
   r.hugepage_limits = {{.page_size = "2MB", .limit = 1 << 21}};
   r.network = {.class_id = 1048577, .priorities = {{.name = "eth0", .priority = 5}}};
-  r.rdma = {{"mlx5_1", {.hca_handles = 3, .hca_objects = 10000}}, {"mlx4_0", {.hca_handles = {}, .hca_objects = 1}}};
+  r.rdma = {{"mlx5_1", {.hca_handles = 3, .hca_objects = 10000}},
+            {"mlx4_0", {.hca_handles = {}, .hca_objects = 1}}};
   r.unified = {{"memory.high", "1000"}};
   return c;
 }
@@ -99,7 +164,8 @@ TEST(BundleReader, ReadsWhatTheWriterWrites) {
   }
 }
 
-TEST(BundleReader, KnowsEveryMemberThatTheWriterKnows) {  // a member written and not read would be lost on the way
+TEST(BundleReader,
+     KnowsEveryMemberThatTheWriterKnows) {  // a member written and not read would be lost on the way
   const auto config = parse_config(json::write(encode_config(everything())), "f", UnknownKeys::refuse);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(*config, everything());
@@ -158,10 +224,12 @@ TEST(BundleReader, NamesWhatIsWrong) {
       {document("", R"({"cwd":"/"})"), "f:1: $.process.args: is missing"},
       {document("", R"({"args":["a"],"cwd":"/","user":{"uid":-1}})"),
        "f:1: $.process.user.uid: -1 is out of range; it must be 0 to 4294967295"},
-      {document("", R"({"args":["a"],"cwd":"/","scheduler":{}})"), "f:1: $.process.scheduler: is not supported: leave it out"},
+      {document("", R"({"args":["a"],"cwd":"/","scheduler":{}})"),
+       "f:1: $.process.scheduler: is not supported: leave it out"},
       {document(R"(,"mounts":[{"type":"proc"}])"), "f:1: $.mounts[0].destination: is missing"},
       {document(R"(,"linux":{"namespaces":[{"type":"net"}]})"),
-       "f:1: $.linux.namespaces[0].type: 'net' is not known; known are: pid, network, mount, ipc, uts, user, cgroup, time"},
+       "f:1: $.linux.namespaces[0].type: 'net' is not known; known are: pid, network, mount, ipc, uts, user, "
+       "cgroup, time"},
       {document(R"(,"linux":{"namespaces":[{"path":"/p"}]})"), "f:1: $.linux.namespaces[0].type: is missing"},
       {document(R"(,"linux":{"resources":{"rdma":{"mlx.1":{"hcaHandles":"3"}}}})"),
        "f:1: $.linux.resources.rdma[\"mlx.1\"].hcaHandles: expected a whole number, found a string"},

@@ -17,8 +17,13 @@ namespace {
 constexpr int64_t kShortMs = 300;         // for programs that never end
 constexpr int64_t kGenerousMs = 120'000;  // for those that do
 
-Result<CommandOutcome> shell(const std::string& script, int64_t timeout_ms = kGenerousMs, size_t cap = 1 << 20) {
-  return run_command({.program = "/bin/sh", .arguments = {"-c", script}, .environment = {"PATH=/usr/bin:/bin"}, .timeout_ms = timeout_ms, .output_cap = cap});
+Result<CommandOutcome> shell(const std::string& script, int64_t timeout_ms = kGenerousMs,
+                             size_t cap = 1 << 20) {
+  return run_command({.program = "/bin/sh",
+                      .arguments = {"-c", script},
+                      .environment = {"PATH=/usr/bin:/bin"},
+                      .timeout_ms = timeout_ms,
+                      .output_cap = cap});
 }
 
 // No test may leave a child, running or unreaped.
@@ -63,7 +68,8 @@ TEST_F(RunCommand, KillsWhatFloodsAndNeverEnds) {
 }
 
 TEST_F(RunCommand, KeepsOutputUpToTheCapAndReadsTheRest) {
-  const auto got = shell("head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2; exit 3", kGenerousMs, 12345);
+  const auto got =
+      shell("head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2; exit 3", kGenerousMs, 12345);
   ASSERT_TRUE(got);
   EXPECT_EQ(got->out.size(), 12345u);
   EXPECT_EQ(got->err.size(), 12345u);
@@ -124,8 +130,10 @@ TEST_F(RunCommand, InheritsNoEnvironmentAndNoSignalState) {
   ::sigaddset(&usr1, SIGUSR1);
   ::sigprocmask(SIG_BLOCK, &usr1, &before);
   const auto old = ::signal(SIGPIPE, SIG_IGN);
-  const auto environment = run_command({.program = "/usr/bin/env", .arguments = {}, .environment = {"A=1", "B=x=y", "EMPTY="}});
-  const auto status = run_command({.program = "/bin/cat", .arguments = {"/proc/self/status"}, .environment = {}});
+  const auto environment =
+      run_command({.program = "/usr/bin/env", .arguments = {}, .environment = {"A=1", "B=x=y", "EMPTY="}});
+  const auto status =
+      run_command({.program = "/bin/cat", .arguments = {"/proc/self/status"}, .environment = {}});
   ::signal(SIGPIPE, old);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   ASSERT_TRUE(environment && status);
@@ -135,7 +143,9 @@ TEST_F(RunCommand, InheritsNoEnvironmentAndNoSignalState) {
 }
 
 TEST_F(RunCommand, KeepsArgumentsAsTheyAre) {
-  const auto got = run_command({.program = "/usr/bin/printf", .arguments = {"[%s]", "", "a b", "*", "\n", "\xc3\xa4\xff"}, .environment = {}});
+  const auto got = run_command({.program = "/usr/bin/printf",
+                                .arguments = {"[%s]", "", "a b", "*", "\n", "\xc3\xa4\xff"},
+                                .environment = {}});
   ASSERT_TRUE(got);
   EXPECT_EQ(got->out, "[][a b][*][\n][\xc3\xa4\xff]");
 }
@@ -143,7 +153,8 @@ TEST_F(RunCommand, KeepsArgumentsAsTheyAre) {
 TEST_F(RunCommand, RunsAProgramByDescriptor) {
   const auto fd = files::open("/bin/echo", O_PATH);
   ASSERT_TRUE(fd);
-  const auto got = run_command({.program = "/proc/self/fd/" + std::to_string(fd->get()), .arguments = {"hi"}, .environment = {}});
+  const auto got = run_command(
+      {.program = "/proc/self/fd/" + std::to_string(fd->get()), .arguments = {"hi"}, .environment = {}});
   ASSERT_TRUE(got) << got.error().message;
   EXPECT_EQ(got->out, "hi\n");
 }
@@ -161,7 +172,12 @@ TEST_F(RunCommand, SaysWhyAProgramCouldNotBeStarted) {
   const struct {
     std::string program;
     int sys;
-  } kCases[] = {{directory.path() + "/missing", ENOENT}, {text, EACCES}, {garbage, ENOEXEC}, {directory.path(), EACCES}, {"", 0}, {"true", 0}};
+  } kCases[] = {{directory.path() + "/missing", ENOENT},
+                {text, EACCES},
+                {garbage, ENOEXEC},
+                {directory.path(), EACCES},
+                {"", 0},
+                {"true", 0}};
   for (const auto& c : kCases) {
     const auto got = run_command({.program = c.program, .arguments = {}, .environment = {}});
     ASSERT_FALSE(got) << c.program;

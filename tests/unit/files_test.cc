@@ -31,12 +31,16 @@ class Files : public testing::Test {
     ASSERT_EQ(::symlinkat(target.c_str(), dir_.get(), name.c_str()), 0);
   }
   mode_t mode(const std::string& name) const {
-    struct stat status {};
+    struct stat status{};
     EXPECT_EQ(::lstat(path(name).c_str(), &status), 0) << name;
     return status.st_mode & 07777;
   }
-  bool exists(const std::string& name) const { return ::faccessat(dir_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
-  std::vector<std::string> names() const { return files::list(dir_.get()).value_or(std::vector<std::string>{}); }
+  bool exists(const std::string& name) const {
+    return ::faccessat(dir_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  }
+  std::vector<std::string> names() const {
+    return files::list(dir_.get()).value_or(std::vector<std::string>{});
+  }
 
   tests::TemporaryDirectory directory_;
   Fd dir_;
@@ -58,7 +62,8 @@ TEST_F(Files, OpenBeneathRefusesToLeave) {
   make_link("/etc/passwd", "absolute");
   make_link("../..", "up");
   make_link("inside", "good");
-  for (const char* good : {"inside", "good", "sub/../inside"}) EXPECT_TRUE(files::open_beneath(dir_.get(), good, O_RDONLY)) << good;
+  for (const char* good : {"inside", "good", "sub/../inside"})
+    EXPECT_TRUE(files::open_beneath(dir_.get(), good, O_RDONLY)) << good;
   for (const char* bad : {"/etc/passwd", "absolute", "../x", "up/etc", "sub/../../x"}) {
     const auto fd = files::open_beneath(dir_.get(), bad, O_RDONLY);
     ASSERT_FALSE(fd) << bad;
