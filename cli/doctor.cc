@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "dispatcher/admission.h"
 #include "dispatcher/names.h"
 #include "dispatcher/sandbox.h"
+#include "gvisor/probe.h"
 #include "host/probe.h"
 
 namespace bailey::cli {
@@ -188,6 +190,12 @@ Diagnosis diagnose(const Flags& flags) {
     return found;
   }
   found.host.push_back({"policy", Probe::State::ok, policy->source, "", ""});
+  const char* path = ::getenv("PATH");
+  for (Probe& probe : gvisor::probe_for_doctor({.runsc = flags.runsc.empty() ? policy->runsc : flags.runsc,
+                                                .search_path = path ? path : "",
+                                                .platform = "",
+                                                .runtime_directory = ""}))
+    found.host.push_back(std::move(probe));
   for (const auto& [name, level] : policy->levels) {
     for (const BackendKind runtime : level.runtimes)
       found.runs.push_back(try_level(*policy, level, runtime, flags.runsc));
