@@ -68,6 +68,7 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   refusals.add_if(!linux_part.time_offsets.empty(), "time offsets");
   refusals.add_if(!linux_part.uid_mappings.empty() || !linux_part.gid_mappings.empty(), "id mappings");
   refusals.add_if(!config.domainname.empty() && traits.oci_version.starts_with("1.0"), "domainname, with this build of runsc");
+  refusals.add_if(spec.request().limits.tmpfs_inodes.has_value(), "a limit of tmpfs inodes (the memory limit bounds them)");
   for (const bundle::Namespace& entry : linux_part.namespaces)
     refusals.add_if(!entry.path.empty(), "the existing namespace " + entry.path);
   for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})

@@ -159,6 +159,17 @@ TEST(Resources, LeaveTheSentryRoomBesidesTheLimitsAskedFor) {
   EXPECT_EQ(cgroup_resources(asked, "systrap").memory.limit, INT64_MAX);
 }
 
+TEST(Check, RefusesAnInodeLimitOnlyWhenItWasAskedFor) {
+  const auto by_default = admit(wish());
+  ASSERT_TRUE(by_default);
+  EXPECT_TRUE(check_plan(*by_default, reference_traits()));  // the level's own
+  dispatcher::Request request = wish();
+  request.limits.tmpfs_inodes = 1000;
+  const auto asked = admit(std::move(request));
+  ASSERT_TRUE(asked);
+  EXPECT_FALSE(check_plan(*asked, reference_traits()));
+}
+
 // One wish per field that gVisor would silently drop.
 TEST(Check, RefusesWhatGvisorWouldDrop) {
   struct Case {
