@@ -32,7 +32,9 @@ Result<> send_all(int fd, std::string_view bytes, std::string_view what) {
 
 }  // namespace
 
-Result<> send_job(int fd, std::string_view job) { return send_all(fd, job, "sending the job to init"); }
+Result<> send_job(int fd, std::string_view job) {
+  return send_all(fd, job, "sending the job to init");
+}
 
 Result<> send_signal(int fd, int signal) {
   const Order order{kOrderMagic, static_cast<uint32_t>(signal)};

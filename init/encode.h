@@ -1,8 +1,13 @@
 // What a backend says to init and hears from it, in Bailey's terms. init/ is PID 1 of both backends:
 //
-//   job.h  the protocol      encode.h, channel.h  the backend's side of it      image.h  the program as bytes
-//   main.cc  PID 1: job, signals, orders, end      workload.cc  from fork to execve      job_reader.cc  the parser
-//   kernel.cc  system calls without a libc
+//   the program   main.cc         PID 1: job, signals, orders, end
+//                 workload.cc     from fork to execve
+//                 job_reader.cc   the parser
+//                 kernel.cc       system calls without a libc
+//   between them  job.h           the protocol
+//   the library   encode.h        jobs and reports
+//                 channel.h       sending and receiving them
+//                 image.h         the program as bytes
 //
 // Needs no privileges. Allocates: not between clone and exec (encode before the clone).
 #pragma once
@@ -16,21 +21,23 @@
 
 namespace bailey::init {
 
-// Who changes to process.user: the backend before init starts (init then runs as that user, too), or init for the workload.
+// Who changes to process.user: the backend before init starts (init then runs as that user, too), or init for
+// the workload.
 enum class UserChange { by_backend, by_init };
 
-// The job for `process`: args, env, cwd, umask, rlimits, terminal, and the user when init is to change to it. Errors
-// (bad_input): no args, a NUL in a string, an unknown limit, too large for kMaxJobBytes.
+// The job for `process`: args, env, cwd, umask, rlimits, terminal, and the user when init is to change to it.
+// Errors (bad_input): no args, a NUL in a string, an unknown limit, too large for kMaxJobBytes.
 Result<std::string> encode_job(const bundle::Process& process, UserChange user_change);
 
-// RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) lists nothing but names the value.
+// RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) names the value.
 Result<uint32_t> parse_rlimit(std::string_view name);
 
 // Exactly one Report. Error: wrong size, wrong magic, unknown kind.
 Result<Report> parse_report(std::string_view bytes);
 
-// Report{failed} as the error of the start. Fault::not_found (127) and not_executable (126) are about the command, the rest
-// is 125. The message names the command, the directory or the limit; the step is Error::step.
+// Report{failed} as the error of the start. Fault::not_found (127) and not_executable (126) are about the
+// command, the rest is 125. The message names the command, the directory or the limit; the step is
+// Error::step.
 Error start_error(const Report& report, const bundle::Process& process);
 
 }  // namespace bailey::init

@@ -1,27 +1,31 @@
-// The job: what PID 1 is to run, as data, and the report it gives back. Shared by init (no libc) and by both backends.
+// The job: what PID 1 is to run, as data, and the report it gives back. Between init (no libc) and a backend.
 //
-//   dispatcher                                     init (PID 1 of either backend)
-//   -----------------------------------------------------------------------------
-//   Order{signal}*                        ---->    kept, delivered as soon as the workload runs
-//   JobHeader + rlimits + gids + strings  ---->    read until total_bytes are there
-//                                         <----    Report{started, pid}             after execve succeeded
-//                                         <----    Report{failed, errno, step, detail}  or this one instead, and exits 125
-//   Order{signal}*                        ---->    to the workload's first process
-//   end of file, or anything else         ---->    the dispatcher is gone: kills all, exits 137
-//                                         <----    Report{exited|signaled, value}   everything else is dead and reaped;
-//                                                  then exits with value, or 128 + value
+//   backend                                    init (PID 1 of either backend)
+//   --------------------------------------------------------------------------------------------------------
+//   Order{signal}*                       --->  kept, and delivered as soon as the workload runs
+//   JobHeader, rlimits, gids, strings    --->  read until total_bytes are there
+//                                        <---  Report{started, pid}, or
+//                                        <---  Report{failed, errno, step, detail}, and exits with 125
+//   Order{signal}*                       --->  to the workload's first process
+//   end of file, or anything else        --->  the dispatcher is gone: kills all and exits with 137
+//                                        <---  Report{exited or signaled, value} when everything else is dead
+//                                              and reaped; then exits with value, or 128 + value
 //
-// argv of init: "init" FD        one SOCK_SEQPACKET socket for both directions (native). A job is cut into messages of at
-//                                 most kMaxChunk bytes (a socket buffer does not hold a whole one); an order is one message.
-//               "init" IN OUT    two pipes (gVisor with --pass-fd); the caller keeps its end of IN open until the end
-//               "init" DIR       DIR/job is read, DIR/report is written (gVisor builds without --pass-fd): no orders, no end of
-//                                 file. DIR must already be there; init removes the job once it has read it.
+// argv of init:
+//   "init" FD      one SOCK_SEQPACKET socket for both directions (native). A job is cut into messages of at
+//                  most kMaxChunk bytes, because a socket's buffer does not hold a whole one.
+//   "init" IN OUT  two pipes (gVisor with --pass-fd); the backend keeps its end of IN open until the end.
+//   "init" DIR     DIR/job is read and removed, DIR/report is written (gVisor builds without --pass-fd). No
+//                  orders, no end of file, and the workload can write to the report if it may write to DIR.
 //
-// Start init with every signal blocked: what arrives before its first instruction is then kept and forwarded as well. After
-// that each signal which PID 1 receives goes to the workload's first process, but for those that the kernel makes of a fault
-// (SEGV BUS FPE ILL TRAP SYS), CHLD and PIPE. Orders carry every number, KILL and STOP included.
-// Every descriptor but 0-2 is closed for the workload; init itself gives up 0-2 when the workload has them.
-// Integers are in host byte order: both ends are one machine.
+// Start init with every signal blocked: what comes before its first instruction is then kept and forwarded,
+// too. Each signal that PID 1 receives goes to the workload's first process, except those that the kernel
+// makes of a fault (SEGV BUS FPE ILL TRAP SYS), CHLD and PIPE; an order can carry every number, KILL and STOP
+// included. Inside gVisor a workload of the same user can kill PID 1, which ends the sandbox without a last
+// report; the kernel does not allow that.
+//
+// The workload has no descriptor but 0-2, and init gives those up once the workload has them. Integers are in
+// host byte order: both ends are one machine.
 #pragma once
 
 #include <stdint.h>
@@ -31,7 +35,7 @@ namespace bailey::init {
 inline constexpr uint32_t kJobMagic = 0x314a5942;     // "BYJ1"
 inline constexpr uint32_t kOrderMagic = 0x314f5942;   // "BYO1"
 inline constexpr uint32_t kReportMagic = 0x31525942;  // "BYR1"
-inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // argv and env: execve allows a quarter of the stack, 2 MiB by default
+inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // execve takes a quarter of the stack: 2 MiB by default
 inline constexpr uint32_t kMaxChunk = 64u << 10;
 inline constexpr uint32_t kMaxRlimits = 64;
 inline constexpr uint32_t kMaxGids = 65536;  // NGROUPS_MAX
@@ -50,7 +54,8 @@ struct JobHeader {
   uint32_t uid;
   uint32_t gid;
   uint32_t umask;
-  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], then NUL-terminated strings: cwd, argv..., env...
+  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], then NUL-terminated strings:
+  // cwd, argv..., env...
 };
 
 enum JobFlags : uint32_t {
@@ -72,9 +77,21 @@ struct Order {
 
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4 };
 
-// In the order in which they happen. `interpreter` is an exec that failed although the file is there: what its #! line or
-// ELF header names is missing.
-enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, exec, interpreter };
+// In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
+// its #! line or ELF header names is missing.
+enum class Step : uint32_t {
+  none,
+  read_job,
+  fork,
+  session,
+  terminal,
+  rlimit,
+  user,
+  umask,
+  cwd,
+  exec,
+  interpreter
+};
 
 struct Report {
   uint32_t magic;

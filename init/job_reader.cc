@@ -4,6 +4,14 @@ namespace bailey::init {
 
 namespace {
 
+// The n-th number of a frame, which may stand anywhere: an order behind a job is not aligned.
+uint32_t number_at(const void* bytes, size_t n) {
+  const auto* from = static_cast<const unsigned char*>(bytes) + n * sizeof(uint32_t);
+  uint32_t value = 0;
+  for (size_t i = 0; i < sizeof value; ++i) reinterpret_cast<unsigned char*>(&value)[i] = from[i];
+  return value;
+}
+
 // Takes `count` strings from `text`; false when they are not all there.
 bool take_strings(const char*& text, const char* end, size_t count, const char** to) {
   for (size_t i = 0; i < count; ++i) {
@@ -17,9 +25,19 @@ bool take_strings(const char*& text, const char* end, size_t count, const char**
 
 }  // namespace
 
-bool announces_job(const void* bytes) {
-  const auto* header = static_cast<const JobHeader*>(bytes);
-  return header->magic == kJobMagic && header->total_bytes >= sizeof(JobHeader) && header->total_bytes <= kMaxJobBytes;
+Frame next_frame(const void* bytes, size_t size) {
+  if (size < 2 * sizeof(uint32_t)) return Frame::incomplete;
+  const uint32_t magic = number_at(bytes, 0), value = number_at(bytes, 1);
+  if (magic == kOrderMagic && value >= 1 && value <= 64) return Frame::order;
+  if (magic == kJobMagic && value >= sizeof(JobHeader) && value <= kMaxJobBytes) return Frame::job;
+  return Frame::malformed;
+}
+
+uint32_t size_of_job(const void* bytes) {
+  return number_at(bytes, 1);
+}
+uint32_t signal_of_order(const void* bytes) {
+  return number_at(bytes, 1);
 }
 
 size_t pointers_of_job(const void* bytes, size_t size) {
@@ -31,10 +49,13 @@ size_t pointers_of_job(const void* bytes, size_t size) {
 }
 
 bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
-  if (pointers_of_job(bytes, size) == 0 || !announces_job(bytes)) return false;
+  if (pointers_of_job(bytes, size) == 0 || next_frame(bytes, size) != Frame::job ||
+      size_of_job(bytes) != size)
+    return false;
   const auto* header = static_cast<const JobHeader*>(bytes);
-  if (header->total_bytes != size || header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids) return false;
-  const size_t fixed = sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit) + header->gid_count * sizeof(uint32_t);
+  if (header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids) return false;
+  const size_t fixed =
+      sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit) + header->gid_count * sizeof(uint32_t);
   if (fixed > size) return false;
 
   const char* begin = static_cast<const char*>(bytes);
@@ -42,7 +63,8 @@ bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
   const char* end = begin + size;
   job.header = header;
   job.rlimits = reinterpret_cast<const JobRlimit*>(begin + sizeof(JobHeader));
-  job.gids = reinterpret_cast<const uint32_t*>(begin + sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit));
+  job.gids =
+      reinterpret_cast<const uint32_t*>(begin + sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit));
   const char** env = pointers + header->argc + 1;
   if (!take_strings(text, end, 1, &job.cwd) || !take_strings(text, end, header->argc, pointers) ||
       !take_strings(text, end, header->envc, env) || text != end)

@@ -1,4 +1,5 @@
-// A job's bytes to what execve takes. No libc, no memory of its own; never reads beyond the bytes it is given.
+// A job's bytes to what execve takes. No libc, no memory of its own; never reads beyond the bytes it is
+// given.
 #pragma once
 
 #include <stddef.h>
@@ -17,8 +18,11 @@ struct Job {
   const char* const* env = nullptr;   // ends with nullptr
 };
 
-// True when a header of 8 bytes or more announces a job of a size that a job can have.
-bool announces_job(const void* bytes);
+// What stands at the front of the bytes that have come so far.
+enum class Frame { incomplete, order, job, malformed };
+Frame next_frame(const void* bytes, size_t size);
+uint32_t size_of_job(const void* bytes);      // of Frame::job: what it will have when it is whole
+uint32_t signal_of_order(const void* bytes);  // of Frame::order: 1..64
 
 // How many pointers read_job needs for a job of `size` bytes; 0: its counts cannot be true.
 size_t pointers_of_job(const void* bytes, size_t size);

@@ -1,4 +1,4 @@
-// The system calls of the init program, without a libc. Each answers what the kernel does: a value, or -errno.
+// The system calls of the init program, without a libc. Each answers what the kernel does: a value or -errno.
 #pragma once
 
 #include <linux/types.h>
@@ -11,7 +11,9 @@ namespace bailey::init::kernel {
 
 using SignalSet = uint64_t;  // bit n-1 is signal n
 inline constexpr int kSignals = 64;
-constexpr SignalSet signal_bit(unsigned number) { return SignalSet{1} << (number - 1); }
+constexpr SignalSet signal_bit(unsigned number) {
+  return SignalSet{1} << (number - 1);
+}
 
 long open(const char* path, int flags, unsigned mode);
 long read(int fd, void* buffer, size_t size);
@@ -29,8 +31,8 @@ long umask(unsigned mask);
 void* map(size_t size);  // anonymous, private, zero; nullptr when there is no memory
 void unmap(void* at, size_t size);
 
-// Starts entry(argument) in a process that shares this memory until it executes or exits; waits for that. `stack` is its
-// highest address, 16-aligned. Answers the pid.
+// Starts entry(argument) in a process that shares this memory until it executes or exits; waits for that.
+// `stack` is its highest address, 16-aligned. Answers the pid.
 long spawn_sharing(void* stack, void (*entry)(void*), void* argument);
 long execve(const char* path, const char* const* argv, const char* const* env);
 [[noreturn]] void exit(int code);
@@ -40,7 +42,7 @@ long kill(int pid, int number);
 
 void block_signals(SignalSet set);  // becomes the mask
 void default_action(int number);
-long open_signals(SignalSet set);  // signalfd: non-blocking, close on exec
+long open_signals(SignalSet set);            // signalfd: non-blocking, close on exec
 long poll(pollfd* entries, unsigned count);  // without a time limit
 
 long setsid();
@@ -50,6 +52,7 @@ long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard);
 long setgroups(size_t count, const uint32_t* gids);
 long setgid(uint32_t gid);  // real, effective and saved
 long setuid(uint32_t uid);
-void hide_self();  // undumpable: nobody in the sandbox reads this process's memory or descriptors; named "init"
+// Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
+void hide_self();
 
 }  // namespace bailey::init::kernel

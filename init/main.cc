@@ -1,6 +1,7 @@
 // PID 1 of a sandbox. See job.h for what it reads and writes.
 //
-//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone } -> kill the rest
+//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone
+//   } -> kill the rest
 //
 // It allocates the job's memory and nothing else, and gives it back once the workload runs.
 #include <asm/signal.h>
@@ -22,15 +23,16 @@ namespace {
 using kernel::signal_bit;
 using kernel::SignalSet;
 
-// What a fault of ours or a write to a closed pipe raises is not for the workload; KILL and STOP cannot be caught.
-constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | signal_bit(SIGPIPE) | signal_bit(SIGSEGV) |
-                                    signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
-                                    signal_bit(SIGSYS);
+// What a fault of ours or a write to a closed pipe raises is not for the workload; KILL and STOP cannot be
+// caught.
+constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | signal_bit(SIGPIPE) |
+                                    signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGFPE) |
+                                    signal_bit(SIGILL) | signal_bit(SIGTRAP) | signal_bit(SIGSYS);
 
 struct Channel {
-  int in = -1;    // job and orders
-  int out = -1;   // reports
-  bool lives = false;  // `in` stays open and is watched
+  int in = -1;                     // job and orders
+  int out = -1;                    // reports
+  bool lives = false;              // `in` stays open and is watched
   const char* job_file = nullptr;  // of the DIR form
 };
 
@@ -55,7 +57,8 @@ void report(const Channel& channel, ReportKind kind, int value, Step step = Step
   kernel::exit(kExitFailed);
 }
 
-// Kills and reaps all others. A process that was brought in from outside has its parent there, and is reaped there.
+// Kills and reaps all others. A process that was brought in from outside has its parent there, and is reaped
+// there.
 void end_the_rest() {
   int status = 0;
   while (kernel::kill(-1, SIGKILL) == 0) {
@@ -103,7 +106,8 @@ bool open_channel(long argc, const char* const* argv, Channel& channel) {
   } else if (argc == 2 && join(job_path, sizeof job_path, argv[1], "job") &&
              join(report_path, sizeof report_path, argv[1], "report")) {
     channel.in = static_cast<int>(kernel::open(job_path, O_RDONLY | O_CLOEXEC, 0));
-    channel.out = static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    channel.out =
+        static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     channel.job_file = job_path;
   }
   return channel.in > 2 && channel.out > 2;
@@ -117,28 +121,20 @@ void close_all_but(int a, int b) {
   kernel::close_range(high + 1, ~0u);
 }
 
-bool valid_signal(uint32_t number) { return number >= 1 && number <= kernel::kSignals; }
-
-// Takes the orders at the front of the inbox. False: neither orders nor a job.
-bool take_orders(Inbox& inbox) {
-  size_t at = 0;
-  bool good = true;
-  while (good && inbox.held - at >= sizeof(Order)) {
-    const auto* order = reinterpret_cast<const Order*>(inbox.bytes + at);
-    if (order->magic != kOrderMagic) {
-      good = announces_job(order);
-      break;
-    }
-    good = valid_signal(order->signal);
-    if (good) inbox.early |= signal_bit(order->signal);
+// Takes the orders at the front of the inbox and answers what follows them.
+Frame keep_orders(Inbox& inbox, size_t at) {
+  Frame frame;
+  const size_t begin = at;
+  while ((frame = next_frame(inbox.bytes + at, inbox.held - at)) == Frame::order) {
+    inbox.early |= signal_bit(signal_of_order(inbox.bytes + at));
     at += sizeof(Order);
   }
-  inbox.held -= at;
-  for (size_t i = 0; at && i < inbox.held; ++i) inbox.bytes[i] = inbox.bytes[at + i];
-  return good;
+  inbox.held -= at - begin;
+  for (size_t i = begin; at > begin && i < inbox.held; ++i) inbox.bytes[i] = inbox.bytes[i + at - begin];
+  return frame;
 }
 
-// Answers when the whole job is there, with its size. What is behind it are orders.
+// Answers when the whole job is there, with its size.
 size_t receive_job(const Channel& channel, Inbox& inbox) {
   inbox.bytes = static_cast<char*>(kernel::map(kInboxBytes));
   if (!inbox.bytes) fail(channel, Step::read_job, ENOMEM);
@@ -148,16 +144,20 @@ size_t receive_job(const Channel& channel, Inbox& inbox) {
     if (got < 0) fail(channel, Step::read_job, static_cast<int>(-got));
     if (got == 0) fail(channel, Step::read_job, ENODATA);
     inbox.held += static_cast<size_t>(got);
-    if (!take_orders(inbox)) fail(channel, Step::read_job, EBADMSG);
-    if (inbox.held < sizeof(JobHeader)) continue;
-    const size_t total = reinterpret_cast<const JobHeader*>(inbox.bytes)->total_bytes;
-    if (inbox.held >= total) return total;
+    const Frame frame = keep_orders(inbox, 0);
+    if (frame == Frame::malformed) fail(channel, Step::read_job, EBADMSG);
+    if (frame == Frame::job && inbox.held >= size_of_job(inbox.bytes)) break;
   }
+  const size_t size = size_of_job(inbox.bytes);
+  if (keep_orders(inbox, size) != Frame::incomplete || inbox.held != size)
+    fail(channel, Step::read_job, EBADMSG);
+  return size;
 }
 
 Job open_job(const Channel& channel, Inbox& inbox) {
   const size_t size = receive_job(channel, inbox);
-  if (channel.job_file) kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
+  if (channel.job_file)
+    kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
   const size_t pointers = pointers_of_job(inbox.bytes, size);
   if (pointers == 0) fail(channel, Step::read_job, EBADMSG);
   inbox.pointer_bytes = pointers * sizeof(char*);
@@ -165,12 +165,6 @@ Job open_job(const Channel& channel, Inbox& inbox) {
   if (!inbox.pointers) fail(channel, Step::read_job, ENOMEM);
   Job job;
   if (!read_job(inbox.bytes, size, inbox.pointers, job)) fail(channel, Step::read_job, EBADMSG);
-  for (size_t at = size; at + sizeof(Order) <= inbox.held; at += sizeof(Order)) {
-    Order order;
-    for (size_t i = 0; i < sizeof order; ++i) reinterpret_cast<char*>(&order)[i] = inbox.bytes[at + i];
-    if (order.magic != kOrderMagic || !valid_signal(order.signal)) fail(channel, Step::read_job, EBADMSG);
-    inbox.early |= signal_bit(order.signal);
-  }
   return job;
 }
 
@@ -201,13 +195,13 @@ void forward_signals(int signals, int workload) {
 }
 
 void follow_orders(const Channel& channel, int workload) {
-  Order orders[64];
-  const long got = kernel::read(channel.in, orders, sizeof orders);
+  char bytes[64 * sizeof(Order)];
+  const long got = kernel::read(channel.in, bytes, sizeof bytes);
   if (got == -EINTR || got == -EAGAIN) return;
-  if (got <= 0 || static_cast<size_t>(got) % sizeof(Order) != 0) end_alone();
-  for (size_t i = 0; i < static_cast<size_t>(got) / sizeof(Order); ++i) {
-    if (orders[i].magic != kOrderMagic || !valid_signal(orders[i].signal)) end_alone();
-    kernel::kill(workload, static_cast<int>(orders[i].signal));
+  if (got <= 0) end_alone();
+  for (size_t at = 0, size = static_cast<size_t>(got); at < size; at += sizeof(Order)) {
+    if (next_frame(bytes + at, size - at) != Frame::order) end_alone();
+    kernel::kill(workload, static_cast<int>(signal_of_order(bytes + at)));
   }
 }
 

@@ -9,7 +9,7 @@ namespace bailey::init {
 
 namespace {
 
-constexpr size_t kStackBytes = 32 << 10;  // PATH search holds a path of PATH_MAX on it
+constexpr size_t kStackBytes = 32 << 10;               // PATH search holds a path of PATH_MAX on it
 constexpr const char* kDefaultPath = "/bin:/usr/bin";  // what execvp takes when there is no PATH
 
 // Shared with the new process: it runs on this memory until it executes.
@@ -31,15 +31,17 @@ bool has_slash(const char* text) {
   return false;
 }
 
-// One try. ENOENT of a file that is there means its interpreter or loader: remembered, because it makes the better message.
+// One try. ENOENT of a file that is there means its interpreter or loader: remembered, because it makes the
+// better message.
 long execute(const char* path, const Job& job, bool& interpreter_missing) {
   const long error = -kernel::execve(path, job.argv, job.env);
   if (error == ENOENT && kernel::exists(path)) interpreter_missing = true;
   return error;
 }
 
-// As execvp: a name with a slash is not searched for; an empty element of PATH is the working directory; EACCES is only
-// reported when no later element has the program. Unlike it, ENOEXEC is an error and not a shell script. Answers an errno.
+// As execvp: a name with a slash is not searched for; an empty element of PATH is the working directory;
+// EACCES is only reported when no later element has the program. Unlike it, ENOEXEC is an error and not a
+// shell script. Answers an errno.
 long search_and_execute(const Job& job, bool& interpreter_missing) {
   const char* name = job.argv[0];
   if (!*name) return ENOENT;
@@ -65,7 +67,8 @@ long search_and_execute(const Job& job, bool& interpreter_missing) {
       const long error = execute(path, job, interpreter_missing);
       if (error == EACCES)
         denied = true;
-      else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV && error != ETIMEDOUT)
+      else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV &&
+               error != ETIMEDOUT)
         return error;
     }
     element = end;
@@ -74,8 +77,9 @@ long search_and_execute(const Job& job, bool& interpreter_missing) {
   return denied ? EACCES : ENOENT;
 }
 
-// A runtime that gave us the terminal already (gVisor) has bound it to our session: the workload then stays in that session
-// as the foreground group. Otherwise it gets a session of its own, whose terminal this becomes.
+// A runtime that gave us the terminal already (gVisor) has bound it to our session: the workload then stays
+// in that session as the foreground group. Otherwise it gets a session of its own, whose terminal this
+// becomes.
 long take_terminal(bool terminal_is_ours) {
   if (!terminal_is_ours) return kernel::ioctl(0, TIOCSCTTY, nullptr);
   int group = static_cast<int>(kernel::getpid());
@@ -89,7 +93,8 @@ long set_user(const Job& job) {
   return result;
 }
 
-// The kernel prefixes the name of a directory outside our root with "(unreachable)": such a one would be a way out.
+// The kernel prefixes the name of a directory outside our root with "(unreachable)": such a one would be a
+// way out.
 long enter_directory(const char* path) {
   const long result = kernel::chdir(path);
   if (result < 0) return result;
@@ -115,7 +120,9 @@ void become_workload(void* argument) {
   for (uint32_t i = 0; i < job.header->rlimit_count; ++i) {
     const JobRlimit& limit = job.rlimits[i];
     const auto resource = static_cast<uint32_t>(limit.resource);
-    require(Step::rlimit, limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL, resource);
+    require(Step::rlimit,
+            limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL,
+            resource);
   }
   if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));
   if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);

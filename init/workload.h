@@ -7,14 +7,16 @@
 namespace bailey::init {
 
 struct Start {
-  int pid = -1;             // of the workload, also when it failed after the fork (it has exited then, and is not yet reaped)
+  int pid =
+      -1;  // of the workload, also when it failed after the fork (it has exited then, and is not yet reaped)
   Step failed = Step::none;  // none: the program is running, or was killed on its way there
   int error = 0;
   uint32_t detail = 0;
 };
 
-// The new process gets: its own session (kill(0, SIGKILL) by it harms nobody else), the terminal, limits, groups and user,
-// umask, working directory, signals all default and unblocked, no descriptor but 0-2. Every signal is blocked here.
+// The new process gets: its own session (kill(0, SIGKILL) by it harms nobody else), the terminal, limits,
+// groups and user, umask, working directory, signals all default and unblocked, no descriptor but 0-2. Every
+// signal is blocked here.
 Start start_workload(const Job& job);
 
 }  // namespace bailey::init

@@ -51,7 +51,8 @@ bool write_text(const char* path, const char* text, int length) {
   return file && ::write(file.get(), text, static_cast<size_t>(length)) == length;
 }
 
-// The child: its own user namespace, in which it may mount. Sends the mount, waits for a byte, seals, answers an errno.
+// The child: its own user namespace, in which it may mount. Sends the mount, waits for a byte, seals, answers
+// an errno.
 [[noreturn]] void serve_mount(int channel, uid_t uid, gid_t gid) {
   char line[64];
   int error = 0;
@@ -62,7 +63,9 @@ bool write_text(const char* path, const char* text, int length) {
                   write_text("/proc/self/gid_map", line, std::snprintf(line, sizeof line, "0 %u 1", gid))))
     error = errno;
   if (!error && (mount = create_ramfs()) < 0) error = -mount;
-  if (::send(channel, &error, sizeof error, MSG_NOSIGNAL) != sizeof error || error || send_fds(channel, &mount, 1) != 0) ::_exit(1);
+  if (::send(channel, &error, sizeof error, MSG_NOSIGNAL) != sizeof error || error ||
+      send_fds(channel, &mount, 1) != 0)
+    ::_exit(1);
   char byte;
   if (::recv(channel, &byte, 1, 0) != 1) ::_exit(1);
   error = make_read_only(mount);
@@ -76,7 +79,8 @@ Result<> receive_error(int channel, const char* attempted) {
   do {
     got = ::recv(channel, &error, sizeof error, 0);
   } while (got < 0 && errno == EINTR);
-  if (got != sizeof error) return fail(Fault::failed, std::string(attempted) + ": the child that should do it died");
+  if (got != sizeof error)
+    return fail(Fault::failed, std::string(attempted) + ": the child that should do it died");
   if (error) return sys_error(attempted, error);
   return {};
 }
@@ -86,7 +90,8 @@ Result<> receive_error(int channel, const char* attempted) {
 Result<DetachedMount> DetachedMount::create(size_t bytes, size_t files) {
   DetachedMount result;
   const std::string size = std::to_string(bytes), inodes = std::to_string(files);
-  const Option options[] = {{"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
+  const Option options[] = {
+      {"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
   int mount = create_mount("tmpfs", options, std::size(options));
   if (mount == -EINVAL) mount = create_ramfs();  // before Linux 6.3, or in a user namespace
   if (mount == -EPERM) {
@@ -94,7 +99,8 @@ Result<DetachedMount> DetachedMount::create(size_t bytes, size_t files) {
     return result;
   }
   if (mount == -ENOSYS)
-    return fail(Fault::unavailable, "secrets need the kernel's mount API of Linux 5.2 (fsopen)", "a newer kernel, or no --secret");
+    return fail(Fault::unavailable, "secrets need the kernel's mount API of Linux 5.2 (fsopen)",
+                "a newer kernel, or no --secret");
   if (mount < 0) return sys_error("creating a file system for secrets", -mount);
   result.mount_ = Fd(mount);
   return result;

@@ -1,4 +1,5 @@
-// A detached file system in memory that never swaps: written through its descriptor, then sealed. Part of stage.cc.
+// A detached file system in memory that never swaps: written through its descriptor, then sealed. Part of
+// stage.cc.
 #pragma once
 
 #include <sys/types.h>
@@ -13,11 +14,13 @@ namespace bailey::secrets {
 
 class DetachedMount {
  public:
-  // Room for `files` files of `bytes` bytes together (ramfs has no such limits, but nobody else ever writes to it). As an
-  // ordinary user this forks a child, which ends by seal() or with this object.
+  // Room for `files` files of `bytes` bytes together (ramfs has no such limits, but nobody else ever writes
+  // to it). As an ordinary user this forks a child, which ends by seal() or with this object.
   static Result<DetachedMount> create(size_t bytes, size_t files);
   DetachedMount(DetachedMount&& other) noexcept
-      : mount_(std::move(other.mount_)), child_channel_(std::move(other.child_channel_)), child_(std::exchange(other.child_, -1)) {}
+      : mount_(std::move(other.mount_)),
+        child_channel_(std::move(other.child_channel_)),
+        child_(std::exchange(other.child_, -1)) {}
   DetachedMount& operator=(DetachedMount&&) = delete;
   ~DetachedMount();
 

@@ -1,4 +1,4 @@
-// What a user asks for with --secret: where the bytes come from and where the workload finds them. Names no contents.
+// What a user asks for with --secret: where the bytes come from and where the workload finds them.
 //
 //   request.h  this wish          source.h  opens and reads it into locked memory
 //   secret.h   locked memory      stage.h   the no-swap file system that the sandbox sees at /run/secrets
@@ -19,16 +19,17 @@ inline constexpr const char* kDirectory = "/run/secrets";
 inline constexpr size_t kMaxSecretBytes = 1 << 20;
 
 struct Request {
-  std::string name;              // units::check_name; the file's name below kDirectory
-  std::string file;              // empty when `fd` is given
-  int fd = -1;                   // a descriptor of the caller
-  std::string destination;       // absolute path inside; empty: kDirectory/name
+  std::string name;         // units::check_name; the file's name below kDirectory
+  std::string file;         // empty when `fd` is given
+  int fd = -1;              // a descriptor of the caller
+  std::string destination;  // absolute path inside; empty: kDirectory/name
   mode_t mode = 0400;
-  std::optional<uint32_t> uid;   // inner uid; absent: the workload's
+  std::optional<uint32_t> uid;  // inner uid; absent: the workload's
   friend bool operator==(const Request&, const Request&) = default;
 };
 
-// "NAME=FILE" or "NAME=fd:N", each with optional ":PATH", ":MODE" (octal), ":UID" in that order; an empty part is the default.
+// "NAME=FILE" or "NAME=fd:N", each with optional ":PATH", ":MODE" (octal), ":UID" in that order; an empty
+// part is the default.
 Result<Request> parse_request(std::string_view flag);
 
 }  // namespace bailey::secrets

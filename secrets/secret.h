@@ -1,5 +1,6 @@
-// Secret: the bytes of one secret in memory of their own: locked (never swapped), left out of core dumps, zero in any child
-// that forks, and wiped when it is destroyed. Move-only. They are never copied into a std::string, and nothing here prints.
+// Secret: the bytes of one secret in memory of their own: locked (never swapped), left out of core dumps,
+// zero in any child that forks, and wiped when it is destroyed. Move-only. They are never copied into a
+// std::string, and nothing here prints.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +14,13 @@ namespace bailey::secrets {
 class Secret {
  public:
   Secret() = default;
-  // Room for `capacity` bytes, all of them still unused. Error: no memory, or RLIMIT_MEMLOCK does not allow it.
+  // Room for `capacity` bytes, all of them still unused. Error: no memory, or RLIMIT_MEMLOCK does not allow
+  // it.
   static Result<Secret> create(size_t capacity);
   Secret(Secret&& other) noexcept
-      : at_(std::exchange(other.at_, nullptr)), mapped_(std::exchange(other.mapped_, 0)), size_(std::exchange(other.size_, 0)) {}
+      : at_(std::exchange(other.at_, nullptr)),
+        mapped_(std::exchange(other.mapped_, 0)),
+        size_(std::exchange(other.size_, 0)) {}
   Secret& operator=(Secret&& other) noexcept;
   Secret(const Secret&) = delete;
   Secret& operator=(const Secret&) = delete;

@@ -22,12 +22,17 @@ std::string describe(const Request& request) {
 
 const char* kind_of(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR: return "a directory";
-    case S_IFIFO: return "a FIFO";
+    case S_IFDIR:
+      return "a directory";
+    case S_IFIFO:
+      return "a FIFO";
     case S_IFCHR:
-    case S_IFBLK: return "a device";
-    case S_IFSOCK: return "a socket";
-    default: return "no regular file";
+    case S_IFBLK:
+      return "a device";
+    case S_IFSOCK:
+      return "a socket";
+    default:
+      return "no regular file";
   }
 }
 
@@ -43,12 +48,15 @@ Result<Fd> open_file(const Request& request) {
   if (error == ENXIO) return bad(request, "is a socket", "name a regular file");
   Error failure = sys_error("opening " + describe(request), error).error();
   failure.fault = Fault::bad_input;
-  failure.remedy = error == EACCES ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N" : "";
+  failure.remedy = error == EACCES
+                       ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N"
+                       : "";
   return std::unexpected(std::move(failure));
 }
 
 std::unexpected<Error> too_big(const Request& request) {
-  return bad(request, "has more than " + std::to_string(kMaxSecretBytes) + " bytes", "mount large data as a volume");
+  return bad(request, "has more than " + std::to_string(kMaxSecretBytes) + " bytes",
+             "mount large data as a volume");
 }
 
 Result<> wait_readable(const Request& request, int fd, const clock::Deadline& deadline) {
@@ -56,7 +64,9 @@ Result<> wait_readable(const Request& request, int fd, const clock::Deadline& de
   for (;;) {
     const int ready = ::poll(&entry, 1, deadline.poll_ms());
     if (ready > 0) return {};
-    if (ready == 0) return bad(request, "the pipe was not closed in time", "write the secret before bailey starts, and close the pipe");
+    if (ready == 0)
+      return bad(request, "the pipe was not closed in time",
+                 "write the secret before bailey starts, and close the pipe");
     if (errno != EINTR) return sys_error("waiting for " + describe(request), errno);
   }
 }
@@ -85,11 +95,14 @@ Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
   const int fd = request.fd < 0 ? file.get() : request.fd;
   struct stat info;
   if (::fstat(fd, &info) < 0) {
-    if (errno == EBADF) return bad(request, "no such descriptor is open", "open it for bailey, for example: bailey ... 3<FILE");
+    if (errno == EBADF)
+      return bad(request, "no such descriptor is open", "open it for bailey, for example: bailey ... 3<FILE");
     return sys_error("looking at " + describe(request), errno);
   }
-  if (request.fd >= 0 && S_ISFIFO(info.st_mode)) return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
-  if (!S_ISREG(info.st_mode)) return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
+  if (request.fd >= 0 && S_ISFIFO(info.st_mode))
+    return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
+  if (!S_ISREG(info.st_mode))
+    return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
   if (static_cast<size_t>(info.st_size) > kMaxSecretBytes) return too_big(request);
   return read_to_end(request, fd, static_cast<size_t>(info.st_size) + 1, clock::Deadline());
 }

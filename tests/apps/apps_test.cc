@@ -22,7 +22,9 @@ struct Case {
   App app;
   const char* runtime;
 };
-void PrintTo(const Case& value, std::ostream* stream) { *stream << value.app.script; }
+void PrintTo(const Case& value, std::ostream* stream) {
+  *stream << value.app.script;
+}
 
 std::vector<Case> cases() {
   std::vector<Case> all;
@@ -53,16 +55,27 @@ CommandOutcome run_outside(const App& app) {
 }
 
 std::vector<std::string> run_arguments(const char* runtime) {
-  return {"run", "--trust", "trusted", "--runtime", runtime, "-e", std::string("PATH=") + kPath, "-e", std::string("HOME=") + kHome, "-e", "LANG=C.UTF-8"};
+  return {"run",
+          "--trust",
+          "trusted",
+          "--runtime",
+          runtime,
+          "-e",
+          std::string("PATH=") + kPath,
+          "-e",
+          std::string("HOME=") + kHome,
+          "-e",
+          "LANG=C.UTF-8"};
 }
 
 }  // namespace
 
 class Everyday : public testing::TestWithParam<Case> {};
 
-INSTANTIATE_TEST_SUITE_P(Apps, Everyday, testing::ValuesIn(cases()), [](const testing::TestParamInfo<Case>& value) {
-  return std::string(value.param.app.name) + "_" + value.param.runtime;
-});
+INSTANTIATE_TEST_SUITE_P(Apps, Everyday, testing::ValuesIn(cases()),
+                         [](const testing::TestParamInfo<Case>& value) {
+                           return std::string(value.param.app.name) + "_" + value.param.runtime;
+                         });
 
 TEST_P(Everyday, GivesTheSameAsOutside) {
   const auto& [app, runtime] = GetParam();
@@ -83,7 +96,8 @@ TEST_P(Everyday, GivesTheSameAsOutside) {
   EXPECT_EQ(inside.out, outside.out) << inside;
 }
 
-// The closest thing to a container image that needs no download: one static program as the whole root, run as somebody else.
+// The closest thing to a container image that needs no download: one static program as the whole root, run as
+// somebody else.
 class StaticRoot : public testing::TestWithParam<const char*> {};
 
 INSTANTIATE_TEST_SUITE_P(Apps, StaticRoot, testing::Values("native", "gvisor"));
@@ -100,12 +114,26 @@ TEST_P(StaticRoot, BusyboxRunsAsAnotherUser) {
   const auto busybox = files::read(find_program("busybox"), 16 << 20);
   ASSERT_TRUE(busybox);
   root.write("bin/busybox", *busybox, 0755);
-  for (const char* name : {"sh", "id", "ls", "cat", "seq", "sort", "wc", "sleep", "timeout", "tar", "vi", "awk", "ps", "grep", "true"})
+  for (const char* name : {"sh", "id", "ls", "cat", "seq", "sort", "wc", "sleep", "timeout", "tar", "vi",
+                           "awk", "ps", "grep", "true"})
     ASSERT_EQ(::symlink("busybox", root.file(std::string("bin/") + name).c_str()), 0);
   RunOptions options;
-  options.arguments = {"run", "--trust", "trusted", "--runtime", GetParam(), "--rootfs", root.path(), "--user", "1000:1001,1002", "-w", "/tmp", "--",
-                       "sh", "-c",
-                       "id -u; id -g; id -G; seq 100 | sort -n | wc -l; echo x >f; tar cf t f; tar tf t; timeout 5 true; echo $?\n"
+  options.arguments = {"run",
+                       "--trust",
+                       "trusted",
+                       "--runtime",
+                       GetParam(),
+                       "--rootfs",
+                       root.path(),
+                       "--user",
+                       "1000:1001,1002",
+                       "-w",
+                       "/tmp",
+                       "--",
+                       "sh",
+                       "-c",
+                       "id -u; id -g; id -G; seq 100 | sort -n | wc -l; echo x >f; tar cf t f; tar tf t; "
+                       "timeout 5 true; echo $?\n"
                        "echo y 2>/dev/null >/bin/new || echo read-only; awk 'BEGIN {print 6*7}'; exit 9"};
   const Outcome got = run_bailey(std::move(options));
   EXPECT_EQ(got.exit_code, 9) << got;

@@ -1,5 +1,6 @@
-// The init program as PID 1, without a backend: either in fresh namespaces on this host's own files, or in a runsc container
-// that sees the host's /usr and /tmp. What a test sees in both is what both backends may rely on.
+// The init program as PID 1, without a backend: either in fresh namespaces on this host's own files, or in a
+// runsc container that sees the host's /usr and /tmp. What a test sees in both is what both backends may rely
+// on.
 #pragma once
 
 #include <sys/types.h>
@@ -31,11 +32,11 @@ struct InitOptions {
   std::string runsc = {};     // this program makes the sandbox; empty: namespaces
   std::string platform = {};  // of runsc; empty: its default
   // Only in namespaces:
-  bool proc = false;                     // a /proc of the new pid namespace
-  std::optional<int> terminal = {};      // becomes 0, 1 and 2
-  std::vector<int> leak = {};            // descriptors that init inherits by mistake
-  bool ignore_signals = false;           // started with CHLD, HUP, INT and PIPE ignored
-  std::string root = {};                 // chroot without chdir, as a broken launcher would
+  bool proc = false;                 // a /proc of the new pid namespace
+  std::optional<int> terminal = {};  // becomes 0, 1 and 2
+  std::vector<int> leak = {};        // descriptors that init inherits by mistake
+  bool ignore_signals = false;       // started with CHLD, HUP, INT and PIPE ignored
+  std::string root = {};             // chroot without chdir, as a broken launcher would
 };
 
 // Namespaces are user, pid and mount; root maps all ids, others their own to 0.
@@ -74,6 +75,7 @@ class InitSandbox {
 bundle::Process process_of(std::vector<std::string> argv);
 bundle::Process shell(std::string script);
 // Runs one job to its end.
-InitOutcome run_init(const bundle::Process& process, InitOptions options = {}, init::UserChange change = init::UserChange::by_backend);
+InitOutcome run_init(const bundle::Process& process, InitOptions options = {},
+                     init::UserChange change = init::UserChange::by_backend);
 
 }  // namespace bailey::tests
