@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -162,10 +163,13 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(in.cgroup->clone_into_fd());
   }
+  // The child's /proc files belong to root unless it is dumpable, and only root may then write its id maps.
+  if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 1);
   const int64_t before_clone = clock::monotonic_ns();
   steps.push_back({"trees", before_clone - start});
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
   if (pid == 0) run_child(child);
+  if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 0);  // ours alone: the child has its own copy, until it is hardened
   if (pid < 0) {
     auto failed = sys_error("creating the sandbox's namespaces", errno);
     failed.error().step = "clone";
