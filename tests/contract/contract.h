@@ -7,7 +7,7 @@
 //   files_test      root, volumes, home              secrets_test     network_test
 //
 // BAILEY_CONTRACT_BACKEND names the backend: native (the default), gvisor, gvisor-2022 (Debian 12's runsc).
-// Comments "peer fault N" name what the closest comparable program gets wrong; the numbers are those of docs/peer-faults.md.
+// Comments "peer fault N" name what the closest comparable program gets wrong; the numbers are those of docs/threat-model.md.
 #pragma once
 
 #include <gtest/gtest.h>
