@@ -1,11 +1,11 @@
 #include "gvisor/instance.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <time.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "base/clock.h"
 #include "gvisor/arguments.h"
@@ -19,6 +19,8 @@ namespace {
 using dispatcher::Ending;
 
 constexpr int64_t kKillRetryMs = 5'000;
+constexpr int64_t kBootMs = 60'000;
+constexpr size_t kLeastPipe = 64 * 1024;  // the kernel's default
 constexpr int kKillRetryStepMs = 20;
 constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox was killed (docs/gvisor.md)
 
@@ -43,11 +45,30 @@ Result<> SandboxInstance::start(dispatcher::Steps& steps) {
   if (plan_.channel_directory) {
     TRY(release(launched_));
   } else {
-    const auto sent = init::send_job(launched_.job.get(), plan_.job);
-    // EPIPE: runsc has ended already. exit_fd says so, and reap() knows why.
-    if (!sent && sent.error().sys != EPIPE) return sent;
+    TRY(send_job());
   }
   steps.push_back({"start", clock::monotonic_ns() - begin});
+  return {};
+}
+
+// Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile is
+// no error: exit_fd says so, and reap() knows why.
+Result<> SandboxInstance::send_job() {
+  const int pipe = launched_.job.get();
+  (void)::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
+  if (::fcntl(pipe, F_SETFL, O_NONBLOCK) < 0) return sys_error("preparing init's pipe", errno);
+  const clock::Deadline deadline = clock::Deadline::in_ms(kBootMs);
+  std::string_view rest = plan_.job;
+  while (!rest.empty()) {
+    const ssize_t sent = ::write(pipe, rest.data(), rest.size());
+    if (sent >= 0) rest.remove_prefix(static_cast<size_t>(sent));
+    else if (errno == EPIPE) return {};
+    else if (errno != EAGAIN && errno != EINTR) return sys_error("sending the job to init", errno);
+    if (rest.empty()) break;
+    pollfd fds[2] = {{pipe, POLLOUT, 0}, {launched_.pidfd.get(), POLLIN, 0}};
+    if (::poll(fds, 2, deadline.poll_ms()) == 0) return fail(Fault::failed, "init has not taken its job within a minute");
+    if (fds[1].revents) return {};
+  }
   return {};
 }
 

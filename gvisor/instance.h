@@ -23,6 +23,7 @@ class SandboxInstance final : public dispatcher::Instance {
   Result<dispatcher::Ending> reap() override;
 
  private:
+  Result<> send_job();
   // init's last word, when it had the time to say one.
   Result<std::optional<init::Report>> last_report();
 

@@ -35,7 +35,7 @@ Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
 // Lets a held child go on to exec, once; nothing to do for one that was not held.
 Result<> release(Launched& launched);
 
-// runsc with `arguments` in the namespaces of the sandbox, waited for. The exit code.
+// runsc with `arguments` in the namespaces of the sandbox, waited for at most 5 seconds. The exit code.
 Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments);
 
 // SIGKILL; EINTR-safe wait for the end. The status as of waitid: si_code and si_status.

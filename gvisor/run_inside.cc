@@ -1,25 +1,32 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "base/clock.h"
 #include "gvisor/launch.h"
 
 namespace bailey::gvisor {
 
 namespace {
 
+constexpr int64_t kLimitMs = 5'000;
+
 [[noreturn]] void enter_and_run(int pidfd, int stdio, const char* const* arguments) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   static const char* const kNoEnvironment[] = {nullptr};
   // All of both namespaces in one call (Linux 5.8); the pid namespace counts for children only.
   if (::setns(pidfd, CLONE_NEWNS | CLONE_NEWPID) < 0) ::_exit(125);
   const pid_t child = ::fork();
   if (child < 0) ::_exit(125);
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < 3; ++i)
       if (::dup2(stdio, i) < 0) ::_exit(125);
     if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) ::_exit(125);
@@ -43,6 +50,12 @@ Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments) {
   const pid_t child = ::fork();
   if (child < 0) return sys_error("fork", errno);
   if (child == 0) enter_and_run(pidfd, stdio.write.get(), argv.data());
+  const Fd end(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  const clock::Deadline deadline = clock::Deadline::in_ms(kLimitMs);
+  pollfd entry{end.get(), POLLIN, 0};
+  while (end && ::poll(&entry, 1, deadline.poll_ms()) < 0 && errno == EINTR) {
+  }
+  if (entry.revents == 0) ::kill(child, SIGKILL);  // the sandbox does not answer: it may be frozen
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return sys_error("waiting for runsc kill", errno);
