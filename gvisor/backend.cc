@@ -52,17 +52,16 @@ class GvisorBackend final : public dispatcher::Backend {
     TRY(find_runsc());
     const std::string runsc_id = TRY(draw_runsc_id());
     Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
-    const bundle::User& user = spec.process().user;
-    secrets::Stage stage;
-    if (!spec.secrets().empty())
-      stage = TRY(secrets::Stage::create(spec.secrets(), user.uid, user.gid, [](uint32_t id) { return id; }));
-
     LaunchInputs inputs;
     inputs.plan = &plan;
     inputs.binary = &*binary_;
     inputs.sources.rootfs = spec.rootfs().fd.get();
     for (size_t i = 0; i < spec.config().mounts.size(); ++i) inputs.sources.volumes.push_back(spec.source_of(i).fd.get());
-    inputs.sources.secrets = stage.mount_fd();
+    if (!spec.secrets().empty())
+      inputs.stage_secrets = [&spec] {
+        const bundle::User& user = spec.process().user;
+        return secrets::Stage::create(spec.secrets(), user.uid, user.gid, [](uint32_t id) { return id; });
+      };
     inputs.stdio = std::move(stdio);
     inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;
     Launched launched = TRY(launch(std::move(inputs), steps));

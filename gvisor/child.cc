@@ -48,7 +48,8 @@ class Child {
 
   void die_with_parent() {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) fail(ChildStep::parent);
-    // The parent may have died before that line; getppid() is 0 here in any case. It alone holds the read end of `status`.
+    // The parent may have died before that line; getppid() is 0 here in any case. With it the last reader of `status` is gone.
+    ::close(in_.parents_status);
     pollfd status{in_.status, POLLOUT, 0};
     if (::poll(&status, 1, 0) > 0 && (status.revents & POLLERR)) ::_exit(125);
   }
@@ -84,7 +85,10 @@ class Child {
   }
 
   void set_oom_score() {
+    // The /proc files of a process that cannot be dumped are root's: not ours in a user namespace. exec allows it again anyway.
+    (void)::prctl(PR_SET_DUMPABLE, 1);
     const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    (void)::prctl(PR_SET_DUMPABLE, 0);
     size_t length = 0;
     while (in_.oom_score_adj[length]) ++length;
     if (file < 0 || ::write(file, in_.oom_score_adj, length) < 0) fail(ChildStep::oom_score);

@@ -44,6 +44,7 @@ struct ChildInputs {
   int stdio[3] = {-1, -1, -1};
   int job = -1, report = -1;            // become kJobFd and kReportFd
   int status = -1;                      // write end; CLOEXEC
+  int parents_status = -1;              // the parent's end, closed first: or the parent's death would not be seen
   int hold = -1;                        // read end; waits for one byte before exec
   int spare = -1;                       // left open at a high number
   const char* const* arguments = nullptr;

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,19 +12,12 @@
 #include <cerrno>
 
 #include "base/clock.h"
-#include "gvisor/child.h"
 
 namespace bailey::gvisor {
 
 namespace {
 
 constexpr int64_t kConsoleMs = 30'000;
-
-// Debian 12's headers cannot give clone_args and glibc's <sched.h> together.
-struct CloneArgs {
-  uint64_t flags = 0, pidfd = 0, child_tid = 0, parent_tid = 0, exit_signal = 0;
-  uint64_t stack = 0, stack_size = 0, tls = 0, set_tid = 0, set_tid_size = 0, cgroup = 0;
-};
 
 // One clone that is not finished: killed and reaped unless released.
 class Pending {
@@ -44,13 +37,6 @@ class Pending {
   Fd pidfd_;
 };
 
-std::vector<const char*> c_strings(const std::vector<std::string>& strings) {
-  std::vector<const char*> out;
-  for (const std::string& s : strings) out.push_back(s.c_str());
-  out.push_back(nullptr);
-  return out;
-}
-
 // Moves a descriptor above those that the child puts in place.
 Result<Fd> raise(const Fd& fd) {
   Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kLastTarget + 1));
@@ -63,12 +49,12 @@ Result<> raise_in_place(Fd& fd) {
   return {};
 }
 
-// With a terminal runsc's own three are not the workload's: nothing to read, and what it prints goes to a file beside its log.
-Result<> fill_stdio(dispatcher::Stdio& stdio, const PrivateRoot& root) {
+// With a terminal runsc's own three are not the workload's: nothing to read, and nobody reads what it prints; its log has it.
+Result<> fill_stdio(dispatcher::Stdio& stdio) {
   if (!stdio.in) stdio.in = TRY(create_pipe()).read;
   if (stdio.out && stdio.err) return {};
-  Fd file(::openat(root.mount.get(), "stderr", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-  if (!file) return sys_error("creating a file for runsc's stderr", errno);
+  Fd file(::memfd_create("runsc-output", MFD_CLOEXEC));
+  if (!file) return sys_error("creating a file for runsc's output", errno);
   if (!stdio.out) stdio.out = TRY(file.duplicate());
   if (!stdio.err) stdio.err = std::move(file);
   return {};
@@ -101,80 +87,38 @@ Result<Fd> receive_console(int listening, int pidfd, const PrivateRoot& root) {
   return receive_fd(connection.get());
 }
 
-// Everything that the child needs, in descriptors above kLastTarget.
-struct Prepared {
-  std::vector<ChildAttachment> attachments;
-  std::vector<int> join;
-  std::vector<const char*> arguments;
-  std::string oom_score;
-  Pipe job, report, status, hold;
-  Fd spare;
+// Both ends of everything that connects us to the child.
+struct Ends {
+  ChildEnds child;
+  Fd job, report, status, go;  // ours
 };
 
-Result<Prepared> prepare(const LaunchInputs& in, PrivateRoot& root) {
-  Prepared out;
-  for (const Attachment& a : root.attachments) out.attachments.push_back({a.tree.get(), a.target.c_str()});
-  if (in.cgroup)
-    for (const Fd& fd : in.cgroup->join_fds()) out.join.push_back(fd.get());
-  out.arguments = c_strings(in.plan->arguments);
-  if (in.plan->oom_score_adj) out.oom_score = std::to_string(*in.plan->oom_score_adj);
+Result<Ends> connect(LaunchInputs& in) {
+  Ends out;
+  TRY(fill_stdio(in.stdio));
+  out.child.in = TRY(raise(in.stdio.in));
+  out.child.out = TRY(raise(in.stdio.out));
+  out.child.err = TRY(raise(in.stdio.err));
+  in.stdio = {};
+  Pipe status = TRY(create_pipe());
+  out.status = std::move(status.read);
+  out.child.status = TRY(raise(status.write));
   if (in.plan->channel_directory) {
-    out.hold = TRY(create_pipe());
-    TRY(raise_in_place(out.hold.read));
+    Pipe hold = TRY(create_pipe());
+    out.child.hold = TRY(raise(hold.read));
+    out.go = std::move(hold.write);
   } else {
-    out.job = TRY(create_pipe());
-    out.report = TRY(create_pipe());
-    TRY(raise_in_place(out.job.read));
-    TRY(raise_in_place(out.report.write));
+    Pipe job = TRY(create_pipe()), report = TRY(create_pipe());
+    out.child.job = TRY(raise(job.read));
+    out.child.report = TRY(raise(report.write));
+    out.job = std::move(job.write);
+    out.report = std::move(report.read);
   }
-  out.status = TRY(create_pipe());
-  TRY(raise_in_place(out.status.write));
-  TRY(raise_in_place(root.mount));
   if (in.plan->spare_fd) {
-    out.spare = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (out.spare) TRY(raise_in_place(out.spare));
+    out.child.spare = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    TRY(raise_in_place(out.child.spare));
   }
   return out;
-}
-
-ChildInputs child_inputs(const LaunchInputs& in, const PrivateRoot& root, const Prepared& prepared) {
-  ChildInputs child;
-  child.join = prepared.join;
-  child.root_mount = root.mount.get();
-  child.attachments = prepared.attachments;
-  child.overlay = in.plan->root == RootKind::overlay;
-  child.terminal = in.plan->terminal;
-  if (!prepared.oom_score.empty()) child.oom_score_adj = prepared.oom_score.c_str();
-  child.stdio[0] = in.stdio.in.get();
-  child.stdio[1] = in.stdio.out.get();
-  child.stdio[2] = in.stdio.err.get();
-  child.job = prepared.job.read.get();
-  child.report = prepared.report.write.get();
-  child.status = prepared.status.write.get();
-  child.hold = prepared.hold.read.get();
-  child.spare = prepared.spare.get();
-  child.arguments = prepared.arguments.data();
-  return child;
-}
-
-// Clones and returns the pidfd in the parent; the child never returns.
-Result<Fd> clone_child(const ChildInputs& child, const host::Cgroup* cgroup) {
-  int pidfd = -1;
-  CloneArgs args;
-  args.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  args.exit_signal = SIGCHLD;
-  size_t size = offsetof(CloneArgs, cgroup);
-  if (cgroup && cgroup->clone_into_fd() >= 0) {
-    constexpr uint64_t kCloneIntoCgroup = UINT64_C(0x200000000);
-    args.flags |= kCloneIntoCgroup;
-    args.cgroup = static_cast<uint64_t>(cgroup->clone_into_fd());
-    size = sizeof args;
-  }
-  const long pid = ::syscall(SYS_clone3, &args, size);
-  if (pid == 0) run_child(child);
-  if (pid < 0) return sys_error("creating the process for runsc (clone3)", errno);
-  return Fd(pidfd);
 }
 
 // End of file: runsc was executed.
@@ -215,31 +159,24 @@ Result<> release(Launched& launched) {
 
 Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  Launched out;
-  out.root = TRY(create_private_root(*in.plan, *in.binary, in.sources));
-  const int64_t built = clock::monotonic_ns();
-  steps.push_back({"private_root", built - begin});
+  Ends ends = TRY(connect(in));
+  Spawned spawned = TRY(spawn(in, ends.child, ends.status.get()));
+  Pending pending(std::move(spawned.pidfd));
+  ends.child = {};  // our copies of the child's ends: a pipe whose other side is gone must say so
+  const int64_t cloned = clock::monotonic_ns();
+  steps.push_back({"private_root", cloned - begin});
 
-  TRY(fill_stdio(in.stdio, out.root));
-  for (Fd* fd : {&in.stdio.in, &in.stdio.out, &in.stdio.err}) TRY(raise_in_place(*fd));
-  Prepared prepared = TRY(prepare(in, out.root));
-  Pending pending(TRY(clone_child(child_inputs(in, out.root, prepared), in.cgroup)));
-  // Our copies of the child's ends: a pipe whose other side is gone must say so.
-  in.stdio = {};
-  prepared.status.write.reset();
-  prepared.job.read.reset();
-  prepared.report.write.reset();
-  prepared.hold.read.reset();
-  out.job = std::move(prepared.job.write);
-  out.report = std::move(prepared.report.read);
-  out.go = std::move(prepared.hold.write);
-  out.status = std::move(prepared.status.read);
+  Launched out;
+  out.root = std::move(spawned.root);
+  out.job = std::move(ends.job);
+  out.report = std::move(ends.report);
+  out.go = std::move(ends.go);
+  out.status = std::move(ends.status);
   // A held child with a terminal cannot wait: the terminal is made by runsc, and create() has to answer it.
   if (!out.go || in.plan->terminal) TRY(release(out));
-  if (in.plan->terminal)
-    out.terminal = TRY(receive_console(out.root.console.get(), pending.get(), out.root));
+  if (in.plan->terminal) out.terminal = TRY(receive_console(out.root.console.get(), pending.get(), out.root));
   out.pidfd = pending.release();
-  steps.push_back({"launch", clock::monotonic_ns() - built});
+  steps.push_back({"launch", clock::monotonic_ns() - cloned});
   return out;
 }
 

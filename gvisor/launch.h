@@ -1,5 +1,5 @@
 // Launch: the private root, the clone, and the wait until runsc has been executed. One call; either a running runsc or an error
-// that names the step, and no process left. Root.
+// that names the step, and no process left.
 #pragma once
 
 #include <string>
@@ -8,17 +8,9 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "dispatcher/backend.h"
-#include "gvisor/private_root.h"
+#include "gvisor/spawn.h"
 
 namespace bailey::gvisor {
-
-struct LaunchInputs {
-  const Plan* plan = nullptr;
-  const Binary* binary = nullptr;
-  Sources sources;
-  dispatcher::Stdio stdio;
-  const host::Cgroup* cgroup = nullptr;  // nullptr: this process's
-};
 
 struct Launched {
   Fd pidfd;     // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone

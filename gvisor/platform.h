@@ -10,7 +10,7 @@
 namespace bailey::gvisor {
 
 // The platform to use: `wanted`, else systrap, else (a build without systrap) ptrace. What `answers` does not know is tried by one
-// sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`. Root.
+// sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`.
 // Fault::unavailable with runsc's own words when the platform does not work.
 Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted);
 

@@ -84,10 +84,20 @@ Result<Fd> clone_tree(int source, bool read_only, bool device, const std::string
   return tree;
 }
 
+// The same file in this mount namespace, which is a copy of the one that `source` was opened in.
+Result<Fd> open_again(int source, const struct stat& info, const std::string& name) {
+  const std::string path = TRY(files::readlink("/proc/self/fd/" + std::to_string(source)));
+  Fd again = TRY_WITH(files::open(path, O_PATH | O_NOFOLLOW), name);
+  const struct stat now = TRY(files::stat_fd(again.get(), path));
+  if (now.st_dev != info.st_dev || now.st_ino != info.st_ino)
+    return fail(Fault::failed, name + ": " + path + " was replaced while the sandbox was made", "try again");
+  return again;
+}
+
 class Builder {
  public:
-  Builder(const Plan& plan, const Binary& binary, const Sources& sources, PrivateRoot& out)
-      : plan_(plan), binary_(binary), sources_(sources), out_(out), fill_(out.mount.get()) {}
+  Builder(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in, PrivateRoot& out)
+      : plan_(plan), binary_(binary), sources_(sources), reopens_(opened_in == OpenedIn::the_parents), out_(out), fill_(out.mount.get()) {}
 
   Result<> build() {
     for (const char* name : {"proc", "dev", "tmp", "runsc", "bundle", "volumes", "rootfs"}) TRY(fill_.directory(name));
@@ -112,7 +122,7 @@ class Builder {
       TRY(fill_.directory("work", 0700));
       top = "upper";
       TRY(fill_.directory(top, lower.st_mode & 07777));
-      TRY(fill_.own(top, lower.st_uid, lower.st_gid));
+      if (!reopens_) TRY(fill_.own(top, lower.st_uid, lower.st_gid));  // an ordinary user has one id to give, and it is this one
     }
     TRY(fill_.directory(top + kInitDirectory));
     const auto image = init::init_image();
@@ -138,7 +148,9 @@ class Builder {
     if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
     if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
     else TRY(fill_.file(target, {}, 0444));
-    Fd tree = TRY(clone_tree(source, read_only, S_ISCHR(info.st_mode), name));
+    Fd again;
+    if (reopens_) again = TRY(open_again(source, info, name));
+    Fd tree = TRY(clone_tree(again ? again.get() : source, read_only, S_ISCHR(info.st_mode), name));
     out_.attachments.push_back({std::move(tree), target});
     return {};
   }
@@ -207,16 +219,17 @@ class Builder {
   const Plan& plan_;
   const Binary& binary_;
   const Sources& sources_;
+  const bool reopens_;
   PrivateRoot& out_;
   Filler fill_;
 };
 
 }  // namespace
 
-Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources) {
+Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in) {
   PrivateRoot root;
   root.mount = TRY(create_tmpfs());
-  TRY(Builder(plan, binary, sources, root).build());
+  TRY(Builder(plan, binary, sources, opened_in, root).build());
   return root;
 }
 

@@ -1,6 +1,6 @@
 // PrivateRoot: the parent's half of what plan.h draws: a detached tmpfs, filled, and the detached mounts that the child will
 // attach in it. Nothing of it shows in any mount table; dropping it gives all of it back to the kernel.
-// Root: OPEN_TREE_CLONE needs CAP_SYS_ADMIN over this mount namespace.
+// Needs CAP_SYS_ADMIN over this mount namespace.
 #pragma once
 
 #include <string>
@@ -32,7 +32,10 @@ struct PrivateRoot {
   Fd console;  // listening socket, with plan.terminal
 };
 
-Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources);
+// Where the descriptors of `sources` and `binary` were opened: a mount can only be bound in the namespace that it belongs to.
+enum class OpenedIn { this_mount_namespace, the_parents };
+// In the parent's: each is opened again by its path and must be the same file.
+Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in);
 
 // The report that init left in the channel directory; empty when there is none.
 Result<std::string> read_channel_report(const PrivateRoot& root);

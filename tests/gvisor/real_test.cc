@@ -2,6 +2,7 @@
 // runs with the reference build and with Debian's of 2022 and leaves nothing.
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -283,6 +284,31 @@ TEST_P(RealRunsc, GivesATerminalThatWorks) {
   EXPECT_NE(seen.find("terminal"), std::string::npos) << seen;
   EXPECT_NE(seen.find("got words"), std::string::npos) << seen;
   EXPECT_EQ(reap(running).value, 0);
+}
+
+// The builds of 2022 cannot run in a user namespace with one id.
+TEST_P(RealRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
+  BAILEY_REQUIRE("userns");
+  if (std::string_view(GetParam()) != "reference") GTEST_SKIP() << "needs the reference build";
+  constexpr uid_t kSomebody = 4242;
+  const tests::TemporaryDirectory volume, answers;
+  for (const auto* directory : {&volume, &answers}) ASSERT_EQ(::chown(directory->path().c_str(), kSomebody, kSomebody), 0);
+  const pid_t user = ::fork();
+  if (user == 0) {
+    if (::setgroups(0, nullptr) < 0 || ::setresgid(kSomebody, kSomebody, kSomebody) < 0 || ::setresuid(kSomebody, kSomebody, kSomebody) < 0)
+      ::_exit(100);
+    backend_ = create_backend({.runsc = tests::runsc_path(), .search_path = "", .platform = "", .runtime_directory = answers.path()});
+    dispatcher::Request request = wish({"/bin/sh", "-c", "echo made > /work/file; test \"$(id -u)\" = 0 && exit 7"});
+    request.config.mounts = {{"/work", "bind", volume.path(), {"rbind", "rw"}, {}, {}}};
+    const Ending ending = run(std::move(request));
+    ::_exit(ending.kind == Ending::Kind::exited ? ending.value : 101);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(user, &status, 0), user);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
+  struct stat info {};
+  ASSERT_EQ(::stat((volume.path() + "/file").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, kSomebody);
 }
 
 TEST_P(RealRunsc, RunsManyAtOnce) {
