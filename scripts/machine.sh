@@ -127,7 +127,7 @@ get_runsc_2022() {
   return 0
 }
 
-# build PRESET [TARGET]: configure and compile.
+# build PRESET TARGET [CMAKE ARGUMENTS]: configure and compile.
 build() {
-  (cd "$root_dir" && cmake --preset "$1" && cmake --build --preset "$1" ${2:+--target "$2"})
+  (cd "$root_dir" && cmake --preset "$1" "${@:3}" && cmake --build --preset "$1" --target "$2")
 }
