@@ -104,13 +104,11 @@ Probe probe_pidfd() {
     if (child == 0)
       for (;;) ::pause();
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-    if (!step(static_cast<bool>(pidfd), "pidfd_open")) {
-      ::kill(child, SIGKILL);
-      return;
-    }
-    if (!step(::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) == 0, "pidfd_send_signal"))
-      return;
-    step(wait_for(pidfd.get()), "waitid(P_PIDFD)");
+    const bool sent =
+        step(static_cast<bool>(pidfd), "pidfd_open") &&
+        step(::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) == 0, "pidfd_send_signal");
+    if (!sent) ::kill(child, SIGKILL);
+    if (sent) step(wait_for(pidfd.get()), "waitid(P_PIDFD)");
   });
   if (trial.ok()) return {"pidfd", State::ok, "open, signal, wait", "", ""};
   return {"pidfd", State::missing, trial.text(),

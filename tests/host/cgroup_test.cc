@@ -47,8 +47,8 @@ pid_t fork_into(const Cgroup& cgroup) {
   return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
 }
 
-// A child that enters the cgroup as a backend's child does, then runs `act` and exits with what it answers. Returns when the
-// child is in.
+// A child that enters the cgroup as a backend's child does, then runs `act` and exits with what it answers.
+// Returns when the child is in.
 pid_t run_in(const Cgroup& cgroup, const std::function<int()>& act) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;

@@ -1,5 +1,5 @@
-// Where our cgroup is made on cgroup v2: what may hand controllers down, and to whom. Needs a machine with nothing but v2 whose
-// root cgroup is this process's own: scripts/test-v2 makes one.
+// Where our cgroup is made on cgroup v2: what may hand controllers down, and to whom. Needs a machine with
+// nothing but v2 whose root cgroup is this process's own: scripts/test-v2 makes one.
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
@@ -66,7 +66,8 @@ class CgroupOnV2 : public ::testing::Test {
     BAILEY_REQUIRE("root", "cgroup");
     auto found = find_cgroups();
     ASSERT_TRUE(found);
-    if (found->layout != CgroupLayout::v2 || found->unified->own_path != "/" || ::access((kTop + "/cgroup.type").c_str(), F_OK) == 0)
+    if (found->layout != CgroupLayout::v2 || found->unified->own_path != "/" ||
+        ::access((kTop + "/cgroup.type").c_str(), F_OK) == 0)
       GTEST_SKIP() << "needs pure cgroup v2, and to be in its root (scripts/test-v2)";
     service_ = kTop + "/test.service";
     ASSERT_EQ(::mkdir(service_.c_str(), 0755), 0);
@@ -100,14 +101,15 @@ class CgroupOnV2 : public ::testing::Test {
     const pid_t child = ::fork();
     if (child == 0) {
       const bool moved = write_text(cgroup + "/cgroup.procs", std::to_string(::getpid()));
-      if (!moved || (uid && (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0))) ::_exit(1);
+      if (!moved || (uid && (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0)))
+        ::_exit(1);
       std::string told;
       {
         auto mounts = find_cgroups();
         auto made = Cgroup::create(*mounts, parent, "v2", limits());
         const std::string path = made ? made->paths().front() : "";
-        told = path + "\n" + own_cgroup() + "\n" + (made ? "" : made.error().message) + "\n" + (made ? "" : made.error().remedy) + "\n" +
-               (made && enter(*made) ? "entered" : "") + "\n";
+        told = path + "\n" + own_cgroup() + "\n" + (made ? "" : made.error().message) + "\n" +
+               (made ? "" : made.error().remedy) + "\n" + (made && enter(*made) ? "entered" : "") + "\n";
       }
       (void)!::write(channel[1], told.data(), told.size());
       ::_exit(0);
@@ -123,7 +125,8 @@ class CgroupOnV2 : public ::testing::Test {
     std::istringstream lines(text);
     Seen seen;
     std::string entered;
-    for (std::string* field : {&seen.path, &seen.own, &seen.fault, &seen.remedy, &entered}) std::getline(lines, *field);
+    for (std::string* field : {&seen.path, &seen.own, &seen.fault, &seen.remedy, &entered})
+      std::getline(lines, *field);
     seen.entered = entered == "entered";
     if (!seen.path.empty()) {
       EXPECT_NE(::access(seen.path.c_str(), F_OK), 0) << "left behind";
