@@ -46,11 +46,15 @@ std::string joined(const List& list, Word&& word, const char* when_empty) {
 }
 
 std::string describe(const Level& level) {
-  std::string text = "\nlevel " + level.name + (level.untrusted ? ": untrusted code, with the invariants that no policy lifts\n" : ": trusted code\n");
-  text += row("runtimes", joined(level.runtimes, [](auto kind) { return dispatcher::name_of(kind, dispatcher::kBackendNames); }, "none"));
-  text += row("networks", joined(level.networks, [](auto mode) { return dispatcher::name_of(mode, dispatcher::kNetworkNames); }, "none"));
+  std::string text = "\nlevel " + level.name +
+                     (level.untrusted ? ": untrusted code, with the invariants that no policy lifts\n" : ": trusted code\n");
+  text += row("runtimes",
+              joined(level.runtimes, [](auto kind) { return dispatcher::name_of(kind, dispatcher::kBackendNames); }, "none"));
+  text += row("networks",
+              joined(level.networks, [](auto mode) { return dispatcher::name_of(mode, dispatcher::kNetworkNames); }, "none"));
   text += row("volumes", dispatcher::name_of(level.volumes, dispatcher::kVolumeRuleNames));
-  text += row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
+  text +=
+      row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
   text += row("secrets", level.secrets ? "yes" : "no");
   text += row("directfs", level.directfs ? "yes" : "no");
   text += row("limit", "default", "ceiling");
@@ -65,7 +69,8 @@ std::string describe(const Level& level) {
 
 std::string describe(const Policy& policy) {
   const bool from_file = policy.source.starts_with('/');
-  std::string text = "policy: " + policy.source + (from_file ? "\n" : std::string("; there is no ") + dispatcher::kPolicyPath + "\n");
+  std::string text =
+      "policy: " + policy.source + (from_file ? "\n" : std::string("; there is no ") + dispatcher::kPolicyPath + "\n");
   text += row("unsafe native", policy.unsafe_native_for_untrusted ? "ALLOWED for untrusted code, with --unsafe-native" : "no");
   text += row("runsc", policy.runsc.empty() ? "PATH and the usual places" : policy.runsc);
   text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
@@ -106,7 +111,8 @@ void add_policy(CLI::App& app, Invocation& invocation) {
   show_app->add_option("--policy", options->file, "this file instead of " + std::string(dispatcher::kPolicyPath));
   show_app->add_flag("--json", options->json, "as {\"source\", \"policy\"}; what \"policy\" holds is a policy file");
   show_app->callback([options, &invocation] { invocation.act = [options] { return show(*options); }; });
-  CLI::App* check_app = app.add_subcommand("check", "say whether a file would be a policy: every fault with line and JSON path");
+  CLI::App* check_app =
+      app.add_subcommand("check", "say whether a file would be a policy: every fault with line and JSON path");
   check_app->add_option("FILE", options->file, "the file")->required();
   check_app->callback([options, &invocation] { invocation.act = [options] { return check(*options); }; });
 }

@@ -91,13 +91,21 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
 Verdict check_untrusted(const bundle::Config& config) {
   using enum bundle::NamespaceType;
   std::string missing;
-  for (const auto& [type, name] : {std::pair{pid, "pid"}, {network, "network"}, {mount, "mount"}, {ipc, "ipc"}, {uts, "uts"},
-                                   {user, "user"}, {cgroup, "cgroup"}}) {
+  for (const auto& [type, name] : {std::pair{pid, "pid"},
+                                   {network, "network"},
+                                   {mount, "mount"},
+                                   {ipc, "ipc"},
+                                   {uts, "uts"},
+                                   {user, "user"},
+                                   {cgroup, "cgroup"}}) {
     const auto is_new = [&](const bundle::Namespace& space) { return space.type == type && space.path.empty(); };
     if (std::ranges::none_of(config.linux.namespaces, is_new)) missing.append(missing.empty() ? "" : ", ").append(name);
   }
-  if (!missing.empty()) return {"invariants", false, "the untrusted sandbox would share namespaces with the host: " + missing, "report this as a bug"};
-  if (!config.process->no_new_privileges || !config.process->capabilities.empty() || !config.hooks.empty() || !config.linux.devices.empty())
+  if (!missing.empty())
+    return {"invariants", false, "the untrusted sandbox would share namespaces with the host: " + missing,
+            "report this as a bug"};
+  if (!config.process->no_new_privileges || !config.process->capabilities.empty() || !config.hooks.empty() ||
+      !config.linux.devices.empty())
     return {"invariants", false, "the untrusted sandbox would have privileges, hooks or devices", "report this as a bug"};
   return {"invariants", true, "every namespace is new, no privilege, hook or device", {}};
 }
@@ -105,7 +113,8 @@ Verdict check_untrusted(const bundle::Config& config) {
 }  // namespace
 
 Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) const {
-  if (facts.volumes.size() != request.config.mounts.size()) return fail(Fault::failed, "these host facts are not this request's");
+  if (facts.volumes.size() != request.config.mounts.size())
+    return fail(Fault::failed, "these host facts are not this request's");
   Decision decision;
   if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
   bool refused = false;

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -21,9 +21,9 @@ namespace {
 constexpr size_t kMaxPasswdBytes = 16 << 20;
 
 // File systems that are a way to the kernel or to its devices, wherever they are mounted: a chroot's /proc, a bind of /sys.
-constexpr std::array<std::string_view, 17> kKernelFileSystems = {
-    "proc",  "sysfs",  "devtmpfs", "devpts",   "cgroup",     "cgroup2",  "debugfs",     "tracefs", "securityfs",
-    "bpf",   "pstore", "configfs", "efivarfs", "selinuxfs",  "fusectl",  "binfmt_misc", "nsfs"};
+constexpr std::string_view kKernelFileSystems[] = {
+    "proc", "sysfs",  "devtmpfs", "devpts",   "cgroup",    "cgroup2", "debugfs",     "tracefs", "securityfs",
+    "bpf",  "pstore", "configfs", "efivarfs", "selinuxfs", "fusectl", "binfmt_misc", "nsfs"};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -73,7 +73,7 @@ std::vector<ProtectedPath> find_protected_paths(const std::vector<MountEntry>& m
     if (auto path = real_path(std::string(place.path)); path && *path != place.path)
       found.push_back({*std::move(path), std::string(place.what)});
   for (const MountEntry& mount : mounts)
-    if (std::ranges::find(kKernelFileSystems, mount.type) != kKernelFileSystems.end())
+    if (std::ranges::find(kKernelFileSystems, mount.type) != std::end(kKernelFileSystems))
       found.push_back({mount.point, "a " + mount.type + " file system"});
   return found;
 }

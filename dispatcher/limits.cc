@@ -11,8 +11,8 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr double kCpuScale = 1e6;                 // a CPU in the table's unit
-constexpr uint64_t kDefaultPeriodUs = 100'000;    // the kernel's, where a configuration gives a quota without a period
+constexpr double kCpuScale = 1e6;               // a CPU in the table's unit
+constexpr uint64_t kDefaultPeriodUs = 100'000;  // the kernel's, where a configuration gives a quota without a period
 constexpr uint64_t kMaxMicroCpus = 8192ULL * 1'000'000;
 
 // LimitValues: each member as the table's number.
@@ -22,8 +22,7 @@ std::optional<uint64_t> get(const LimitValues& values) {
   if (!value) return std::nullopt;
   if constexpr (std::is_same_v<decltype(value), const std::optional<double>&>)
     return static_cast<uint64_t>(std::llround(*value * kCpuScale));
-  else
-    return static_cast<uint64_t>(*value);
+  else return static_cast<uint64_t>(*value);
 }
 
 template <auto Member>
@@ -115,17 +114,14 @@ constexpr std::array kLimits = {
     Limit{"swap", "--swap", "swap beyond the memory limit", LimitUnit::bytes, 0, get<&LimitValues::swap_bytes>,
           set<&LimitValues::swap_bytes>, asked_swap, ask_run<&RunLimits::swap_bytes>},
     // The kernel takes no quota below 1 ms in a period of 100 ms.
-    Limit{"cpus", "--cpus", "CPU time, in CPUs", LimitUnit::cpus, 10'000, get<&LimitValues::cpus>,
-          set<&LimitValues::cpus>, asked_cpus, ask_cpus, "linux.resources.cpu.quota"},
-    Limit{"pids", "--pids", "processes and threads, the sandbox's PID 1 included", LimitUnit::count, 2,
-          get<&LimitValues::pids>, set<&LimitValues::pids>, asked_pids, ask_pids,
-          "linux.resources.pids.limit"},
+    Limit{"cpus", "--cpus", "CPU time, in CPUs", LimitUnit::cpus, 10'000, get<&LimitValues::cpus>, set<&LimitValues::cpus>,
+          asked_cpus, ask_cpus, "linux.resources.cpu.quota"},
+    Limit{"pids", "--pids", "processes and threads, the sandbox's PID 1 included", LimitUnit::count, 2, get<&LimitValues::pids>,
+          set<&LimitValues::pids>, asked_pids, ask_pids, "linux.resources.pids.limit"},
     Limit{"timeout", "--timeout", "wall time until everything is killed", LimitUnit::milliseconds, 1,
-          get<&LimitValues::wall_ms>, set<&LimitValues::wall_ms>, asked_run<&RunLimits::wall_ms>,
-          ask_run<&RunLimits::wall_ms>},
-    Limit{"output", "--output-limit", "stdout and stderr together", LimitUnit::bytes, 0,
-          get<&LimitValues::output_bytes>, set<&LimitValues::output_bytes>, asked_run<&RunLimits::output_bytes>,
-          ask_run<&RunLimits::output_bytes>},
+          get<&LimitValues::wall_ms>, set<&LimitValues::wall_ms>, asked_run<&RunLimits::wall_ms>, ask_run<&RunLimits::wall_ms>},
+    Limit{"output", "--output-limit", "stdout and stderr together", LimitUnit::bytes, 0, get<&LimitValues::output_bytes>,
+          set<&LimitValues::output_bytes>, asked_run<&RunLimits::output_bytes>, ask_run<&RunLimits::output_bytes>},
     // mount(2) takes size=0 and nr_inodes=0 for "unlimited".
     Limit{"tmpfs", "--tmpfs-size", "each of /tmp, the home and the other in-memory file systems", LimitUnit::bytes, 4096,
           get<&LimitValues::tmpfs_bytes>, set<&LimitValues::tmpfs_bytes>, asked_run<&RunLimits::tmpfs_bytes>,
@@ -133,16 +129,12 @@ constexpr std::array kLimits = {
     Limit{"tmpfs_inodes", "--tmpfs-inodes", "files and directories in each of them", LimitUnit::count, 16,
           get<&LimitValues::tmpfs_inodes>, set<&LimitValues::tmpfs_inodes>, asked_run<&RunLimits::tmpfs_inodes>,
           ask_run<&RunLimits::tmpfs_inodes>},
-    Limit{"open_files", "--open-files", "open descriptors of each process", LimitUnit::count, 16,
-          get<&LimitValues::open_files>, set<&LimitValues::open_files>,
-          [](const Request& request) { return asked_rlimit(request, kOpenFiles); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); },
-          "process.rlimits (RLIMIT_NOFILE)"},
-    Limit{"file_size", "--file-size", "any one file that is written", LimitUnit::bytes, 0,
-          get<&LimitValues::file_bytes>, set<&LimitValues::file_bytes>,
-          [](const Request& request) { return asked_rlimit(request, kFileSize); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); },
-          "process.rlimits (RLIMIT_FSIZE)"},
+    Limit{"open_files", "--open-files", "open descriptors of each process", LimitUnit::count, 16, get<&LimitValues::open_files>,
+          set<&LimitValues::open_files>, [](const Request& request) { return asked_rlimit(request, kOpenFiles); },
+          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); }, "process.rlimits (RLIMIT_NOFILE)"},
+    Limit{"file_size", "--file-size", "any one file that is written", LimitUnit::bytes, 0, get<&LimitValues::file_bytes>,
+          set<&LimitValues::file_bytes>, [](const Request& request) { return asked_rlimit(request, kFileSize); },
+          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); }, "process.rlimits (RLIMIT_FSIZE)"},
 };
 
 std::string format_exact_bytes(uint64_t bytes) {
@@ -209,7 +201,8 @@ std::string format_limit(const Limit& limit, uint64_t value) {
   return {};
 }
 
-std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path, const Limit& limit) {
+std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path,
+                                     const Limit& limit) {
   std::string text;
   if (const auto* given = value.as<std::string>()) text = *given;
   else if (value.as<int64_t>() || value.as<uint64_t>() || value.as<double>()) text = json::write(value);

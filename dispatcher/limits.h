@@ -45,7 +45,8 @@ std::string format_limit(const Limit& limit, uint64_t value);
 
 // In documents: what parse_limit takes as a string; a number means the same as its digits ("10" is ten seconds). A fault goes
 // to the decoder, and the answer is nullopt.
-std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path, const Limit& limit);
+std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& value, const std::string& path,
+                                     const Limit& limit);
 json::Value encode_limit(const Limit& limit, std::optional<uint64_t> value);  // absent: "unlimited"
 
 }  // namespace bailey::dispatcher

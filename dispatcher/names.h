@@ -9,17 +9,15 @@
 
 namespace bailey::dispatcher {
 
-inline constexpr std::pair<std::string_view, BackendKind> kBackendNames[] = {
-    {"native", BackendKind::native}, {"gvisor", BackendKind::gvisor}};
+inline constexpr std::pair<std::string_view, BackendKind> kBackendNames[] = {{"native", BackendKind::native},
+                                                                             {"gvisor", BackendKind::gvisor}};
 inline constexpr std::pair<std::string_view, RuntimeChoice> kRuntimeNames[] = {
     {"auto", RuntimeChoice::automatic}, {"native", RuntimeChoice::native}, {"gvisor", RuntimeChoice::gvisor}};
-inline constexpr std::pair<std::string_view, NetworkMode> kNetworkNames[] = {
-    {"none", NetworkMode::none},
-    {"host", NetworkMode::host},
-    {"bridge", NetworkMode::bridge},
-    {"userspace", NetworkMode::userspace}};
-inline constexpr std::pair<std::string_view, Writes> kWritesNames[] = {
-    {"refuse", Writes::refuse}, {"memory", Writes::memory}};
+inline constexpr std::pair<std::string_view, NetworkMode> kNetworkNames[] = {{"none", NetworkMode::none},
+                                                                             {"host", NetworkMode::host},
+                                                                             {"bridge", NetworkMode::bridge},
+                                                                             {"userspace", NetworkMode::userspace}};
+inline constexpr std::pair<std::string_view, Writes> kWritesNames[] = {{"refuse", Writes::refuse}, {"memory", Writes::memory}};
 inline constexpr std::pair<std::string_view, VolumeRule> kVolumeRuleNames[] = {
     {"none", VolumeRule::none}, {"read_only", VolumeRule::read_only}, {"read_write", VolumeRule::read_write}};
 

@@ -36,14 +36,14 @@ enum class VolumeRule { none, read_only, read_write };
 
 struct Level {
   std::string name;
-  std::vector<BackendKind> runtimes;    // the first one is what `auto` takes; there is no second try
+  std::vector<BackendKind> runtimes;  // the first one is what `auto` takes; there is no second try
   std::vector<NetworkMode> networks;
   LimitValues defaults, ceilings;
   VolumeRule volumes = VolumeRule::read_write;
   std::vector<std::string> volume_roots;  // when not empty, every source must lie below one of them
   bool secrets = false;
-  bool directfs = true;                   // gvisor: false is the stronger sentry, 14-19 ms dearer
-  bool untrusted = true;                  // the invariants for untrusted code hold, whatever the level is called
+  bool directfs = true;   // gvisor: false is the stronger sentry, 14-19 ms dearer
+  bool untrusted = true;  // the invariants for untrusted code hold, whatever the level is called
   friend bool operator==(const Level&, const Level&) = default;
 };
 

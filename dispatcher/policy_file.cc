@@ -19,8 +19,7 @@ constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 Result<> check_owner(const struct stat& status, const std::string& path) {
   const uid_t euid = ::geteuid();
   if (status.st_uid == 0 || status.st_uid == euid) return {};
-  return fail(Fault::refused, "policy " + path + " belongs to uid " + std::to_string(status.st_uid),
-              "chown root " + path);
+  return fail(Fault::refused, "policy " + path + " belongs to uid " + std::to_string(status.st_uid), "chown root " + path);
 }
 
 Result<> check_directory(const std::string& path) {

@@ -13,7 +13,8 @@ namespace {
 using json::ObjectView;
 
 template <typename E, size_t N>
-void decode_names(ObjectView& view, std::string_view key, std::vector<E>& out, const std::pair<std::string_view, E> (&names)[N]) {
+void decode_names(ObjectView& view, std::string_view key, std::vector<E>& out,
+                  const std::pair<std::string_view, E> (&names)[N]) {
   std::vector<std::string> words;
   if (!view.get(key, words)) return;
   out.clear();
@@ -38,17 +39,19 @@ bool is_plain_path(std::string_view path) {
 }
 
 void decode_path(ObjectView& view, std::string_view key, std::string& out) {
-  if (view.get(key, out) && !out.empty() && !is_plain_path(out)) view.fault(key, "'" + out + "' is not an absolute, normalised path");
+  if (view.get(key, out) && !out.empty() && !is_plain_path(out))
+    view.fault(key, "'" + out + "' is not an absolute, normalised path");
 }
 
 void check_limit(ObjectView& view, const Limit& limit, const Level& level) {
   const std::optional<uint64_t> normal = limit.get(level.defaults), ceiling = limit.get(level.ceilings);
   for (const auto& value : {normal, ceiling})
     if (value && *value < limit.least)
-      view.fault(limit.name, format_limit(limit, *value) + " is below " + format_limit(limit, limit.least) + ", less than anything needs");
+      view.fault(limit.name,
+                 format_limit(limit, *value) + " is below " + format_limit(limit, limit.least) + ", less than anything needs");
   if (normal && ceiling && *normal > *ceiling)
-    view.fault(limit.name, "the default " + format_limit(limit, *normal) + " is above the ceiling " + format_limit(limit, *ceiling) +
-                               "; give both");
+    view.fault(limit.name, "the default " + format_limit(limit, *normal) + " is above the ceiling " +
+                               format_limit(limit, *ceiling) + "; give both");
 }
 
 void decode_limits(ObjectView& view, Level& level) {
@@ -73,7 +76,9 @@ void check_untrusted(ObjectView& view, const Level& level) {
     view.fault("untrusted", "the level 'untrusted' is untrusted; make a level of another name");
   if (!level.untrusted) return;
   if (std::ranges::find(level.runtimes, BackendKind::native) != level.runtimes.end())
-    view.fault("runtimes", "an untrusted level lists no native; unsafe_native_for_untrusted and --unsafe-native together allow it for one run");
+    view.fault(
+        "runtimes",
+        "an untrusted level lists no native; unsafe_native_for_untrusted and --unsafe-native together allow it for one run");
   if (std::ranges::find(level.networks, NetworkMode::host) != level.networks.end())
     view.fault("networks", "an untrusted level never gets the host's network");
 }
@@ -102,7 +107,8 @@ void decode_levels(ObjectView& view, Policy& policy) {
     }
     Level& level = policy.levels.try_emplace(name, fresh).first->second;
     level.name = name;
-    view.decoder().object(value, [&](ObjectView& members) { decode_level(members, level); }, json::member_path(view.path(), name));
+    view.decoder().object(
+        value, [&](ObjectView& members) { decode_level(members, level); }, json::member_path(view.path(), name));
   });
 }
 

@@ -11,7 +11,8 @@ Verdict guard_annotations(const Request& request, const Policy& policy, const Ho
   std::string foreign;
   for (const auto& [key, unused] : request.config.annotations)
     if (!inert && !key.starts_with("dev.bailey.")) foreign.append(foreign.empty() ? "" : ", ").append(key);
-  if (foreign.empty()) return {kName, true, request.config.annotations.empty() ? "none" : inert ? "native reads none" : "ours only", {}};
+  if (foreign.empty())
+    return {kName, true, request.config.annotations.empty() ? "none" : inert ? "native reads none" : "ours only", {}};
   return {kName, false, "annotations that are not ours: " + foreign, "take them out; only dev.bailey.* may stay"};
 }
 

@@ -17,7 +17,8 @@ bool has_nul(const std::string& text) { return text.find('\0') != std::string::n
 
 void judge_process(const bundle::Process& process, Findings& findings) {
   if (process.args.empty() || process.args.front().empty()) findings.add("no command", "give one behind --");
-  if (std::ranges::any_of(process.args, has_nul)) findings.add("an argument with a NUL in it", "take it out: exec would cut the argument there");
+  if (std::ranges::any_of(process.args, has_nul))
+    findings.add("an argument with a NUL in it", "take it out: exec would cut the argument there");
   for (const std::string& entry : process.env)
     if (has_nul(entry) || entry.find('=') == std::string::npos || entry.starts_with('='))
       findings.add("environment entry '" + entry.substr(0, entry.find('=')) + "' is not KEY=VALUE", "--env KEY=VALUE");
@@ -39,8 +40,8 @@ Verdict guard_command(const Request& request, const Policy&, const HostFacts&) {
     if (auto name = units::check_name("id", request.id); !name) findings.add(name.error().message, name.error().remedy);
   judge_process(request.config.process.value_or(bundle::Process{}), findings);
   return findings.verdict("command", request.config.process && !request.config.process->args.empty()
-                                                    ? request.config.process->args.front()
-                                                    : "none");
+                                         ? request.config.process->args.front()
+                                         : "none");
 }
 
 }  // namespace bailey::dispatcher

@@ -1,7 +1,7 @@
 // Rule: every limit that is asked for lies between what anything needs and the level's ceiling. Above is refused, never clamped:
 // a caller who believes in 8 GiB must not be killed at 4. Nothing sets a limit behind the table's back.
-#include "dispatcher/guards/findings.h"
 #include "dispatcher/limits.h"
+#include "dispatcher/guards/findings.h"
 
 namespace bailey::dispatcher {
 
@@ -65,8 +65,10 @@ void judge_side_doors(const Request& request, const Level& level, Findings& find
 std::string in_force(const LimitValues& values) {
   std::string text;
   for (const Limit& limit : limits())
-    text.append(text.empty() ? "" : ", ").append(limit.name).append(" ").append(
-        format_limit(limit, limit.get(values).value_or(kUnlimited)));
+    text.append(text.empty() ? "" : ", ")
+        .append(limit.name)
+        .append(" ")
+        .append(format_limit(limit, limit.get(values).value_or(kUnlimited)));
   return text;
 }
 
@@ -81,8 +83,9 @@ Verdict guard_limits(const Request& request, const Policy& policy, const HostFac
   const LimitValues values = resolve_limits(request, level);
   const Result<BackendKind> backend = choose_backend(request, policy);
   if (backend && *backend == BackendKind::gvisor && values.memory_bytes && *values.memory_bytes < kLeastGvisorMemory)
-    findings.add("memory " + format_limit(*find_limit("memory"), *values.memory_bytes) + " is below what gVisor's own kernel needs",
-                 "--memory 32M or more");
+    findings.add(
+        "memory " + format_limit(*find_limit("memory"), *values.memory_bytes) + " is below what gVisor's own kernel needs",
+        "--memory 32M or more");
   return findings.verdict("limits", in_force(values));
 }
 

@@ -3,7 +3,7 @@
 // (docs/policy.md lists the places). Inside it covers nothing that the sandbox is made of. The level says whether there may be
 // volumes, whether they may be written, and below which directories they and a --rootfs must lie.
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 #include "dispatcher/guards/findings.h"
 #include "dispatcher/guards/paths.h"
@@ -12,12 +12,12 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr std::array<std::string_view, 17> kBindOptions = {"bind",     "rbind",      "ro",      "rro",         "rw",     "nosuid",
-                                                           "nodev",    "noexec",     "exec",    "private",     "rprivate", "noatime",
-                                                           "relatime", "nodiratime", "atime",   "strictatime", "norelatime"};
+constexpr std::string_view kBindOptions[] = {
+    "bind",    "rbind",    "ro",      "rro",      "rw",         "nosuid", "nodev",       "noexec",    "exec",
+    "private", "rprivate", "noatime", "relatime", "nodiratime", "atime",  "strictatime", "norelatime"};
 // Sizes come from the level (limits tmpfs and tmpfs_inodes), not from options.
-constexpr std::array<std::string_view, 6> kTmpfsOptions = {"ro", "rw", "nosuid", "nodev", "noexec", "exec"};
-constexpr std::array<std::string_view, 3> kTmpfsValues = {"mode=", "uid=", "gid="};
+constexpr std::string_view kTmpfsOptions[] = {"ro", "rw", "nosuid", "nodev", "noexec", "exec"};
+constexpr std::string_view kTmpfsValues[] = {"mode=", "uid=", "gid="};
 
 bool has(const bundle::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options, option) != mount.options.end();
@@ -45,7 +45,8 @@ void Judgement::judge_rootfs() {
   const std::string name = "rootfs " + request.config.root->path + ": ";
   if (!facts.rootfs.fd) return findings.add(name + "it was not opened", "give a directory that exists");
   if (const std::string why = forbidden_rootfs(facts.rootfs, facts); !why.empty())
-    return findings.add(name + why, "unpack a root file system into a directory of its own, or leave --rootfs out for the host's /usr");
+    return findings.add(name + why,
+                        "unpack a root file system into a directory of its own, or leave --rootfs out for the host's /usr");
   judge_roots(facts.rootfs, name);
 }
 
@@ -71,8 +72,8 @@ void Judgement::judge_volume(size_t index) {
 void Judgement::judge_options(const bundle::Mount& mount, const std::string& name) {
   const bool bind = is_bind(mount);
   for (const std::string& option : mount.options) {
-    const bool plain = bind ? std::ranges::find(kBindOptions, option) != kBindOptions.end()
-                            : std::ranges::find(kTmpfsOptions, option) != kTmpfsOptions.end();
+    const bool plain = bind ? std::ranges::find(kBindOptions, option) != std::end(kBindOptions)
+                            : std::ranges::find(kTmpfsOptions, option) != std::end(kTmpfsOptions);
     const bool valued = !bind && std::ranges::any_of(kTmpfsValues, [&](auto prefix) { return option.starts_with(prefix); });
     if (!plain && !valued) findings.add(name + "option '" + option + "' is not for volumes", "leave it out");
   }

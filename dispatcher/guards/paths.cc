@@ -38,15 +38,15 @@ constexpr std::array kForbidden = {
 };
 
 // Programs of the host: readable, because the default root shows them anyway; never writable.
-constexpr std::array<std::string_view, 9> kPrograms = {"/usr",   "/bin",   "/sbin",   "/lib", "/lib32",
+constexpr std::string_view kPrograms[] = {"/usr",   "/bin",    "/sbin",    "/lib", "/lib32",
                                                        "/lib64", "/libx32", "/libexec", "/opt"};
 
 constexpr std::string_view kHomes = "/home";
 constexpr std::string_view kRootHome = "/root";
 
 // Inside the sandbox.
-constexpr std::array<std::string_view, 3> kKernelDirectories = {"/proc", "/sys", "/dev"};
-constexpr std::array<std::string_view, 9> kProgramDirectories = {"/usr",   "/bin",   "/sbin",  "/lib",  "/lib32",
+constexpr std::string_view kKernelDirectories[] = {"/proc", "/sys", "/dev"};
+constexpr std::string_view kProgramDirectories[] = {"/usr",   "/bin",    "/sbin",   "/lib",    "/lib32",
                                                                  "/lib64", "/libx32", "/libo32", "/libexec"};
 constexpr std::string_view kSecrets = "/run/secrets";
 
@@ -94,7 +94,7 @@ std::string forbidden_place(std::string_view path, const HostFacts& facts) {
 
 std::string forbidden_type(const OpenedSource& source) {
   if (S_ISREG(source.mode) || S_ISDIR(source.mode)) return {};
-  const char* type = S_ISSOCK(source.mode)  ? "a socket"
+  const char* type = S_ISSOCK(source.mode)   ? "a socket"
                      : S_ISFIFO(source.mode) ? "a FIFO"
                      : S_ISCHR(source.mode)  ? "a character device"
                      : S_ISBLK(source.mode)  ? "a block device"
@@ -108,7 +108,9 @@ template <typename Judge>
 std::string forbidden_by_any_name(const OpenedSource& source, Judge&& judge) {
   if (std::string why = judge(source.real_path); !why.empty()) return why;
   for (const OtherName& other : source.other_names) {
-    const auto holds_mount = [&](const Place& place) { return other.mount != place.path && is_at_or_below(other.mount, place.path); };
+    const auto holds_mount = [&](const Place& place) {
+      return other.mount != place.path && is_at_or_below(other.mount, place.path);
+    };
     if (std::ranges::any_of(kForbidden, holds_mount)) continue;
     if (std::string why = judge(other.path); !why.empty()) return source.real_path + " shows " + other.path + ": " + why;
   }

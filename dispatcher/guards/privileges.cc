@@ -45,7 +45,9 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
        "security labels of its own"},
   };
   for (const auto& [asked, what] : kNever)
-    if (asked) findings.add("the untrusted level '" + level + "' never gets " + what, "leave it out, or a level for code that you trust");
+    if (asked)
+      findings.add("the untrusted level '" + level + "' never gets " + what,
+                   "leave it out, or a level for code that you trust");
 }
 
 void judge_namespaces(const bundle::Config& config, const Level& level, Findings& findings) {
@@ -72,10 +74,12 @@ Verdict guard_privileges(const Request& request, const Policy& policy, const Hos
   if (level.untrusted) judge_untrusted(request.config, level.name, findings);
   judge_namespaces(request.config, level, findings);
   if (!request.config.linux.cgroups_path.empty())
-    findings.add("linux.cgroupsPath: where the cgroup is, the policy says", "leave it out; cgroup_parent in the policy sets the parent");
+    findings.add("linux.cgroupsPath: where the cgroup is, the policy says",
+                 "leave it out; cgroup_parent in the policy sets the parent");
   if (!std::ranges::all_of(request.config.linux.resources.devices, is_deny_all))
     findings.add("linux.resources.devices: a sandbox has the standard devices, not more and not less", "leave the rules out");
-  return findings.verdict("privileges", level.untrusted ? "none, as for every untrusted level" : "the backend enforces or refuses the rest");
+  return findings.verdict("privileges",
+                          level.untrusted ? "none, as for every untrusted level" : "the backend enforces or refuses the rest");
 }
 
 }  // namespace bailey::dispatcher

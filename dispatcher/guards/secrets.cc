@@ -13,12 +13,15 @@ namespace {
 void judge_one(const secrets::Request& secret, const Request& request, Findings& findings) {
   const std::string what = "secret '" + secret.name + "': ";
   if (auto name = units::check_name("secret", secret.name); !name) findings.add(name.error().message, name.error().remedy);
-  if (secret.file.empty() == (secret.fd < 0)) findings.add(what + "needs one source, a file or a descriptor", "NAME=FILE or NAME=fd:N");
+  if (secret.file.empty() == (secret.fd < 0))
+    findings.add(what + "needs one source, a file or a descriptor", "NAME=FILE or NAME=fd:N");
   if (secret.fd >= 0 && secret.fd <= 2)
     findings.add(what + "descriptor " + std::to_string(secret.fd) + " is the workload's own", "a descriptor above 2");
-  if (secret.mode & ~mode_t{0777}) findings.add(what + "its mode has set-id or sticky bits", "permission bits only, such as 0400");
+  if (secret.mode & ~mode_t{0777})
+    findings.add(what + "its mode has set-id or sticky bits", "permission bits only, such as 0400");
   if (secret.mode & 0033) findings.add(what + "its mode lets others write or execute it", "0400 or 0440 or 0444");
-  if (secret.uid && *secret.uid >= UINT32_MAX - 1) findings.add(what + "uid " + std::to_string(*secret.uid) + " is no user", "a smaller uid");
+  if (secret.uid && *secret.uid >= UINT32_MAX - 1)
+    findings.add(what + "uid " + std::to_string(*secret.uid) + " is no user", "a smaller uid");
   if (secret.destination.empty()) return;
   if (const std::string why = forbidden_destination(secret.destination, DestinationOf::secret); !why.empty())
     findings.add(what + why, "leave the path out for " + std::string(secrets::kDirectory) + "/" + secret.name);
@@ -40,7 +43,8 @@ Verdict guard_secrets(const Request& request, const Policy& policy, const HostFa
   for (const secrets::Request& secret : request.secrets) {
     judge_one(secret, request, findings);
     if (!names.insert(secret.name).second) findings.add("secret '" + secret.name + "' is given twice", "another name");
-    const std::string place = secret.destination.empty() ? std::string(secrets::kDirectory) + "/" + secret.name : secret.destination;
+    const std::string place =
+        secret.destination.empty() ? std::string(secrets::kDirectory) + "/" + secret.name : secret.destination;
     if (!places.insert(place).second) findings.add("two secrets at " + place, "another path");
   }
   return findings.verdict("secrets", request.secrets.empty() ? "none" : "secrets: " + std::to_string(request.secrets.size()));

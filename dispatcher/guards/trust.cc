@@ -18,9 +18,11 @@ Verdict native_for_untrusted(const Request& request, const Policy& policy, const
   std::string missing;
   if (!policy_agrees) missing = "\"unsafe_native_for_untrusted\": true in the policy (" + policy.source + ")";
   if (!caller_agrees) missing.append(missing.empty() ? "" : " and ").append("--unsafe-native");
-  return {kName, false, "'" + level.name + "' may not use native: the kernel's own interface is no boundary for untrusted code",
-          "--runtime gvisor; or a level for code that you trust (--trust trusted); or, knowing that a kernel bug is then enough to "
-          "escape, " + missing};
+  return {
+      kName, false, "'" + level.name + "' may not use native: the kernel's own interface is no boundary for untrusted code",
+      "--runtime gvisor; or a level for code that you trust (--trust trusted); or, knowing that a kernel bug is then enough to "
+      "escape, " +
+          missing};
 }
 
 }  // namespace
@@ -33,10 +35,12 @@ Verdict guard_trust(const Request& request, const Policy& policy, const HostFact
     return {kName, false, "a gVisor platform or runsc was asked for, and the backend is native",
             "--runtime gvisor, or leave --platform and --runsc out"};
   if (!policy.runsc.empty() && !request.runsc.empty() && request.runsc != policy.runsc)
-    return {kName, false, "--runsc " + request.runsc + " is not " + policy.runsc + ", which the policy (" + policy.source + ") wants",
+    return {kName, false,
+            "--runsc " + request.runsc + " is not " + policy.runsc + ", which the policy (" + policy.source + ") wants",
             "leave --runsc out"};
   if (*backend == BackendKind::native && level.untrusted) return native_for_untrusted(request, policy, level);
-  const char* how = request.runtime == RuntimeChoice::automatic ? "the first runtime of level '" : "asked for, and listed by level '";
+  const char* how =
+      request.runtime == RuntimeChoice::automatic ? "the first runtime of level '" : "asked for, and listed by level '";
   return {kName, true, std::string(to_text(*backend)) + ": " + how + level.name + "'", {}};
 }
 

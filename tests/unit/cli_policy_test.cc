@@ -33,14 +33,16 @@ TEST(PolicyCommand, ShowsADocumentThatIsAPolicyFile) {
   const Outcome twice = policy({"show", "--json", "--policy", again});
   const Result<json::Value> second = json::parse(twice.out, "stdout");
   ASSERT_TRUE(second) << twice;
-  EXPECT_EQ(json::write(*second->as<json::Object>()->find("policy")), json::write(*document->as<json::Object>()->find("policy")));
+  EXPECT_EQ(json::write(*second->as<json::Object>()->find("policy")),
+            json::write(*document->as<json::Object>()->find("policy")));
 }
 
 TEST(PolicyCommand, ChecksAFileAndNamesEachFault) {
   const TempDir dir;
   const std::string good = dir.write("good.json", "{ /* nothing */ }");
   EXPECT_EQ(policy({"check", good}).exit_code, 0) << policy({"check", good});
-  const std::string bad = dir.write("bad.json", "{\n\"runsc\": 1,\n\"levels\": {\"untrusted\": {\"networks\": [\"host\"]}}\n}", 0666);
+  const std::string bad =
+      dir.write("bad.json", "{\n\"runsc\": 1,\n\"levels\": {\"untrusted\": {\"networks\": [\"host\"]}}\n}", 0666);
   const Outcome got = policy({"check", bad});
   EXPECT_EQ(got.exit_code, 125) << got;
   for (const std::string& part : {bad + ":2: $.runsc: ", bad + ":3: $.levels.untrusted.networks: ", "others may write " + bad})
@@ -51,7 +53,8 @@ TEST(PolicyCommand, ChecksAFileAndNamesEachFault) {
 }
 
 TEST(PolicyCommand, RefusesToGuess) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{}, {"chek", "x"}, {"check"}, {"show", "--polici", "x"}})
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"chek", "x"}, {"check"}, {"show", "--polici", "x"}})
     EXPECT_EQ(policy(arguments).exit_code, 125) << policy(arguments);
 }
 

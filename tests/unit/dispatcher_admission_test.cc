@@ -23,7 +23,9 @@ const bundle::Mount* find_mount(const Spec& spec, std::string_view destination) 
   return nullptr;
 }
 
-bool has(const bundle::Mount& mount, std::string_view option) { return std::ranges::find(mount.options, option) != mount.options.end(); }
+bool has(const bundle::Mount& mount, std::string_view option) {
+  return std::ranges::find(mount.options, option) != mount.options.end();
+}
 
 TEST(Admission, DrawsAnIdThatIsNeverTheSame) {
   std::set<std::string> ids;
@@ -81,8 +83,13 @@ TEST(Admission, CompletesTheConfiguration) {
 
 TEST(Admission, HandsTheLimitsThatWereAskedForToTheConfiguration) {
   Request request = wish();
-  for (const auto& [name, value] : {std::pair{"memory", uint64_t{64} << 20}, {"swap", uint64_t{0}}, {"cpus", uint64_t{500'000}},
-                                    {"pids", uint64_t{20}}, {"open_files", uint64_t{64}}, {"tmpfs", uint64_t{1} << 20}, {"timeout", uint64_t{1500}}})
+  for (const auto& [name, value] : {std::pair{"memory", uint64_t{64} << 20},
+                                    {"swap", uint64_t{0}},
+                                    {"cpus", uint64_t{500'000}},
+                                    {"pids", uint64_t{20}},
+                                    {"open_files", uint64_t{64}},
+                                    {"tmpfs", uint64_t{1} << 20},
+                                    {"timeout", uint64_t{1500}}})
     find_limit(name)->ask(request, value);
   const auto decision = judge(request);
   ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;

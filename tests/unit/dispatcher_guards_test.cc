@@ -147,7 +147,8 @@ TEST(GuardPrivileges, RefusesDeviceRulesThatWouldBeIgnored) {
   Request request = wish("trusted");
   request.config.linux.resources.devices = {{.allow = false, .access = "rwm"}};
   EXPECT_TRUE(guard_privileges(request, builtin_policy(true), host()).allowed);
-  for (const bundle::DeviceRule& rule : {bundle::DeviceRule{.allow = true}, {.allow = false, .type = "c", .major = 1, .minor = 3}}) {
+  for (const bundle::DeviceRule& rule :
+       {bundle::DeviceRule{.allow = true}, {.allow = false, .type = "c", .major = 1, .minor = 3}}) {
     request.config.linux.resources.devices = {rule};
     EXPECT_FALSE(guard_privileges(request, builtin_policy(true), host()).allowed);
   }
@@ -162,8 +163,10 @@ TEST(GuardPrivileges, NeverGivesAnUntrustedLevelAny) {
       {"capability", [](bundle::Config& c) { c.process->capabilities.ambient = {"CAP_NET_RAW"}; }},
       {"bounding capability", [](bundle::Config& c) { c.process->capabilities.bounding = {"CAP_SYS_ADMIN"}; }},
       {"host pid namespace", [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::pid, "/proc/1/ns/pid"}}; }},
-      {"host user namespace", [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::user, "/proc/1/ns/user"}}; }},
-      {"host network namespace", [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::network, "/proc/1/ns/net"}}; }},
+      {"host user namespace",
+       [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::user, "/proc/1/ns/user"}}; }},
+      {"host network namespace",
+       [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::network, "/proc/1/ns/net"}}; }},
       {"id mapping", [](bundle::Config& c) { c.linux.uid_mappings = {{0, 0, 4294967295U}}; }},
       {"sysctl", [](bundle::Config& c) { c.linux.sysctl["user.max_user_namespaces"] = "100"; }},
       {"filter", [](bundle::Config& c) { c.linux.seccomp.emplace().default_action = "SCMP_ACT_ALLOW"; }},

@@ -62,8 +62,8 @@ TEST(Limits, AskAndAskedAgree) {
 
 TEST(Limits, FormatAndParseAgree) {
   for (const Limit& limit : limits())
-    for (const uint64_t value : {uint64_t{1}, uint64_t{1000}, uint64_t{1024}, uint64_t{60'000}, uint64_t{90'000}, uint64_t{1536} << 20,
-                                 uint64_t{3'600'000}, uint64_t{123'456'789}, kUnlimited}) {
+    for (const uint64_t value : {uint64_t{1}, uint64_t{1000}, uint64_t{1024}, uint64_t{60'000}, uint64_t{90'000},
+                                 uint64_t{1536} << 20, uint64_t{3'600'000}, uint64_t{123'456'789}, kUnlimited}) {
       const Result<uint64_t> back = parse_limit(limit, format_limit(limit, value));
       ASSERT_TRUE(back) << limit.name << " " << format_limit(limit, value) << ": " << back.error().message;
       EXPECT_EQ(*back, value) << limit.name << " " << format_limit(limit, value);

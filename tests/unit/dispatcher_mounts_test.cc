@@ -22,18 +22,20 @@ Level trusted() { return builtin_policy(true).levels.at("trusted"); }
 Level untrusted() { return builtin_policy(true).levels.at("untrusted"); }
 
 TEST(GuardMounts, RefusesEveryForbiddenSourceAtEveryLevel) {
-  for (const char* path :
-       {"/", "/proc", "/proc/1/root", "/sys", "/sys/fs/cgroup", "/dev", "/dev/shm", "/boot", "/boot/grub", "/run", "/run/docker.sock",
-        "/run/user/1000", "/var/run", "/var/run/docker.sock", "/etc", "/etc/ssl", "/etc/passwd", "/root", "/root/project", "/root/.ssh",
-        // homes, whole, and what lies in their dot directories
-        "/home", "/home/ann", "/home/bob", "/home/unlisted", "/srv/homes/carl", "/srv/homes", "/srv", "/home/ann/.ssh", "/home/ann/.aws",
-        "/home/ann/.gnupg/private-keys-v1.d", "/home/ann/.kube/config", "/home/ann/.docker", "/home/ann/.bash_history",
-        "/home/unlisted/.ssh", "/srv/homes/carl/.config/x",
-        // container engines
-        "/var/lib/docker", "/var/lib/docker/volumes/x/_data", "/var/lib/containerd", "/var/lib/containers/storage", "/var/lib/kubelet/pods",
-        "/var/lib/rancher/k3s", "/var/lib/lxc/a", "/var/lib/machines", "/data/docker/overlay2", "/data/docker",
-        // what contains one of these
-        "/var", "/var/lib", "/data", "/srv/jail", "/srv/jail/proc", "/srv/jail/proc/1", "/var/spool", "/var/spool/cron/crontabs"}) {
+  for (const char* path : {"/", "/proc", "/proc/1/root", "/sys", "/sys/fs/cgroup", "/dev", "/dev/shm", "/boot", "/boot/grub",
+                           "/run", "/run/docker.sock", "/run/user/1000", "/var/run", "/var/run/docker.sock", "/etc", "/etc/ssl",
+                           "/etc/passwd", "/root", "/root/project", "/root/.ssh",
+                           // homes, whole, and what lies in their dot directories
+                           "/home", "/home/ann", "/home/bob", "/home/unlisted", "/srv/homes/carl", "/srv/homes", "/srv",
+                           "/home/ann/.ssh", "/home/ann/.aws", "/home/ann/.gnupg/private-keys-v1.d", "/home/ann/.kube/config",
+                           "/home/ann/.docker", "/home/ann/.bash_history", "/home/unlisted/.ssh", "/srv/homes/carl/.config/x",
+                           // container engines
+                           "/var/lib/docker", "/var/lib/docker/volumes/x/_data", "/var/lib/containerd",
+                           "/var/lib/containers/storage", "/var/lib/kubelet/pods", "/var/lib/rancher/k3s", "/var/lib/lxc/a",
+                           "/var/lib/machines", "/data/docker/overlay2", "/data/docker",
+                           // what contains one of these
+                           "/var", "/var/lib", "/data", "/srv/jail", "/srv/jail/proc", "/srv/jail/proc/1", "/var/spool",
+                           "/var/spool/cron/crontabs"}) {
     for (const Level& level : {trusted(), untrusted()}) {
       const Verdict verdict = judge_volume(path, level);
       EXPECT_FALSE(verdict.allowed) << path;
@@ -44,9 +46,9 @@ TEST(GuardMounts, RefusesEveryForbiddenSourceAtEveryLevel) {
 }
 
 TEST(GuardMounts, AllowsPlainDirectoriesAndFiles) {
-  for (const char* path : {"/home/ann/project", "/home/ann/project/.git", "/home/unlisted/x", "/srv/homes/carl/x", "/srv/data", "/work",
-                           "/tmp/x", "/procedure", "/etcetera", "/home/anna/x", "/devel", "/usr/share/dict", "/opt/tool", "/rooted",
-                           "/var/lib/postgresql/backup", "/var/lib/dockerized", "/var/www"}) {
+  for (const char* path : {"/home/ann/project", "/home/ann/project/.git", "/home/unlisted/x", "/srv/homes/carl/x", "/srv/data",
+                           "/work", "/tmp/x", "/procedure", "/etcetera", "/home/anna/x", "/devel", "/usr/share/dict",
+                           "/opt/tool", "/rooted", "/var/lib/postgresql/backup", "/var/lib/dockerized", "/var/www"}) {
     EXPECT_TRUE(judge_volume(path, trusted()).allowed) << judge_volume(path, trusted()).reason;
     EXPECT_TRUE(judge_volume(path, untrusted(), S_IFREG | 0644).allowed) << path;
   }
@@ -72,19 +74,22 @@ TEST(GuardMounts, LetsNobodyWriteTheHostsPrograms) {
 }
 
 TEST(GuardMounts, RefusesDestinationsThatCoverTheSandbox) {
-  for (const char* path : {"", "work", "/", "//", "/work/", "/work//x", "/work/./x", "/work/..", "/../work", "/proc", "/proc/sys", "/sys/x",
-                           "/dev", "/dev/shm", "/etc", "/usr", "/usr/lib/x", "/bin", "/sbin/x", "/lib", "/lib64", "/lib32/x", "/run",
-                           "/run/secrets", "/run/secrets/x"}) {
+  for (const char* path :
+       {"",        "work",      "/",      "//",       "/work/",   "/work//x",     "/work/./x",     "/work/..",   "/../work",
+        "/proc",   "/proc/sys", "/sys/x", "/dev",     "/dev/shm", "/etc",         "/usr",          "/usr/lib/x", "/bin",
+        "/sbin/x", "/lib",      "/lib64", "/lib32/x", "/run",     "/run/secrets", "/run/secrets/x"}) {
     const Verdict verdict = judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("/srv/data", path));
     EXPECT_FALSE(verdict.allowed) << path;
   }
-  for (const char* path : {"/work", "/tmp", "/tmp/x", "/etc/app.conf", "/home/user", "/run/app", "/data/..x", "/library", "/procedure"})
+  for (const char* path :
+       {"/work", "/tmp", "/tmp/x", "/etc/app.conf", "/home/user", "/run/app", "/data/..x", "/library", "/procedure"})
     EXPECT_TRUE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("/srv/data", path)).allowed) << path;
 }
 
 TEST(GuardMounts, TakesOnlyOptionsThatItKnows) {
   for (const char* option : {"dev", "suid", "shared", "rshared", "slave", "rslave", "size=1", "remount", "idmap", "x", ""})
-    EXPECT_FALSE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"rbind", option})).allowed) << option;
+    EXPECT_FALSE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"rbind", option})).allowed)
+        << option;
   EXPECT_FALSE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"ro", "rw"})).allowed);
   bundle::Mount overlay = volume("overlay", "/work", {"lowerdir=/etc"});
   overlay.type = "overlay";
@@ -128,9 +133,11 @@ TEST(GuardMounts, KeepsTheHostOutOfTheRootFileSystem) {
     policy.levels.at("untrusted").volume_roots = std::move(roots);
     return guard_mounts(request, policy, facts).allowed;
   };
-  for (const char* path : {"/", "/etc", "/var", "/proc/1/root", "/root", "/home/ann", "/root/.cache/x", "/var/lib/docker/overlay2/x/merged", "/run/x"})
+  for (const char* path : {"/", "/etc", "/var", "/proc/1/root", "/root", "/home/ann", "/root/.cache/x",
+                           "/var/lib/docker/overlay2/x/merged", "/run/x"})
     EXPECT_FALSE(judge(path, S_IFDIR)) << path;
-  for (const char* path : {"/root/rootfs", "/home/ann/rootfs", "/srv/rootfs", "/tmp/r"}) EXPECT_TRUE(judge(path, S_IFDIR)) << path;
+  for (const char* path : {"/root/rootfs", "/home/ann/rootfs", "/srv/rootfs", "/tmp/r"})
+    EXPECT_TRUE(judge(path, S_IFDIR)) << path;
   EXPECT_FALSE(judge("/srv/rootfs", S_IFREG));
   EXPECT_FALSE(judge("/srv/rootfs", S_IFDIR, {"/srv/other"}));
   EXPECT_TRUE(judge("/srv/rootfs", S_IFDIR, {"/srv"}));
@@ -155,13 +162,19 @@ bool allowed(const std::string& source) {
 TEST(HostFacts, SeesThroughLinks) {
   const TempDir dir;
   ASSERT_EQ(::mkdir(dir.file("plain").c_str(), 0755), 0);
-  for (const auto& [name, target] : {std::pair{"to_etc", "/etc"}, {"to_file", "/etc/passwd"}, {"to_root", "/"}, {"to_proc", "/proc/self"},
-                                     {"to_fd", "/proc/self/fd"}, {"to_link", "to_etc"}, {"to_plain", "plain"}})
+  for (const auto& [name, target] : {std::pair{"to_etc", "/etc"},
+                                     {"to_file", "/etc/passwd"},
+                                     {"to_root", "/"},
+                                     {"to_proc", "/proc/self"},
+                                     {"to_fd", "/proc/self/fd"},
+                                     {"to_link", "to_etc"},
+                                     {"to_plain", "plain"}})
     ASSERT_EQ(::symlink(target, dir.file(name).c_str()), 0);
   EXPECT_TRUE(allowed(dir.file("plain")));
   EXPECT_TRUE(allowed(dir.file("to_plain")));
   EXPECT_TRUE(allowed(dir.file("plain/../plain")));
-  for (const char* name : {"to_etc", "to_file", "to_root", "to_proc", "to_fd", "to_link", "to_etc/ssl", "../../etc", "plain/../../.."})
+  for (const char* name :
+       {"to_etc", "to_file", "to_root", "to_proc", "to_fd", "to_link", "to_etc/ssl", "../../etc", "plain/../../.."})
     EXPECT_FALSE(allowed(dir.file(name))) << name;
 }
 
@@ -215,7 +228,8 @@ TEST(HostFacts, NamesASourceThatTheCallerMayNotRead) {
   if (child == 0) {
     if (::setresgid(12345, 12345, 12345) != 0 || ::setresuid(12345, 12345, 12345) != 0) ::_exit(1);
     const Result<HostFacts> facts = gather(dir.file("closed"));
-    ::_exit(!facts && facts.error().sys == EACCES && facts.error().message.find(dir.file("closed")) != std::string::npos ? 0 : 2);
+    ::_exit(!facts && facts.error().sys == EACCES && facts.error().message.find(dir.file("closed")) != std::string::npos ? 0
+                                                                                                                         : 2);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -264,7 +278,8 @@ TEST(GuardMounts, JudgesASourceByEachOfItsNames) {
     source.other_names = other_names(source.real_path, parse_mount_table(kMountinfo));
     return forbidden_source(source, facts);
   };
-  for (const char* path : {"/srv/conf", "/srv/conf/ssl", "/srv/with blank", "/srv/with blank/keys"}) EXPECT_NE(judge(path), "") << path;
+  for (const char* path : {"/srv/conf", "/srv/conf/ssl", "/srv/with blank", "/srv/with blank/keys"})
+    EXPECT_NE(judge(path), "") << path;
   EXPECT_NE(judge("/srv/conf").find("shows /etc"), std::string::npos) << judge("/srv/conf");
   // Everything is below /run/host too; that alone makes nothing part of /run.
   for (const char* path : {"/srv/data", "/work/x", "/home/ann/x", "/srv/empty"}) EXPECT_EQ(judge(path), "") << path;
@@ -273,7 +288,8 @@ TEST(GuardMounts, JudgesASourceByEachOfItsNames) {
 TEST(HostFacts, SeesThroughBindMounts) {
   BAILEY_REQUIRE("root");
   const TempDir dir;
-  for (const char* name : {"conf", "parent", "parent/conf", "plain", "data"}) ASSERT_EQ(::mkdir(dir.file(name).c_str(), 0755), 0);
+  for (const char* name : {"conf", "parent", "parent/conf", "plain", "data"})
+    ASSERT_EQ(::mkdir(dir.file(name).c_str(), 0755), 0);
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {  // in a mount namespace of its own, so that the host sees nothing of it
@@ -291,7 +307,8 @@ TEST(HostFacts, SeesThroughBindMounts) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "bits: 1 not mounted, 2 /etc, 4 /etc/ssl, 8 its parent were allowed, 16 plain was refused";
+  EXPECT_EQ(WEXITSTATUS(status), 0)
+      << "bits: 1 not mounted, 2 /etc, 4 /etc/ssl, 8 its parent were allowed, 16 plain was refused";
 }
 
 }  // namespace

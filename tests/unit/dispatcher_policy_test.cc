@@ -57,7 +57,8 @@ TEST(Policy, OverridesKeyByKeyAndStartsNewLevelsFromUntrusted) {
       "untrusted": {"secrets": true, "limits": {"memory": {"default": "256M"}, "timeout": {"default": 10, "ceiling": "unlimited"}}},
       "judge": {"limits": {"cpus": {"default": 0.5}, "pids": {"default": 64}}},
       "ci": {"untrusted": false, "runtimes": ["native"]}
-    }})", "p");
+    }})",
+                                             "p");
   ASSERT_TRUE(policy) << policy.error().message;
   const Level& untrusted = policy->levels.at("untrusted");
   EXPECT_EQ(untrusted.defaults.memory_bytes, 256u << 20);
@@ -90,28 +91,32 @@ TEST(Policy, NamesLineAndPathOfEveryFault) {
       "      \"disk\": {}}}\n"
       "  }\n"
       "}");
-  for (const char* part : {"p:2: $.audit_file: ", "p:3: $.runsc: ", "p:4: $.zone: is not a known key",
-                           "p:6: $.levels.trusted.networks: 'lan' is not known; known are: none, host",
-                           "p:6: $.levels.trusted.volumes: 'some'", "p:8: $.levels.untrusted.limits.memory: the default 8G is above the ceiling 4G",
-                           "p:9: $.levels.untrusted.limits.pids.default: '-1'", "p:10: $.levels.untrusted.limits.timeout.default: expected",
-                           "p:11: $.levels.untrusted.limits.tmpfs.most: is not a known key", "p:12: $.levels.untrusted.limits.disk: is not a known key"})
+  for (const char* part :
+       {"p:2: $.audit_file: ", "p:3: $.runsc: ", "p:4: $.zone: is not a known key",
+        "p:6: $.levels.trusted.networks: 'lan' is not known; known are: none, host", "p:6: $.levels.trusted.volumes: 'some'",
+        "p:8: $.levels.untrusted.limits.memory: the default 8G is above the ceiling 4G",
+        "p:9: $.levels.untrusted.limits.pids.default: '-1'", "p:10: $.levels.untrusted.limits.timeout.default: expected",
+        "p:11: $.levels.untrusted.limits.tmpfs.most: is not a known key",
+        "p:12: $.levels.untrusted.limits.disk: is not a known key"})
     EXPECT_NE(faults.find(part), std::string::npos) << part << "\nis not in\n" << faults;
 }
 
 TEST(Policy, CannotLiftTheInvariants) {
-  for (const char* text : {R"({"levels": {"untrusted": {"untrusted": false}}})", R"({"levels": {"untrusted": {"networks": ["host"]}}})",
-                           R"({"levels": {"untrusted": {"runtimes": ["native"]}}})", R"({"levels": {"new": {"runtimes": ["gvisor", "native"]}}})",
-                           R"({"unsafe_native_for_untrusted": true, "levels": {"untrusted": {"runtimes": ["native"]}}})"})
+  for (const char* text :
+       {R"({"levels": {"untrusted": {"untrusted": false}}})", R"({"levels": {"untrusted": {"networks": ["host"]}}})",
+        R"({"levels": {"untrusted": {"runtimes": ["native"]}}})", R"({"levels": {"new": {"runtimes": ["gvisor", "native"]}}})",
+        R"({"unsafe_native_for_untrusted": true, "levels": {"untrusted": {"runtimes": ["native"]}}})"})
     EXPECT_NE(faults_of(text), "") << text;
 }
 
 TEST(Policy, RefusesBrokenDocuments) {
   const std::string whole = json::write(to_json(builtin_policy()));
   for (size_t length = 0; length < whole.size(); length += 7) EXPECT_NE(faults_of(whole.substr(0, length)), "") << length;
-  for (const char* text : {"", "[]", "null", "{} x", R"({"levels": []})", R"({"levels": {"a/b": {}}})", R"({"levels": {"": {}}})",
-                           R"({"levels": {"x": {"runtimes": []}}})", R"({"levels": {"x": {"runtimes": ["gvisor", "gvisor"]}}})",
-                           R"({"levels": {"x": {"volume_roots": ["srv"]}}})", R"({"levels": {"x": {"volume_roots": ["/srv/"]}}})",
-                           R"({"levels": {"x": {"secrets": "yes"}}})", R"({"runsc": "/a", "runsc": "/b"})", R"({"audit_file": null})"})
+  for (const char* text :
+       {"", "[]", "null", "{} x", R"({"levels": []})", R"({"levels": {"a/b": {}}})", R"({"levels": {"": {}}})",
+        R"({"levels": {"x": {"runtimes": []}}})", R"({"levels": {"x": {"runtimes": ["gvisor", "gvisor"]}}})",
+        R"({"levels": {"x": {"volume_roots": ["srv"]}}})", R"({"levels": {"x": {"volume_roots": ["/srv/"]}}})",
+        R"({"levels": {"x": {"secrets": "yes"}}})", R"({"runsc": "/a", "runsc": "/b"})", R"({"audit_file": null})"})
     EXPECT_NE(faults_of(text), "") << text;
 }
 

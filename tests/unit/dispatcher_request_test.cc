@@ -54,7 +54,8 @@ TEST(RequestDocument, IsUntrustedWhenItSaysNothing) {
 TEST(RequestDocument, TakesLimitsAsPeopleWriteThem) {
   const Result<Request> request = parse_request(
       R"({"limits": {"timeout": "2m", "output": "1M", "tmpfs": 4096, "tmpfs_inodes": 64, "swap": "unlimited"},
-          "config": {"linux": {"resources": {"memory": {"limit": 1048576}}}}})", "r");
+          "config": {"linux": {"resources": {"memory": {"limit": 1048576}}}}})",
+      "r");
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_EQ(request->limits.wall_ms, 120'000);
   EXPECT_EQ(request->limits.output_bytes, 1u << 20);
@@ -65,17 +66,37 @@ TEST(RequestDocument, TakesLimitsAsPeopleWriteThem) {
 
 TEST(RequestDocument, SaysWhereTheOtherLimitsStand) {
   const std::string faults = faults_of("{\"limits\":\n {\"memory\": \"1G\"}}");
-  EXPECT_NE(faults.find("r:2: $.limits.memory: stands in the configuration: $.config.linux.resources.memory.limit"), std::string::npos) << faults;
+  EXPECT_NE(faults.find("r:2: $.limits.memory: stands in the configuration: $.config.linux.resources.memory.limit"),
+            std::string::npos)
+      << faults;
 }
 
 TEST(RequestDocument, RefusesWhatItDoesNotKnow) {
-  for (const char* text : {
-           "", "[]", "{", R"({"trust": 1})", R"({"Trust": "trusted"})", R"({"trust": "a", "trust": "b"})", R"({"runtime": "runc"})",
-           R"({"network": "lan"})", R"({"unsafe": {"everything": true}})", R"({"unsafe": true})", R"({"root_writes": "disk"})",
-           R"({"limits": {"timeout": "soon"}})", R"({"limits": {"timeout": 0}})", R"({"limits": {"output": -1}})", R"({"limits": {"pids": 1}})",
-           R"({"secrets": {}})", R"({"secrets": [{}]})", R"({"secrets": [{"name": "a", "mode": "999"}]})", R"({"secrets": [{"name": "a", "fd": -1}]})",
-           R"({"secrets": [{"name": "a", "value": "s3cret"}]})", R"({"config": {"process": {"arg": ["x"]}}})", R"({"config": {"hook": {}}})",
-           R"({"config": {"mounts": [{"destination": "/x", "from": "/"}]}})", R"({"id": "a\u0000b"})", "{} // comment"})
+  for (const char* text : {"",
+                           "[]",
+                           "{",
+                           R"({"trust": 1})",
+                           R"({"Trust": "trusted"})",
+                           R"({"trust": "a", "trust": "b"})",
+                           R"({"runtime": "runc"})",
+                           R"({"network": "lan"})",
+                           R"({"unsafe": {"everything": true}})",
+                           R"({"unsafe": true})",
+                           R"({"root_writes": "disk"})",
+                           R"({"limits": {"timeout": "soon"}})",
+                           R"({"limits": {"timeout": 0}})",
+                           R"({"limits": {"output": -1}})",
+                           R"({"limits": {"pids": 1}})",
+                           R"({"secrets": {}})",
+                           R"({"secrets": [{}]})",
+                           R"({"secrets": [{"name": "a", "mode": "999"}]})",
+                           R"({"secrets": [{"name": "a", "fd": -1}]})",
+                           R"({"secrets": [{"name": "a", "value": "s3cret"}]})",
+                           R"({"config": {"process": {"arg": ["x"]}}})",
+                           R"({"config": {"hook": {}}})",
+                           R"({"config": {"mounts": [{"destination": "/x", "from": "/"}]}})",
+                           R"({"id": "a\u0000b"})",
+                           "{} // comment"})
     EXPECT_NE(faults_of(text), "") << text;
 }
 

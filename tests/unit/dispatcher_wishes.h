@@ -44,7 +44,8 @@ inline OpenedSource opened(std::string path, mode_t mode = S_IFDIR | 0755) {
 inline HostFacts host(uint32_t euid = 0) {
   HostFacts facts;
   facts.euid = euid;
-  facts.homes = {{"/root", 0}, {"/home/ann", 1000}, {"/home/bob", 1001}, {"/srv/homes/carl", 1002}, {"/var/lib/postgresql", 101}};
+  facts.homes = {
+      {"/root", 0}, {"/home/ann", 1000}, {"/home/bob", 1001}, {"/srv/homes/carl", 1002}, {"/var/lib/postgresql", 101}};
   facts.protected_paths = {{"/data/docker", "Docker's data"}, {"/srv/jail/proc", "a proc file system"}};
   return facts;
 }
