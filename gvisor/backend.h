@@ -1,5 +1,5 @@
-// The gVisor backend: dispatcher::Backend over runsc. Root, or an ordinary user who may make user namespaces. docs/gvisor.md says what runsc does not honour and what is done
-// about each.
+// The gVisor backend: dispatcher::Backend over runsc. Root, or an ordinary user who may make user namespaces. docs/gvisor.md says
+// what runsc does not honour and what is done about each.
 #pragma once
 
 #include <memory>

@@ -287,9 +287,10 @@ TEST_P(RealRunsc, GivesATerminalThatWorks) {
 }
 
 // The builds of 2022 cannot run in a user namespace with one id.
-TEST_P(RealRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
+class ReferenceRunsc : public RealRunsc {};
+
+TEST_P(ReferenceRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
   BAILEY_REQUIRE("userns");
-  if (std::string_view(GetParam()) != "reference") GTEST_SKIP() << "needs the reference build";
   constexpr uid_t kSomebody = 4242;
   const tests::TemporaryDirectory volume, answers;
   for (const auto* directory : {&volume, &answers}) ASSERT_EQ(::chown(directory->path().c_str(), kSomebody, kSomebody), 0);
@@ -322,6 +323,8 @@ TEST_P(RealRunsc, RunsManyAtOnce) {
   for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(reap(all[i]).value, static_cast<int>(i));
 }
 
+INSTANTIATE_TEST_SUITE_P(Builds, ReferenceRunsc, testing::Values("reference"),
+                         [](const auto& build) { return std::string(build.param); });
 INSTANTIATE_TEST_SUITE_P(Builds, RealRunsc, testing::Values("reference", "debian2022"),
                          [](const auto& build) { return std::string(build.param); });
 
