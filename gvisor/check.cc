@@ -21,11 +21,6 @@ bool belongs_to_own_kernel(std::string_view path) {
   return plain && (starts_with_path(path, "/proc") || starts_with_path(path, "/sys"));
 }
 
-bool is_bind(const bundle::Mount& mount) {
-  return mount.type == "bind" || std::ranges::find(mount.options, "bind") != mount.options.end() ||
-         std::ranges::find(mount.options, "rbind") != mount.options.end();
-}
-
 bool known_mount(const bundle::Mount& mount) {
   constexpr std::array kTypes = {"proc", "tmpfs", "devpts", "mqueue", "sysfs"};
   return is_bind(mount) || std::ranges::find(kTypes, mount.type) != kTypes.end();

@@ -121,7 +121,7 @@ Result<Ending> SandboxInstance::reap() {
 Ending judge_runsc_end(const RunscEnd& end) {
   const ExitStatus& status = end.status;
   const bool sandbox_killed = status.by_signal ? status.value == SIGKILL : status.value == kSandboxKilled;
-  if (end.killed_by_us || (sandbox_killed && end.words.empty())) return {Ending::Kind::signaled, SIGKILL, {}};
+  if (end.killed_by_us || sandbox_killed) return {Ending::Kind::signaled, SIGKILL, {}};
   std::string message = end.workload_started ? "gVisor broke down while the command ran" : "gVisor did not start";
   message += ": runsc " + (status.by_signal ? "died of signal " : std::string("ended with ")) + std::to_string(status.value);
   message += end.words.empty() ? " and left no word in its log" : ": " + end.words;

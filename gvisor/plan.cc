@@ -26,10 +26,6 @@ bool has_option(const bundle::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options, option) != mount.options.end();
 }
 
-bool is_bind(const bundle::Mount& mount) {
-  return mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
-}
-
 // runsc makes /dev, /dev/pts and /sys itself, of its own kernel's, and has no message queues.
 bool made_by_runsc(const bundle::Mount& mount) {
   return mount.destination == "/dev" || mount.destination == "/dev/pts" || mount.type == "mqueue";
@@ -134,6 +130,10 @@ void add_channel(Plan& plan) {
 }
 
 }  // namespace
+
+bool is_bind(const bundle::Mount& mount) {
+  return mount.type == "bind" || has_option(mount, "bind") || has_option(mount, "rbind");
+}
 
 Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   TRY(check_plan(spec, *inputs.traits));

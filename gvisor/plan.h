@@ -81,6 +81,8 @@ Result<Plan> compile_trial(const PlanInputs& inputs);
 Result<std::string> draw_runsc_id();
 json::Value explain_plan(const Plan& plan);
 
+bool is_bind(const bundle::Mount& mount);  // by its type or its options, as the specification has it
+
 // The cgroup: what was asked for plus what the sentry and the gofer need (docs/gvisor.md, "Limits").
 // `platform` empty: not known yet, counts as systrap.
 bundle::Resources cgroup_resources(const bundle::Resources& asked, std::string_view platform);

@@ -94,6 +94,19 @@ Result<Fd> open_again(int source, const struct stat& info, const std::string& na
   return again;
 }
 
+// Of the JSON object that `text` begins with; all of it when it does not end.
+size_t object_length(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\') ++i;
+    else if (text[i] == '"') quoted = !quoted;
+    else if (!quoted && text[i] == '{') ++depth;
+    else if (!quoted && text[i] == '}' && --depth == 0) return i + 1;
+  }
+  return text.size();
+}
+
 class Builder {
  public:
   Builder(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in, PrivateRoot& out)
@@ -246,9 +259,7 @@ Result<std::string> read_channel_report(const PrivateRoot& root) {
 std::string parse_log_errors(std::string_view text) {
   std::string errors;
   while (!text.empty()) {
-    // A quotation mark in a message is escaped, so this cannot stand inside one but as the message's own "}{".
-    const size_t end = text.find("}{");
-    const size_t length = end == std::string_view::npos ? text.size() : end + 1;
+    const size_t length = object_length(text);
     const auto entry = json::parse(text.substr(0, length), "runsc's log");
     text.remove_prefix(length);
     const json::Object* members = entry ? entry->as<json::Object>() : nullptr;
