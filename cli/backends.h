@@ -17,6 +17,7 @@ struct BackendContext {
 };
 
 // Fault::unavailable when this build has no such backend.
-Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind, const BackendContext& context);
+Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind,
+                                                          const BackendContext& context);
 
 }  // namespace bailey::cli

@@ -13,9 +13,11 @@ bool takes_value(const CLI::App& app, const std::string& name) {
   return option && option->get_items_expected_max() > 0;
 }
 
-// Whether the argument after this one is its value: "--memory 1G", "-v SRC:DST", "-itv SRC:DST"; not "--memory=1G", "-vSRC:DST".
+// Whether the argument after this one is its value: "--memory 1G", "-v SRC:DST", "-itv SRC:DST"; not
+// "--memory=1G", "-vSRC:DST".
 bool wants_next(const CLI::App& app, const std::string& argument) {
-  if (argument.starts_with("--")) return argument.find('=') == std::string::npos && takes_value(app, argument);
+  if (argument.starts_with("--"))
+    return argument.find('=') == std::string::npos && takes_value(app, argument);
   for (size_t i = 1; i < argument.size(); ++i)
     if (takes_value(app, std::string("-") + argument[i])) return i + 1 == argument.size();
   return false;
@@ -55,9 +57,12 @@ SplitArguments split_command(const CLI::App& app, const std::vector<std::string>
 
 int exit_code(Fault fault) {
   switch (fault) {
-    case Fault::not_executable: return 126;
-    case Fault::not_found: return 127;
-    default: return kExitBailey;
+    case Fault::not_executable:
+      return 126;
+    case Fault::not_found:
+      return 127;
+    default:
+      return kExitBailey;
   }
 }
 

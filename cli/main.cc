@@ -37,15 +37,16 @@ constexpr std::initializer_list<Command> kCommands = {
     {"gc", "remove what sandboxes left whose bailey was killed", add_gc, false},
 };
 
-// A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us, because
-// close-on-exec closes them at exec only.
+// A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us,
+// because close-on-exec closes them at exec only.
 Result<> shut_the_gates() {
   ::umask(077);
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return sys_error("close_range", errno);
-  // A missing 0, 1 or 2 would be the number of the next file we open. The stand-in is open for reading: reads see the end,
-  // writes fail as they would on the closed descriptor.
+  // A missing 0, 1 or 2 would be the number of the next file we open. The stand-in is open for reading: reads
+  // see the end, writes fail as they would on the closed descriptor.
   for (int fd = 0; fd <= 2; ++fd)
-    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != fd) return sys_error("opening /dev/null for a closed stdin, stdout or stderr", errno);
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != fd)
+      return sys_error("opening /dev/null for a closed stdin, stdout or stderr", errno);
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) return sys_error("prctl(PR_SET_DUMPABLE)", errno);
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return sys_error("prctl(PR_SET_CHILD_SUBREAPER)", errno);
   rlimit core{};
@@ -56,18 +57,25 @@ Result<> shut_the_gates() {
   struct sigaction quiet{};
   quiet.sa_handler = [](int) {};
   ::sigaction(SIGPIPE, &quiet, nullptr);
+  // A caller that ignores SIGCHLD would have the kernel reap our children before we learn how they ended.
+  struct sigaction standard{};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &standard, nullptr);
   return {};
 }
 
 std::string usage() {
   std::string text =
-      "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND [OPTIONS]\n\nCommands:\n";
+      "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND "
+      "[OPTIONS]\n\nCommands:\n";
   for (const Command& command : kCommands) {
     std::string name = command.name;
     name.resize(10, ' ');
     text += "  " + name + command.summary + "\n";
   }
-  return text + "\n'bailey COMMAND --help' lists the options of one command; 'bailey --version' prints the version.\n";
+  return text +
+         "\n'bailey COMMAND --help' lists the options of one command; 'bailey --version' prints the "
+         "version.\n";
 }
 
 int print(const std::string& text) {
@@ -79,7 +87,9 @@ int print(const std::string& text) {
 int parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation) {
   CLI::App app(command.summary, std::string("bailey ") + command.name);
   command.add(app, invocation);
-  if (command.takes_command) app.footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
+  if (command.takes_command)
+    app.footer(
+        "Options end at '--' or at the first word that is none: the command and its arguments follow.");
   try {
     std::vector<std::string> options = arguments;
     if (command.takes_command) {
@@ -91,7 +101,11 @@ int parse_and_act(const Command& command, const std::vector<std::string>& argume
   } catch (const CLI::CallForHelp&) {
     return print(app.help());
   } catch (const CLI::ParseError& fault) {
-    return report({fault.what(), std::string("'bailey ") + command.name + " --help' lists the options", Fault::bad_input, 0, {}});
+    return report({fault.what(),
+                   std::string("'bailey ") + command.name + " --help' lists the options",
+                   Fault::bad_input,
+                   0,
+                   {}});
   }
   return invocation.act();
 }
@@ -107,7 +121,8 @@ int main_of(const std::vector<std::string>& arguments) {
     return arguments.empty() ? kExitBailey : rc;
   }
   for (const Command& command : kCommands)
-    if (name == command.name) return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
+    if (name == command.name)
+      return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
   std::string known;
   for (const Command& command : kCommands) known.append(known.empty() ? "" : ", ").append(command.name);
   return report({"'" + name + "' is not a command", "one of: " + known, Fault::bad_input, 0, {}});
@@ -118,5 +133,6 @@ int main_of(const std::vector<std::string>& arguments) {
 }  // namespace bailey::cli
 
 int main(int argc, char** argv) {
-  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>());
+  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc)
+                                       : std::vector<std::string>());
 }

@@ -24,12 +24,14 @@ constexpr size_t kMaxEnvFile = 1 << 20;
 
 using dispatcher::Request;
 
-std::unexpected<Error> bad(const std::string& flag, const std::string& value, const std::string& what, std::string remedy) {
+std::unexpected<Error> bad(const std::string& flag, const std::string& value, const std::string& what,
+                           std::string remedy) {
   return fail(Fault::bad_input, flag + " " + value + ": " + what, std::move(remedy));
 }
 
 template <typename E, size_t N>
-Result<E> parse_name(const std::string& flag, const std::string& value, const std::pair<std::string_view, E> (&names)[N]) {
+Result<E> parse_name(const std::string& flag, const std::string& value,
+                     const std::pair<std::string_view, E> (&names)[N]) {
   std::string known;
   for (const auto& [name, enumerator] : names) {
     if (name == value) return enumerator;
@@ -41,7 +43,8 @@ Result<E> parse_name(const std::string& flag, const std::string& value, const st
 Result<std::string> absolute(const std::string& path) {
   if (path.starts_with('/')) return path;
   char here[PATH_MAX];
-  if (!::getcwd(here, sizeof here) || here[0] != '/') return sys_error("making " + path + " absolute: getcwd", errno);
+  if (!::getcwd(here, sizeof here) || here[0] != '/')
+    return sys_error("making " + path + " absolute: getcwd", errno);
   return path == "." ? std::string(here) : std::string(here) + "/" + path;
 }
 
@@ -54,9 +57,12 @@ Result<bundle::Mount> parse_volume(const std::string& text) {
       parts.back().push_back(c);
   }
   const char* remedy = "SRC:DST, SRC:DST:ro or SRC:DST:rw; a path with ':' in it needs a --request document";
-  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty()) return bad("--volume", text, "not of the form SRC:DST[:ro|rw]", remedy);
-  if (parts.size() == 3 && parts[2] != "ro" && parts[2] != "rw") return bad("--volume", text, "'" + parts[2] + "' is neither ro nor rw", remedy);
-  if (parts[1][0] != '/') return bad("--volume", text, "the place inside, " + parts[1] + ", is not absolute", "begin it with /");
+  if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty())
+    return bad("--volume", text, "not of the form SRC:DST[:ro|rw]", remedy);
+  if (parts.size() == 3 && parts[2] != "ro" && parts[2] != "rw")
+    return bad("--volume", text, "'" + parts[2] + "' is neither ro nor rw", remedy);
+  if (parts[1][0] != '/')
+    return bad("--volume", text, "the place inside, " + parts[1] + ", is not absolute", "begin it with /");
   bundle::Mount mount;
   mount.type = "bind";
   mount.source = TRY(absolute(parts[0]));
@@ -67,7 +73,9 @@ Result<bundle::Mount> parse_volume(const std::string& text) {
 
 Result<uint32_t> parse_id(const std::string& flag, const std::string& whole, std::string_view text) {
   const auto number = units::parse_unsigned(text);
-  if (!number || *number > UINT32_MAX - 2) return bad(flag, whole, "'" + std::string(text) + "' is no numeric id", "UID[:GID[,GID...]] in numbers, such as 1000:1000");
+  if (!number || *number > UINT32_MAX - 2)
+    return bad(flag, whole, "'" + std::string(text) + "' is no numeric id",
+               "UID[:GID[,GID...]] in numbers, such as 1000:1000");
   return static_cast<uint32_t>(*number);
 }
 
@@ -94,10 +102,12 @@ Result<bundle::User> parse_user(const std::string& text) {
 Result<uint32_t> parse_umask(const std::string& text) {
   uint32_t mask = 0;
   for (const char c : text) {
-    if (c < '0' || c > '7' || text.size() > 4) return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
+    if (c < '0' || c > '7' || text.size() > 4)
+      return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
     mask = mask * 8 + static_cast<uint32_t>(c - '0');
   }
-  if (text.empty() || mask > 0777) return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
+  if (text.empty() || mask > 0777)
+    return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
   return mask;
 }
 
@@ -105,14 +115,18 @@ Result<uint32_t> parse_umask(const std::string& text) {
 Result<> set_environment(std::vector<std::string>& env, const std::string& flag, const std::string& entry) {
   const size_t equals = entry.find('=');
   const std::string key = entry.substr(0, equals);
-  if (key.empty()) return bad(flag, entry.substr(0, equals), "it has no name", "KEY=VALUE, or KEY to pass on a variable of your own environment");
+  if (key.empty())
+    return bad(flag, entry.substr(0, equals), "it has no name",
+               "KEY=VALUE, or KEY to pass on a variable of your own environment");
   std::string full = entry;
   if (equals == std::string::npos) {
     const char* own = ::getenv(key.c_str());
-    if (!own) return bad(flag, key, "your environment has no such variable", "set it, or give " + key + "=VALUE");
+    if (!own)
+      return bad(flag, key, "your environment has no such variable", "set it, or give " + key + "=VALUE");
     full.append("=").append(own);
   }
-  const auto same = std::ranges::find_if(env, [&](const std::string& other) { return other.starts_with(key + "="); });
+  const auto same =
+      std::ranges::find_if(env, [&](const std::string& other) { return other.starts_with(key + "="); });
   if (same != env.end())
     *same = std::move(full);
   else
@@ -120,8 +134,8 @@ Result<> set_environment(std::vector<std::string>& env, const std::string& flag,
   return {};
 }
 
-// One entry a line, blank lines and lines that begin with # left out; or, where the text holds a NUL, one entry up to each
-// NUL and every byte meant, as in /proc/PID/environ.
+// One entry a line, blank lines and lines that begin with # left out; or, where the text holds a NUL, one
+// entry up to each NUL and every byte meant, as in /proc/PID/environ.
 Result<> read_env_file(std::vector<std::string>& env, const std::string& source) {
   const std::string text = TRY(read_source("--env-file", source, kMaxEnvFile));
   const char separator = text.find('\0') != std::string::npos ? '\0' : '\n';
@@ -138,14 +152,16 @@ Result<> read_env_file(std::vector<std::string>& env, const std::string& source)
 Result<> set_process(Request& request, const RequestFlags& flags, std::vector<std::string> command) {
   bundle::Process process;
   process.args = std::move(command);
-  if (process.args.empty()) return fail(Fault::bad_input, "no command was given", "bailey run [OPTIONS] -- COMMAND [ARGS...]");
+  if (process.args.empty())
+    return fail(Fault::bad_input, "no command was given", "bailey run [OPTIONS] -- COMMAND [ARGS...]");
   if (flags.workdir) process.cwd = *flags.workdir;
   if (flags.user) process.user = TRY(parse_user(*flags.user));
   if (flags.umask) process.user.umask = TRY(parse_umask(*flags.umask));
   process.terminal = flags.terminal;
   for (const std::string& file : flags.env_files) TRY(read_env_file(process.env, file));
   for (const std::string& entry : flags.env) TRY(set_environment(process.env, "--env", entry));
-  const bool has_term = std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
+  const bool has_term =
+      std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
   if (flags.terminal && !has_term && ::getenv("TERM")) TRY(set_environment(process.env, "--tty", "TERM"));
   request.config.process = std::move(process);
   return {};
@@ -158,7 +174,8 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
     if (!number) return std::unexpected(std::move(number).error().with(flag));
     // In a configuration 0 means "not set" for some of them; who types it means it.
     if (*number < limit->least)
-      return bad(flag, value, "less than anything needs", flag + " " + dispatcher::format_limit(*limit, limit->least) + " or more");
+      return bad(flag, value, "less than anything needs",
+                 flag + " " + dispatcher::format_limit(*limit, limit->least) + " or more");
     limit->ask(request, *number);
   }
   return {};
@@ -167,27 +184,39 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
 }  // namespace
 
 void add_request_flags(CLI::App& app, RequestFlags& flags) {
-  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
+  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value,
+                       const char* help) {
     app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
   };
-  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value, const char* help) {
-    app.add_option(names, into, std::string(help) + "; may be repeated")->type_name(value)->allow_extra_args(false)->group(kRequestGroup);
+  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value,
+                        const char* help) {
+    app.add_option(names, into, std::string(help) + "; may be repeated")
+        ->type_name(value)
+        ->allow_extra_args(false)
+        ->group(kRequestGroup);
   };
-  const auto flag = [&](const char* names, bool& into, const char* help) { app.add_flag(names, into, help)->group(kRequestGroup); };
+  const auto flag = [&](const char* names, bool& into, const char* help) {
+    app.add_flag(names, into, help)->group(kRequestGroup);
+  };
 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
-  flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
+  flag("--unsafe-native", flags.unsafe_native,
+       "native for an untrusted level; the policy must allow it as well");
   one("--net", flags.network, "none|host", "network (default none)");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
-  flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
-  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]", "file or directory of the host to show inside (default rw)");
-  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]", "secret file, at /run/secrets/NAME or PATH");
+  flag("--writable", flags.writable,
+       "put an in-memory layer over the root; what is written is lost at the end");
+  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]",
+       "file or directory of the host to show inside (default rw)");
+  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]",
+       "secret file, at /run/secrets/NAME or PATH");
   one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
   many("-e,--env", flags.env, "KEY[=VALUE]", "environment variable; KEY alone passes on yours");
   many("--env-file", flags.env_files, "FILE|fd:N", "one KEY[=VALUE] a line, or NUL-separated");
-  one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
+  one("-u,--user", flags.user, "UID[:GID[,GID...]]",
+      "numeric ids inside (default 0:0, which is nobody on the host)");
   one("--umask", flags.umask, "MODE", "octal (default 022)");
   one("--hostname", flags.hostname, "NAME", "host name inside");
   flag("-t,--tty", flags.terminal, "give the command a terminal");
@@ -196,8 +225,9 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
   one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     const std::string name(limit.flag);
-    app.add_option_function<std::string>(name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
-                                         std::string(limit.help))
+    app.add_option_function<std::string>(
+           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
+           std::string(limit.help))
         ->type_name("LIMIT")
         ->group(kLimitGroup);
   }
@@ -206,7 +236,8 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
 std::vector<std::string> given_request_flags(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.parse_order())
-    if (option->get_group() == kRequestGroup || option->get_group() == kLimitGroup) names.push_back("--" + option->get_lnames().front());
+    if (option->get_group() == kRequestGroup || option->get_group() == kLimitGroup)
+      names.push_back("--" + option->get_lnames().front());
   return names;
 }
 
@@ -214,10 +245,13 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   Request request;
   if (flags.name) request.id = *flags.name;
   if (flags.trust) request.trust = *flags.trust;
-  if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
+  if (flags.runtime)
+    request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
   if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
-  request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native, .host_network = flags.allow_host_network};
-  if (flags.rootfs) request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
+  request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native,
+                            .host_network = flags.allow_host_network};
+  if (flags.rootfs)
+    request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
   if (flags.writable) request.root_writes = dispatcher::Writes::memory;
   for (const std::string& text : flags.volumes) request.config.mounts.push_back(TRY(parse_volume(text)));
   for (const std::string& text : flags.secrets) {
@@ -235,7 +269,8 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
 
 Result<std::string> read_source(const std::string& flag, const std::string& text, size_t cap) {
   const auto read = [&]() -> Result<std::string> {
-    if (const auto number = TRY(dispatcher::parse_descriptor(text))) return files::read_fd(*number, cap, text);
+    if (const auto number = TRY(dispatcher::parse_descriptor(text)))
+      return files::read_fd(*number, cap, text);
     return files::read(text, cap);
   };
   auto contents = read();

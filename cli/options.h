@@ -1,5 +1,6 @@
-// run's flags -> Request. The text of each flag is kept as the user wrote it and parsed here, so that every message names the
-// flag, the value and the remedy. No kernel but for reading what --env, --env-file and relative paths refer to.
+// run's flags -> Request. The text of each flag is kept as the user wrote it and parsed here, so that every
+// message names the flag, the value and the remedy. No kernel but for reading what --env, --env-file and
+// relative paths refer to.
 #pragma once
 
 #include <optional>
@@ -16,9 +17,11 @@ class App;
 
 namespace bailey::cli {
 
-// What describes the sandbox: everything that a request document can say. With --request none of these may be given.
+// What describes the sandbox: everything that a request document can say. With --request none of these may be
+// given.
 struct RequestFlags {
-  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc;
+  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform,
+      runsc;
   bool unsafe_native = false, allow_host_network = false, writable = false, terminal = false;
   std::vector<std::string> secrets, volumes, env, env_files;
   std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value

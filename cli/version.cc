@@ -2,6 +2,8 @@
 
 namespace bailey::cli {
 
-const char* version() { return BAILEY_VERSION; }
+const char* version() {
+  return BAILEY_VERSION;
+}
 
 }  // namespace bailey::cli

@@ -1,7 +1,7 @@
-// Audit: one JSON line for each admit, refuse, start and exit, for the operator. The file is the policy's (`audit_file`); it is
-// opened before anything else is made, and when it cannot be opened or written nothing starts.
-// A line never holds an environment, an argument (only the command's name) or anything of a secret; control characters are
-// escaped. Appended with one write(2) each, so that many processes may share the file.
+// Audit: one JSON line for each admit, refuse, start and exit, for the operator. The file is the policy's
+// (`audit_file`); it is opened before anything else is made, and when it cannot be opened or written nothing
+// starts. A line never holds an environment, an argument (only the command's name) or anything of a secret;
+// control characters are escaped. Appended with one write(2) each, so that many processes may share the file.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ namespace bailey::dispatcher {
 class Audit {
  public:
   Audit() = default;  // the policy asks for none
-  // `path` empty: none. A link, or anything that is not a regular file, is refused. A new file gets mode 0600.
+  // `path` empty: none. A link, or anything that is not a regular file, is refused. A new file gets mode
+  // 0600.
   static Result<Audit> open(const std::string& path);
 
   Result<> admit(const Spec& spec, const About& about) const;

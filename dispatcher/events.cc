@@ -14,7 +14,8 @@ void Events::emit(std::string_view event, std::string_view id, json::Object deta
   line.set("time", clock::wall_text(clock::wall_ns()));
   for (const auto& [key, value] : details) line.set(key, value);
   if (auto written = sink_.write(json::write(line), 0); !written) {
-    log::warning("--events: " + written.error().message + "; the event '" + std::string(event) + "' and those after it are lost");
+    log::warning("--events: " + written.error().message + "; the event '" + std::string(event) +
+                 "' and those after it are lost");
     sink_ = Sink();
   }
 }

@@ -1,7 +1,7 @@
 // Events: what happens to one sandbox, while it happens, as JSON lines for a program:
 //   {"event":"started","id":"ab12","monotonic_ns":123,"time":"2026-11-21T23:46:00.000000Z", ...}
-// admitted, created, started, oom, output_truncated, exited, released. A reader that is gone or takes nothing never holds up
-// the sandbox: the first line that was lost is said on stderr, the rest is not tried.
+// admitted, created, started, oom, output_truncated, exited, released. A reader that is gone or takes nothing
+// never holds up the sandbox: the first line that was lost is said on stderr, the rest is not tried.
 #pragma once
 
 #include <string>

@@ -21,8 +21,10 @@ constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it wa
 
 enum PollSlot : size_t { kSignals, kExit, kOom, kStreams };
 
-// Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it says nothing.
-std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store, const std::string& id, const std::string& fallback) {
+// Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
+// says nothing.
+std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store,
+                                    const std::string& id, const std::string& fallback) {
   std::vector<std::string> parents{fallback};
   const auto record = store.read(id);
   if (!record) return parents;
@@ -43,12 +45,15 @@ StateStore::Collector cgroup_collector(const StateStore& store, const std::strin
   return [&store, parent](const std::vector<std::string>& ids) -> Result<> {
     const host::CgroupMounts mounts = TRY(host::find_cgroups());
     for (const std::string& id : ids)
-      for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, {id}));
+      for (const std::string& place : parents_of(mounts, store, id, parent))
+        TRY(host::collect_cgroups(mounts, place, {id}));
     return {};
   };
 }
 
-int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
+int64_t microseconds(const timeval& time) {
+  return time.tv_sec * 1'000'000 + time.tv_usec;
+}
 
 }  // namespace
 
@@ -77,7 +82,10 @@ int SignalInbox::next() const {
 }
 
 Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer)
-    : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
+    : spec_(std::move(spec)),
+      about_(std::move(about)),
+      around_(std::move(surroundings)),
+      timer_(std::move(timer)) {
   record_.id = spec_.id();
   record_.trust = spec_.request().trust;
   record_.network = to_text(spec_.request().network);
@@ -118,7 +126,8 @@ Result<> Sandbox::create() {
 
   step_ = "cgroup";
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
-  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
+  leases_.cgroup =
+      TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
   step_ = "state record";
@@ -175,6 +184,7 @@ Result<> Sandbox::supervise() {
   record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
   phase_ = Phase::stopped;
   drain();
+  measure();
   judge(ending);
 
   json::Object exited;
@@ -189,7 +199,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   set[kSignals] = {signals_.fd(), POLLIN, 0};
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
-  set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN | POLLPRI, 0};
+  set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -201,7 +211,7 @@ Result<> Sandbox::wait_for_end() {
     if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
     if (set[kExit].revents != 0) return {};
     if (set[kSignals].revents != 0) forward_signals();
-    if (set[kOom].revents != 0) notice_oom();
+    if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop(Stop::output_limit);
@@ -243,7 +253,8 @@ void Sandbox::notice_oom() {
   around_.events.emit("oom", spec_.id());
 }
 
-// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who ended it.
+// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who
+// ended it.
 void Sandbox::drain() {
   streams_.workload_ended();
   stop_requests_ = 0;
@@ -265,8 +276,8 @@ void Sandbox::drain() {
   caller_terminal_ = RawTerminal();
 }
 
-// The verdict: what we did to it comes first, then what the kernel did, then what it did itself.
-void Sandbox::judge(const Ending& ending) {
+// What it used and what it wrote.
+void Sandbox::measure() {
   const host::CgroupUsage usage = leases_.cgroup.usage();
   record_.user_us = usage.user_us;
   record_.system_us = usage.system_us;
@@ -286,11 +297,14 @@ void Sandbox::judge(const Ending& ending) {
   record_.captured_stderr = streams_.take_captured_stderr();
   for (const auto& [pump, name] : {std::pair{&streams_.out(), "stdout"}, {&streams_.err(), "stderr"}})
     if (pump->sink_errno() != 0 && pump->sink_errno() != EPIPE)
-      log::warning(sys_error(std::string("writing to ") + name, pump->sink_errno()).error().message + "; the rest of it is lost");
+      log::warning(sys_error(std::string("writing to ") + name, pump->sink_errno()).error().message +
+                   "; the rest of it is lost");
   if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
-  const bool oom_killed = usage.oom_kills.value_or(0) > 0;
-  if (oom_killed && !oom_told_) around_.events.emit("oom", spec_.id());
+  if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_.id());
+}
 
+// The verdict: what we did to it comes first, then what the kernel did, then what it did itself.
+void Sandbox::judge(const Ending& ending) {
   if (ending.kind == Ending::Kind::signaled) record_.signal = ending.value;
   const bool killed = (ending.kind == Ending::Kind::signaled && ending.value == SIGKILL) ||
                       (ending.kind == Ending::Kind::exited && ending.value == 128 + SIGKILL);
@@ -301,7 +315,7 @@ void Sandbox::judge(const Ending& ending) {
   } else if (ending.kind == Ending::Kind::not_started) {
     record_.outcome = Outcome::setup_failed;
     record_.error = Error(ending.error).in_step("exec");
-  } else if (oom_killed && killed) {
+  } else if (killed && record_.oom_kills.value_or(0) > 0) {
     record_.outcome = Outcome::out_of_memory;
   } else if (ending.kind == Ending::Kind::signaled) {
     record_.outcome = Outcome::signaled;

@@ -7,9 +7,9 @@
 //
 // An error in any phase goes straight to release, and what was made until then is unmade.
 //
-// From create to its destruction it owns the process's signals: TERM, INT, HUP, QUIT, USR1 and USR2 go to the workload once each
-// time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. The workload lives in a session of its own,
-// so the terminal's Ctrl-C reaches it through us only.
+// From create to its destruction it owns the process's signals: TERM, INT, HUP, QUIT, USR1 and USR2 go to the
+// workload once each time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. The
+// workload lives in a session of its own, so the terminal's Ctrl-C reaches it through us only.
 #pragma once
 
 #include <csignal>
@@ -32,7 +32,8 @@
 
 namespace bailey::dispatcher {
 
-// The forwarded signals, blocked and read from a descriptor. Unblocked on destruction; what came until then is dropped.
+// The forwarded signals, blocked and read from a descriptor. Unblocked on destruction; what came until then
+// is dropped.
 class SignalInbox {
  public:
   SignalInbox() = default;
@@ -84,6 +85,7 @@ class Sandbox {
   void stop(Stop why);
   void forward_signals();
   void notice_oom();
+  void measure();
   void judge(const Ending& ending);
   std::vector<pollfd> poll_set() const;
 

@@ -17,7 +17,8 @@ Result<std::optional<int>> parse_descriptor(std::string_view text) {
   if (!text.starts_with("fd:")) return std::nullopt;
   const auto number = units::parse_unsigned(text.substr(3));
   if (!number || *number > INT_MAX)
-    return fail(Fault::bad_input, "'" + std::string(text) + "' names no descriptor", "fd:N with N a decimal number, or ./" + std::string(text) + " for a file of that name");
+    return fail(Fault::bad_input, "'" + std::string(text) + "' names no descriptor",
+                "fd:N with N a decimal number, or ./" + std::string(text) + " for a file of that name");
   return static_cast<int>(*number);
 }
 
@@ -27,8 +28,12 @@ Result<Sink> Sink::open(const std::string& text, Writing writing) {
   sink.writing_ = writing;
   if (const auto number = TRY(parse_descriptor(text))) {
     const int flags = ::fcntl(*number, F_GETFL);
-    if (flags < 0) return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is not open", "open it before bailey is started");
-    if ((flags & O_ACCMODE) == O_RDONLY) return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is open for reading only", "open it for writing");
+    if (flags < 0)
+      return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is not open",
+                  "open it before bailey is started");
+    if ((flags & O_ACCMODE) == O_RDONLY)
+      return fail(Fault::bad_input, "descriptor " + std::to_string(*number) + " is open for reading only",
+                  "open it for writing");
     const int copy = ::fcntl(*number, F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return sys_error("duplicating descriptor " + std::to_string(*number), errno);
     sink.fd_ = Fd(copy);
@@ -44,7 +49,8 @@ Result<> Sink::write(std::string text, int patience_ms) const {
   if (!fd_) return {};
   text.push_back('\n');
   const struct stat info = TRY(files::stat_fd(fd_.get(), name_));
-  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") && ::ftruncate(fd_.get(), 0) != 0)
+  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") &&
+      ::ftruncate(fd_.get(), 0) != 0)
     return sys_error("emptying " + name_, errno);
   std::string_view rest = text;
   while (!rest.empty()) {

@@ -1,5 +1,5 @@
-// Sink: where a record or a line goes: "FILE" or "fd:N", a descriptor of the caller. Opened before anything starts, so that a
-// place that cannot be written is found before there is something to write.
+// Sink: where a record or a line goes: "FILE" or "fd:N", a descriptor of the caller. Opened before anything
+// starts, so that a place that cannot be written is found before there is something to write.
 #pragma once
 
 #include <optional>
@@ -11,13 +11,17 @@
 
 namespace bailey::dispatcher {
 
-// N of "fd:N"; nothing when the text is not of that form (a file called so is "./fd:N"); an error when N is no descriptor.
+// N of "fd:N"; nothing when the text is not of that form (a file called so is "./fd:N"); an error when N is
+// no descriptor.
 Result<std::optional<int>> parse_descriptor(std::string_view text);
 
 class Sink {
  public:
-  enum class Writing { whole, lines };  // whole: one document, replacing what a regular file held; lines: appended
-  Sink() = default;                     // none: writes go nowhere
+  enum class Writing {
+    whole,
+    lines
+  };  // whole: one document, replacing what a regular file held; lines: appended
+  Sink() = default;  // none: writes go nowhere
   static Result<Sink> open(const std::string& text, Writing writing);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }

@@ -25,15 +25,17 @@ constexpr size_t kMaxRecordBytes = 64 << 10;
 Error unusable(Error error, const std::string& path) {
   error = std::move(error).with("the runtime directory " + path);
   if (error.remedy.empty())
-    error.remedy = ::geteuid() == 0 ? "make /run a writable file system with room in it"
-                                    : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
+    error.remedy = ::geteuid() == 0
+                       ? "make /run a writable file system with room in it"
+                       : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
   return error;
 }
 
 // /tmp is everybody's: what stands there under our name must be ours alone.
 Result<> check_ours(int fd, const std::string& path) {
   const struct stat info = TRY(files::stat_fd(fd, path));
-  if (info.st_uid != ::geteuid()) return fail(Fault::failed, "it belongs to uid " + std::to_string(info.st_uid), "remove " + path);
+  if (info.st_uid != ::geteuid())
+    return fail(Fault::failed, "it belongs to uid " + std::to_string(info.st_uid), "remove " + path);
   if ((info.st_mode & 077) != 0) return fail(Fault::failed, "others may enter it", "chmod 0700 " + path);
   return {};
 }
@@ -62,7 +64,8 @@ Result<uint64_t> start_time_of_this_process() {
   size_t at = stat.rfind(')');
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
   uint64_t ticks = 0;
-  if (at == std::string::npos || std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
+  if (at == std::string::npos ||
+      std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
     return fail(Fault::failed, "/proc/self/stat has no start time");
   return ticks;
 }
@@ -105,8 +108,8 @@ StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
 }
 
 Result<> StateEntry::write(const StateRecord& record) {
-  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none of it has to
-  // outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
+  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none
+  // of it has to outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
   auto file = files::open_at(directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
   if (auto written = files::write_fd(file->get(), write_record(id_, record), kRecordName); !written)
@@ -128,7 +131,9 @@ std::string StateStore::default_path() {
   return "/tmp/bailey-" + std::to_string(::geteuid());
 }
 
-Result<StateStore> StateStore::open() { return open_at(default_path()); }
+Result<StateStore> StateStore::open() {
+  return open_at(default_path());
+}
 
 Result<StateStore> StateStore::open_at(const std::string& path) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
@@ -136,11 +141,13 @@ Result<StateStore> StateStore::open_at(const std::string& path) {
   store.path_ = path;
   auto top = files::open(path, kFlags);
   if (!top && top.error().sys == ENOENT) {
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return std::unexpected(unusable(sys_error("mkdir", errno).error(), path));
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+      return std::unexpected(unusable(sys_error("mkdir", errno).error(), path));
     top = files::open(path, kFlags);
   }
   if (!top) return std::unexpected(unusable(std::move(top).error(), path));
-  if (auto ours = check_ours(top->get(), path); !ours) return std::unexpected(unusable(std::move(ours).error(), path));
+  if (auto ours = check_ours(top->get(), path); !ours)
+    return std::unexpected(unusable(std::move(ours).error(), path));
   store.top_ = std::move(*top);
   return store;
 }
@@ -149,7 +156,8 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id) const {
   auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (!directory) {
     if (directory.error().sys == ENOENT) return Holder::nobody;
-    if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP) return Holder::dead;  // nothing that we ever make
+    if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP)
+      return Holder::dead;  // nothing that we ever make
     return std::unexpected(std::move(directory).error());
   }
   if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return Holder::dead;
@@ -174,7 +182,8 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id) 
     return std::unexpected(unusable(std::move(directory).error(), path_));
   }
   entry.directory_ = std::move(*directory);
-  if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0) return sys_error("flock " + path_ + "/" + id, errno);
+  if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0)
+    return sys_error("flock " + path_ + "/" + id, errno);
   return std::optional<StateEntry>(std::move(entry));
 }
 
@@ -191,7 +200,8 @@ Result<StateEntry> StateStore::create(const std::string& id, const Collector& co
     TRY_WITH(collect({id}), "clearing what a dead sandbox '" + id + "' left");
     TRY(files::remove_tree(top_.get(), id));
   }
-  return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running", "choose another name, or leave --name out");
+  return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running",
+              "choose another name, or leave --name out");
 }
 
 Result<std::vector<std::string>> StateStore::collect_dead(const Collector& collect) {
@@ -210,7 +220,8 @@ Result<std::vector<std::string>> StateStore::collect_dead(const Collector& colle
 Result<StateRecord> StateStore::read(const std::string& id) const {
   const std::string name = path_ + "/" + id + "/" + kRecordName;
   TRY(units::check_name("sandbox", id));
-  const Fd file = TRY(files::open_beneath(top_.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const Fd file =
+      TRY(files::open_beneath(top_.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   const struct stat info = TRY(files::stat_fd(file.get(), name));
   if (!S_ISREG(info.st_mode)) return fail(Fault::failed, name + " is not a regular file");
   const std::string text = TRY(files::read_fd(file.get(), kMaxRecordBytes, name));

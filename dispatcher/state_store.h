@@ -1,13 +1,17 @@
-// StateStore: which sandboxes exist, one directory per id, so that what a killed Bailey left can be found and removed.
+// StateStore: which sandboxes exist, one directory per id, so that what a killed Bailey left can be found and
+// removed.
 //
-//   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's own, never a link
-//     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however the owner dies
+//   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's
+//   own, never a link
+//     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however
+//     the owner dies
 //       record.json              who owns it
 //     .NAME                      a backend's own; not ours to collect
 //
-// The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage changes nothing for
-// gc, because an id is the directory's name and everything else is found by the id. Making an entry holds a shared lock on the
-// top directory, collecting an exclusive one: no entry is seen half-made.
+// The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage
+// changes nothing for gc, because an id is the directory's name and everything else is found by the id.
+// Making an entry holds a shared lock on the top directory, collecting an exclusive one: no entry is seen
+// half-made.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +27,8 @@ namespace bailey::dispatcher {
 
 struct StateRecord {
   int pid = 0;
-  uint64_t pid_start_time = 0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
+  uint64_t pid_start_time =
+      0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
   std::string boot_id;
   std::string backend, trust;
   std::vector<std::string> cgroups;  // where they are depends on the cgroup that Bailey was started in
@@ -56,13 +61,13 @@ class StateStore {
   static std::string default_path();  // of open(); makes nothing
   static Result<StateStore> open_at(const std::string& path);
 
-  // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by collect_dead below.
-  // Error when a living sandbox has that id.
+  // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by
+  // collect_dead below. Error when a living sandbox has that id.
   using Collector = std::function<Result<>(const std::vector<std::string>& ids)>;
   Result<StateEntry> create(const std::string& id, const Collector& collect);
 
-  // Calls `collect` with the ids whose owners are dead and removes their directories if that went well. Answers the ids. Names that are no
-  // sandbox name are not ours and stay.
+  // Calls `collect` with the ids whose owners are dead and removes their directories if that went well.
+  // Answers the ids. Names that are no sandbox name are not ours and stay.
   Result<std::vector<std::string>> collect_dead(const Collector& collect);
 
   // The record of a sandbox; error when there is none or it cannot be read.

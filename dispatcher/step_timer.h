@@ -1,4 +1,5 @@
-// StepTimer: where the time of a set-up went. Laps follow each other without a gap, so that the steps add up to the whole.
+// StepTimer: where the time of a set-up went. Laps follow each other without a gap, so that the steps add up
+// to the whole.
 #pragma once
 
 #include <string>
@@ -19,7 +20,8 @@ class StepTimer {
     steps_.push_back({std::move(name), now - last_ns_});
     last_ns_ = now;
   }
-  // The same, where a backend has timed parts of it: its steps are taken over and what they do not cover becomes `rest`.
+  // The same, where a backend has timed parts of it: its steps are taken over and what they do not cover
+  // becomes `rest`.
   void lap(const Steps& parts, std::string rest) {
     int64_t covered = 0;
     for (const StepTime& part : parts) {

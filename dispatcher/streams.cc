@@ -26,16 +26,18 @@ bool polls(int fd, short events) {
   return ::poll(&one, 1, 0) > 0 && (one.revents & (events | POLLHUP | POLLERR)) != 0;
 }
 
-void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
+void set_nonblocking(int fd) {
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
 
 struct Sink {
   Fd fd;
   Pump::Way way;
 };
 
-// A descriptor of the caller to write to. A terminal is opened anew, because writing to a stopped one (Ctrl-S) blocks whatever
-// poll(2) said, and O_NONBLOCK on the caller's own description would outlive us. splice(2) refuses O_APPEND; sockets have
-// MSG_DONTWAIT, which splice has not on older kernels.
+// A descriptor of the caller to write to. A terminal is opened anew, because writing to a stopped one
+// (Ctrl-S) blocks whatever poll(2) said, and O_NONBLOCK on the caller's own description would outlive us.
+// splice(2) refuses O_APPEND; sockets have MSG_DONTWAIT, which splice has not on older kernels.
 Result<Sink> sink_of_caller(int fd, const char* name) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) return sys_error(std::string("fstat ") + name, errno);
@@ -47,13 +49,14 @@ Result<Sink> sink_of_caller(int fd, const char* name) {
   if (copy < 0) return sys_error(std::string("duplicating ") + name, errno);
   if (S_ISCHR(info.st_mode) && ::isatty(fd)) return Sink{Fd(copy), Pump::Way::copy};
   const bool plain_file = S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_APPEND) == 0;
-  return Sink{Fd(copy), S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode) || plain_file ? Pump::Way::splice : Pump::Way::copy};
+  return Sink{Fd(copy), S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode) || plain_file ? Pump::Way::splice
+                                                                                      : Pump::Way::copy};
 }
 
 bool same_file(int a, int b) {
   struct stat first{}, second{};
-  return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino &&
-         first.st_rdev == second.st_rdev;
+  return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino && first.st_rdev == second.st_rdev;
 }
 
 }  // namespace
@@ -96,12 +99,13 @@ Pump::Step Pump::fail_sink(int err) {
 }
 
 Pump::Step Pump::splice_some(uint64_t budget) {
-  const ssize_t moved = ::splice(source_.get(), nullptr, sink_.get(), nullptr, std::min<uint64_t>(budget, kPipeBytes),
-                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  const ssize_t moved = ::splice(source_.get(), nullptr, sink_.get(), nullptr,
+                                 std::min<uint64_t>(budget, kPipeBytes), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   const int err = errno;
   if (moved > 0) {
     taken_ += static_cast<uint64_t>(moved);
-    if (moved >= static_cast<ssize_t>(kCopyBytes) && !enlarged_) {  // the pipe was full: this workload writes a lot
+    if (moved >= static_cast<ssize_t>(kCopyBytes) &&
+        !enlarged_) {  // the pipe was full: this workload writes a lot
       ::fcntl(source_.get(), F_SETPIPE_SZ, kPipeBytes);
       enlarged_ = true;
     }
@@ -121,8 +125,9 @@ Pump::Step Pump::write_pending() {
   const size_t left = pending_.size() - written_;
   const size_t size = may_block ? std::min<size_t>(left, PIPE_BUF) : left;
   const char* data = pending_.data() + written_;
-  const ssize_t written = sink_kind_ == Kind::socket ? ::send(sink_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                                     : ::write(sink_.get(), data, size);
+  const ssize_t written = sink_kind_ == Kind::socket
+                              ? ::send(sink_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                              : ::write(sink_.get(), data, size);
   const int err = errno;
   if (written < 0 && err == EINTR) return Step::moved;
   if (written < 0 && err == EAGAIN) return Step::sink_full;
@@ -234,7 +239,8 @@ Result<> Streams::attach_terminal(Fd master) {
     Fd input = TRY(master.duplicate());
     in_ = TRY(input_to(std::move(input)));
     termios settings{};
-    if (::tcgetattr(master.get(), &settings) == 0) in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
+    if (::tcgetattr(master.get(), &settings) == 0)
+      in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
   }
   terminal_ = std::move(master);
   return {};
@@ -254,7 +260,8 @@ bool Streams::serve() {
   bool progress = in_.serve(UINT64_MAX, false);
   progress |= out_.serve(budget(), ended_);
   progress |= err_.serve(budget(), ended_);
-  if (budget() == 0 && ((!out_.finished() && out_.has_input()) || (!err_.finished() && err_.has_input()))) over_cap_ = true;
+  if (budget() == 0 && ((!out_.finished() && out_.has_input()) || (!err_.finished() && err_.has_input())))
+    over_cap_ = true;
   return progress;
 }
 

@@ -1,14 +1,17 @@
-// Streams: everything between the caller's stdin, stdout and stderr and the workload's. The workload never holds a descriptor
-// of the caller: it could reopen a file of the caller's for writing, or send control codes to the caller's terminal settings.
+// Streams: everything between the caller's stdin, stdout and stderr and the workload's. The workload never
+// holds a descriptor of the caller: it could reopen a file of the caller's for writing, or send control codes
+// to the caller's terminal settings.
 //
-//   caller's stdin  --- read/write --> pipe --> workload's 0      only when attached; else the workload's 0 is at its end
-//   workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2      counted, up to the cap of both together
-//   workload's tty  --> master - read/write -> caller's 1         with a terminal; stdin goes the other way
+//   caller's stdin  --- read/write --> pipe --> workload's 0      only when attached; else the workload's 0
+//   is at its end workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2      counted, up to the cap of
+//   both together workload's tty  --> master - read/write -> caller's 1         with a terminal; stdin goes
+//   the other way
 //
-// When the caller's stdout and stderr are the same file, the workload gets one pipe for both: its order is kept exactly.
-// Nothing blocks but poll(2), and O_NONBLOCK is never set on a description that the caller shares. Memory does not grow: a
-// reader that takes nothing stops the workload at a full pipe. A reader that is gone closes the workload's end (SIGPIPE there).
-// What the workload writes passes unchanged, escape sequences included, to a terminal as well.
+// When the caller's stdout and stderr are the same file, the workload gets one pipe for both: its order is
+// kept exactly. Nothing blocks but poll(2), and O_NONBLOCK is never set on a description that the caller
+// shares. Memory does not grow: a reader that takes nothing stops the workload at a full pipe. A reader that
+// is gone closes the workload's end (SIGPIPE there). What the workload writes passes unchanged, escape
+// sequences included, to a terminal as well.
 #pragma once
 
 #include <poll.h>
@@ -36,15 +39,20 @@ class Pump {
 
   bool finished() const { return !source_ && pending_.empty(); }
   pollfd interest() const;  // fd -1 when finished
-  // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source, when the sink's
-  // reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether anything moved or ended.
+  // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source,
+  // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether
+  // anything moved or ended.
   bool serve(uint64_t budget, bool source_is_dead);
   bool has_input() const;  // something waits in the source
   void close();
-  void set_trailer(std::string text) { trailer_ = std::move(text); }  // written at the end of the source; twice within a line
+  void set_trailer(std::string text) {
+    trailer_ = std::move(text);
+  }  // written at the end of the source; twice within a line
 
-  uint64_t taken() const { return taken_; }          // bytes out of the source
-  int sink_errno() const { return sink_errno_; }     // what ended it early, 0 nothing; EPIPE is a reader that is gone
+  uint64_t taken() const { return taken_; }  // bytes out of the source
+  int sink_errno() const {
+    return sink_errno_;
+  }  // what ended it early, 0 nothing; EPIPE is a reader that is gone
   std::optional<std::string> captured;
 
  private:
@@ -95,7 +103,9 @@ class Streams {
   void abandon();  // closes everything, passed on or not
   // More was written than the cap allows; exactly the cap was passed on.
   bool over_cap() const { return over_cap_; }
-  bool truncated() const { return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0; }
+  bool truncated() const {
+    return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0;
+  }
 
   bool merged() const { return merged_; }
   const Pump& out() const { return out_; }

@@ -1,6 +1,6 @@
-// RawTerminal: the caller's terminal in raw mode while a workload has a pty of its own, so that every key, ^C included, is the
-// pty's business. Restored on destruction; the signals that would end us are blocked and answered by the lifecycle
-// (dispatcher/sandbox.h), so that only SIGKILL leaves it raw.
+// RawTerminal: the caller's terminal in raw mode while a workload has a pty of its own, so that every key, ^C
+// included, is the pty's business. Restored on destruction; the signals that would end us are blocked and
+// answered by the lifecycle (dispatcher/sandbox.h), so that only SIGKILL leaves it raw.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,8 @@ class RawTerminal {
   std::unique_ptr<Saved> saved_;
 };
 
-// The size of the first of our 0, 1 and 2 that is a terminal, given to the pty; the kernel then tells the pty's foreground
-// process group by SIGWINCH. None is a terminal: the pty keeps its size.
+// The size of the first of our 0, 1 and 2 that is a terminal, given to the pty; the kernel then tells the
+// pty's foreground process group by SIGWINCH. None is a terminal: the pty keeps its size.
 void copy_terminal_size(int master);
 
 }  // namespace bailey::dispatcher

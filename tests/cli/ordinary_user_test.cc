@@ -1,4 +1,5 @@
-// bailey as an ordinary user without a cgroup, a subordinate id or a runtime directory of its own: the least of hosts.
+// bailey as an ordinary user without a cgroup, a subordinate id or a runtime directory of its own: the least
+// of hosts.
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
@@ -31,14 +32,18 @@ class OrdinaryUser : public testing::Test {
     before_ = before ? before : "";
     ::setenv("BAILEY", directory_.file("bailey").c_str(), 1);
   }
-  void TearDown() override { before_.empty() ? ::unsetenv("BAILEY") : ::setenv("BAILEY", before_.c_str(), 1); }
+  void TearDown() override {
+    before_.empty() ? ::unsetenv("BAILEY") : ::setenv("BAILEY", before_.c_str(), 1);
+  }
 
   Outcome run(std::vector<std::string> arguments) {
     RunOptions wish{.arguments = std::move(arguments)};
     wish.environment = {"XDG_RUNTIME_DIR=" + directory_.file("run")};
     wish.directory = "/";
     wish.before_exec = [] {
-      if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0 || ::setresuid(kUser, kUser, kUser) != 0) ::_exit(99);
+      if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0 ||
+          ::setresuid(kUser, kUser, kUser) != 0)
+        ::_exit(99);
     };
     return run_bailey(std::move(wish));
   }

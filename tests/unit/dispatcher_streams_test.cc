@@ -21,7 +21,8 @@ namespace {
 
 constexpr int64_t kPatienceMs = 60'000;
 
-// The caller's ends: `in` is read by Streams, `out` and `err` are written by it; the other ends are the test's.
+// The caller's ends: `in` is read by Streams, `out` and `err` are written by it; the other ends are the
+// test's.
 struct Caller {
   Pipe in = create_pipe().value();
   Pipe out = create_pipe().value();
@@ -47,7 +48,9 @@ std::string take(int fd) {  // what is there now
   return text;
 }
 
-void put(int fd, std::string_view text) { ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size())); }
+void put(int fd, std::string_view text) {
+  ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+}
 
 // Serves until `done` or nothing more happens by itself.
 template <typename F>
@@ -63,7 +66,9 @@ void serve_until(Streams& streams, F&& done) {
   EXPECT_TRUE(finished);
 }
 
-bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
+bool is_nonblocking(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
 
 TEST(Streams, KeepStdoutAndStderrApart) {
   Caller caller;
