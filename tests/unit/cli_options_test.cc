@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -163,9 +164,10 @@ TEST(Options, MakeRelativeSourcesAbsolute) {
 
 TEST(Options, AskForEveryLimitOfTheTable) {
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
-    const auto request = parse({std::string(limit.flag), "128", "id"});
+    const std::string value = dispatcher::format_limit(limit, std::max<uint64_t>(limit.least, 128));
+    const auto request = parse({std::string(limit.flag), value, "id"});
     ASSERT_TRUE(request) << limit.flag << ": " << request.error().message;
-    EXPECT_EQ(limit.asked(*request), dispatcher::parse_limit(limit, "128").value()) << limit.flag;
+    EXPECT_EQ(limit.asked(*request), dispatcher::parse_limit(limit, value).value()) << limit.flag;
     EXPECT_NE(refusal_of({std::string(limit.flag), "many", "id"}).find(limit.flag), std::string::npos);
   }
 }
