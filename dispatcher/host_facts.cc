@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "dispatcher/guards/paths.h"
 #include "dispatcher/mount_table.h"
+#include "secrets/source.h"
 
 namespace bailey::dispatcher {
 
@@ -117,6 +118,7 @@ bool is_bind(const bundle::Mount& mount) {
 }
 
 Result<HostFacts> gather_host_facts(const Request& request) {
+  for (const secrets::Request& secret : request.secrets) TRY(secrets::check_descriptor(secret));
   HostFacts facts;
   facts.euid = ::geteuid();
   bool names_host_paths = false;

@@ -89,16 +89,22 @@ Result<Secret> read_to_end(const Request& request, int fd, size_t capacity, cons
 
 }  // namespace
 
+Result<> check_descriptor(const Request& request) {
+  if (request.fd < 0) return {};
+  const int flags = ::fcntl(request.fd, F_GETFL);
+  // What bailey itself has open by then are files that it writes: the record, the events.
+  if (flags >= 0 && (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH)) return {};
+  return bad(request, "no such descriptor is open for reading",
+             "open it for bailey, for example: bailey ... 3<FILE");
+}
+
 Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
+  TRY(check_descriptor(request));
   Fd file;
   if (request.fd < 0) file = TRY(open_file(request));
   const int fd = request.fd < 0 ? file.get() : request.fd;
   struct stat info;
-  if (::fstat(fd, &info) < 0) {
-    if (errno == EBADF)
-      return bad(request, "no such descriptor is open", "open it for bailey, for example: bailey ... 3<FILE");
-    return sys_error("looking at " + describe(request), errno);
-  }
+  if (::fstat(fd, &info) < 0) return sys_error("looking at " + describe(request), errno);
   if (request.fd >= 0 && S_ISFIFO(info.st_mode))
     return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
   if (!S_ISREG(info.st_mode))

@@ -17,4 +17,8 @@ inline constexpr int64_t kPipeMs = 10'000;
 // kMaxSecretBytes is an error. Needs the right to read the file: call it before any change of user.
 Result<Secret> read_source(const Request& request, int64_t pipe_ms = kPipeMs);
 
+// Error (bad_input) when `request` names a descriptor that is not open for reading. To be asked before this
+// process opens files to read: later, a number that the caller has not opened could be one of ours.
+Result<> check_descriptor(const Request& request);
+
 }  // namespace bailey::secrets

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "tests/contract/contract.h"
+#include "tests/support/process_memory.h"
 
 namespace bailey::tests {
 namespace {
@@ -106,12 +107,25 @@ TEST_F(SecretsContract, LeavesNoTraceOnTheHost) {
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) { EXPECT_EQ(line.find("secrets"), std::string::npos) << line; }
 
+  EXPECT_EQ(memory_of(process.pid()).find(kSecret), std::string::npos) << "bailey itself still holds it";
+  EXPECT_NE(memory_of(process.pid()).find("/run/secrets"), std::string::npos) << "this way of looking finds nothing";
+
   process.signal(SIGTERM);
   process.signal(SIGTERM);
   const Outcome got = process.finish();
   EXPECT_EQ((got.out + got.err).find(kSecret), std::string::npos) << got;
   EXPECT_EQ(json::write(*got.record).find(kSecret), std::string::npos);
   EXPECT_EQ(read_file(events).find(kSecret), std::string::npos);
+}
+
+// A number that the caller has not opened must not mean one of bailey's own descriptors.
+TEST_F(SecretsContract, TakesNoDescriptorThatTheCallerDidNotOpen) {
+  for (int fd = 3; fd < 16; ++fd) {
+    if (fcntl(fd, F_GETFD) == 0) continue;  // whoever started this test left it open, for bailey as well
+    const Outcome got = run({"--secret", "db=fd:" + std::to_string(fd)}, {"/bin/true"});
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find("no such descriptor is open for reading"), std::string::npos) << got;
+  }
 }
 
 }  // namespace

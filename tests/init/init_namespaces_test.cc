@@ -9,14 +9,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <random>
-#include <sstream>
 
 #include "base/files.h"
 #include "init/channel.h"
 #include "init_sandbox.h"
 #include "tests/support/leaks.h"
+#include "tests/support/process_memory.h"
 #include "tests/support/require.h"
 
 namespace bailey::tests {
@@ -35,22 +34,6 @@ std::string status_of(pid_t pid, std::string_view key) {
   const std::string status = read_file("/proc/" + std::to_string(pid) + "/status");
   const size_t at = status.find("\n" + std::string(key) + ":");
   return at == std::string::npos ? "" : status.substr(at + 1, status.find('\n', at + 1) - at - 1);
-}
-
-// Everything that a process has mapped and that can be read.
-std::string memory_of(pid_t pid) {
-  const std::string proc = "/proc/" + std::to_string(pid);
-  const Fd memory = files::open(proc + "/mem", O_RDONLY).value_or(Fd());
-  std::istringstream maps(read_file(proc + "/maps"));
-  std::string all;
-  for (std::string line; std::getline(maps, line);) {
-    unsigned long begin = 0, end = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx rw", &begin, &end) != 2 || end - begin > 64ul << 20) continue;
-    std::string bytes(end - begin, '\0');
-    const ssize_t got = ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(begin));
-    if (got > 0) all.append(bytes, 0, static_cast<size_t>(got));
-  }
-  return all;
 }
 
 }  // namespace

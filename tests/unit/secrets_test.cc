@@ -176,6 +176,8 @@ TEST(SecretSource, RefusesWhatIsNoRegularFile) {
   EXPECT_NE(refusal_of(file_request(dir.file("missing"))).find("No such file"), std::string::npos);
   EXPECT_NE(refusal_of(fd_request(listener.get())).find("a socket"), std::string::npos);
   EXPECT_NE(refusal_of(fd_request(987)).find("no such descriptor"), std::string::npos);
+  const Pipe pipe = *create_pipe();
+  EXPECT_NE(refusal_of(fd_request(pipe.write.get())).find("open for reading"), std::string::npos);
 }
 
 TEST(SecretSource, RefusesTooMuch) {
