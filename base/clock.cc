@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <ctime>
@@ -21,13 +22,18 @@ int64_t now(clockid_t id) {
 int64_t monotonic_ns() { return now(CLOCK_MONOTONIC); }
 int64_t wall_ns() { return now(CLOCK_REALTIME); }
 
+// By <chrono>, because gmtime_r reads /etc/localtime, seven system calls, for a time that is UTC.
 std::string wall_text(int64_t wall_ns_value) {
-  const time_t seconds = wall_ns_value / kNsPerSecond;
-  tm parts{};
-  ::gmtime_r(&seconds, &parts);
+  using namespace std::chrono;
+  const sys_time<nanoseconds> point{nanoseconds(wall_ns_value)};
+  const auto midnight = floor<days>(point);
+  const year_month_day date(midnight);
+  const hh_mm_ss time(floor<microseconds>(point - midnight));
   char text[64];
-  const size_t length = ::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(text + length, sizeof text - length, ".%06dZ", static_cast<int>(wall_ns_value % kNsPerSecond / 1000));
+  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                static_cast<int>(time.seconds().count()), static_cast<int>(time.subseconds().count()));
   return text;
 }
 

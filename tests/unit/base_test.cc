@@ -94,6 +94,9 @@ TEST(Clock, DeadlineCountsDownAndCanBeNever) {
 TEST(Clock, WritesWallTimeInUtc) {
   EXPECT_EQ(clock::wall_text(0), "1970-01-01T00:00:00.000000Z");
   EXPECT_EQ(clock::wall_text(1'700'000'000'123'456'789), "2023-11-14T22:13:20.123456Z");
+  EXPECT_EQ(clock::wall_text(951'782'400'000'000'000), "2000-02-29T00:00:00.000000Z");
+  EXPECT_EQ(clock::wall_text(951'868'799'999'999'999), "2000-02-29T23:59:59.999999Z");
+  EXPECT_EQ(clock::wall_text(-1), "1969-12-31T23:59:59.999999Z");
 }
 
 TEST(Result, NamesTheErrnoAndGainsContextOutward) {
