@@ -14,10 +14,10 @@
 namespace bailey::native {
 
 // openat2(2): every link and ".." is resolved as if `root` were "/"; magic links (/proc/self/fd/N) are errors.
-inline int openat2_in_root(int root, const char* path, uint64_t flags) {
+inline int openat2_in_root(int root, const char* path, uint64_t flags, uint64_t resolve = 0) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve;
   return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
 }
 

@@ -92,6 +92,8 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
     attempted += ": Landlock rule for " + plan.landlock.rules[static_cast<size_t>(report.landlock_rule)].path;
   Error error = sys_error(attempted, report.error).error();
   error.step = to_text(report.step);
+  if (report.step == ChildStep::mounts && report.error == ELOOP)
+    error.remedy = "the root directory has a symbolic link there: put a directory in its place";
   return error;
 }
 

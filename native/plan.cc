@@ -31,6 +31,13 @@ constexpr std::pair<const char*, const char*> kDeviceLinks[] = {{"/dev/fd", "/pr
                                                                 {"/dev/stderr", "/proc/self/fd/2"},
                                                                 {"/dev/ptmx", "pts/ptmx"}};
 
+// What masks, seal and secrets find again by name. With a link on the way, a hostile root could lead them elsewhere than the
+// mount, by links through places that are covered in between, and have a /proc without masks.
+bool is_our_own(std::string_view path) {
+  constexpr std::string_view kOwn[] = {"/proc", "/dev", "/run"};
+  return std::ranges::any_of(kOwn, [&](std::string_view own) { return path.starts_with(own) && (path.size() == own.size() || path[own.size()] == '/'); });
+}
+
 class Compiler {
  public:
   Compiler(const Spec& spec, const HostTraits& host) : spec_(spec), config_(spec.config()), host_(host) {}
@@ -39,7 +46,7 @@ class Compiler {
     refuse_what_is_not_enforced();
     compile_namespaces();
     compile_identity();
-    if (auto done = compile_root(); !done) problem(done.error());
+    TRY(compile_root());
     for (size_t i = 0; i < config_.mounts.size(); ++i)
       if (auto done = compile_mount(i); !done) problem(std::move(done).error().with(config_.mounts[i].destination));
     compile_secrets();
@@ -164,7 +171,7 @@ class Compiler {
     constexpr std::array<std::string_view, 4> kTypes = {"tmpfs", "proc", "devpts", "mqueue"};
     if (std::ranges::find(kTypes, mount.type) == kTypes.end())
       return fail(Fault::refused, "a file system of type '" + mount.type + "'");
-    add({.kind = Kind::file_system, .path = mount.destination, .text = mount.type,
+    add({.kind = Kind::file_system, .path = mount.destination, .text = mount.type, .no_links = is_our_own(mount.destination),
          .attributes = options.set | options.set_recursively, .options = std::move(options.file_system)});
     if (mount.destination == "/dev") compile_devices();
     if (!(options.set & MOUNT_ATTR_RDONLY)) writable_.push_back(mount.destination);
@@ -188,7 +195,7 @@ class Compiler {
 
   void compile_secrets() {
     if (spec_.secrets().empty()) return;
-    add({.kind = Kind::secrets, .path = secrets::kDirectory});
+    add({.kind = Kind::secrets, .path = secrets::kDirectory, .no_links = true});
     for (const secrets::Request& secret : spec_.secrets())
       if (!secret.destination.empty())
         add({.kind = Kind::bind_inside, .path = secret.destination, .text = std::string(secrets::kDirectory) + "/" + secret.name});

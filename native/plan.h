@@ -56,6 +56,7 @@ struct RootOperation {
   std::string path;
   std::string text;
   mode_t mode = 0755;
+  bool no_links = false;   // a link on the way is an error: what later operations find by this name must stay there
   size_t tree = 0;
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   std::vector<std::pair<std::string, std::string>> options;

@@ -107,8 +107,8 @@ int parent_of(int root, const char* path, const char** name) {
 }
 
 // Where a mount goes: an existing path, or one made here with the kind of what will cover it.
-int open_destination(int root, const char* path, bool directory) {
-  const int there = openat2_in_root(root, path, O_PATH);
+int open_destination(int root, const char* path, bool directory, bool no_links) {
+  const int there = openat2_in_root(root, path, O_PATH, no_links ? RESOLVE_NO_SYMLINKS : 0);
   if (there >= 0) return there;
   if (errno != ENOENT) return -errno;
   if (directory) return make_directories(root, path, 0755);
@@ -127,7 +127,7 @@ bool is_directory(int fd) {
 }
 
 int attach_at(int root, const RootOperation& op, int mount, bool directory) {
-  const Held place(open_destination(root, op.path.c_str(), directory));
+  const Held place(open_destination(root, op.path.c_str(), directory, op.no_links));
   if (place.failed()) return -place.get();
   return attach_mount(mount, place.get()) < 0 ? errno : 0;
 }
