@@ -11,6 +11,7 @@
 
 #include <cerrno>
 
+#include "gvisor/host_filter.h"
 #include "gvisor/plan.h"
 
 namespace bailey::gvisor {
@@ -33,6 +34,7 @@ class Child {
     if (::setsid() < 0) fail(ChildStep::session);
     place_descriptors();
     reset_signals();
+    forbid_set_id_files();
     if (in_.hold >= 0) wait_for_go();
     static const char* const kNoEnvironment[] = {nullptr};
     ::execve("/runsc/runsc", const_cast<char* const*>(in_.arguments), const_cast<char* const*>(kNoEnvironment));
@@ -115,6 +117,11 @@ class Child {
     ::umask(022);
   }
 
+  void forbid_set_id_files() {
+    errno = install_host_filter();
+    if (errno) fail(ChildStep::filter);
+  }
+
   void wait_for_go() {
     char byte = 0;
     ssize_t got = -1;
@@ -141,6 +148,7 @@ const char* to_text(ChildStep step) {
     case ChildStep::oom_score: return "oom_score";
     case ChildStep::session: return "session";
     case ChildStep::descriptors: return "descriptors";
+    case ChildStep::filter: return "filter";
     case ChildStep::exec: return "exec";
     case ChildStep::count: break;
   }

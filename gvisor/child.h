@@ -3,7 +3,8 @@
 //   parent                                    child: PID 1 of a new pid namespace, in a new mount namespace
 //   ----------------------------------------------------------------------------------------------
 //   clone3 ---------------------------------> joins its cgroup, attaches the private root and its mounts,
-//                                             pivots into it, drops the host's tree
+//                                             pivots into it, drops the host's tree,
+//                                             is forbidden set-id files and devices (host_filter.h)
 //           <------- Failure{step, errno} ---  on an error, then exits
 //   'g'     --------------------------------> only when held: goes on
 //           <------------- end of file ------ exec of /runsc/runsc
@@ -17,7 +18,7 @@
 
 namespace bailey::gvisor {
 
-enum class ChildStep : uint32_t { parent, cgroup, mounts, proc, pts, overlay, pivot, oom_score, session, descriptors, exec, count };
+enum class ChildStep : uint32_t { parent, cgroup, mounts, proc, pts, overlay, pivot, oom_score, session, descriptors, filter, exec, count };
 const char* to_text(ChildStep step);
 
 struct Failure {

@@ -214,6 +214,43 @@ TEST_F(FilesContract, FollowsNoLinkAtTheDestinationOfAVolume) {
   }
 }
 
+// CVE-2023-27561 and its like: a /proc that is a link leads to one place while it is mounted (the root's /dev/shm is still a link,
+// ".." goes up from there) and to another when it is masked (/dev/shm is a mount), and the /proc at the first one has no masks.
+TEST_F(FilesContract, MasksTheProcOfAHostileRootOrHasNone) {
+  BAILEY_REQUIRE("busybox");
+  const TempDir root;
+  make_busybox_root(root.path());
+  for (const char* name : {"proc", "dev"}) fs::remove_all(root.file(name));
+  for (const char* name : {"dev", "p", "deep/p", "deep/a/b"}) fs::create_directories(root.file(name));
+  fs::create_directory_symlink("/deep/a/b", root.file("dev/shm"));
+  fs::create_directory_symlink("/dev/shm/../../p", root.file("proc"));
+  const Outcome got = shell({"--rootfs", root.path()}, "for p in /proc /p /deep/p; do cat $p/cmdline $p/kallsyms | head -c 500; done");
+  EXPECT_EQ(got.out.find(read_file("/proc/cmdline")), std::string::npos) << got;
+  EXPECT_EQ(got.out.find(" T _text"), std::string::npos) << got;
+}
+
+// A set-id file or a device in a volume outlives the sandbox, and nosuid of our mount does not hold for the host's users.
+TEST_F(FilesContract, LeavesNoSetIdFileOrDeviceInAVolume) {
+  const TempDir volume;
+  for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
+    ASSERT_EQ(chmod(volume.path().c_str(), 0777), 0);
+    Arguments flags = with_probes(user);
+    flags.insert(flags.end(), {"-v", volume.path() + ":/data"});
+    const Outcome got = run(flags, {probe("setid"), "/data"});
+    EXPECT_EQ(got.exit_code, 0) << got;
+    int seen = 0;
+    for (const auto& entry : fs::directory_iterator(volume.path())) {
+      struct stat info {};
+      ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+      EXPECT_EQ(info.st_mode & 06000, 0u) << entry.path() << ": " << got;
+      EXPECT_FALSE(S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) << entry.path() << ": " << got;
+      fs::remove_all(entry.path());
+      ++seen;
+    }
+    EXPECT_GT(seen, 1) << got;  // it could make what is harmless
+  }
+}
+
 // --- everyday programs in the default root -----------------------------------------------------------------------------
 
 TEST_F(FilesContract, RunsPythonAndACompiledProgram) {
