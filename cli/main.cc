@@ -53,10 +53,12 @@ Result<> shut_the_gates() {
   if (::getrlimit(RLIMIT_CORE, &core) != 0) return sys_error("getrlimit(RLIMIT_CORE)", errno);
   core.rlim_cur = 0;
   if (::setrlimit(RLIMIT_CORE, &core) != 0) return sys_error("setrlimit(RLIMIT_CORE)", errno);
-  // A handler, not SIG_IGN: exec resets a handler, but hands SIG_IGN down to the workload.
+  // A handler, not SIG_IGN: exec resets a handler, but hands SIG_IGN down to the workload. Beyond RLIMIT_FSIZE a write is then
+  // an error that we can report, and not our death.
   struct sigaction quiet{};
   quiet.sa_handler = [](int) {};
   ::sigaction(SIGPIPE, &quiet, nullptr);
+  ::sigaction(SIGXFSZ, &quiet, nullptr);
   // A caller that ignores SIGCHLD would have the kernel reap our children before we learn how they ended.
   struct sigaction standard{};
   standard.sa_handler = SIG_DFL;

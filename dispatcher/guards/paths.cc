@@ -48,6 +48,8 @@ constexpr std::string_view kRootHome = "/root";
 constexpr std::string_view kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr std::string_view kProgramDirectories[] = {"/usr",   "/bin",    "/sbin",   "/lib",    "/lib32",
                                                                  "/lib64", "/libx32", "/libo32", "/libexec"};
+// Where PID 1's program is, and its neighbours: a volume there would be executed in its place.
+constexpr std::string_view kBaileysOwn = "/.bailey";
 constexpr std::string_view kSecrets = "/run/secrets";
 
 // The two meet: one is the other or lies below it.
@@ -159,9 +161,11 @@ std::string forbidden_destination(std::string_view path, DestinationOf what) {
     if (overlap(path, kernel)) return describe(path, kernel, "the sandbox's own");
   for (const std::string_view programs : kProgramDirectories)
     if (overlap(path, programs)) return describe(path, programs, "where the programs are");
+  if (path.starts_with(kBaileysOwn)) return text + " is where Bailey's own init is";
   if (is_at_or_below("/etc", path)) return text + " would cover /etc";
   if (what == DestinationOf::volume && overlap(path, kSecrets)) return describe(path, kSecrets, "where the secrets are");
   if (what == DestinationOf::secret && is_at_or_below(kSecrets, path)) return text + " would cover " + std::string(kSecrets);
+  if (what == DestinationOf::secret && is_at_or_below(path, kSecrets)) return text + " lies in " + std::string(kSecrets) + ", where each secret has its own name";
   return {};
 }
 

@@ -1,7 +1,11 @@
 // Signals, many runs, and the death of the launcher.
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "base/clock.h"
@@ -115,6 +119,55 @@ TEST_F(LifecycleContract, EndsTheWorkloadWhenTheLauncherIsKilled) {
   } while (read_file(volume.file("alive")) != seen && !end.passed());
   EXPECT_EQ(read_file(volume.file("alive")), seen);
   collect_garbage();
+}
+
+// gc may have another cgroup and another policy than the one that was killed.
+TEST_F(LifecycleContract, CollectsWhatAnotherPolicyPutElsewhere) {
+  const TempDir directory;
+  const std::string parent = "/bailey-contract-" + std::to_string(getpid());
+  const std::string policy = directory.write("policy.json", "{\"cgroup_parent\": \"" + parent + "\"}\n");
+  BaileyProcess process(options({"--policy", policy}, {"/bin/sh", "-c", "echo up; sleep 600"}));
+  ASSERT_TRUE(process.wait_for_output("up\n")) << process.finish();
+  process.signal(SIGKILL);
+  process.finish();
+  const Outcome collected = run_bailey({.arguments = {"gc"}});
+  EXPECT_EQ(collected.exit_code, 0) << collected;
+  namespace fs = std::filesystem;
+  std::vector<std::string> hierarchies = {"/sys/fs/cgroup"};  // v2; v1 has one directory for each of its own
+  for (const auto& entry : fs::directory_iterator("/sys/fs/cgroup"))
+    if (entry.is_directory()) hierarchies.push_back(entry.path());
+  int parents = 0;
+  for (const std::string& hierarchy : hierarchies) {
+    const std::string made = hierarchy + parent;
+    if (!fs::is_directory(made)) continue;
+    ++parents;
+    EXPECT_EQ(rmdir(made.c_str()), 0) << made << " still holds a sandbox: " << strerror(errno);
+  }
+  EXPECT_GT(parents, 0);
+}
+
+// A parent that ignores SIGCHLD has the kernel reap in its place, and exec hands that on.
+TEST_F(LifecycleContract, KnowsTheEndEvenIfTheCallerIgnoresEverySignal) {
+  RunOptions wish = options({}, {"/bin/sh", "-c", "(exit 3) & wait $!; [ $? = 3 ] && kill -TERM $$; echo survived"});
+  wish.before_exec = [] {
+    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_IGN);
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 128 + SIGTERM) << got;
+  EXPECT_EQ(got.out, "") << got;
+}
+
+// More than the caller's file size limit cannot be written: an error that is told, not death by SIGXFSZ.
+TEST_F(LifecycleContract, SaysSoWhenTheCallersFileSizeLimitIsTooSmall) {
+  RunOptions wish = options({}, {"/bin/true"});
+  wish.record = false;
+  wish.before_exec = [] {
+    const rlimit tiny{1, 1};
+    setrlimit(RLIMIT_FSIZE, &tiny);
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_NE(got.err.find("EFBIG"), std::string::npos) << got;
 }
 
 TEST_F(LifecycleContract, LeavesTheLivingAloneWhenItCollects) {

@@ -272,6 +272,7 @@ TEST(GuardSecrets, RefuseBadNamesPlacesAndModes) {
       {"dots", {{.name = "db", .file = "f", .destination = "/work/../etc"}}},
       {"programs", {{.name = "db", .file = "f", .destination = "/usr/bin/sh"}}},
       {"the directory itself", {{.name = "db", .file = "f", .destination = "/run/secrets"}}},
+      {"inside the directory", {{.name = "db", .file = "f", .destination = "/run/secrets/other"}}},
       {"above it", {{.name = "db", .file = "f", .destination = "/run"}}},
       {"in a volume", {{.name = "db", .file = "f", .destination = "/work/token"}}},
       {"no user", {{.name = "db", .file = "f", .uid = UINT32_MAX}}},
