@@ -247,7 +247,12 @@ Result<> Streams::attach_terminal(Fd master) {
 }
 
 void Streams::add_interest(std::vector<pollfd>& set) const {
-  for (const Pump* pump : {&in_, &out_, &err_}) set.push_back(pump->interest());
+  set.push_back(in_.interest());
+  // At the cap a stream that has more to say must not wake us for it while the other one's reader is still
+  // behind.
+  const bool waiting = budget() == 0 && !(out_.flushed() && err_.flushed());
+  for (const Pump* pump : {&out_, &err_})
+    set.push_back(waiting && pump->flushed() ? pollfd{-1, 0, 0} : pump->interest());
 }
 
 uint64_t Streams::budget() const {
@@ -260,7 +265,8 @@ bool Streams::serve() {
   bool progress = in_.serve(UINT64_MAX, false);
   progress |= out_.serve(budget(), ended_);
   progress |= err_.serve(budget(), ended_);
-  if (budget() == 0 && ((!out_.finished() && out_.has_input()) || (!err_.finished() && err_.has_input())))
+  const auto has_more = [](const Pump& pump) { return !pump.finished() && pump.has_input(); };
+  if (budget() == 0 && out_.flushed() && err_.flushed() && (has_more(out_) || has_more(err_)))
     over_cap_ = true;
   return progress;
 }

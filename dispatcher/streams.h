@@ -44,6 +44,7 @@ class Pump {
   // anything moved or ended.
   bool serve(uint64_t budget, bool source_is_dead);
   bool has_input() const;  // something waits in the source
+  bool flushed() const { return pending_.empty(); }  // all that was taken is in the sink
   void close();
   void set_trailer(std::string text) {
     trailer_ = std::move(text);

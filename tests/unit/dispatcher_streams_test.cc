@@ -148,6 +148,31 @@ TEST(Streams, PassOnExactlyTheCapOverBothStreams) {
   }
 }
 
+TEST(Streams, PassOnExactlyTheCapToASlowSocketToo) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  const Fd reader(pair[0]), writer(pair[1]);
+  const int small = 8192;
+  ASSERT_EQ(::setsockopt(writer.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  Caller caller;
+  caller.options.out = writer.get();
+  caller.options.cap = 200'000;
+  Streams streams = Streams::create(caller.options).value();
+  Stdio ends = streams.take_workload_ends();
+  ::fcntl(ends.out.get(), F_SETPIPE_SZ, 1 << 20);
+  put(ends.out.get(), std::string(300'000, 'x'));
+  for (int i = 0; i < 100; ++i) streams.serve();
+  EXPECT_FALSE(streams.over_cap()) << "the socket has not got all of it yet";
+  size_t seen = 0;
+  serve_until(streams, [&] {
+    seen += take(reader.get()).size();
+    return streams.over_cap();
+  });
+  streams.abandon();
+  for (std::string more; !(more = take(reader.get())).empty();) seen += more.size();
+  EXPECT_EQ(seen, 200'000U);
+}
+
 TEST(Streams, CloseTheWorkloadsEndWhenTheReaderIsGone) {
   Caller caller;
   Streams streams = Streams::create(caller.options).value();
