@@ -46,7 +46,7 @@ function(bailey_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
-  target_link_libraries(${name} PRIVATE ${ARG_USES} GTest::gtest_main bailey_warnings)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} bailey_test_support GTest::gtest_main bailey_warnings)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)  # halves the time to build them; nothing of them is measured
   if(BAILEY_SANITIZE)
     target_link_options(${name} PRIVATE -fsanitize=${BAILEY_SANITIZE},undefined)

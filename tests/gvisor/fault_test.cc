@@ -1,4 +1,5 @@
 // Every way in which a program called runsc can let its caller down: a clear error in bounded time, and nothing left.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -10,7 +11,7 @@
 #include "gvisor/platform.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey::gvisor {
 namespace {

@@ -18,7 +18,7 @@
 #include "gvisor/backend.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/gvisor_specs.h"
 
 namespace bailey::gvisor {
@@ -125,7 +125,7 @@ class RealRunsc : public testing::TestWithParam<const char*> {
     return reap(running);
   }
 
-  tests::TemporaryDirectory answers_;
+  tests::TempDir answers_;
   std::unique_ptr<tests::LeakCheck> leaks_;
   std::unique_ptr<dispatcher::Backend> backend_;
 };
@@ -170,7 +170,7 @@ TEST_P(RealRunsc, CarriesAJobThatNoPipeHolds) {
 
 TEST_P(RealRunsc, LeavesADirectoryUsedAsRootAsItIs) {
   BAILEY_REQUIRE("busybox");
-  const tests::TemporaryDirectory root;  // without /proc, /dev, /tmp: every mount point is missing
+  const tests::TempDir root;  // without /proc, /dev, /tmp: every mount point is missing
   ASSERT_EQ(::mkdir((root.path() + "/bin").c_str(), 0755), 0);
   ASSERT_EQ(::chmod(root.path().c_str(), 0755), 0);
   {
@@ -292,7 +292,7 @@ class ReferenceRunsc : public RealRunsc {};
 TEST_P(ReferenceRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
   BAILEY_REQUIRE("userns");
   constexpr uid_t kSomebody = 4242;
-  const tests::TemporaryDirectory volume, answers;
+  const tests::TempDir volume, answers;
   for (const auto* directory : {&volume, &answers}) ASSERT_EQ(::chown(directory->path().c_str(), kSomebody, kSomebody), 0);
   const pid_t user = ::fork();
   if (user == 0) {

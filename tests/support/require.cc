@@ -1,8 +1,10 @@
 #include "tests/support/require.h"
 
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +54,7 @@ bool present(std::string_view name) {
   if (name == "root") return geteuid() == 0;
   if (name == "userns") return can_unshare_user_namespace();
   if (name == "cgroup") return has_cgroups();
+  if (name == "landlock") return syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 2;  // 5.19
   if (name == "runsc") return !runsc_path().empty();
   if (name == "runsc-2022") return !runsc_2022_path().empty();
   return !find_program(name).empty();

@@ -5,7 +5,7 @@
 //   TEST(Cgroup, KillsAll) {
 //     BAILEY_REQUIRE("root", "cgroup");
 //
-// Names: root · userns (an unprivileged user namespace) · cgroup (memory, pids and cpu controllers that we may use) ·
+// Names: root · userns (an unprivileged user namespace) · landlock · cgroup (memory, pids and cpu controllers that we may use) ·
 // runsc (BAILEY_RUNSC, else in PATH) · runsc-2022 (BAILEY_RUNSC_2022: Debian 12's build) · any other name: a program in PATH.
 #pragma once
 

@@ -4,20 +4,16 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <ostream>
-#include <sstream>
 
 #include "base/clock.h"
 
@@ -245,32 +241,6 @@ std::ostream& operator<<(std::ostream& stream, const Outcome& outcome) {
   stream << "\nstdout (" << outcome.out.size() << " bytes): " << shown(outcome.out) << "\nstderr: " << shown(outcome.err);
   if (outcome.record) stream << "\nrecord: " << json::write(*outcome.record, json::Layout::compact);
   return stream << "\n";
-}
-
-TempDir::TempDir() {
-  char name[] = "/tmp/bailey-test-XXXXXX";
-  if (mkdtemp(name) == nullptr) ADD_FAILURE() << "mkdtemp: " << strerror(errno);
-  path_ = name;
-  chmod(name, 0755);
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TempDir::write(std::string_view name, std::string_view contents, mode_t mode) const {
-  const std::string path = file(name);
-  std::ofstream(path, std::ios::binary) << contents;
-  chmod(path.c_str(), mode);
-  return path;
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream all;
-  all << file.rdbuf();
-  return all.str();
 }
 
 }  // namespace bailey::tests

@@ -21,6 +21,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey::tests {
 
@@ -84,21 +85,5 @@ class BaileyProcess {
 Outcome run_bailey(RunOptions options);
 
 std::string bailey_binary();
-
-// A fresh directory below /tmp, mode 0755, removed with all it holds.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  const std::string& path() const { return path_; }
-  std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
-  std::string write(std::string_view name, std::string_view contents, mode_t mode = 0644) const;  // answers the path
-
- private:
-  std::string path_;
-};
-
-std::string read_file(const std::string& path);  // "" when it cannot be read
 
 }  // namespace bailey::tests

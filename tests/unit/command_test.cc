@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey {
 namespace {
@@ -169,7 +169,7 @@ TEST_F(RunCommand, RunsAProgramByDescriptor) {
 }
 
 TEST_F(RunCommand, SaysWhyAProgramCouldNotBeStarted) {
-  const tests::TemporaryDirectory directory;
+  const tests::TempDir directory;
   const std::string text = directory.path() + "/text";
   const std::string garbage = directory.path() + "/garbage";
   const auto make = [](const std::string& path, mode_t mode) {

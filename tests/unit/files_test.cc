@@ -10,7 +10,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey {
 namespace {
@@ -42,7 +42,7 @@ class Files : public testing::Test {
     return files::list(dir_.get()).value_or(std::vector<std::string>{});
   }
 
-  tests::TemporaryDirectory directory_;
+  tests::TempDir directory_;
   Fd dir_;
 };
 
@@ -154,7 +154,7 @@ TEST_F(Files, CreateDirectoriesSetsTheModeOfNewOnesOnly) {
 }
 
 TEST_F(Files, RemoveTreeDoesNotFollowLinks) {
-  tests::TemporaryDirectory outside;
+  tests::TempDir outside;
   ASSERT_TRUE(files::create_directories(path("t/deep/er"), 0755));
   ASSERT_TRUE(files::create_directories(outside.path() + "/kept", 0755));
   make_file("t/deep/file", "x");
@@ -172,7 +172,7 @@ TEST_F(Files, RemoveTreeDoesNotFollowLinks) {
 }
 
 TEST_F(Files, RemoveTreeRefusesPathsThatLeave) {
-  tests::TemporaryDirectory outside;
+  tests::TempDir outside;
   make_link(outside.path(), "link");
   ASSERT_TRUE(files::create_directories(outside.path() + "/kept", 0755));
   EXPECT_FALSE(files::remove_tree(dir_.get(), "link/kept"));

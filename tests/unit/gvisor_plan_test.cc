@@ -7,7 +7,7 @@
 #include "gvisor/arguments.h"
 #include "gvisor/plan.h"
 #include "init/encode.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/gvisor_specs.h"
 
 namespace bailey::gvisor {
@@ -18,7 +18,7 @@ using Strings = std::vector<std::string>;
 Result<Plan> compile(const dispatcher::Spec& spec, const Traits& traits) { return compile_plan(spec, {&traits, "systrap", "bailey-ID"}); }
 
 // A wish with one of everything that travels, on a directory of the test's own.
-dispatcher::Request full_wish(const tests::TemporaryDirectory& directory) {
+dispatcher::Request full_wish(const tests::TempDir& directory) {
   dispatcher::Request request = wish({"/bin/sh", "-c", "exit 0"});
   request.config.root = bundle::Root{directory.path(), true};
   request.config.mounts = {{"/work", "bind", directory.path(), {"rbind", "rw", "noexec"}, {}, {}},
@@ -48,7 +48,7 @@ void expect_golden(const Plan& plan, const std::string& name) {
 }
 
 TEST(Plan, IsTheGoldenOneForTheReferenceBuild) {
-  const tests::TemporaryDirectory directory;
+  const tests::TempDir directory;
   const auto spec = admit(full_wish(directory));
   ASSERT_TRUE(spec);
   const auto plan = compile(*spec, reference_traits());
@@ -57,7 +57,7 @@ TEST(Plan, IsTheGoldenOneForTheReferenceBuild) {
 }
 
 TEST(Plan, IsTheGoldenOneForABuildOf2022) {
-  const tests::TemporaryDirectory directory;
+  const tests::TempDir directory;
   const auto spec = admit(full_wish(directory));
   ASSERT_TRUE(spec);
   const auto plan = compile(*spec, old_traits());
@@ -66,7 +66,7 @@ TEST(Plan, IsTheGoldenOneForABuildOf2022) {
 }
 
 TEST(Plan, PutsNothingOfTheWorkloadButItsUserIntoConfigJson) {
-  const tests::TemporaryDirectory directory;
+  const tests::TempDir directory;
   const auto spec = admit(full_wish(directory));
   ASSERT_TRUE(spec);
   const auto plan = compile(*spec, reference_traits());

@@ -7,7 +7,7 @@
 #include "gvisor/answers.h"
 #include "gvisor/runsc.h"
 #include "tests/support/require.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/gvisor_specs.h"
 
 namespace bailey::gvisor {
@@ -91,7 +91,7 @@ TEST_F(Trust, RefusesADirectoryInWhichOthersCouldReplaceIt) {
 }
 
 TEST_F(Trust, JudgesTheRealPathOfALink) {
-  const tests::TemporaryDirectory open_to_all;
+  const tests::TempDir open_to_all;
   ASSERT_EQ(::chmod(open_to_all.path().c_str(), 0777), 0);
   const std::string link = open_to_all.path() + "/link";
   ASSERT_EQ(::symlink(path("runsc").c_str(), link.c_str()), 0);
@@ -139,7 +139,7 @@ class AnswersFile : public testing::Test {
     const auto kept = keep_answers(directory_.path(), identity_, answers_);
     ASSERT_TRUE(kept) << kept.error().message;
   }
-  tests::TemporaryDirectory directory_;
+  tests::TempDir directory_;
   Identity identity_;
   Answers answers_;
 };

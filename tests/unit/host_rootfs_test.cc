@@ -10,7 +10,7 @@
 #include "base/files.h"
 #include "bundle/builder.h"
 #include "bundle/bundle_dir.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey::bundle {
 namespace {
@@ -41,7 +41,7 @@ class HostRoot : public testing::Test {
     return {};
   }
 
-  tests::TemporaryDirectory host_;
+  tests::TempDir host_;
   Config config_;
 };
 
@@ -142,7 +142,7 @@ TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
 }
 
 TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {
-  const tests::TemporaryDirectory directory;
+  const tests::TempDir directory;
   const auto dir = files::open(directory.path(), O_RDONLY | O_DIRECTORY);
   ASSERT_TRUE(dir);
   Config config;
@@ -161,7 +161,7 @@ TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {
 
 TEST(BundleDirectory, RefusesAConfigurationThatIsNoRegularFile) {
   for (const char* kind : {"missing", "link", "fifo", "directory"}) {
-    const tests::TemporaryDirectory directory;
+    const tests::TempDir directory;
     const std::string path = directory.path() + "/" + kConfigFile;
     if (kind == std::string_view("link")) {
       ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0);
