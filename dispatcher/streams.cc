@@ -1,6 +1,7 @@
 #include "dispatcher/streams.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -165,6 +166,13 @@ Pump::Step Pump::copy_some(uint64_t budget) {
   return Step::moved;
 }
 
+// A splice takes one of the sink's 16 slots whatever its size, while a small write goes into the page of the last one: spliced
+// line by line, a pipe that nobody reads yet would be full after 16 lines, and the workload would wait for its reader.
+bool Pump::has_little_input() const {
+  int available = 0;
+  return ::ioctl(source_.get(), FIONREAD, &available) == 0 && available > 0 && available < PIPE_BUF;
+}
+
 bool Pump::serve(uint64_t budget, bool source_is_dead) {
   if (finished()) return false;
   const uint64_t taken_before = taken_;
@@ -176,7 +184,8 @@ bool Pump::serve(uint64_t budget, bool source_is_dead) {
       if (source_is_dead || polls(source_.get(), POLLIN)) return close(), true;
       return progress;
     }
-    const Step step = way_ == Way::splice ? splice_some(left) : copy_some(left);
+    const bool splices = way_ == Way::splice && pending_.empty() && !has_little_input();
+    const Step step = splices ? splice_some(left) : copy_some(left);
     sink_full_ = step == Step::sink_full;
     if (step == Step::source_empty && source_is_dead) return close(), true;
     if (step == Step::source_empty || step == Step::sink_full) return progress;

@@ -62,6 +62,7 @@ class Pump {
   Step splice_some(uint64_t budget);
   Step copy_some(uint64_t budget);
   Step write_pending();
+  bool has_little_input() const;
   Step fail_sink(int err);
   Fd source_, sink_;
   Way way_ = Way::copy;

@@ -70,6 +70,20 @@ bool is_nonblocking(int fd) {
   return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
 }
 
+TEST(Pump, FillsAPipeThatNobodyReadsByBytesAndNotByLines) {
+  Pipe source = create_pipe().value(), sink = create_pipe().value();
+  Fd sink_end = sink.write.duplicate().value();
+  Pump pump(std::move(source.read), std::move(sink_end), Pump::Way::splice);
+  std::string expected;
+  for (int i = 0; i < 200; ++i) {
+    const std::string line = "line " + std::to_string(i) + "\n";
+    put(source.write.get(), line);
+    pump.serve(1 << 20, false);
+    expected += line;
+  }
+  EXPECT_EQ(take(sink.read.get()), expected);
+}
+
 TEST(Streams, KeepStdoutAndStderrApart) {
   Caller caller;
   Streams streams = Streams::create(caller.options).value();
