@@ -67,16 +67,18 @@ Result<std::vector<CgroupSetting>> plan(CgroupMounts& mounts, const bundle::Reso
   return compile_cgroup_settings(mounts, resources);
 }
 
+Result<> check_memory(const Cgroup::Directory& memory, std::optional<int64_t> limit) {
+  const auto used =
+      read_cgroup_number(memory.fd.get(), memory.v2 ? "memory.current" : "memory.usage_in_bytes");
+  if (!used || limit.value_or(-1) <= 0 || *used <= static_cast<uint64_t>(*limit)) return {};
+  return fail(Fault::refused, "updating the memory limit to " + std::to_string(*limit) + ": " +
+                                  std::to_string(*used) + " bytes are in use");
+}
+
 }  // namespace
 
 bool Cgroup::Directory::has(std::string_view controller) const {
-  for (size_t at = controllers.find(controller); at != std::string::npos;
-       at = controllers.find(controller, at + 1)) {
-    const size_t end = at + controller.size();
-    if ((at == 0 || controllers[at - 1] == ',') && (end == controllers.size() || controllers[end] == ','))
-      return true;
-  }
-  return false;
+  return std::ranges::find(controllers, controller) != controllers.end();
 }
 
 Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
@@ -86,7 +88,6 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   name_ = std::move(other.name_);
   directories_ = std::move(other.directories_);
   join_fds_ = std::move(other.join_fds_);
-  clone_into_ = std::exchange(other.clone_into_, -1);
   oom_fd_ = std::move(other.oom_fd_);
   return *this;
 }
@@ -121,6 +122,16 @@ const Cgroup::Directory* Cgroup::find(std::string_view controller) const {
   return found == directories_.end() ? nullptr : &*found;
 }
 
+const Cgroup::Directory* Cgroup::find_v2() const {
+  const auto found = std::ranges::find_if(directories_, &Directory::v2);
+  return found == directories_.end() ? nullptr : &*found;
+}
+
+int Cgroup::clone_into_fd() const {
+  const Directory* directory = find_v2();
+  return directory ? directory->fd.get() : -1;
+}
+
 Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings) {
   std::vector<std::string> v2_controllers;
   auto add_once = [&](const std::string& name) {
@@ -150,14 +161,11 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
 }
 
 Result<> Cgroup::add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where) {
-  std::string names;  // all that are mounted there: "cpu,cpuacct"
+  std::vector<std::string> names;  // all that are mounted there
   for (const auto& other : mounts.controllers)
-    if (other.directory == where.directory) names.append(names.empty() ? "" : ",").append(other.name);
+    if (other.directory == where.directory) names.push_back(other.name);
   CgroupParent below = TRY(open_parent_v1(where, parent_));
-  Fd made = TRY(make(below));
-  Directory directory{std::move(names),    below.path + "/" + name_, name_,
-                      std::move(below.fd), std::move(made),          false};
-  directories_.push_back(std::move(directory));  // from here on remove() knows it
+  TRY(add(std::move(below), std::move(names), false));
   const Directory& own = directories_.back();
   if (own.has("cpuset")) TRY(inherit_cpuset(own.parent.get(), own.fd.get()));
   join_fds_.push_back(TRY(files::open_at(own.fd.get(), "tasks", O_WRONLY)));
@@ -165,22 +173,23 @@ Result<> Cgroup::add_v1(const CgroupMounts& mounts, const CgroupMounts::Controll
 }
 
 Result<> Cgroup::add_v2(const CgroupMounts& mounts, const std::vector<std::string>& controllers) {
-  std::string names;
-  for (const std::string& name : controllers) names.append(names.empty() ? "" : ",").append(name);
   CgroupParent below = TRY(open_parent_v2(*mounts.unified, parent_, controllers));
-  Fd made = TRY(make(below));
-  clone_into_ = made.get();
-  Directory directory{std::move(names),    below.path + "/" + name_, name_,
-                      std::move(below.fd), std::move(made),          true};
-  directories_.push_back(std::move(directory));
-  return {};
+  return add(std::move(below), controllers, true);
 }
 
-Result<Fd> Cgroup::make(const CgroupParent& below) const {
+Result<> Cgroup::add(CgroupParent below, std::vector<std::string> controllers, bool v2) {
   auto made = make_cgroup(below, name_);
   if (!made && made.error().sys == EEXIST)
     made.error().remedy = "a sandbox of that id is running, or died: `bailey gc` removes what is dead";
-  return made;
+  Directory directory;
+  directory.fd = TRY(std::move(made));
+  directory.controllers = std::move(controllers);
+  directory.path = below.path + "/" + name_;
+  directory.name = name_;
+  directory.parent = std::move(below.fd);
+  directory.v2 = v2;
+  directories_.push_back(std::move(directory));
+  return {};
 }
 
 Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
@@ -208,30 +217,30 @@ Result<> Cgroup::update(const bundle::Resources& resources) {
   if (empty()) return fail(Fault::failed, "updating limits: the sandbox has no cgroup");
   CgroupMounts mounts = TRY(find_cgroups());
   const auto settings = TRY(plan(mounts, resources));
-  if (resources.memory.check_before_update.value_or(false) && resources.memory.limit.value_or(-1) > 0)
-    if (const Directory* memory = find("memory"))
-      if (const auto used =
-              read_cgroup_number(memory->fd.get(), memory->v2 ? "memory.current" : "memory.usage_in_bytes");
-          used && *used > static_cast<uint64_t>(*resources.memory.limit))
-        return fail(Fault::refused, "updating the memory limit to " +
-                                        std::to_string(*resources.memory.limit) + ": " +
-                                        std::to_string(*used) + " bytes are in use");
+  const Directory* memory = find("memory");
+  if (memory && resources.memory.check_before_update.value_or(false))
+    TRY(check_memory(*memory, resources.memory.limit));
   for (const CgroupSetting& setting : settings) {
     if (find(setting.controller)) continue;
-    const auto* where = mounts.find(setting.controller);
     if (setting.v2) {
-      const auto own = std::ranges::find_if(directories_, &Directory::v2);
-      if (own == directories_.end())
-        return fail(Fault::unavailable, setting.limit + ": the sandbox has no v2 cgroup",
-                    "give the limit at creation");
-      TRY(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller));
-      own->controllers.append(own->controllers.empty() ? "" : ",").append(setting.controller);
+      TRY(enable_v2(setting));
     } else {
-      TRY(add_v1(mounts, *where));
+      TRY(add_v1(mounts, *mounts.find(setting.controller)));
       TRY(move_all_into(directories_.back()));
     }
   }
   return apply(settings);
+}
+
+Result<> Cgroup::enable_v2(const CgroupSetting& setting) {
+  const auto own = std::ranges::find_if(directories_, &Directory::v2);
+  if (own == directories_.end())
+    return fail(Fault::unavailable, setting.limit + ": the sandbox was made without a v2 cgroup",
+                "give the limit when the sandbox is made");
+  TRY_WITH(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller),
+           setting.limit);
+  own->controllers.push_back(setting.controller);
+  return {};
 }
 
 Result<> Cgroup::attach(int pid) const {
@@ -265,7 +274,6 @@ Result<> Cgroup::remove() {
   while (!directories_.empty()) {
     auto removed = remove_directory(directories_.back());
     if (removed) {
-      if (directories_.back().v2) clone_into_ = -1;
       directories_.pop_back();
       continue;
     }
@@ -275,38 +283,6 @@ Result<> Cgroup::remove() {
     backoff.wait();
   }
   return {};
-}
-
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
-                            const std::vector<std::string>& ids) {
-  int removed = 0;
-  for (const std::string& id : ids) {
-    std::vector<Cgroup::Directory> found;
-    auto look = [&](const CgroupMounts::Controller& where) -> Result<> {
-      for (const std::string& path : TRY(candidate_parents(where, parent))) {
-        const std::string name = "bailey-" + id;
-        if (std::ranges::find(found, path + "/" + name, &Cgroup::Directory::path) != found.end()) continue;
-        auto fd = open_cgroup(path + "/" + name, where.v2);
-        auto above = open_cgroup(path, where.v2);
-        if (fd && above)
-          found.push_back({where.name, path + "/" + name, name, std::move(*above), std::move(*fd), where.v2});
-      }
-      return {};
-    };
-    for (const auto& where : mounts.controllers) TRY(look(where));
-    if (mounts.unified) TRY(look(*mounts.unified));
-    TRY(kill_tasks(found, clock::Deadline::in_ms(kRemoveMs)));
-    for (const auto& directory : found) {
-      const auto deadline = clock::Deadline::in_ms(kRemoveMs);
-      for (Backoff backoff;; backoff.wait()) {
-        auto gone = remove_directory(directory);
-        if (gone) break;
-        if (gone.error().sys != EBUSY || deadline.passed()) return std::unexpected(std::move(gone).error());
-      }
-      ++removed;
-    }
-  }
-  return removed;
 }
 
 }  // namespace bailey::host

@@ -2,11 +2,12 @@
 // directory) or hybrid. Every directory is checked by statfs (CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC) before
 // mkdir or write: on a v1 host /sys/fs/cgroup is a plain tmpfs where a missing controller's directory would
 // hold limits that do nothing. Found again from its name by gc: <parent>/bailey-<id>. Root, or a delegated
-// subtree. host/ in short:
+// subtree. Decisions and what was run where: docs/cgroups.md. host/ in short:
 //
-//   cgroup.h           this                       cgroup_mounts.cc    where the controllers are
-//   cgroup_settings.h  resources -> file writes   cgroup_parent.h     below which cgroup ours is made
-//   cgroup_tasks.h     listing and killing        probe.h             what this host can do, each thing tried
+//   cgroup.h           this                            cgroup_mounts.cc   where the controllers are
+//   cgroup_settings.h  resources -> file writes        cgroup_parent.h    below which cgroup ours is made
+//   cgroup_tasks.h     listing and killing processes   cgroup_file.h      one file of one cgroup
+//   probe.h            what this host can do, each thing tried            trial.h  trying it in a child
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,7 @@ const char* to_text(CgroupLayout layout);
 // directory that it uses.
 struct CgroupMounts {
   struct Controller {
-    std::string
-        name;  // "memory", "pids", "cpu", "cpuacct", "cpuset", "blkio" (v1) / "io" (v2), "freezer", ...
+    std::string name;       // "memory", "pids", "cpu", "cpuacct", "blkio" (v1) / "io" (v2), "freezer", ...
     std::string directory;  // mount point
     std::string own_path;   // this process's cgroup below it, "/" or "/a/b"; empty: it lies outside the mount
     bool v2 = false;
@@ -86,7 +86,7 @@ class Cgroup {
   // CLONE_INTO_CGROUP (Linux 5.7). `tasks` moves the writing thread only: the child writes while it has one
   // thread. The order does not matter.
   const std::vector<Fd>& join_fds() const { return join_fds_; }
-  int clone_into_fd() const { return clone_into_; }  // -1 when there is no v2 directory of ours
+  int clone_into_fd() const;       // -1 when there is no v2 directory of ours
   Result<> attach(int pid) const;  // the slow way, with all its threads, for what is running already
 
   CgroupUsage usage() const;
@@ -111,7 +111,7 @@ class Cgroup {
 
   // One directory of ours: in v1 of one hierarchy (one controller, or several mounted together).
   struct Directory {
-    std::string controllers;  // "memory", "cpu,cpuacct"; v2: "" when it was made for no controller
+    std::vector<std::string> controllers;  // v2: those that were asked for
     std::string path;
     std::string name;  // the last part of path
     Fd parent;         // O_PATH
@@ -124,21 +124,24 @@ class Cgroup {
   Result<> add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings);
   Result<> add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where);
   Result<> add_v2(const CgroupMounts& mounts, const std::vector<std::string>& controllers);
-  Result<Fd> make(const CgroupParent& below) const;
+  Result<> add(CgroupParent below, std::vector<std::string> controllers, bool v2);
   Result<> apply(const std::vector<CgroupSetting>& settings);
+  Result<> enable_v2(const CgroupSetting& setting);
   Result<> move_all_into(const Directory& target);
   const Directory* find(std::string_view controller) const;
+  const Directory* find_v2() const;
 
   std::string parent_;  // as given to create
   std::string name_;    // bailey-<id>
   std::vector<Directory> directories_;
   std::vector<Fd> join_fds_;
-  int clone_into_ = -1;  // of directories_
   mutable Fd oom_fd_;
 };
 
-// Removes cgroups left by sandboxes whose process died: `ids` are the dead ones. Kills what is left in them.
-// Answers how many directories went away.
+// Removes the cgroups of sandboxes whose Bailey died: `ids`, wherever on this host they were made. What still
+// runs in them is killed where this process would have made them (`parent` as for create); elsewhere, where a
+// living sandbox of another user could have the same name, they go only when empty. Answers how many
+// directories went away; error when one is still in use.
 Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
                             const std::vector<std::string>& ids);
 

@@ -15,8 +15,7 @@ constexpr int64_t kFreezeMs = 10'000;
 
 Result<> Cgroup::freeze() {
   if (empty()) return fail(Fault::failed, "freezing: the sandbox has no cgroup");
-  const auto v2 = std::ranges::find_if(directories_, &Directory::v2);
-  if (v2 == directories_.end() && !find("freezer")) {
+  if (!find_v2() && !find("freezer")) {
     const CgroupMounts mounts = TRY(find_cgroups());
     const auto* where = mounts.find("freezer");
     if (!where)
@@ -25,7 +24,7 @@ Result<> Cgroup::freeze() {
     TRY(add_v1(mounts, *where));
     TRY(move_all_into(directories_.back()));
   }
-  const Directory& directory = v2 != directories_.end() ? *v2 : *find("freezer");
+  const Directory& directory = find_v2() ? *find_v2() : *find("freezer");
   const int fd = directory.fd.get();
   TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1")
                         : write_cgroup_file(fd, "freezer.state", "FROZEN"),
@@ -44,22 +43,18 @@ Result<> Cgroup::freeze() {
 }
 
 Result<> Cgroup::thaw() {
-  for (const Directory& directory : directories_) {
-    if (directory.v2) return write_cgroup_file(directory.fd.get(), "cgroup.freeze", "0");
-    if (directory.has("freezer")) return write_cgroup_file(directory.fd.get(), "freezer.state", "THAWED");
-  }
+  if (const Directory* v2 = find_v2()) return write_cgroup_file(v2->fd.get(), "cgroup.freeze", "0");
+  if (const Directory* v1 = find("freezer"))
+    return write_cgroup_file(v1->fd.get(), "freezer.state", "THAWED");
   return {};  // never frozen
 }
 
 // A process may fork while it is moved: until everybody listed is in.
 Result<> Cgroup::move_all_into(const Directory& target) {
   const auto deadline = clock::Deadline::in_ms(kFreezeMs);
-  for (;;) {
+  for (Backoff backoff;; backoff.wait()) {
     const std::vector<int> all = TRY(list_tasks(directories_));
-    std::vector<Directory> only(1);
-    only[0].fd = TRY(target.fd.duplicate());
-    only[0].path = target.path;
-    const std::vector<int> in = TRY(list_tasks(only));
+    const std::vector<int> in = TRY(list_tasks({&target, 1}));
     if (std::ranges::includes(in, all)) return {};
     if (deadline.passed())
       return fail(Fault::failed,

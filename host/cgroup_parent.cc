@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <initializer_list>
 
 #include "base/files.h"
 #include "host/cgroup_file.h"
@@ -16,8 +17,9 @@ namespace bailey::host {
 namespace {
 
 constexpr const char* kPermissionRemedy =
-    "run as root, or let systemd delegate a cgroup (systemd-run --user --scope -p Delegate=yes bailey ...), "
-    "or have one made for this user and name it as cgroup_parent in the policy";
+    "run as root, or in a cgroup that belongs to this user (cgroup v2: systemd-run --user --scope -p "
+    "Delegate=yes "
+    "bailey ...; or have one made and name it as cgroup_parent in the policy)";
 
 bool contains_word(std::string_view list, std::string_view word) {
   while (!list.empty()) {
@@ -106,15 +108,19 @@ Result<> enable(const CgroupParent& at, const std::vector<std::string>& controll
 enum class Occupants { nobody, only_us, others };
 
 Occupants occupants(int directory) {
-  const auto text = read_cgroup_file(directory, "cgroup.procs");
-  if (!text) return Occupants::others;
-  if (text->empty()) return Occupants::nobody;
-  return *text == std::to_string(::getpid()) + "\n" ? Occupants::only_us : Occupants::others;
+  const Fd fd(::openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+  char text[32];  // more than this process's number is others
+  const ssize_t length = fd ? ::read(fd.get(), text, sizeof text) : -1;
+  if (length == 0) return Occupants::nobody;
+  const std::string own = std::to_string(::getpid()) + "\n";
+  return length > 0 && std::string_view(text, static_cast<size_t>(length)) == own ? Occupants::only_us
+                                                                                  : Occupants::others;
 }
 
-bool is_top(int directory) {
+// Only the machine's root has no type. It may hold processes and hand controllers down all the same.
+bool is_machine_root(int directory) {
   return ::faccessat(directory, "cgroup.type", F_OK, 0) != 0;
-}  // the machine's root has no type
+}
 
 bool has_delegate_mark(const std::string& path) {
   for (const char* name : {"trusted.delegate", "user.delegate"}) {
@@ -126,11 +132,11 @@ bool has_delegate_mark(const std::string& path) {
 
 // May we rule below it? Root could anywhere, so it asks for systemd's mark, or for the top of what it can
 // see.
-bool delegated(const CgroupParent& at, bool mount_root) {
-  if (::geteuid() == 0) return mount_root || has_delegate_mark(at.path);
-  for (const char* file : {".", "cgroup.procs", "cgroup.subtree_control"})
-    if (::faccessat(at.fd.get(), file, W_OK, AT_EACCESS) != 0) return false;
-  return true;
+bool is_delegated(const CgroupParent& at, bool top) {
+  if (::geteuid() == 0) return top || has_delegate_mark(at.path);
+  return std::ranges::all_of(
+      std::initializer_list<const char*>{".", "cgroup.procs", "cgroup.subtree_control"},
+      [&](const char* file) { return ::faccessat(at.fd.get(), file, W_OK, AT_EACCESS) == 0; });
 }
 
 Result<> move_to_launcher(const CgroupParent& own) {
@@ -140,22 +146,25 @@ Result<> move_to_launcher(const CgroupParent& own) {
   return write_cgroup_file(fd.get(), "cgroup.procs", "0");
 }
 
-// The paths below the mount that v2's rule 1 and 2 allow, best first.
+// One step of v2's rule 1: this process's own cgroup, or one above it.
+bool will_do(const CgroupParent& at, bool own, bool top) {
+  if (!is_delegated(at, top)) return false;
+  if (top && is_machine_root(at.fd.get())) return own;
+  const Occupants who = occupants(at.fd.get());
+  return who == Occupants::nobody || (own && who == Occupants::only_us);
+}
+
+// The paths below the mount that v2's rules allow, best first.
 std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
   std::vector<std::string> found;
   for (std::string path = where.own_path; !path.empty();) {
-    const bool root = path == "/";
+    const bool top = path == "/";
     CgroupParent at{{}, join(where.directory, path)};
     if (auto fd = open_cgroup(at.path, true)) {
       at.fd = std::move(*fd);
-      const Occupants who = occupants(at.fd.get());
-      const bool ours = path == where.own_path && who == Occupants::only_us;
-      const bool may_hand_down =
-          who == Occupants::nobody || ours || (root && path == where.own_path && is_top(at.fd.get()));
-      if (may_hand_down && (!root || path == where.own_path || !is_top(at.fd.get())) && delegated(at, root))
-        found.push_back(path);
+      if (will_do(at, path == where.own_path, top)) found.push_back(path);
     }
-    if (root) break;
+    if (top) break;
     path.resize(std::max<size_t>(path.rfind('/'), 1));
   }
   if (::geteuid() == 0) found.emplace_back(kDefaultParent);

@@ -22,16 +22,6 @@ namespace {
 constexpr size_t kPidfdsAtOnce = 64;
 constexpr long kLongestPauseUs = 5000;
 
-Result<std::vector<std::string>> children(int directory) {
-  std::vector<std::string> found;
-  for (std::string& name : TRY(files::list(directory))) {
-    struct stat st{};
-    if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-      found.push_back(std::move(name));
-  }
-  return found;
-}
-
 // A directory that vanishes meanwhile holds nobody.
 Result<> add_tasks(int directory, std::vector<int>& pids) {
   auto text = read_cgroup_file(directory, "cgroup.procs");
@@ -48,7 +38,7 @@ Result<> add_tasks(int directory, std::vector<int>& pids) {
     pids.push_back(pid);
     at = next + 1;
   }
-  auto below = children(directory);
+  auto below = child_cgroups(directory);
   if (!below) return {};
   for (const std::string& name : *below)
     if (auto fd = files::open_at(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW))
@@ -63,7 +53,7 @@ void write_if_there(const Cgroup::Directory& directory, const char* file, std::s
 // The number of a process that has ended may already be another's. A pidfd opened before a second look at the
 // cgroup is safe: when the second look still lists the number, the pidfd is of that process, or of one that
 // has ended.
-Result<> kill_once(const std::vector<Cgroup::Directory>& directories, const std::vector<int>& pids) {
+Result<> kill_once(std::span<const Cgroup::Directory> directories, const std::vector<int>& pids) {
   for (size_t begin = 0; begin < pids.size(); begin += kPidfdsAtOnce) {
     std::vector<std::pair<int, Fd>> opened;
     for (size_t i = begin; i < std::min(pids.size(), begin + kPidfdsAtOnce); ++i)
@@ -82,7 +72,7 @@ Result<> remove_tree(int parent, const std::string& name) {
   const int err = errno;
   if (err != EBUSY && err != ENOTEMPTY) return sys_error("rmdir " + name, err);
   const Fd fd = TRY(files::open_at(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  const auto below = TRY(children(fd.get()));
+  const auto below = TRY(child_cgroups(fd.get()));
   if (below.empty()) return sys_error("rmdir " + name, EBUSY);
   for (const std::string& child : below) TRY(remove_tree(fd.get(), child));
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
@@ -91,13 +81,23 @@ Result<> remove_tree(int parent, const std::string& name) {
 
 }  // namespace
 
+Result<std::vector<std::string>> child_cgroups(int directory) {
+  std::vector<std::string> found;
+  for (std::string& name : TRY(files::list(directory))) {
+    struct stat st{};
+    if (::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+      found.push_back(std::move(name));
+  }
+  return found;
+}
+
 void Backoff::wait() {
   const timespec pause{0, pause_us_ * 1000};
   ::nanosleep(&pause, nullptr);
   pause_us_ = std::min(pause_us_ * 2, kLongestPauseUs);
 }
 
-Result<std::vector<int>> list_tasks(const std::vector<Cgroup::Directory>& directories) {
+Result<std::vector<int>> list_tasks(std::span<const Cgroup::Directory> directories) {
   std::vector<int> pids;
   for (const auto& directory : directories)
     TRY_WITH(add_tasks(directory.fd.get(), pids), "listing " + directory.path);
@@ -107,7 +107,7 @@ Result<std::vector<int>> list_tasks(const std::vector<Cgroup::Directory>& direct
   return pids;
 }
 
-Result<> kill_tasks(const std::vector<Cgroup::Directory>& directories, clock::Deadline deadline) {
+Result<> kill_tasks(std::span<const Cgroup::Directory> directories, clock::Deadline deadline) {
   Backoff backoff;
   for (bool first = true;; first = false) {
     const std::vector<int> pids = TRY(list_tasks(directories));

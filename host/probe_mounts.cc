@@ -120,7 +120,7 @@ Probe probe_overlay() {
          "overlay");
   });
   if (trial.ok()) return {"overlayfs", State::ok, "in a user namespace", "", ""};
-  return {"overlayfs", State::degraded, trial.text(), "native: no --writable root",
+  return {"overlayfs", State::degraded, trial.text(), "native: no --rootfs",
           trial.err == ENODEV ? "load the overlay module"
                               : "Linux 5.11, or use gVisor, which overlays by itself"};
 }
@@ -141,8 +141,7 @@ Probe probe_idmapped_mounts(const std::string& directory) {
   const std::string name = "id-mapped mounts";
   if (trial.ok()) return {name, State::ok, "on the file system of " + directory, "", ""};
   return {name, State::degraded, trial.text() + " on " + directory,
-          "files of a root file system or volume keep the host's owners inside a sandbox with an id range of "
-          "its own",
+          "native, as root: no volume and no --rootfs from that file system",
           ::geteuid() != 0
               ? "run as root"
               : "a file system that can (ext4, xfs, btrfs, tmpfs of Linux 6.3, overlay of 5.19)"};

@@ -328,6 +328,32 @@ TEST_F(CgroupOnKernel, ParentGivenByTheCallerIsMadeAndKept) {
   }
 }
 
+// gc may run in another cgroup than the sandbox's Bailey did: what is empty goes, what runs stays, because a
+// living sandbox of another user may have that name.
+TEST_F(CgroupOnKernel, CollectFindsThemElsewhereAndKillsNothingThere) {
+  bundle::Resources r;
+  r.pids_limit = 10;
+  const std::string parent = "/bailey-" + unique_id("elsewhere"), id = unique_id("stray");
+  const std::string directory = mounts_.find("pids")->directory + parent;
+  {
+    auto cgroup = Cgroup::create(mounts_, parent, id, r);
+    ASSERT_TRUE(cgroup) << cgroup.error().message;
+    const pid_t child = run_in(*cgroup, [] {
+      for (;;) ::pause();
+      return 0;
+    });
+    EXPECT_FALSE(collect_cgroups(mounts_, "", {id})) << "it is in use";
+    EXPECT_EQ(cgroup->processes()->size(), 1u) << "it must not be killed";
+    ::kill(child, SIGKILL);
+    wait_status(child);
+    auto collected = collect_cgroups(mounts_, "", {id});
+    EXPECT_TRUE(collected) << collected.error().message;
+    EXPECT_GE(collected.value_or(0), 1);
+    EXPECT_NE(::access((directory + "/bailey-" + id).c_str(), F_OK), 0);
+  }
+  for (const auto& controller : mounts_.controllers) ::rmdir((controller.directory + parent).c_str());
+}
+
 TEST_F(CgroupOnKernel, CollectRemovesWhatADeadSandboxLeft) {
   bundle::Resources r;
   r.pids_limit = 10;

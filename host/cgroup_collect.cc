@@ -1,0 +1,89 @@
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/files.h"
+#include "host/cgroup.h"
+#include "host/cgroup_file.h"
+#include "host/cgroup_parent.h"
+#include "host/cgroup_tasks.h"
+
+namespace bailey::host {
+
+namespace {
+
+constexpr int64_t kCollectMs = 5'000;
+constexpr int kDeepest = 32;
+
+// Every directory of one of the names below `at`, which is opened O_PATH.
+Result<> search(int at, const std::string& path, const std::vector<std::string>& names, bool v2, int depth,
+                std::vector<Cgroup::Directory>& found) {
+  for (const std::string& name : TRY(child_cgroups(at))) {
+    auto fd = files::open_at(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!fd) continue;  // gone meanwhile
+    if (std::ranges::find(names, name) == names.end()) {
+      if (depth < kDeepest) TRY(search(fd->get(), path + "/" + name, names, v2, depth + 1, found));
+      continue;
+    }
+    Cgroup::Directory directory;
+    directory.parent = TRY(files::open_at(at, ".", O_PATH | O_DIRECTORY));
+    directory.fd = std::move(*fd);
+    directory.path = path + "/" + name;
+    directory.name = name;
+    directory.v2 = v2;
+    directory.controllers = {"pids", "freezer"};  // whichever it is: kill_tasks tries the files of both
+    found.push_back(std::move(directory));
+  }
+  return {};
+}
+
+Result<> remove_soon(const Cgroup::Directory& directory, clock::Deadline deadline) {
+  for (Backoff backoff;; backoff.wait()) {
+    auto gone = remove_directory(directory);
+    if (gone || gone.error().sys != EBUSY) return gone;
+    if (deadline.passed()) return std::unexpected(std::move(gone).error().with(directory.path));
+  }
+}
+
+}  // namespace
+
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
+                            const std::vector<std::string>& ids) {
+  if (ids.empty()) return 0;
+  std::vector<std::string> names, searched;
+  for (const std::string& id : ids) names.push_back("bailey-" + id);
+  std::vector<Cgroup::Directory> ours, elsewhere;
+  auto search_mount = [&](const CgroupMounts::Controller& where) -> Result<> {
+    if (std::ranges::find(searched, where.directory) != searched.end()) return {};
+    searched.push_back(where.directory);
+    const auto top = open_cgroup(where.directory, where.v2);
+    if (!top) return {};  // covered by another mount
+    std::vector<Cgroup::Directory> found;
+    TRY(search(top->get(), where.directory, names, where.v2, 0, found));
+    const auto parents = TRY(candidate_parents(where, parent));
+    for (auto& directory : found) {
+      const std::string above = directory.path.substr(0, directory.path.rfind('/'));
+      const bool would_be_here = std::ranges::find(parents, above) != parents.end();
+      (would_be_here ? ours : elsewhere).push_back(std::move(directory));
+    }
+    return {};
+  };
+  for (const auto& where : mounts.controllers) TRY(search_mount(where));
+  if (mounts.unified) TRY(search_mount(*mounts.unified));
+
+  const auto deadline = clock::Deadline::in_ms(kCollectMs);
+  TRY(kill_tasks(ours, deadline));
+  int removed = 0;
+  for (const auto* list : {&ours, &elsewhere})
+    for (const auto& directory : *list) {
+      auto gone = remove_soon(directory, deadline);
+      const bool foreign = !gone && (gone.error().sys == EACCES || gone.error().sys == EPERM);
+      if (foreign) continue;  // another user's sandbox of that name
+      if (!gone) return std::unexpected(std::move(gone).error());
+      ++removed;
+    }
+  return removed;
+}
+
+}  // namespace bailey::host
