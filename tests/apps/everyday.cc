@@ -47,8 +47,8 @@ constexpr App kApps[] = {
     // Processes, time and the system
     {"Timeout", "timeout", "timeout 0.2 sleep 100; echo $?; timeout 100 sh -c 'exit 3'; echo $?; timeout -s KILL 0.2 sleep 100; echo $?"},
     {"TimeoutEnds", "timeout", "timeout 0.2 sleep 100", 124},
-    {"Ps", "ps", "sleep 100 & ps -o comm= -p $! && ps -e -o comm= | grep -c '^ps$' && kill $! && ps -o ppid= -p $$ >/dev/null && ps aux | head -n 1 | wc -w"},
-    {"Pgrep", "pgrep", "sleep 4242 & pgrep -x -f 'sleep 4242' | wc -l && pkill -x -f 'sleep 4242' && wait $!; echo $?"},
+    {"Ps", "ps", "sleep 100 & ps -o comm= -p $$ && ps -e -o pid= | grep -cx \" *$$\" && kill $! && ps -o ppid= -p $$ >/dev/null && ps aux | head -n 1 | wc -w"},
+    {"Pgrep", "pgrep", "sleep 100 & while ! pgrep -P $$ -x sleep >/dev/null; do :; done; pgrep -P $$ -x sleep | wc -l && pkill -P $$ -x sleep && wait $!; echo $?"},
     {"Kill", "kill", "sh -c 'trap \"echo caught; exit 4\" USR1; kill -USR1 $$; sleep 100'; echo $?; sleep 100 & kill -9 $!; wait $!; echo $?"},
     {"Nice", "nice", "nice -n 5 nice && nohup sh -c 'echo kept' 2>/dev/null && stdbuf -oL echo line && env -i A=1 env"},
     {"Setsid", "setsid", "setsid -w sh -c 'test $(ps -o sid= -p $$) = $$ && echo leader'"},
