@@ -3,6 +3,7 @@
 
 root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 HOME="${HOME:-/root}"
+export CCACHE_BASEDIR=$root_dir CCACHE_NOHASHDIR=1  # where there is a ccache, one clone's objects serve the next
 
 say() { printf '\n== %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
