@@ -34,18 +34,26 @@ const Row* find(const std::vector<Row>& rows, const std::string& name) {
   return nullptr;
 }
 
-Result<> measure(std::vector<Row>& rows, const Options& options) {
-  const int rounds = std::max(options.rounds, options.gvisor_rounds);
-  for (int round = -1; round < rounds; ++round) {  // round -1 warms caches and is not counted
-    for (Row& row : rows) {
-      if (round >= (is_gvisor(row.runtime) ? options.gvisor_rounds : options.rounds)) continue;
-      const Run run = TRY(run_once(row.runtime));
+// Interleaved among the given rows, so that a machine's drift falls on all alike. Round -1 warms caches and is not counted.
+Result<> measure(std::vector<Row*> rows, int rounds) {
+  for (int round = -1; round < rounds; ++round) {
+    for (Row* row : rows) {
+      const Run run = TRY(run_once(row->runtime));
       if (round < 0) continue;
-      row.wall_us.push_back(run.wall_us);
-      row.peak_kib = std::max(row.peak_kib, run.peak_kib);
+      row->wall_us.push_back(run.wall_us);
+      row->peak_kib = std::max(row->peak_kib, run.peak_kib);
     }
   }
   return {};
+}
+
+// gVisor apart from the others: the kernel tears down its namespaces and memory for milliseconds after it has ended, which would
+// fall on whoever comes next.
+Result<> measure_all(std::vector<Row>& rows, const Options& options) {
+  std::vector<Row*> native, gvisor;
+  for (Row& row : rows) (is_gvisor(row.runtime) ? gvisor : native).push_back(&row);
+  TRY(measure(native, options.rounds));
+  return measure(gvisor, options.gvisor_rounds);
 }
 
 void print(const std::vector<Row>& rows) {
@@ -66,7 +74,7 @@ Result<> run(Options options) {
   auto outcome = [&]() -> Result<> {
     std::vector<Row> rows;
     for (Runtime& runtime : TRY(runtimes(options.comparison))) rows.push_back({std::move(runtime), {}, 0});
-    TRY(measure(rows, options));
+    TRY(measure_all(rows, options));
     print(rows);
     if (options.in_flight > 0)
       for (const Row& row : rows)
