@@ -53,6 +53,10 @@ Result<Fd> open_in_root(int root, const std::string& path, int flags, mode_t mod
   return openat2(root, path, flags, mode, RESOLVE_IN_ROOT);
 }
 
+Result<Fd> open_in_root_without_links(int root, const std::string& path, int flags) {
+  return openat2(root, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+}
+
 Result<std::string> read_fd(int fd, size_t cap, std::string_view name) {
   std::string data;
   size_t have = 0;

@@ -23,6 +23,8 @@ Result<Fd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0)
 // RESOLVE_NO_MAGICLINKS (/proc/self/fd/N and the like are errors).
 Result<Fd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
 Result<Fd> open_in_root(int root, const std::string& path, int flags, mode_t mode = 0);
+// As open_in_root, but a link anywhere on the way is an error (ELOOP).
+Result<Fd> open_in_root_without_links(int root, const std::string& path, int flags);
 
 // Whole contents; `cap` bytes at most, more is an error that names the cap.
 Result<std::string> read(const std::string& path, size_t cap);

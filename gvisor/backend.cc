@@ -1,12 +1,11 @@
 #include "gvisor/backend.h"
 
-#include <cstdlib>
 #include <optional>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "gvisor/instance.h"
 #include "gvisor/platform.h"
+#include "host/oom_score.h"
 #include "secrets/stage.h"
 
 namespace bailey::gvisor {
@@ -19,12 +18,6 @@ using dispatcher::Leases;
 using dispatcher::Spec;
 using dispatcher::Stdio;
 using dispatcher::Steps;
-
-// This process's; 0 when it cannot be read.
-int own_oom_score() {
-  const auto text = files::read("/proc/self/oom_score_adj", 16);
-  return text ? std::atoi(text->c_str()) : 0;
-}
 
 class GvisorBackend final : public dispatcher::Backend {
  public:
@@ -62,7 +55,7 @@ class GvisorBackend final : public dispatcher::Backend {
     Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
     // What `run` adds unasked is no reason to fail where we are the first to be killed already: lowering takes CAP_SYS_RESOURCE.
     const auto& asked = spec.request().config.process;
-    if ((!asked || !asked->oom_score_adj) && own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
+    if ((!asked || !asked->oom_score_adj) && host::own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
 
     LaunchInputs inputs;
     inputs.plan = &plan;

@@ -64,8 +64,13 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   refusals.add_if(!linux_part.uid_mappings.empty() || !linux_part.gid_mappings.empty(), "id mappings");
   refusals.add_if(!config.domainname.empty() && traits.oci_version.starts_with("1.0"), "domainname, with this build of runsc");
   refusals.add_if(spec.request().limits.tmpfs_inodes.has_value(), "a limit of tmpfs inodes (the memory limit bounds them)");
-  for (const bundle::Namespace& entry : linux_part.namespaces)
+  refusals.add_if(!linux_part.rootfs_propagation.empty() && linux_part.rootfs_propagation != "private" &&
+                      linux_part.rootfs_propagation != "rprivate",
+                  "rootfsPropagation " + linux_part.rootfs_propagation);
+  for (const bundle::Namespace& entry : linux_part.namespaces) {
     refusals.add_if(!entry.path.empty(), "the existing namespace " + entry.path);
+    refusals.add_if(entry.type == bundle::NamespaceType::time, "a time namespace");
+  }
   for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})
     for (const std::string& path : *paths)
       refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);

@@ -117,6 +117,7 @@ class Builder {
     TRY(fill_.directory("state", 0700));
     out_.log = TRY(fill_.open_new("log", 0600));
     TRY(fill_.file("bundle/config.json", json::write(bundle::encode_config(plan_.config)), 0600));
+    if (plan_.root == RootKind::overlay) TRY(refuse_destinations_through_links());
     TRY(build_root());
     TRY(attach_own());
     for (const Bind& bind : plan_.binds) TRY(attach(bind));
@@ -126,6 +127,18 @@ class Builder {
   }
 
  private:
+  // runsc follows a link of the root directory to where a bind goes, and one to kInitDirectory would put a volume in init's place.
+  Result<> refuse_destinations_through_links() const {
+    for (const bundle::Mount& mount : plan_.config.mounts) {
+      if (mount.type != "bind") continue;
+      auto place = files::open_in_root_without_links(sources_.rootfs, mount.destination, O_PATH);
+      if (place || place.error().sys != ELOOP) continue;
+      return fail(Fault::refused, "the destination " + mount.destination + " leads through a link of the root directory",
+                  "name the place that the link leads to");
+    }
+    return {};
+  }
+
   Result<> build_root() {
     std::string top = "rootfs";
     for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "host/oom_score.h"
 #include "init/encode.h"
 #include "native/instance.h"
 #include "native/launch.h"
@@ -64,7 +65,7 @@ class NativeBackend final : public dispatcher::Backend {
   std::string runtime_directory_;
   std::string planned_id_;
   Plan plan_;
-  HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi()};
+  HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi(), .own_oom_score = host::own_oom_score()};
 };
 
 std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {

@@ -112,7 +112,10 @@ class Compiler {
     plan_.privileged = host_.ids == IdMapKind::own_range;
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
+    // Without CAP_SYS_RESOURCE nobody may lower it (proc(5)): a default below our own gives way, a wish does not.
+    const std::optional<bundle::Process>& asked = spec_.request().config.process;
     plan_.oom_score_adj = process.oom_score_adj.value_or(kWorkloadOomScore);
+    if (!asked || !asked->oom_score_adj) plan_.oom_score_adj = std::max(plan_.oom_score_adj, host_.own_oom_score);
     if (process.console_size) {
       plan_.console_rows = process.console_size->height;
       plan_.console_columns = process.console_size->width;

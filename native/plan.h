@@ -87,6 +87,7 @@ struct Plan {
 struct HostTraits {
   IdMapKind ids = IdMapKind::own_range;
   int landlock_abi = 0;
+  int own_oom_score = 0;  // of this process
 };
 
 // Error: every field of the Spec that native could not enforce, all in one (Backend::check).

@@ -229,6 +229,18 @@ TEST_F(FilesContract, MasksTheProcOfAHostileRootOrHasNone) {
   EXPECT_EQ(got.out.find(" T _text"), std::string::npos) << got;
 }
 
+// A root that leads a volume's destination to where gVisor's init lies would have the volume's program run in its place.
+TEST_F(FilesContract, RunsNoInitOfAVolume) {
+  BAILEY_REQUIRE("busybox");
+  const TempDir root, volume;
+  make_busybox_root(root.path());
+  fs::create_directory_symlink("/.bailey", root.file("data"));
+  volume.write("init", "#!/bin/sh\necho REPLACED\n", 0755);
+  const Outcome got = shell({"--rootfs", root.path(), "-v", volume.path() + ":/data:ro"}, "echo started");
+  EXPECT_EQ(got.out.find("REPLACED"), std::string::npos) << got;
+  EXPECT_TRUE(got.out == "started\n" || (got.exit_code == 125 && got.err.find("/data") != std::string::npos)) << got;
+}
+
 // A set-id file or a device in a volume outlives the sandbox, and nosuid of our mount does not hold for the host's users.
 TEST_F(FilesContract, LeavesNoSetIdFileOrDeviceInAVolume) {
   const TempDir volume;

@@ -23,6 +23,18 @@ TEST_F(ProcessContract, GetsItsArgumentsByteByByte) {
   EXPECT_EQ(got.out, expected);
 }
 
+// Nobody may lower an oom_score_adj without CAP_SYS_RESOURCE; a service manager may have set Bailey's own high.
+TEST_F(ProcessContract, StartsUnderABaileyThatIsKilledFirst) {
+  RunOptions wish = options({}, {"/bin/sh", "-c", "echo started"});
+  wish.before_exec = [] {
+    const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0 || write(file, "900", 3) != 3) _exit(99);
+    close(file);
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.out, "started\n") << got;
+}
+
 TEST_F(ProcessContract, GetsOnlyTheEnvironmentItIsMeantToHave) {
   RunOptions wish = options(with_probes({"-e", "GIVEN=a b", "-e", "EMPTY=", "-e", "LINES=1\n2"}), {probe("self")});
   wish.environment = {"CALLERS_TOKEN=hidden"};

@@ -181,6 +181,8 @@ TEST(Check, RefusesWhatGvisorWouldDrop) {
       {"sysctl", [](bundle::Config& c) { c.linux.sysctl["kernel.shmmax"] = "1"; }},
       {"time offsets", [](bundle::Config& c) { c.linux.time_offsets["boottime"] = {1, 0}; }},
       {"a personality", [](bundle::Config& c) { c.linux.personality.emplace().domain = "LINUX32"; }},
+      {"time namespace", [](bundle::Config& c) { c.linux.namespaces.push_back({bundle::NamespaceType::time, ""}); }},
+      {"rootfsPropagation", [](bundle::Config& c) { c.linux.rootfs_propagation = "rshared"; }},
       {"/etc/hidden", [](bundle::Config& c) { c.linux.masked_paths = {"/etc/hidden"}; }},
       {"/usr/fixed", [](bundle::Config& c) { c.linux.readonly_paths = {"/usr/fixed"}; }},
       {"/proc/../etc", [](bundle::Config& c) { c.linux.masked_paths = {"/proc/../etc"}; }},

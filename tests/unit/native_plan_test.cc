@@ -88,6 +88,17 @@ TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
   EXPECT_EQ(devices, 6);
 }
 
+// An oom_score_adj below one's own takes CAP_SYS_RESOURCE: Bailey itself may run under a high one.
+TEST(NativePlan, KeepsAnOomScoreAboveTheDefaultUnlessItWasAskedFor) {
+  HostTraits host = kHost;
+  host.own_oom_score = 800;
+  EXPECT_EQ(compile(admit(trusted_request()), host)->oom_score_adj, 800);
+  EXPECT_LT(compile(admit(trusted_request()), kHost)->oom_score_adj, 800);
+  dispatcher::Request request = trusted_request();
+  request.config.process->oom_score_adj = 300;
+  EXPECT_EQ(compile(admit(std::move(request)), host)->oom_score_adj, 300);
+}
+
 TEST(NativePlan, GivesNoCapability) {
   const Plan plan = *compile(admit(trusted_request()), kHost);
   EXPECT_EQ(plan.caps, CapsPlan{});
