@@ -15,7 +15,6 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "tests/support/temp_dir.h"
 
 namespace bailey::tests {
 namespace {
@@ -172,11 +171,9 @@ void LeakCheck::expect_clean(int64_t timeout_ms) {
   HostState now = look_at_host();
   HostState added = difference(now, before_), gone = difference(before_, now);
   // Things that existed before and vanish are of no interest unless they are the machine's own: a device's owner, a mount, a link.
-  // A mount in a test's own directory is not: that test, running beside this one, took it away.
   const auto keep_serious = [](HostState& lines) {
     std::erase_if(lines, [](const std::string& line) {
-      const bool of_a_test = line.starts_with("mount ") && line.find(TempDir::kPrefix) != std::string::npos;
-      return of_a_test || (!line.starts_with("device ") && !line.starts_with("mount ") && !line.starts_with("link "));
+      return !line.starts_with("device ") && !line.starts_with("mount ") && !line.starts_with("link ");
     });
   };
   keep_serious(gone);

@@ -13,9 +13,10 @@
 namespace bailey::tests {
 
 TempDir::TempDir() {
-  path_ = std::string(kPrefix) + "XXXXXX";
-  if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "mkdtemp: " << strerror(errno);
-  chmod(path_.c_str(), 0755);
+  char name[] = "/tmp/bailey-test-XXXXXX";
+  if (mkdtemp(name) == nullptr) ADD_FAILURE() << "mkdtemp: " << strerror(errno);
+  path_ = name;
+  chmod(name, 0755);
 }
 
 TempDir::~TempDir() {

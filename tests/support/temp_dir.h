@@ -10,7 +10,6 @@ namespace bailey::tests {
 
 class TempDir {
  public:
-  static constexpr const char* kPrefix = "/tmp/bailey-test-";
   TempDir();
   ~TempDir();
   TempDir(const TempDir&) = delete;
