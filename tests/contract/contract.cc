@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 
 void Contract::SetUp() {
   const char* name = std::getenv("BAILEY_CONTRACT_BACKEND");
-  backend_ = name && *name ? name : "native";
+  // No default: a suite that silently ran on another backend than its name says would prove nothing.
+  if (!name || !*name) FAIL() << "BAILEY_CONTRACT_BACKEND is not set: one of native, gvisor, gvisor-2022";
+  backend_ = name;
   BAILEY_REQUIRE("root", "cgroup");
   backend_flags_ = {"--trust", "trusted", "--runtime", gvisor() ? "gvisor" : "native"};
   if (backend_ == "gvisor") {
