@@ -6,7 +6,7 @@
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              secrets_test     network_test
 //
-// BAILEY_CONTRACT_BACKEND names the backend: native (the default), gvisor, gvisor-2022 (Debian 12's runsc).
+// BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
 // Comments "peer fault N" name what the closest comparable program gets wrong; the numbers are those of docs/threat-model.md.
 #pragma once
 
