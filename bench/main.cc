@@ -2,6 +2,8 @@
 //
 //   bailey-bench [--bailey PATH] [--runsc PATH] [--rounds N] [--gvisor-rounds N] [--in-flight N]
 
+#include <sys/mount.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -82,6 +84,8 @@ Result<> run(Options options) {
                     TRY(run_many(row.runtime, is_gvisor(row.runtime) ? 4 * options.in_flight : 40 * options.in_flight, options.in_flight)));
     return {};
   }();
+  // The bare runsc of 2026 pins an empty network namespace in its state directory and leaves it mounted.
+  (void)::umount2((std::string(scratch) + "/state/null-netns").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   std::error_code ignored;
   std::filesystem::remove_all(scratch, ignored);
   return outcome;
