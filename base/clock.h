@@ -7,7 +7,7 @@
 namespace bailey::clock {
 
 int64_t monotonic_ns();
-int64_t wall_ns();                          // since 1970-01-01T00:00:00Z
+int64_t wall_ns();                             // since 1970-01-01T00:00:00Z
 std::string wall_text(int64_t wall_ns_value);  // RFC 3339, UTC, microseconds: 2026-11-21T23:46:00.000000Z
 
 // A point on the monotonic clock. The default never comes.

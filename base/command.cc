@@ -104,8 +104,7 @@ class Program {
 Result<bool> drain(int fd, std::string& kept, size_t cap) {
   char chunk[kReadChunk];
   const ssize_t got = ::read(fd, chunk, sizeof chunk);
-  if (got < 0)
-    return errno == EAGAIN || errno == EINTR ? Result<bool>(true) : sys_error("reading its output", errno);
+  if (got < 0) return errno == EAGAIN || errno == EINTR ? Result<bool>(true) : sys_error("reading its output", errno);
   kept.append(chunk, std::min(static_cast<size_t>(got), cap - kept.size()));
   return got > 0;
 }
@@ -115,10 +114,8 @@ Result<> pump(const Program& program, std::array<Fd, 2>& streams, clock::Deadlin
               CommandOutcome& outcome) {
   const std::array<std::string*, 2> kept = {&outcome.out, &outcome.err};
   for (bool ended = false; !ended;) {
-    pollfd fds[3] = {
-        {streams[0].get(), POLLIN, 0}, {streams[1].get(), POLLIN, 0}, {program.pidfd(), POLLIN, 0}};
-    if (::poll(fds, 3, deadline.poll_ms()) < 0 && errno != EINTR)
-      return sys_error("waiting for its output", errno);
+    pollfd fds[3] = {{streams[0].get(), POLLIN, 0}, {streams[1].get(), POLLIN, 0}, {program.pidfd(), POLLIN, 0}};
+    if (::poll(fds, 3, deadline.poll_ms()) < 0 && errno != EINTR) return sys_error("waiting for its output", errno);
     ended = fds[2].revents != 0;
     for (size_t i = 0; i < 2; ++i)
       if (fds[i].revents != 0 && !TRY(drain(streams[i].get(), *kept[i], cap))) streams[i].reset();
@@ -136,8 +133,7 @@ Result<> drain_rest(std::array<Fd, 2>& streams, size_t cap, CommandOutcome& outc
   for (size_t i = 0; i < 2; ++i) {
     int available = 0;
     if (!streams[i] || ::ioctl(streams[i].get(), FIONREAD, &available) < 0) continue;
-    for (int left = available; left > 0; left -= static_cast<int>(kReadChunk))
-      TRY(drain(streams[i].get(), *kept[i], cap));
+    for (int left = available; left > 0; left -= static_cast<int>(kReadChunk)) TRY(drain(streams[i].get(), *kept[i], cap));
   }
   return {};
 }
@@ -145,8 +141,7 @@ Result<> drain_rest(std::array<Fd, 2>& streams, size_t cap, CommandOutcome& outc
 // Forks and executes; an answer means that exec succeeded.
 Result<pid_t> start(const Command& command, const Stdio& stdio) {
   std::vector<char*> environment;
-  for (const std::string& entry : command.environment)
-    environment.push_back(const_cast<char*>(entry.c_str()));
+  for (const std::string& entry : command.environment) environment.push_back(const_cast<char*>(entry.c_str()));
   environment.push_back(nullptr);
 
   pid_t forked = -1;
@@ -189,10 +184,8 @@ Result<CommandOutcome> run(const Command& command) {
   program->kill_group();  // at the deadline all of it; else what an ended program left in its group
   const siginfo_t end = TRY(program->reap());
   TRY(drain_rest(streams, command.output_cap, outcome));
-  if (end.si_code == CLD_EXITED)
-    outcome.exit_code = end.si_status;
-  else
-    outcome.signal = end.si_status;
+  if (end.si_code == CLD_EXITED) outcome.exit_code = end.si_status;
+  else outcome.signal = end.si_status;
   return outcome;
 }
 

@@ -11,8 +11,8 @@
 namespace bailey {
 
 struct Command {
-  std::string program;                // absolute path, or /proc/self/fd/N of a descriptor that was checked; never searched in PATH
-  std::vector<std::string> arguments;  // without argv[0]
+  std::string program;  // absolute path, or /proc/self/fd/N of a descriptor that was checked; never searched in PATH
+  std::vector<std::string> arguments;    // without argv[0]
   std::vector<std::string> environment;  // KEY=VALUE, exactly these: nothing is inherited
   int64_t timeout_ms = 10'000;
   size_t output_cap = 1 << 20;  // bytes kept of each stream; the rest is read and dropped

@@ -16,9 +16,7 @@ namespace {
 
 constexpr size_t kReadChunk = 64 * 1024;
 
-std::string quoted(std::string_view verb, std::string_view path) {
-  return std::string(verb).append(" ").append(path);
-}
+std::string quoted(std::string_view verb, std::string_view path) { return std::string(verb).append(" ").append(path); }
 
 Result<Fd> openat2(int dir, const std::string& path, int flags, mode_t mode, uint64_t resolve) {
   open_how how{};
@@ -69,8 +67,7 @@ Result<std::string> read_fd(int fd, size_t cap, std::string_view name) {
     }
     if (got == 0) break;
     have += static_cast<size_t>(got);
-    if (have > cap)
-      return fail(Fault::bad_input, quoted("reading", name) + ": larger than " + std::to_string(cap) + " bytes");
+    if (have > cap) return fail(Fault::bad_input, quoted("reading", name) + ": larger than " + std::to_string(cap) + " bytes");
   }
   data.resize(have);
   return data;
@@ -167,7 +164,7 @@ Result<> remove_tree(int dir, const std::string& name) {
 }
 
 Result<struct stat> stat_fd(int fd, std::string_view name) {
-  struct stat st {};
+  struct stat st{};
   if (::fstatat(fd, "", &st, AT_EMPTY_PATH) < 0) return sys_error(quoted("reading the status of", name), errno);
   return st;
 }
@@ -181,7 +178,7 @@ Result<std::string> readlink(const std::string& path) {
 }
 
 Result<uint64_t> file_system_type(int fd) {
-  struct statfs st {};
+  struct statfs st{};
   if (::fstatfs(fd, &st) < 0) return sys_error("reading the file system type", errno);
   return static_cast<uint64_t>(st.f_type);
 }

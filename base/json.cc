@@ -69,8 +69,7 @@ class Builder {
     // "[json.exception.out_of_range.406] number overflow ...": we have the line, and better.
     std::string_view text = problem.what();
     if (const size_t tag = text.find("] "); tag != text.npos) text.remove_prefix(tag + 2);
-    if (text.starts_with("parse error at "))
-      text.remove_prefix(std::min(text.find(": "), text.size() - 2) + 2);
+    if (text.starts_with("parse error at ")) text.remove_prefix(std::min(text.find(": "), text.size() - 2) + 2);
     std::string message(text.substr(0, kMaxQuotedBytes));
     if (text.size() > kMaxQuotedBytes) message += "...";
     return refuse(number_line(), path(), std::move(message));
@@ -78,8 +77,7 @@ class Builder {
 
   Result<Value> finish(bool complete) && {
     if (complete && problem_.empty()) return std::move(root_);
-    return fail(bailey::Fault::bad_input,
-                problem_.empty() ? std::string(name_) + ": is not JSON" : std::move(problem_));
+    return fail(bailey::Fault::bad_input, problem_.empty() ? std::string(name_) + ": is not JSON" : std::move(problem_));
   }
 
  private:
@@ -121,15 +119,12 @@ class Builder {
     std::vector<const Object::Member*> members;
     members.reserve(object.size());
     for (const Object::Member& member : object) members.push_back(&member);
-    std::ranges::sort(members,
-                      [](auto* a, auto* b) { return std::tie(a->first, a) < std::tie(b->first, b); });
-    const auto twice =
-        std::ranges::adjacent_find(members, {}, [](auto* member) { return std::string_view(member->first); });
+    std::ranges::sort(members, [](auto* a, auto* b) { return std::tie(a->first, a) < std::tie(b->first, b); });
+    const auto twice = std::ranges::adjacent_find(members, {}, [](auto* member) { return std::string_view(member->first); });
     if (twice == members.end()) return true;
     const Object::Member& second = **std::next(twice);
     frames_.back().key = second.first;
-    return refuse(second.second.line, path(),
-                  "is there twice, first on line " + std::to_string((*twice)->second.line));
+    return refuse(second.second.line, path(), "is there twice, first on line " + std::to_string((*twice)->second.line));
   }
   bool check_text(const std::string& text) {
     if (text.find('\0') == std::string::npos) return true;
@@ -142,10 +137,8 @@ class Builder {
   std::string path() const {
     std::string text = "$";
     for (const Frame& frame : frames_) {
-      if (const Array* array = frame.container.as<Array>())
-        text = element_path(text, array->size());
-      else if (frame.key)
-        text = member_path(text, *frame.key);
+      if (const Array* array = frame.container.as<Array>()) text = element_path(text, array->size());
+      else if (frame.key) text = member_path(text, *frame.key);
     }
     return text;
   }
@@ -171,8 +164,7 @@ nlohmann::ordered_json to_library(const Value& value) {
           object.reserve(data.size());
           // The vector's own emplace_back: ordered_map's would search every earlier key.
           for (const auto& [key, member] : data)
-            static_cast<nlohmann::ordered_json::object_t::Container&>(object).emplace_back(
-                key, to_library(member));
+            static_cast<nlohmann::ordered_json::object_t::Container&>(object).emplace_back(key, to_library(member));
           return object;
         } else {
           return data;
@@ -212,9 +204,8 @@ bool convert(Decoder& decoder, const Value& value, const std::string& path, T& o
   const auto take = [&](auto number) {
     if (std::in_range<T>(number)) return out = static_cast<T>(number), true;
     decoder.add({value.line, path,
-                 std::to_string(number) + " is out of range; it must be " +
-                     std::to_string(std::numeric_limits<T>::min()) + " to " +
-                     std::to_string(std::numeric_limits<T>::max())});
+                 std::to_string(number) + " is out of range; it must be " + std::to_string(std::numeric_limits<T>::min()) +
+                     " to " + std::to_string(std::numeric_limits<T>::max())});
     return false;
   };
   if (const auto* i = value.as<int64_t>()) return take(*i);
@@ -232,13 +223,11 @@ bool convert(Decoder& decoder, const Value& value, const std::string& path, std:
   if (!array) return mismatch(decoder, value, path, "an array");
   bool good = true;
   out.reserve(array->size());
-  for (size_t i = 0; i < array->size(); ++i)
-    good &= convert(decoder, (*array)[i], element_path(path, i), out.emplace_back());
+  for (size_t i = 0; i < array->size(); ++i) good &= convert(decoder, (*array)[i], element_path(path, i), out.emplace_back());
   return good;
 }
 
-bool convert(Decoder& decoder, const Value& value, const std::string& path,
-             std::map<std::string, std::string>& out) {
+bool convert(Decoder& decoder, const Value& value, const std::string& path, std::map<std::string, std::string>& out) {
   const Object* object = value.as<Object>();
   if (!object) return mismatch(decoder, value, path, "an object");
   bool good = true;
@@ -272,10 +261,10 @@ Result<Value> parse(std::string_view text, std::string_view name, Comments comme
   Cursor cursor;
   Builder builder(cursor, name);
   try {
-    const bool complete = nlohmann::json::sax_parse(
-        CountingIterator(text.data(), &cursor), CountingIterator(text.data() + text.size(), &cursor),
-        &builder, nlohmann::json::input_format_t::json, /*strict=*/true,
-        /*ignore_comments=*/comments == Comments::allow);
+    const bool complete =
+        nlohmann::json::sax_parse(CountingIterator(text.data(), &cursor), CountingIterator(text.data() + text.size(), &cursor),
+                                  &builder, nlohmann::json::input_format_t::json, /*strict=*/true,
+                                  /*ignore_comments=*/comments == Comments::allow);
     return std::move(builder).finish(complete);
   } catch (const std::exception& problem) {
     return fail(bailey::Fault::failed, "parsing " + std::string(name) + ": " + problem.what());
@@ -314,8 +303,7 @@ ObjectView::~ObjectView() {
   for (const auto& [key, member] : members_) {
     if (std::ranges::find(known_, key) != known_.end()) continue;
     std::string message = "is not a known key";
-    for (std::string_view name : known_)
-      message.append(name == known_.front() ? "; known here are: " : ", ").append(name);
+    for (std::string_view name : known_) message.append(name == known_.front() ? "; known here are: " : ", ").append(name);
     decoder_.add({member.line, member_path(path_, key), std::move(message)});
   }
 }
@@ -363,10 +351,8 @@ BAILEY_JSON_GET(std::map<std::string, std::string>)
 #undef BAILEY_JSON_GET
 
 void Decoder::add(Fault fault) {
-  if (faults_.size() < kMaxFaults)
-    faults_.push_back(std::move(fault));
-  else
-    ++dropped_;
+  if (faults_.size() < kMaxFaults) faults_.push_back(std::move(fault));
+  else ++dropped_;
 }
 
 Result<> Decoder::finish(std::string_view name) const {

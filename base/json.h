@@ -54,9 +54,13 @@ class Value {
 
   bool is_null() const { return std::holds_alternative<std::nullptr_t>(data_); }
   template <typename T>
-  const T* as() const { return std::get_if<T>(&data_); }
+  const T* as() const {
+    return std::get_if<T>(&data_);
+  }
   template <typename T>
-  T* as() { return std::get_if<T>(&data_); }
+  T* as() {
+    return std::get_if<T>(&data_);
+  }
   const Data& data() const { return data_; }
   const char* type_name() const;  // with its article: "an object", "an array", "a string", "a number", "a boolean", "null"
   int line = 0;                   // 1-based line of the text it was parsed from, 0 when built

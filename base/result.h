@@ -60,19 +60,19 @@ inline std::unexpected<Error> fail(Fault fault, std::string message, std::string
 
 // auto x = TRY(f());  — the value, or return the error from here. Not inside a larger expression that has already made
 // something: GCC 12 leaks the temporaries of `T{make_fd(), TRY(f())}` when f fails.
-#define TRY(expression)                                                              \
-  ({                                                                                 \
-    auto&& try_result_ = (expression);                                               \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error());        \
-    ::bailey::detail::take(std::move(try_result_));                                  \
+#define TRY(expression)                                                       \
+  ({                                                                          \
+    auto&& try_result_ = (expression);                                        \
+    if (!try_result_) return std::unexpected(std::move(try_result_).error()); \
+    ::bailey::detail::take(std::move(try_result_));                           \
   })
 
 // The same with context: TRY_WITH(open(path), "reading the policy").
-#define TRY_WITH(expression, context)                                                          \
-  ({                                                                                           \
-    auto&& try_result_ = (expression);                                                         \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error().with(context));    \
-    ::bailey::detail::take(std::move(try_result_));                                            \
+#define TRY_WITH(expression, context)                                                       \
+  ({                                                                                        \
+    auto&& try_result_ = (expression);                                                      \
+    if (!try_result_) return std::unexpected(std::move(try_result_).error().with(context)); \
+    ::bailey::detail::take(std::move(try_result_));                                         \
   })
 
 namespace detail {

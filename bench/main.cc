@@ -28,7 +28,9 @@ struct Row {
   int64_t peak_kib = 0;
 };
 
-bool is_gvisor(const Runtime& runtime) { return runtime.name.find("runsc") != std::string::npos || runtime.name.find("gvisor") != std::string::npos; }
+bool is_gvisor(const Runtime& runtime) {
+  return runtime.name.find("runsc") != std::string::npos || runtime.name.find("gvisor") != std::string::npos;
+}
 
 const Row* find(const std::vector<Row>& rows, const std::string& name) {
   for (const Row& row : rows)
@@ -49,8 +51,8 @@ Result<> measure(std::vector<Row*> rows, int rounds) {
   return {};
 }
 
-// gVisor apart from the others: the kernel tears down its namespaces and memory for milliseconds after it has ended, which would
-// fall on whoever comes next.
+// gVisor apart from the others: the kernel tears down its namespaces and memory for milliseconds after it has ended, which
+// would fall on whoever comes next.
 Result<> measure_all(std::vector<Row>& rows, const Options& options) {
   std::vector<Row*> native, gvisor;
   for (Row& row : rows) (is_gvisor(row.runtime) ? gvisor : native).push_back(&row);
@@ -61,8 +63,9 @@ Result<> measure_all(std::vector<Row>& rows, const Options& options) {
 void print(const std::vector<Row>& rows) {
   std::printf("%-16s %6s %10s %10s %8s  %s\n", "runtime", "runs", "median_us", "min_us", "rss_KiB", "ratio (median of pairs)");
   for (const Row& row : rows) {
-    std::printf("%-16s %6zu %10lld %10lld %8lld", row.runtime.name.c_str(), row.wall_us.size(), static_cast<long long>(median(row.wall_us)),
-                static_cast<long long>(minimum(row.wall_us)), static_cast<long long>(row.peak_kib));
+    std::printf("%-16s %6zu %10lld %10lld %8lld", row.runtime.name.c_str(), row.wall_us.size(),
+                static_cast<long long>(median(row.wall_us)), static_cast<long long>(minimum(row.wall_us)),
+                static_cast<long long>(row.peak_kib));
     if (const Row* base = find(rows, row.runtime.baseline))
       std::printf("  %.2f x %s", median_ratio(row.wall_us, base->wall_us), base->runtime.name.c_str());
     std::printf("\n");
@@ -81,7 +84,8 @@ Result<> run(Options options) {
     if (options.in_flight > 0)
       for (const Row& row : rows)
         std::printf("%-16s %d in flight: %.0f starts/s\n", row.runtime.name.c_str(), options.in_flight,
-                    TRY(run_many(row.runtime, is_gvisor(row.runtime) ? 4 * options.in_flight : 40 * options.in_flight, options.in_flight)));
+                    TRY(run_many(row.runtime, is_gvisor(row.runtime) ? 4 * options.in_flight : 40 * options.in_flight,
+                                 options.in_flight)));
     return {};
   }();
   // The bare runsc of 2026 pins an empty network namespace in its state directory and leaves it mounted.
@@ -102,7 +106,8 @@ int main(int argc, char** argv) {
   app.add_option("--runsc", options.comparison.runsc, "runsc, to compare the gvisor backend with")->check(CLI::ExistingFile);
   app.add_option("--rounds", options.rounds, "rounds of the native runtimes")->check(CLI::Range(1, 10000));
   app.add_option("--gvisor-rounds", options.gvisor_rounds, "rounds of gVisor")->check(CLI::Range(1, 10000));
-  app.add_option("--in-flight", options.in_flight, "also measure starts per second with this many at once")->check(CLI::Range(1, 64));
+  app.add_option("--in-flight", options.in_flight, "also measure starts per second with this many at once")
+      ->check(CLI::Range(1, 64));
   CLI11_PARSE(app, argc, argv);
   if (auto done = bailey::bench::run(options); !done) {
     std::fprintf(stderr, "bailey-bench: %s\n", done.error().message.c_str());

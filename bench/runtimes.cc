@@ -59,7 +59,9 @@ Result<std::vector<Runtime>> runtimes(const Comparison& c) {
   std::vector<Runtime> all;
   all.push_back({"fork+exec", {"/bin/true"}, ""});
   if (const std::string bwrap = find("bwrap"); !bwrap.empty())
-    all.push_back({"bwrap", {bwrap, "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "/bin/true"}, "fork+exec"});
+    all.push_back({"bwrap",
+                   {bwrap, "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "/bin/true"},
+                   "fork+exec"});
   all.push_back({"bailey native", {c.bailey, "run", "--trust", "trusted", "--", "/bin/true"}, "bwrap"});
   if (c.runsc.empty()) return all;
   const std::string bundle = TRY(make_bundle(c.directory));

@@ -19,7 +19,8 @@ inline int64_t minimum(const std::vector<int64_t>& sample) { return sample.empty
 // Median of the pairwise ratios: each round's own pair, so that drift between rounds cancels. Same length.
 inline double median_ratio(const std::vector<int64_t>& of, const std::vector<int64_t>& to) {
   std::vector<double> ratios;
-  for (size_t i = 0; i < of.size() && i < to.size(); ++i) ratios.push_back(static_cast<double>(of[i]) / static_cast<double>(to[i]));
+  for (size_t i = 0; i < of.size() && i < to.size(); ++i)
+    ratios.push_back(static_cast<double>(of[i]) / static_cast<double>(to[i]));
   if (ratios.empty()) return 0;
   const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
   std::ranges::nth_element(ratios, middle);

@@ -22,29 +22,25 @@ constexpr const char* kMaskedPaths[] = {
     "/proc/keys",       "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions",  "/proc/sched_debug",
     "/proc/scsi",       "/proc/slabinfo",      "/proc/timer_list",   "/proc/timer_stats", "/proc/vmallocinfo",
 };
-constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                          "/proc/sysrq-trigger"};
+constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 bool has_destination(const Config& config, std::string_view path) {
   return std::ranges::any_of(config.mounts, [&](const Mount& mount) { return mount.destination == path; });
 }
 
 bool is_below(std::string_view path, std::string_view directory) {
-  return path.size() > directory.size() && path.starts_with(directory) &&
-         (directory == "/" || path[directory.size()] == '/');
+  return path.size() > directory.size() && path.starts_with(directory) && (directory == "/" || path[directory.size()] == '/');
 }
 
 std::string_view variable(const Process& process, std::string_view name) {
   for (std::string_view entry : process.env)
-    if (entry.starts_with(name) && entry.substr(name.size()).starts_with('='))
-      return entry.substr(name.size() + 1);
+    if (entry.starts_with(name) && entry.substr(name.size()).starts_with('=')) return entry.substr(name.size() + 1);
   return {};
 }
 
 void set_when_absent(Process& process, std::string_view name, std::string_view value) {
   const auto is_name = [&](std::string_view entry) { return entry.substr(0, entry.find('=')) == name; };
-  if (std::ranges::none_of(process.env, is_name))
-    process.env.push_back(std::string(name).append("=").append(value));
+  if (std::ranges::none_of(process.env, is_name)) process.env.push_back(std::string(name).append("=").append(value));
 }
 
 void complete_process(Process& process) {
@@ -70,14 +66,10 @@ bool may_mount_home(const Config& config, std::string_view home) {
   constexpr std::string_view kSystem[] = {"/bin",    "/dev",  "/etc", "/lib",  "/lib32", "/lib64",
                                           "/libx32", "/proc", "/run", "/sbin", "/sys",   "/usr"};
   if (home.size() < 2 || home.front() != '/' || home.back() == '/') return false;
-  if (home.find("//") != home.npos || (std::string(home) + "/").find("/../") != std::string::npos)
-    return false;
-  const auto holds_home = [&](std::string_view directory) {
-    return home == directory || is_below(home, directory);
-  };
+  if (home.find("//") != home.npos || (std::string(home) + "/").find("/../") != std::string::npos) return false;
+  const auto holds_home = [&](std::string_view directory) { return home == directory || is_below(home, directory); };
   return std::ranges::none_of(kSystem, holds_home) &&
-         std::ranges::none_of(config.mounts,
-                              [&](const Mount& mount) { return holds_home(mount.destination); });
+         std::ranges::none_of(config.mounts, [&](const Mount& mount) { return holds_home(mount.destination); });
 }
 
 std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defaults) {
@@ -97,15 +89,13 @@ std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defa
   add("tmpfs", "/dev/shm", tmpfs_options({"nosuid", "nodev", "noexec", "mode=1777"}, defaults));
   add("mqueue", "/dev/mqueue", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/tmp", tmpfs_options({"nosuid", "nodev", "mode=1777"}, defaults));
-  if (defaults.secrets)
-    add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
+  if (defaults.secrets) add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
   if (config.process) {
     const std::string home(variable(*config.process, "HOME"));
     const User& user = config.process->user;
     if (may_mount_home(config, home) && home != "/tmp")
       add("tmpfs", home,
-          tmpfs_options({"nosuid", "nodev", "mode=0700", "uid=" + std::to_string(user.uid),
-                         "gid=" + std::to_string(user.gid)},
+          tmpfs_options({"nosuid", "nodev", "mode=0700", "uid=" + std::to_string(user.uid), "gid=" + std::to_string(user.gid)},
                         defaults));
   }
   return mounts;
@@ -133,8 +123,7 @@ void add_run_defaults(Config& config, const RunDefaults& defaults) {
   if (config.process) complete_process(*config.process);
   if (config.hostname.empty()) config.hostname = "bailey";
   std::vector<Mount> mounts = standard_mounts(config, defaults);
-  config.mounts.insert(config.mounts.begin(), std::make_move_iterator(mounts.begin()),
-                       std::make_move_iterator(mounts.end()));
+  config.mounts.insert(config.mounts.begin(), std::make_move_iterator(mounts.begin()), std::make_move_iterator(mounts.end()));
   complete_linux(config.linux, defaults);
 }
 

@@ -15,9 +15,10 @@ struct RunDefaults {
   bool secrets = false;       // a /run for the secrets mount
 };
 
-// mounts        /proc, /dev (tmpfs, which the backend fills), /dev/pts, /dev/shm, /dev/mqueue, /tmp, /run (for secrets), the home
-//               of HOME; then the caller's in the caller's order. No standard mount where the caller has one, and no home inside
-//               a volume. Each nosuid, nodev; only /tmp and the home may hold programs.
+// mounts        /proc, /dev (tmpfs, which the backend fills), /dev/pts, /dev/shm, /dev/mqueue, /tmp, /run (for secrets), the
+// home
+//               of HOME; then the caller's in the caller's order. No standard mount where the caller has one, and no home
+//               inside a volume. Each nosuid, nodev; only /tmp and the home may hold programs.
 // namespaces    pid, mount, ipc, uts, user, cgroup, network
 // process       PATH, HOME, LANG and a umask of 022 when absent; noNewPrivileges; RLIMIT_CORE 0; oomScoreAdj 500
 // linux         maskedPaths, readonlyPaths (of /proc: run mounts no /sys)

@@ -22,8 +22,8 @@ Result<> write_bundle(int dir, const Config& config) {
 Result<Config> read_bundle(int dir, const std::string& path_of_dir) {
   const std::string name = path_of_dir + "/" + kConfigFile;
   // O_NONBLOCK: a FIFO must not hold us up before we see that it is one.
-  const Fd fd = TRY_WITH(files::open_at(dir, kConfigFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY),
-                         "bundle " + path_of_dir);
+  const Fd fd =
+      TRY_WITH(files::open_at(dir, kConfigFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY), "bundle " + path_of_dir);
   const struct stat status = TRY(files::stat_fd(fd.get(), name));
   if (!S_ISREG(status.st_mode)) return fail(Fault::bad_input, name + " is not a regular file");
   const std::string text = TRY(files::read_fd(fd.get(), kMaxConfigBytes, name));

@@ -79,7 +79,7 @@ struct IdMapping {
 
 struct Mount {
   std::string destination;
-  std::string type;    // "bind", "tmpfs", "proc", ...; "" counts as bind when the options say so
+  std::string type;  // "bind", "tmpfs", "proc", ...; "" counts as bind when the options say so
   std::string source;
   std::vector<std::string> options;
   std::vector<IdMapping> uid_mappings, gid_mappings;

@@ -85,12 +85,9 @@ class RootBuilder {
 
   Result<> top(const std::string& name) {
     auto target = files::readlink(host_ + "/" + name);
-    if (target)
-      symlink(name, std::move(*target));
-    else if (target.error().sys == EINVAL)
-      entries_.push_back({Kind::bind_directory, name, host_ + "/" + name});  // no link
-    else if (target.error().sys != ENOENT)
-      return std::unexpected(std::move(target).error());
+    if (target) symlink(name, std::move(*target));
+    else if (target.error().sys == EINVAL) entries_.push_back({Kind::bind_directory, name, host_ + "/" + name});  // no link
+    else if (target.error().sys != ENOENT) return std::unexpected(std::move(target).error());
     return {};
   }
 
@@ -116,17 +113,14 @@ class RootBuilder {
 
   Result<> copy(const std::string& path, const std::string& source) {
     auto contents = files::read(source, kMaxCopiedBytes);
-    if (!contents)
-      return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
+    if (!contents) return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
     directory(path.substr(0, path.rfind('/')));
     file(path, std::move(*contents));
     return {};
   }
 
   static bool is_absent(int err) { return err == ENOENT || err == ENOTDIR || err == EACCES; }
-  static bool leads_into_usr(std::string_view target) {
-    return target.starts_with("/usr/") || target.starts_with("../usr/");
-  }
+  static bool leads_into_usr(std::string_view target) { return target.starts_with("/usr/") || target.starts_with("../usr/"); }
 
   // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without
   // it.
@@ -151,8 +145,7 @@ class RootBuilder {
       TRY(copy("etc/hosts", host_ + "/etc/hosts"));
       return copy("etc/resolv.conf", host_ + "/etc/resolv.conf");
     }
-    file("etc/hosts",
-         "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    file("etc/hosts", "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     file("etc/resolv.conf", "");
     return {};
   }
@@ -164,8 +157,7 @@ class RootBuilder {
     std::string text = "root:x:0:0:root:" + (user.uid == 0 ? home : "/root") + ":/bin/sh\n";
     text += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
     if (user.uid != 0 && user.uid != kNobody)
-      text +=
-          "user:x:" + std::to_string(user.uid) + ":" + std::to_string(user.gid) + "::" + home + ":/bin/sh\n";
+      text += "user:x:" + std::to_string(user.uid) + ":" + std::to_string(user.gid) + "::" + home + ":/bin/sh\n";
     return text;
   }
 
@@ -180,14 +172,12 @@ class RootBuilder {
   std::string passwd_home() const {
     if (!config_.process) return "/";
     for (const std::string& variable : config_.process->env)
-      if (variable.starts_with("HOME=/") && variable.find_first_of(":\n") == variable.npos)
-        return variable.substr(5);
+      if (variable.starts_with("HOME=/") && variable.find_first_of(":\n") == variable.npos) return variable.substr(5);
     return "/";
   }
 
   bool host_network() const {
-    return std::ranges::none_of(config_.linux.namespaces,
-                                [](const Namespace& n) { return n.type == NamespaceType::network; });
+    return std::ranges::none_of(config_.linux.namespaces, [](const Namespace& n) { return n.type == NamespaceType::network; });
   }
 
   // Directories for the mounts that lie in this root itself: not below another mount or what is bound. Where
@@ -202,8 +192,7 @@ class RootBuilder {
       const auto not_a_directory = [&](const RootEntry& entry) {
         return entry.kind != Kind::directory && is_below(path, entry.path);
       };
-      if (std::ranges::any_of(config_.mounts, other_mount) || std::ranges::any_of(entries_, not_a_directory))
-        continue;
+      if (std::ranges::any_of(config_.mounts, other_mount) || std::ranges::any_of(entries_, not_a_directory)) continue;
       directory(path);
     }
   }

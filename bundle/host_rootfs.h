@@ -1,12 +1,12 @@
-// The default root of `run`: made of the host's /usr, read-only, with a small /etc of our own. Plain data, in the order in which
-// it has to be made, so that both backends build the same root: native on a tmpfs after clone (no entry needs an allocation
-// then), gVisor in a directory of its private tmpfs.
+// The default root of `run`: made of the host's /usr, read-only, with a small /etc of our own. Plain data, in the order in
+// which it has to be made, so that both backends build the same root: native on a tmpfs after clone (no entry needs an
+// allocation then), gVisor in a directory of its private tmpfs.
 //
 //   /usr                          bind      /proc /dev /tmp /run HOME   directories to mount on (those in config.mounts)
 //   /bin /sbin /lib /lib64 ...    links, or binds where the host has directories
 //   /etc                          passwd, group, hosts, hostname, nsswitch.conf, resolv.conf: ours, of config
-//                                 what programs of /usr need of the host's, where it is there (host_rootfs.cc): no private keys,
-//                                 no configuration that may hold passwords
+//                                 what programs of /usr need of the host's, where it is there (host_rootfs.cc): no private
+//                                 keys, no configuration that may hold passwords
 //   /var/tmp /var/run             links to /tmp and /run
 #pragma once
 
@@ -29,7 +29,7 @@ struct RootEntry {
     bind_file,       // builds makes the directory or empty file and binds onto it: recursive, read-only, nosuid, nodev
   };
   Kind kind = Kind::directory;
-  std::string path;    // relative to the root, without a leading slash; the directory it lies in has an earlier entry
+  std::string path;  // relative to the root, without a leading slash; the directory it lies in has an earlier entry
   std::string text;
   mode_t mode = 0755;  // of directory and file, exactly: no umask
   friend bool operator==(const RootEntry&, const RootEntry&) = default;

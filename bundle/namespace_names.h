@@ -9,8 +9,8 @@
 namespace bailey::bundle {
 
 inline constexpr std::pair<std::string_view, NamespaceType> kNamespaceNames[] = {
-    {"pid", NamespaceType::pid}, {"network", NamespaceType::network}, {"mount", NamespaceType::mount},
-    {"ipc", NamespaceType::ipc}, {"uts", NamespaceType::uts},         {"user", NamespaceType::user},
+    {"pid", NamespaceType::pid},       {"network", NamespaceType::network}, {"mount", NamespaceType::mount},
+    {"ipc", NamespaceType::ipc},       {"uts", NamespaceType::uts},         {"user", NamespaceType::user},
     {"cgroup", NamespaceType::cgroup}, {"time", NamespaceType::time},
 };
 

@@ -14,26 +14,22 @@ namespace {
 using json::ObjectView;
 
 template <typename T>
-void decode_list(ObjectView& view, std::string_view key, std::vector<T>& out,
-                 void (*decode)(ObjectView&, T&)) {
+void decode_list(ObjectView& view, std::string_view key, std::vector<T>& out, void (*decode)(ObjectView&, T&)) {
   if (view.has(key)) out.clear();
   view.array(key, [&](ObjectView& element) { decode(element, out.emplace_back()); });
 }
 
 template <typename T>
-void decode_optional(ObjectView& view, std::string_view key, std::optional<T>& out,
-                     void (*decode)(ObjectView&, T&)) {
+void decode_optional(ObjectView& view, std::string_view key, std::optional<T>& out, void (*decode)(ObjectView&, T&)) {
   view.object(key, [&](ObjectView& member) { decode(member, out.emplace()); });
 }
 
 template <typename T>
-void decode_map(ObjectView& view, std::string_view key, std::map<std::string, T>& out,
-                void (*decode)(ObjectView&, T&)) {
+void decode_map(ObjectView& view, std::string_view key, std::map<std::string, T>& out, void (*decode)(ObjectView&, T&)) {
   view.object(key, [&](ObjectView& map) {
     out.clear();
     map.each([&](const std::string& name, const json::Value& value) {
-      map.decoder().object(
-          value, [&](ObjectView& member) { decode(member, out[name]); }, json::member_path(map.path(), name));
+      map.decoder().object(value, [&](ObjectView& member) { decode(member, out[name]); }, json::member_path(map.path(), name));
     });
   });
 }
@@ -48,8 +44,8 @@ void refuse_unsupported(ObjectView& view, std::initializer_list<std::string_view
 bool is_version_1(std::string_view text) {
   const std::string_view core = text.substr(0, text.find_first_of("-+"));
   const auto is_digit_or_dot = [](char c) { return c == '.' || (c >= '0' && c <= '9'); };
-  return core.starts_with("1.") && std::ranges::count(core, '.') == 2 && !core.ends_with('.') &&
-         core.find("..") == core.npos && std::ranges::all_of(core, is_digit_or_dot);
+  return core.starts_with("1.") && std::ranges::count(core, '.') == 2 && !core.ends_with('.') && core.find("..") == core.npos &&
+         std::ranges::all_of(core, is_digit_or_dot);
 }
 
 // --- process

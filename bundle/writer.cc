@@ -26,10 +26,8 @@ void put(Object& object, const char* key, std::same_as<bool> auto value) {  // n
 template <typename T>
 void put(Object& object, const char* key, const std::optional<T>& value) {
   if (!value) return;
-  if constexpr (std::is_same_v<T, uint16_t>)
-    object.append(key, unsigned{*value});
-  else
-    object.append(key, *value);
+  if constexpr (std::is_same_v<T, uint16_t>) object.append(key, unsigned{*value});
+  else object.append(key, *value);
 }
 template <typename T>
 void put(Object& object, const char* key, const std::vector<T>& values) {
@@ -59,8 +57,7 @@ void put_list(Object& object, const char* key, const std::vector<T>& values, Obj
   object.append(key, std::move(array));
 }
 template <typename T>
-void put_map(Object& object, const char* key, const std::map<std::string, T>& values,
-             Object (*encode)(const T&)) {
+void put_map(Object& object, const char* key, const std::map<std::string, T>& values, Object (*encode)(const T&)) {
   if (values.empty()) return;
   Object map;
   for (const auto& [name, value] : values) map.append(name, encode(value));

@@ -24,11 +24,10 @@ std::unique_ptr<dispatcher::Backend> make_native(const BackendContext&) {
 
 std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) {
   const char* path = ::getenv("PATH");
-  return gvisor::create_backend(
-      {.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
-       .search_path = path ? path : "",
-       .platform = context.request.platform,
-       .runtime_directory = dispatcher::StateStore::default_path()});
+  return gvisor::create_backend({.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
+                                 .search_path = path ? path : "",
+                                 .platform = context.request.platform,
+                                 .runtime_directory = dispatcher::StateStore::default_path()});
 }
 
 constexpr std::initializer_list<Row> kBackends = {
@@ -38,12 +37,10 @@ constexpr std::initializer_list<Row> kBackends = {
 
 }  // namespace
 
-Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind,
-                                                          const BackendContext& context) {
+Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind, const BackendContext& context) {
   for (const Row& row : kBackends)
     if (row.kind == kind) return row.make(context);
-  return fail(Fault::unavailable,
-              std::string("the ") + dispatcher::to_text(kind) + " backend is not in this build",
+  return fail(Fault::unavailable, std::string("the ") + dispatcher::to_text(kind) + " backend is not in this build",
               "choose another one by --runtime");
 }
 

@@ -17,7 +17,6 @@ struct BackendContext {
 };
 
 // Fault::unavailable when this build has no such backend.
-Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind,
-                                                          const BackendContext& context);
+Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind, const BackendContext& context);
 
 }  // namespace bailey::cli

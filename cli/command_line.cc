@@ -16,8 +16,7 @@ bool takes_value(const CLI::App& app, const std::string& name) {
 // Whether the argument after this one is its value: "--memory 1G", "-v SRC:DST", "-itv SRC:DST"; not
 // "--memory=1G", "-vSRC:DST".
 bool wants_next(const CLI::App& app, const std::string& argument) {
-  if (argument.starts_with("--"))
-    return argument.find('=') == std::string::npos && takes_value(app, argument);
+  if (argument.starts_with("--")) return argument.find('=') == std::string::npos && takes_value(app, argument);
   for (size_t i = 1; i < argument.size(); ++i)
     if (takes_value(app, std::string("-") + argument[i])) return i + 1 == argument.size();
   return false;
@@ -30,8 +29,7 @@ std::string printable(std::string_view text) {
     const auto byte = static_cast<unsigned char>(c);
     if ((byte < 0x20 && c != '\n') || byte == 0x7f)
       out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-    else
-      out.push_back(c);
+    else out.push_back(c);
   }
   return out;
 }
@@ -57,12 +55,9 @@ SplitArguments split_command(const CLI::App& app, const std::vector<std::string>
 
 int exit_code(Fault fault) {
   switch (fault) {
-    case Fault::not_executable:
-      return 126;
-    case Fault::not_found:
-      return 127;
-    default:
-      return kExitBailey;
+    case Fault::not_executable: return 126;
+    case Fault::not_found: return 127;
+    default: return kExitBailey;
   }
 }
 

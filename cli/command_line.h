@@ -23,8 +23,7 @@ namespace bailey::cli {
 inline constexpr int kExitBailey = 125;  // Bailey failed or refused (docs/exit-codes.md)
 
 struct Invocation {
-  std::function<int()>
-      act;  // set by add_*; called once, after the options were parsed; answers the exit code
+  std::function<int()> act;          // set by add_*; called once, after the options were parsed; answers the exit code
   std::vector<std::string> command;  // `run` only: what follows the options, "--" itself left out
   int64_t started_ns = 0;            // monotonic, read in the first line of main
 };

@@ -52,8 +52,7 @@ Request request_for(const Policy& policy, const Level& level, BackendKind runtim
   request.runtime = runtime == BackendKind::native ? RuntimeChoice::native : RuntimeChoice::gvisor;
   const bool none = std::ranges::find(level.networks, NetworkMode::none) != level.networks.end();
   request.network = none || level.networks.empty() ? NetworkMode::none : level.networks.front();
-  request.unsafe_opt_ins.native_for_untrusted =
-      policy.unsafe_native_for_untrusted && runtime == BackendKind::native;
+  request.unsafe_opt_ins.native_for_untrusted = policy.unsafe_native_for_untrusted && runtime == BackendKind::native;
   request.unsafe_opt_ins.host_network = request.network == NetworkMode::host;
   request.config.process.emplace().args = {"/bin/true"};
   request.limits.wall_ms = std::min(kLongestRunMs, level.ceilings.wall_ms.value_or(kLongestRunMs));
@@ -97,24 +96,22 @@ LevelRun try_level(const Policy& policy, const Level& level, BackendKind runtime
   auto record = run_true(policy, request_for(policy, level, runtime, runsc), runtime);
   if (record && record->outcome == Outcome::exited && record->exit_code == 0) {
     probe.state = Probe::State::ok;
-    probe.detail = describe(record->backend) + ", ready after " +
-                   units::format_milliseconds(record->setup_ns / 1'000'000);
+    probe.detail = describe(record->backend) + ", ready after " + units::format_milliseconds(record->setup_ns / 1'000'000);
     return tried;
   }
   probe.state = tried.first ? Probe::State::missing : Probe::State::degraded;
   probe.cost = tried.first ? "`bailey run --trust " + level.name + "` does not work"
                            : "`--runtime " + runtime_name + "` does not work for this level";
   if (record && !record->error) {
-    probe.detail = std::string("/bin/true: ") + to_text(record->outcome) + " with " +
-                   std::to_string(exit_code(*record)) + " " + record->captured_stderr.value_or("");
+    probe.detail = std::string("/bin/true: ") + to_text(record->outcome) + " with " + std::to_string(exit_code(*record)) + " " +
+                   record->captured_stderr.value_or("");
   } else {
     const Error& error = record ? *record->error : record.error();
     probe.detail = error.step.empty() ? error.message : error.step + ": " + error.message;
     probe.remedy = error.remedy;
   }
   if (probe.remedy.empty())
-    probe.remedy =
-        ::geteuid() == 0 ? "see what is missing above" : "run as root, or see what is missing above";
+    probe.remedy = ::geteuid() == 0 ? "see what is missing above" : "run as root, or see what is missing above";
   return tried;
 }
 
@@ -184,8 +181,7 @@ Diagnosis diagnose(const Flags& flags) {
   const auto policy = load_policy(flags.policy);
   found.host = host::probe_host("/usr", policy ? policy->cgroup_parent : "");
   if (!policy) {
-    found.host.push_back(
-        {"policy", Probe::State::missing, policy.error().message, "nothing runs", policy.error().remedy});
+    found.host.push_back({"policy", Probe::State::missing, policy.error().message, "nothing runs", policy.error().remedy});
     found.sick.emplace_back("any level: there is no policy");
     return found;
   }
@@ -197,8 +193,7 @@ Diagnosis diagnose(const Flags& flags) {
                                                 .runtime_directory = ""}))
     found.host.push_back(std::move(probe));
   for (const auto& [name, level] : policy->levels) {
-    for (const BackendKind runtime : level.runtimes)
-      found.runs.push_back(try_level(*policy, level, runtime, flags.runsc));
+    for (const BackendKind runtime : level.runtimes) found.runs.push_back(try_level(*policy, level, runtime, flags.runsc));
     const bool works = !level.runtimes.empty() && std::ranges::none_of(found.runs, [&](const LevelRun& run) {
       return run.level == name && run.first && run.probe.state != Probe::State::ok;
     });
@@ -211,8 +206,7 @@ Diagnosis diagnose(const Flags& flags) {
 
 void add_doctor(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")
-      ->type_name("FILE");
+  app.add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")->type_name("FILE");
   app.add_option("--runsc", flags->runsc, "absolute path of the runsc to use")->type_name("PATH");
   app.add_flag("--json", flags->json, "print all of it as JSON");
   invocation.act = [flags] {

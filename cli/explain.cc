@@ -15,23 +15,19 @@ std::string padded(std::string text, size_t width) {
 
 }  // namespace
 
-bool Explanation::would_run() const {
-  return !backend_fault && std::ranges::all_of(verdicts, &dispatcher::Verdict::allowed);
-}
+bool Explanation::would_run() const { return !backend_fault && std::ranges::all_of(verdicts, &dispatcher::Verdict::allowed); }
 
 std::string Explanation::text() const {
   size_t width = std::string_view("backend").size();
   for (const dispatcher::Verdict& verdict : verdicts) width = std::max(width, verdict.guard.size());
   std::string out;
   for (const dispatcher::Verdict& verdict : verdicts) {
-    out +=
-        padded(verdict.guard, width) + (verdict.allowed ? "ok       " : "REFUSED  ") + verdict.reason + "\n";
+    out += padded(verdict.guard, width) + (verdict.allowed ? "ok       " : "REFUSED  ") + verdict.reason + "\n";
     if (!verdict.remedy.empty()) out += padded("", width) + "         remedy: " + verdict.remedy + "\n";
   }
   if (backend_fault) {
     out += padded("backend", width) + "REFUSED  " + backend_fault->message + "\n";
-    if (!backend_fault->remedy.empty())
-      out += padded("", width) + "         remedy: " + backend_fault->remedy + "\n";
+    if (!backend_fault->remedy.empty()) out += padded("", width) + "         remedy: " + backend_fault->remedy + "\n";
   } else if (!about.name.empty()) {
     out += padded("backend", width) + "ok       " + about.name + " " + about.version +
            (about.platform.empty() ? "" : ", " + about.platform) + ": " + why_backend + "\n";

@@ -90,8 +90,7 @@ int parse_and_act(const Command& command, const std::vector<std::string>& argume
   CLI::App app(command.summary, std::string("bailey ") + command.name);
   command.add(app, invocation);
   if (command.takes_command)
-    app.footer(
-        "Options end at '--' or at the first word that is none: the command and its arguments follow.");
+    app.footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
   try {
     std::vector<std::string> options = arguments;
     if (command.takes_command) {
@@ -103,11 +102,8 @@ int parse_and_act(const Command& command, const std::vector<std::string>& argume
   } catch (const CLI::CallForHelp&) {
     return print(app.help());
   } catch (const CLI::ParseError& fault) {
-    return report({fault.what(),
-                   std::string("'bailey ") + command.name + " --help' lists the options",
-                   Fault::bad_input,
-                   0,
-                   {}});
+    return report(
+        {fault.what(), std::string("'bailey ") + command.name + " --help' lists the options", Fault::bad_input, 0, {}});
   }
   return invocation.act();
 }
@@ -123,8 +119,7 @@ int main_of(const std::vector<std::string>& arguments) {
     return arguments.empty() ? kExitBailey : rc;
   }
   for (const Command& command : kCommands)
-    if (name == command.name)
-      return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
+    if (name == command.name) return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
   std::string known;
   for (const Command& command : kCommands) known.append(known.empty() ? "" : ", ").append(command.name);
   return report({"'" + name + "' is not a command", "one of: " + known, Fault::bad_input, 0, {}});
@@ -135,6 +130,5 @@ int main_of(const std::vector<std::string>& arguments) {
 }  // namespace bailey::cli
 
 int main(int argc, char** argv) {
-  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc)
-                                       : std::vector<std::string>());
+  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>());
 }

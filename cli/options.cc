@@ -24,14 +24,12 @@ constexpr size_t kMaxEnvFile = 1 << 20;
 
 using dispatcher::Request;
 
-std::unexpected<Error> bad(const std::string& flag, const std::string& value, const std::string& what,
-                           std::string remedy) {
+std::unexpected<Error> bad(const std::string& flag, const std::string& value, const std::string& what, std::string remedy) {
   return fail(Fault::bad_input, flag + " " + value + ": " + what, std::move(remedy));
 }
 
 template <typename E, size_t N>
-Result<E> parse_name(const std::string& flag, const std::string& value,
-                     const std::pair<std::string_view, E> (&names)[N]) {
+Result<E> parse_name(const std::string& flag, const std::string& value, const std::pair<std::string_view, E> (&names)[N]) {
   std::string known;
   for (const auto& [name, enumerator] : names) {
     if (name == value) return enumerator;
@@ -43,18 +41,15 @@ Result<E> parse_name(const std::string& flag, const std::string& value,
 Result<std::string> absolute(const std::string& path) {
   if (path.starts_with('/')) return path;
   char here[PATH_MAX];
-  if (!::getcwd(here, sizeof here) || here[0] != '/')
-    return sys_error("making " + path + " absolute: getcwd", errno);
+  if (!::getcwd(here, sizeof here) || here[0] != '/') return sys_error("making " + path + " absolute: getcwd", errno);
   return path == "." ? std::string(here) : std::string(here) + "/" + path;
 }
 
 Result<bundle::Mount> parse_volume(const std::string& text) {
   std::vector<std::string> parts(1);
   for (const char c : text) {
-    if (c == ':')
-      parts.emplace_back();
-    else
-      parts.back().push_back(c);
+    if (c == ':') parts.emplace_back();
+    else parts.back().push_back(c);
   }
   const char* remedy = "SRC:DST, SRC:DST:ro or SRC:DST:rw; a path with ':' in it needs a --request document";
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty())
@@ -74,8 +69,7 @@ Result<bundle::Mount> parse_volume(const std::string& text) {
 Result<uint32_t> parse_id(const std::string& flag, const std::string& whole, std::string_view text) {
   const auto number = units::parse_unsigned(text);
   if (!number || *number > UINT32_MAX - 2)
-    return bad(flag, whole, "'" + std::string(text) + "' is no numeric id",
-               "UID[:GID[,GID...]] in numbers, such as 1000:1000");
+    return bad(flag, whole, "'" + std::string(text) + "' is no numeric id", "UID[:GID[,GID...]] in numbers, such as 1000:1000");
   return static_cast<uint32_t>(*number);
 }
 
@@ -90,10 +84,8 @@ Result<bundle::User> parse_user(const std::string& text) {
   for (bool first = true;; first = false) {
     const size_t comma = groups.find(',');
     const uint32_t gid = TRY(parse_id("--user", text, groups.substr(0, comma)));
-    if (first)
-      user.gid = gid;
-    else
-      user.additional_gids.push_back(gid);
+    if (first) user.gid = gid;
+    else user.additional_gids.push_back(gid);
     if (comma == std::string_view::npos) return user;
     groups.remove_prefix(comma + 1);
   }
@@ -106,8 +98,7 @@ Result<uint32_t> parse_umask(const std::string& text) {
       return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
     mask = mask * 8 + static_cast<uint32_t>(c - '0');
   }
-  if (text.empty() || mask > 0777)
-    return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
+  if (text.empty() || mask > 0777) return bad("--umask", text, "not an octal mode", "three octal digits, such as 022");
   return mask;
 }
 
@@ -121,16 +112,12 @@ Result<> set_environment(std::vector<std::string>& env, const std::string& flag,
   std::string full = entry;
   if (equals == std::string::npos) {
     const char* own = ::getenv(key.c_str());
-    if (!own)
-      return bad(flag, key, "your environment has no such variable", "set it, or give " + key + "=VALUE");
+    if (!own) return bad(flag, key, "your environment has no such variable", "set it, or give " + key + "=VALUE");
     full.append("=").append(own);
   }
-  const auto same =
-      std::ranges::find_if(env, [&](const std::string& other) { return other.starts_with(key + "="); });
-  if (same != env.end())
-    *same = std::move(full);
-  else
-    env.push_back(std::move(full));
+  const auto same = std::ranges::find_if(env, [&](const std::string& other) { return other.starts_with(key + "="); });
+  if (same != env.end()) *same = std::move(full);
+  else env.push_back(std::move(full));
   return {};
 }
 
@@ -152,16 +139,14 @@ Result<> read_env_file(std::vector<std::string>& env, const std::string& source)
 Result<> set_process(Request& request, const RequestFlags& flags, std::vector<std::string> command) {
   bundle::Process process;
   process.args = std::move(command);
-  if (process.args.empty())
-    return fail(Fault::bad_input, "no command was given", "bailey run [OPTIONS] -- COMMAND [ARGS...]");
+  if (process.args.empty()) return fail(Fault::bad_input, "no command was given", "bailey run [OPTIONS] -- COMMAND [ARGS...]");
   if (flags.workdir) process.cwd = *flags.workdir;
   if (flags.user) process.user = TRY(parse_user(*flags.user));
   if (flags.umask) process.user.umask = TRY(parse_umask(*flags.umask));
   process.terminal = flags.terminal;
   for (const std::string& file : flags.env_files) TRY(read_env_file(process.env, file));
   for (const std::string& entry : flags.env) TRY(set_environment(process.env, "--env", entry));
-  const bool has_term =
-      std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
+  const bool has_term = std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
   if (flags.terminal && !has_term && ::getenv("TERM")) TRY(set_environment(process.env, "--tty", "TERM"));
   request.config.process = std::move(process);
   return {};
@@ -184,12 +169,10 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
 }  // namespace
 
 void add_request_flags(CLI::App& app, RequestFlags& flags) {
-  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value,
-                       const char* help) {
+  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
     app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
   };
-  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value,
-                        const char* help) {
+  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value, const char* help) {
     app.add_option(names, into, std::string(help) + "; may be repeated")
         ->type_name(value)
         ->allow_extra_args(false)
@@ -201,22 +184,17 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
-  flag("--unsafe-native", flags.unsafe_native,
-       "native for an untrusted level; the policy must allow it as well");
+  flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
   one("--net", flags.network, "none|host", "network (default none)");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
-  flag("--writable", flags.writable,
-       "put an in-memory layer over the root; what is written is lost at the end");
-  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]",
-       "file or directory of the host to show inside (default rw)");
-  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]",
-       "secret file, at /run/secrets/NAME or PATH");
+  flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
+  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]", "file or directory of the host to show inside (default rw)");
+  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]", "secret file, at /run/secrets/NAME or PATH");
   one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
   many("-e,--env", flags.env, "KEY[=VALUE]", "environment variable; KEY alone passes on yours");
   many("--env-file", flags.env_files, "FILE|fd:N", "one KEY[=VALUE] a line, or NUL-separated");
-  one("-u,--user", flags.user, "UID[:GID[,GID...]]",
-      "numeric ids inside (default 0:0, which is nobody on the host)");
+  one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
   one("--umask", flags.umask, "MODE", "octal (default 022)");
   one("--hostname", flags.hostname, "NAME", "host name inside");
   flag("-t,--tty", flags.terminal, "give the command a terminal");
@@ -226,8 +204,7 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     const std::string name(limit.flag);
     app.add_option_function<std::string>(
-           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
-           std::string(limit.help))
+           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); }, std::string(limit.help))
         ->type_name("LIMIT")
         ->group(kLimitGroup);
   }
@@ -245,13 +222,10 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   Request request;
   if (flags.name) request.id = *flags.name;
   if (flags.trust) request.trust = *flags.trust;
-  if (flags.runtime)
-    request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
+  if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
   if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
-  request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native,
-                            .host_network = flags.allow_host_network};
-  if (flags.rootfs)
-    request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
+  request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native, .host_network = flags.allow_host_network};
+  if (flags.rootfs) request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
   if (flags.writable) request.root_writes = dispatcher::Writes::memory;
   for (const std::string& text : flags.volumes) request.config.mounts.push_back(TRY(parse_volume(text)));
   for (const std::string& text : flags.secrets) {
@@ -269,8 +243,7 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
 
 Result<std::string> read_source(const std::string& flag, const std::string& text, size_t cap) {
   const auto read = [&]() -> Result<std::string> {
-    if (const auto number = TRY(dispatcher::parse_descriptor(text)))
-      return files::read_fd(*number, cap, text);
+    if (const auto number = TRY(dispatcher::parse_descriptor(text))) return files::read_fd(*number, cap, text);
     return files::read(text, cap);
   };
   auto contents = read();

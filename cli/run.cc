@@ -45,18 +45,16 @@ Result<> configure_log(const std::string& text) {
                                                             {"off", log::Level::off}};
   for (const auto& [name, level] : kLevels)
     if (text == name) return log::configure({.level = level}), Result<>();
-  return fail(Fault::bad_input, "--log-level " + text + ": not known",
-              "one of: debug, info, warning, error, off");
+  return fail(Fault::bad_input, "--log-level " + text + ": not known", "one of: debug, info, warning, error, off");
 }
 
 Result<Request> request_of(const RunFlags& flags, std::vector<std::string> command) {
   if (!flags.document) return make_request(flags.request, std::move(command));
   // One door at a time: a document that a flag could change would not say what is run.
   if (!flags.given.empty() || !command.empty())
-    return fail(
-        Fault::bad_input,
-        "--request cannot be combined with " + (flags.given.empty() ? "a command" : flags.given.front()),
-        "put it into the document; 'bailey run --explain --json ...' prints the document for a command line");
+    return fail(Fault::bad_input,
+                "--request cannot be combined with " + (flags.given.empty() ? "a command" : flags.given.front()),
+                "put it into the document; 'bailey run --explain --json ...' prints the document for a command line");
   return parse_request(TRY(read_source("--request", *flags.document, kMaxRequestDocument)), *flags.document);
 }
 
@@ -84,8 +82,7 @@ class Run {
     TRY(configure_log(flags_.log_level));
     if (flags_.result) result_ = TRY_WITH(Sink::open(*flags_.result, Sink::Writing::whole), "--result");
     if (flags_.json) json_ = TRY_WITH(Sink::open("fd:1", Sink::Writing::lines), "--json");
-    if (flags_.events)
-      events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
+    if (flags_.events) events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
     return {};
   }
 
@@ -178,8 +175,7 @@ class Run {
     const std::string text = json::write(to_json(record_));
     int rc = exit_code(record_);
     const auto write = [&](const Sink& sink, const char* what) {
-      if (auto written = sink.write(text, kResultPatienceMs); !written)
-        rc = report(std::move(written).error().with(what));
+      if (auto written = sink.write(text, kResultPatienceMs); !written) rc = report(std::move(written).error().with(what));
     };
     if (flags_.result) write(result_, "--result");
     if (flags_.json && !flags_.explain) write(json_, "--json");
@@ -188,11 +184,10 @@ class Run {
       log::warning("killed: the time limit of " + units::format_milliseconds(limits.wall_ms.value_or(0)) +
                    " was reached (--timeout)");
     if (record_.outcome == Outcome::out_of_memory)
-      log::warning("killed: out of memory; the limit is " +
-                   units::format_bytes(limits.memory_bytes.value_or(0)) + " (--memory)");
+      log::warning("killed: out of memory; the limit is " + units::format_bytes(limits.memory_bytes.value_or(0)) +
+                   " (--memory)");
     if (record_.outcome == Outcome::output_limit)
-      log::warning("killed: it wrote more than " + units::format_bytes(limits.output_bytes.value_or(0)) +
-                   " (--output-limit)");
+      log::warning("killed: it wrote more than " + units::format_bytes(limits.output_bytes.value_or(0)) + " (--output-limit)");
     return rc;
   }
 
@@ -218,23 +213,18 @@ class Run {
 void add_run(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
   add_request_flags(app, flags->request);
-  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value,
-                       const char* help) {
+  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
     app.add_option(names, into, help)->type_name(value)->group(kRunGroup);
   };
-  app.add_flag("-i,--interactive", flags->attach_stdin,
-               "pass stdin on; without it the command's stdin is at its end")
+  app.add_flag("-i,--interactive", flags->attach_stdin, "pass stdin on; without it the command's stdin is at its end")
       ->group(kRunGroup);
-  one("--request", flags->document, "FILE|fd:N",
-      "the whole request as JSON, in place of the flags above and the command");
+  one("--request", flags->document, "FILE|fd:N", "the whole request as JSON, in place of the flags above and the command");
   one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
   one("--result", flags->result, "FILE|fd:N", "write the result record there");
   one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines");
-  app.add_flag("--json", flags->json,
-               "print the result record, output captured in it, in place of the output")
+  app.add_flag("--json", flags->json, "print the result record, output captured in it, in place of the output")
       ->group(kRunGroup);
-  app.add_flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing")
-      ->group(kRunGroup);
+  app.add_flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing")->group(kRunGroup);
   app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
       ->type_name("LEVEL")
       ->group(kRunGroup);

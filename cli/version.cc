@@ -2,8 +2,6 @@
 
 namespace bailey::cli {
 
-const char* version() {
-  return BAILEY_VERSION;
-}
+const char* version() { return BAILEY_VERSION; }
 
 }  // namespace bailey::cli

@@ -49,8 +49,7 @@ Result<Audit> Audit::open(const std::string& path) {
   Audit audit;
   if (path.empty()) return audit;
   const std::string what = "the policy's audit_file " + path;
-  const std::string remedy =
-      "make it a regular file that bailey may append to, or change audit_file in the policy";
+  const std::string remedy = "make it a regular file that bailey may append to, or change audit_file in the policy";
   auto opened = files::open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
   if (!opened) {
     Error error = std::move(opened).error().with(what);

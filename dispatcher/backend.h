@@ -31,8 +31,8 @@ struct Stdio {
 };
 
 // What a sandbox holds on the host and gc can find again from its name. Move-only; member order is teardown order from the last
-// to the first. The caller keeps them until reap() has answered. Staged secrets are not here: the backend, which alone knows the
-// id map, stages spec.secrets() in create() (secrets/stage.h).
+// to the first. The caller keeps them until reap() has answered. Staged secrets are not here: the backend, which alone knows
+// the id map, stages spec.secrets() in create() (secrets/stage.h).
 struct Leases {
   host::Cgroup cgroup;  // empty: this host offers none and no limit needs one
 };
@@ -85,8 +85,8 @@ class Backend {
   virtual bundle::Resources resources(const Spec& spec) const = 0;
   // The plan as --explain prints it. Starts nothing.
   virtual Result<json::Value> explain(const Spec& spec) = 0;
-  // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start with
-  // an empty mask and default actions. Undoes all of it on error. Steps name what was timed, in order, without overlap.
+  // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
+  // with an empty mask and default actions. Undoes all of it on error. Steps name what was timed, in order, without overlap.
   virtual Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
 };
 

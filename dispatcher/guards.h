@@ -26,13 +26,13 @@ struct NamedGuard {
   Guard judge;
 };
 
-Verdict guard_command(const Request&, const Policy&, const HostFacts&);      // id, command, environment, working directory
-Verdict guard_trust(const Request&, const Policy&, const HostFacts&);        // level known; runtime allowed; the untrusted invariants
+Verdict guard_command(const Request&, const Policy&, const HostFacts&);  // id, command, environment, working directory
+Verdict guard_trust(const Request&, const Policy&, const HostFacts&);  // level known; runtime allowed; the untrusted invariants
 Verdict guard_network(const Request&, const Policy&, const HostFacts&);
-Verdict guard_mounts(const Request&, const Policy&, const HostFacts&);       // volumes and rootfs
+Verdict guard_mounts(const Request&, const Policy&, const HostFacts&);  // volumes and rootfs
 Verdict guard_limits(const Request&, const Policy&, const HostFacts&);
 Verdict guard_secrets(const Request&, const Policy&, const HostFacts&);
-Verdict guard_privileges(const Request&, const Policy&, const HostFacts&);   // namespaces, devices, hooks, capabilities, sysctl
+Verdict guard_privileges(const Request&, const Policy&, const HostFacts&);  // namespaces, devices, hooks, capabilities, sysctl
 Verdict guard_annotations(const Request&, const Policy&, const HostFacts&);
 
 std::span<const NamedGuard> guards();  // every guard, in the order of --explain

@@ -22,9 +22,9 @@ namespace {
 constexpr size_t kMaxPasswdBytes = 16 << 20;
 
 // File systems that are a way to the kernel or to its devices, wherever they are mounted: a chroot's /proc, a bind of /sys.
-constexpr std::string_view kKernelFileSystems[] = {
-    "proc", "sysfs",  "devtmpfs", "devpts",   "cgroup",    "cgroup2", "debugfs",     "tracefs", "securityfs",
-    "bpf",  "pstore", "configfs", "efivarfs", "selinuxfs", "fusectl", "binfmt_misc", "nsfs"};
+constexpr std::string_view kKernelFileSystems[] = {"proc",     "sysfs",     "devtmpfs",   "devpts",      "cgroup", "cgroup2",
+                                                   "debugfs",  "tracefs",   "securityfs", "bpf",         "pstore", "configfs",
+                                                   "efivarfs", "selinuxfs", "fusectl",    "binfmt_misc", "nsfs"};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;

@@ -50,8 +50,7 @@ std::string base64(std::string_view data) {
   for (size_t at = 0; at < data.size(); at += 3) {
     const size_t count = std::min<size_t>(3, data.size() - at);
     uint32_t bits = 0;
-    for (size_t i = 0; i < 3; ++i)
-      bits = bits << 8 | (i < count ? static_cast<unsigned char>(data[at + i]) : 0U);
+    for (size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < count ? static_cast<unsigned char>(data[at + i]) : 0U);
     for (size_t i = 0; i < 4; ++i) out.push_back(i <= count ? kAlphabet[bits >> (18 - 6 * i) & 63] : '=');
   }
   return out;
@@ -59,10 +58,8 @@ std::string base64(std::string_view data) {
 
 void set_captured(json::Object& object, const std::string& key, const std::optional<std::string>& text) {
   if (!text) return;
-  if (is_utf8(*text))
-    object.set(key, *text);
-  else
-    object.set(key + "_base64", base64(*text));
+  if (is_utf8(*text)) object.set(key, *text);
+  else object.set(key + "_base64", base64(*text));
 }
 
 json::Object error_object(const Error& error) {
@@ -78,39 +75,26 @@ json::Object error_object(const Error& error) {
 
 const char* to_text(Outcome outcome) {
   switch (outcome) {
-    case Outcome::exited:
-      return "exited";
-    case Outcome::signaled:
-      return "signaled";
-    case Outcome::timed_out:
-      return "timed_out";
-    case Outcome::out_of_memory:
-      return "out_of_memory";
-    case Outcome::output_limit:
-      return "output_limit";
-    case Outcome::refused:
-      return "refused";
-    case Outcome::setup_failed:
-      return "setup_failed";
+    case Outcome::exited: return "exited";
+    case Outcome::signaled: return "signaled";
+    case Outcome::timed_out: return "timed_out";
+    case Outcome::out_of_memory: return "out_of_memory";
+    case Outcome::output_limit: return "output_limit";
+    case Outcome::refused: return "refused";
+    case Outcome::setup_failed: return "setup_failed";
   }
   return "?";
 }
 
 int exit_code(const Record& record) {
   switch (record.outcome) {
-    case Outcome::exited:
-      return record.exit_code;
-    case Outcome::signaled:
-      return kSignalBase + record.signal;
-    case Outcome::timed_out:
-      return kTimedOut;
+    case Outcome::exited: return record.exit_code;
+    case Outcome::signaled: return kSignalBase + record.signal;
+    case Outcome::timed_out: return kTimedOut;
     case Outcome::out_of_memory:
-    case Outcome::output_limit:
-      return kKilled;
-    case Outcome::refused:
-      return kBailey;
-    case Outcome::setup_failed:
-      break;
+    case Outcome::output_limit: return kKilled;
+    case Outcome::refused: return kBailey;
+    case Outcome::setup_failed: break;
   }
   if (record.error && record.error->fault == Fault::not_executable) return kNotExecutable;
   if (record.error && record.error->fault == Fault::not_found) return kNotFound;
@@ -124,18 +108,10 @@ json::Value to_json(const LimitValues& values) {
     if (!value || *value == kUnlimited) continue;
     const std::string name(limit.name);
     switch (limit.unit) {
-      case LimitUnit::bytes:
-        object.set(name + "_bytes", *value);
-        break;
-      case LimitUnit::milliseconds:
-        object.set(name + "_ms", *value);
-        break;
-      case LimitUnit::cpus:
-        object.set(name, static_cast<double>(*value) / 1e6);
-        break;
-      case LimitUnit::count:
-        object.set(name, *value);
-        break;
+      case LimitUnit::bytes: object.set(name + "_bytes", *value); break;
+      case LimitUnit::milliseconds: object.set(name + "_ms", *value); break;
+      case LimitUnit::cpus: object.set(name, static_cast<double>(*value) / 1e6); break;
+      case LimitUnit::count: object.set(name, *value); break;
     }
   }
   return object;

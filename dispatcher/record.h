@@ -34,8 +34,7 @@ struct Record {
   std::optional<int64_t> user_us, system_us;
   std::optional<uint64_t> peak_memory_bytes, oom_kills, pids_limit_hits;
   uint64_t stdout_bytes = 0, stderr_bytes = 0;  // passed on
-  bool output_merged =
-      false;  // both streams were one (the caller's stdout and stderr are the same file): counted as stdout
+  bool output_merged = false;     // both streams were one (the caller's stdout and stderr are the same file): counted as stdout
   bool output_truncated = false;  // the workload wrote more than was passed on
   std::optional<std::string> captured_stdout, captured_stderr;
 
@@ -48,8 +47,7 @@ struct Record {
 int exit_code(const Record& record);
 // Captured output that is not UTF-8 appears as "stdout_base64" in place of "stdout", so that no byte is lost.
 json::Value to_json(const Record& record);
-json::Value to_json(
-    const LimitValues& limits);  // what is limited only: "memory_bytes", "timeout_ms", "cpus", "pids"
+json::Value to_json(const LimitValues& limits);  // what is limited only: "memory_bytes", "timeout_ms", "cpus", "pids"
 const char* to_text(Outcome outcome);
 
 }  // namespace bailey::dispatcher

@@ -34,7 +34,7 @@ struct UnsafeOptIns {
 // Limits that the OCI configuration has no field for. Memory, cpus and pids stand in config.linux.resources; open files and
 // file size in config.process.rlimits. limits.h knows them all by name.
 struct RunLimits {
-  std::optional<uint64_t> swap_bytes;  // swap alone; config.linux.resources.memory.swap is memory and swap together
+  std::optional<uint64_t> swap_bytes;    // swap alone; config.linux.resources.memory.swap is memory and swap together
   std::optional<int64_t> wall_ms;        // negative: unlimited, as UINT64_MAX is for the others
   std::optional<uint64_t> output_bytes;  // stdout and stderr together
   std::optional<uint64_t> tmpfs_bytes;   // of each writable tmpfs (/tmp, home, the writable root layer)

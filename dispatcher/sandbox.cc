@@ -23,8 +23,8 @@ enum PollSlot : size_t { kSignals, kExit, kOom, kStreams };
 
 // Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
 // says nothing.
-std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store,
-                                    const std::string& id, const std::string& fallback) {
+std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store, const std::string& id,
+                                    const std::string& fallback) {
   std::vector<std::string> parents{fallback};
   const auto record = store.read(id);
   if (!record) return parents;
@@ -45,15 +45,12 @@ StateStore::Collector cgroup_collector(const StateStore& store, const std::strin
   return [&store, parent](const std::vector<std::string>& ids) -> Result<> {
     const host::CgroupMounts mounts = TRY(host::find_cgroups());
     for (const std::string& id : ids)
-      for (const std::string& place : parents_of(mounts, store, id, parent))
-        TRY(host::collect_cgroups(mounts, place, {id}));
+      for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, {id}));
     return {};
   };
 }
 
-int64_t microseconds(const timeval& time) {
-  return time.tv_sec * 1'000'000 + time.tv_usec;
-}
+int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
 }  // namespace
 
@@ -71,8 +68,7 @@ Result<SignalInbox> SignalInbox::open() {
 
 SignalInbox::~SignalInbox() {
   if (!fd_) return;
-  while (next() != 0) {
-  }
+  while (next() != 0) {}
   ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
@@ -82,10 +78,7 @@ int SignalInbox::next() const {
 }
 
 Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer)
-    : spec_(std::move(spec)),
-      about_(std::move(about)),
-      around_(std::move(surroundings)),
-      timer_(std::move(timer)) {
+    : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
   record_.id = spec_.id();
   record_.trust = spec_.request().trust;
   record_.network = to_text(spec_.request().network);
@@ -126,8 +119,7 @@ Result<> Sandbox::create() {
 
   step_ = "cgroup";
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
-  leases_.cgroup =
-      TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
+  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
   step_ = "state record";

@@ -49,8 +49,7 @@ Result<> Sink::write(std::string text, int patience_ms) const {
   if (!fd_) return {};
   text.push_back('\n');
   const struct stat info = TRY(files::stat_fd(fd_.get(), name_));
-  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") &&
-      ::ftruncate(fd_.get(), 0) != 0)
+  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") && ::ftruncate(fd_.get(), 0) != 0)
     return sys_error("emptying " + name_, errno);
   std::string_view rest = text;
   while (!rest.empty()) {

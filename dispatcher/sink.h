@@ -17,11 +17,8 @@ Result<std::optional<int>> parse_descriptor(std::string_view text);
 
 class Sink {
  public:
-  enum class Writing {
-    whole,
-    lines
-  };  // whole: one document, replacing what a regular file held; lines: appended
-  Sink() = default;  // none: writes go nowhere
+  enum class Writing { whole, lines };  // whole: one document, replacing what a regular file held; lines: appended
+  Sink() = default;                     // none: writes go nowhere
   static Result<Sink> open(const std::string& text, Writing writing);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }

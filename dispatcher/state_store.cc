@@ -25,9 +25,8 @@ constexpr size_t kMaxRecordBytes = 64 << 10;
 Error unusable(Error error, const std::string& path) {
   error = std::move(error).with("the runtime directory " + path);
   if (error.remedy.empty())
-    error.remedy = ::geteuid() == 0
-                       ? "make /run a writable file system with room in it"
-                       : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
+    error.remedy = ::geteuid() == 0 ? "make /run a writable file system with room in it"
+                                    : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
   return error;
 }
 
@@ -64,8 +63,7 @@ Result<uint64_t> start_time_of_this_process() {
   size_t at = stat.rfind(')');
   for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
   uint64_t ticks = 0;
-  if (at == std::string::npos ||
-      std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
+  if (at == std::string::npos || std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
     return fail(Fault::failed, "/proc/self/stat has no start time");
   return ticks;
 }
@@ -131,9 +129,7 @@ std::string StateStore::default_path() {
   return "/tmp/bailey-" + std::to_string(::geteuid());
 }
 
-Result<StateStore> StateStore::open() {
-  return open_at(default_path());
-}
+Result<StateStore> StateStore::open() { return open_at(default_path()); }
 
 Result<StateStore> StateStore::open_at(const std::string& path) {
   constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
@@ -146,8 +142,7 @@ Result<StateStore> StateStore::open_at(const std::string& path) {
     top = files::open(path, kFlags);
   }
   if (!top) return std::unexpected(unusable(std::move(top).error(), path));
-  if (auto ours = check_ours(top->get(), path); !ours)
-    return std::unexpected(unusable(std::move(ours).error(), path));
+  if (auto ours = check_ours(top->get(), path); !ours) return std::unexpected(unusable(std::move(ours).error(), path));
   store.top_ = std::move(*top);
   return store;
 }
@@ -156,8 +151,7 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id) const {
   auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (!directory) {
     if (directory.error().sys == ENOENT) return Holder::nobody;
-    if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP)
-      return Holder::dead;  // nothing that we ever make
+    if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP) return Holder::dead;  // nothing that we ever make
     return std::unexpected(std::move(directory).error());
   }
   if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return Holder::dead;
@@ -182,8 +176,7 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id) 
     return std::unexpected(unusable(std::move(directory).error(), path_));
   }
   entry.directory_ = std::move(*directory);
-  if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0)
-    return sys_error("flock " + path_ + "/" + id, errno);
+  if (::flock(entry.directory_.get(), LOCK_EX | LOCK_NB) != 0) return sys_error("flock " + path_ + "/" + id, errno);
   return std::optional<StateEntry>(std::move(entry));
 }
 
@@ -220,8 +213,7 @@ Result<std::vector<std::string>> StateStore::collect_dead(const Collector& colle
 Result<StateRecord> StateStore::read(const std::string& id) const {
   const std::string name = path_ + "/" + id + "/" + kRecordName;
   TRY(units::check_name("sandbox", id));
-  const Fd file =
-      TRY(files::open_beneath(top_.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const Fd file = TRY(files::open_beneath(top_.get(), id + "/" + kRecordName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   const struct stat info = TRY(files::stat_fd(file.get(), name));
   if (!S_ISREG(info.st_mode)) return fail(Fault::failed, name + " is not a regular file");
   const std::string text = TRY(files::read_fd(file.get(), kMaxRecordBytes, name));

@@ -31,8 +31,8 @@ struct StateRecord {
       0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
   std::string boot_id;
   std::string backend, trust;
-  std::vector<std::string> cgroups;  // where they are depends on the cgroup that Bailey was started in
-  std::string created;               // RFC 3339
+  std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
+  std::string created;                           // RFC 3339
   static Result<StateRecord> of_this_process();  // the first three and `created`
 };
 

@@ -27,9 +27,7 @@ bool polls(int fd, short events) {
   return ::poll(&one, 1, 0) > 0 && (one.revents & (events | POLLHUP | POLLERR)) != 0;
 }
 
-void set_nonblocking(int fd) {
-  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
+void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 struct Sink {
   Fd fd;
@@ -50,8 +48,7 @@ Result<Sink> sink_of_caller(int fd, const char* name) {
   if (copy < 0) return sys_error(std::string("duplicating ") + name, errno);
   if (S_ISCHR(info.st_mode) && ::isatty(fd)) return Sink{Fd(copy), Pump::Way::copy};
   const bool plain_file = S_ISREG(info.st_mode) && (::fcntl(fd, F_GETFL) & O_APPEND) == 0;
-  return Sink{Fd(copy), S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode) || plain_file ? Pump::Way::splice
-                                                                                      : Pump::Way::copy};
+  return Sink{Fd(copy), S_ISFIFO(info.st_mode) || S_ISCHR(info.st_mode) || plain_file ? Pump::Way::splice : Pump::Way::copy};
 }
 
 bool same_file(int a, int b) {
@@ -100,13 +97,12 @@ Pump::Step Pump::fail_sink(int err) {
 }
 
 Pump::Step Pump::splice_some(uint64_t budget) {
-  const ssize_t moved = ::splice(source_.get(), nullptr, sink_.get(), nullptr,
-                                 std::min<uint64_t>(budget, kPipeBytes), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  const ssize_t moved = ::splice(source_.get(), nullptr, sink_.get(), nullptr, std::min<uint64_t>(budget, kPipeBytes),
+                                 SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   const int err = errno;
   if (moved > 0) {
     taken_ += static_cast<uint64_t>(moved);
-    if (moved >= static_cast<ssize_t>(kCopyBytes) &&
-        !enlarged_) {  // the pipe was full: this workload writes a lot
+    if (moved >= static_cast<ssize_t>(kCopyBytes) && !enlarged_) {  // the pipe was full: this workload writes a lot
       ::fcntl(source_.get(), F_SETPIPE_SZ, kPipeBytes);
       enlarged_ = true;
     }
@@ -126,9 +122,8 @@ Pump::Step Pump::write_pending() {
   const size_t left = pending_.size() - written_;
   const size_t size = may_block ? std::min<size_t>(left, PIPE_BUF) : left;
   const char* data = pending_.data() + written_;
-  const ssize_t written = sink_kind_ == Kind::socket
-                              ? ::send(sink_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
-                              : ::write(sink_.get(), data, size);
+  const ssize_t written = sink_kind_ == Kind::socket ? ::send(sink_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                                     : ::write(sink_.get(), data, size);
   const int err = errno;
   if (written < 0 && err == EINTR) return Step::moved;
   if (written < 0 && err == EAGAIN) return Step::sink_full;
@@ -227,10 +222,8 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   }
   TRY(streams.connect_output(streams.out_, streams.workload_.out, options.out, "stdout"));
   streams.merged_ = options.output == StreamOptions::Output::pass_on && same_file(options.out, options.err);
-  if (streams.merged_)
-    streams.workload_.err = TRY(streams.workload_.out.duplicate());
-  else
-    TRY(streams.connect_output(streams.err_, streams.workload_.err, options.err, "stderr"));
+  if (streams.merged_) streams.workload_.err = TRY(streams.workload_.out.duplicate());
+  else TRY(streams.connect_output(streams.err_, streams.workload_.err, options.err, "stderr"));
   return streams;
 }
 
@@ -248,8 +241,7 @@ Result<> Streams::attach_terminal(Fd master) {
     Fd input = TRY(master.duplicate());
     in_ = TRY(input_to(std::move(input)));
     termios settings{};
-    if (::tcgetattr(master.get(), &settings) == 0)
-      in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
+    if (::tcgetattr(master.get(), &settings) == 0) in_.set_trailer(std::string(1, static_cast<char>(settings.c_cc[VEOF])));
   }
   terminal_ = std::move(master);
   return {};
@@ -260,8 +252,7 @@ void Streams::add_interest(std::vector<pollfd>& set) const {
   // At the cap a stream that has more to say must not wake us for it while the other one's reader is still
   // behind.
   const bool waiting = budget() == 0 && !(out_.flushed() && err_.flushed());
-  for (const Pump* pump : {&out_, &err_})
-    set.push_back(waiting && pump->flushed() ? pollfd{-1, 0, 0} : pump->interest());
+  for (const Pump* pump : {&out_, &err_}) set.push_back(waiting && pump->flushed() ? pollfd{-1, 0, 0} : pump->interest());
 }
 
 uint64_t Streams::budget() const {
@@ -275,8 +266,7 @@ bool Streams::serve() {
   progress |= out_.serve(budget(), ended_);
   progress |= err_.serve(budget(), ended_);
   const auto has_more = [](const Pump& pump) { return !pump.finished() && pump.has_input(); };
-  if (budget() == 0 && out_.flushed() && err_.flushed() && (has_more(out_) || has_more(err_)))
-    over_cap_ = true;
+  if (budget() == 0 && out_.flushed() && err_.flushed() && (has_more(out_) || has_more(err_))) over_cap_ = true;
   return progress;
 }
 

@@ -43,17 +43,13 @@ class Pump {
   // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether
   // anything moved or ended.
   bool serve(uint64_t budget, bool source_is_dead);
-  bool has_input() const;  // something waits in the source
+  bool has_input() const;                            // something waits in the source
   bool flushed() const { return pending_.empty(); }  // all that was taken is in the sink
   void close();
-  void set_trailer(std::string text) {
-    trailer_ = std::move(text);
-  }  // written at the end of the source; twice within a line
+  void set_trailer(std::string text) { trailer_ = std::move(text); }  // written at the end of the source; twice within a line
 
-  uint64_t taken() const { return taken_; }  // bytes out of the source
-  int sink_errno() const {
-    return sink_errno_;
-  }  // what ended it early, 0 nothing; EPIPE is a reader that is gone
+  uint64_t taken() const { return taken_; }       // bytes out of the source
+  int sink_errno() const { return sink_errno_; }  // what ended it early, 0 nothing; EPIPE is a reader that is gone
   std::optional<std::string> captured;
 
  private:
@@ -105,9 +101,7 @@ class Streams {
   void abandon();  // closes everything, passed on or not
   // More was written than the cap allows; exactly the cap was passed on.
   bool over_cap() const { return over_cap_; }
-  bool truncated() const {
-    return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0;
-  }
+  bool truncated() const { return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0; }
 
   bool merged() const { return merged_; }
   const Pump& out() const { return out_; }

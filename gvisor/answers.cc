@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kFormat = 1;
 constexpr size_t kFileCap = 64 * 1024;
 constexpr std::pair<std::string_view, PlatformAnswer> kPlatformAnswers[] = {{"works", PlatformAnswer::works},
-                                                                           {"unknown", PlatformAnswer::unknown}};
+                                                                            {"unknown", PlatformAnswer::unknown}};
 
 std::string file_name(const Identity& identity) {
   return std::to_string(identity.device) + "-" + std::to_string(identity.inode) + ".json";
@@ -106,8 +106,9 @@ std::optional<Answers> load_answers(const std::string& runtime_directory, const 
   if (!directory) return {};
   const auto file = files::open_at(directory->get(), file_name(identity), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return {};
-  struct stat info {};
-  if (::fstat(file->get(), &info) < 0 || !S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 077) != 0) return {};
+  struct stat info{};
+  if (::fstat(file->get(), &info) < 0 || !S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
+    return {};
   const auto text = files::read_fd(file->get(), kFileCap, "runsc's answers");
   if (!text) return {};
   auto decoded = decode(*text);

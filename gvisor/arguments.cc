@@ -8,15 +8,18 @@ namespace {
 
 constexpr const char* kState = "--root=/state";
 
-std::string passed_fd(int number) {
-  return "--pass-fd=" + std::to_string(number) + ":" + std::to_string(number);
-}
+std::string passed_fd(int number) { return "--pass-fd=" + std::to_string(number) + ":" + std::to_string(number); }
 
 }  // namespace
 
 std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOptions& options) {
-  std::vector<std::string> out{"runsc", kState, "--log=/log", "--log-format=json", "--ignore-cgroups",
-                               "--platform=" + options.platform, options.host_network ? "--network=host" : "--network=none"};
+  std::vector<std::string> out{"runsc",
+                               kState,
+                               "--log=/log",
+                               "--log-format=json",
+                               "--ignore-cgroups",
+                               "--platform=" + options.platform,
+                               options.host_network ? "--network=host" : "--network=none"};
   const auto add_known = [&](std::string_view flag, const std::string& value) {
     if (traits.has_flag(flag)) out.push_back("--" + std::string(flag) + "=" + value);
   };
@@ -24,7 +27,8 @@ std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOption
   std::string overlay = "none";
   if (options.root_in_memory) {
     overlay = "root:memory";
-    if (options.root_memory_bytes && traits.has_flag("directfs")) overlay += ",size=" + std::to_string(*options.root_memory_bytes);
+    if (options.root_memory_bytes && traits.has_flag("directfs"))
+      overlay += ",size=" + std::to_string(*options.root_memory_bytes);
   }
   add_known("overlay2", overlay);
   add_known("panic-log", "/panic-log");         // what its kernel says when it crashes

@@ -14,8 +14,8 @@ struct RunscOptions {
   std::string platform;
   bool host_network = false;
   bool directfs = true;
-  bool root_in_memory = false;                  // writes to the root stay in the sandbox's memory
-  std::optional<uint64_t> root_memory_bytes;    // their cap, where the build takes one
+  bool root_in_memory = false;                // writes to the root stay in the sandbox's memory
+  std::optional<uint64_t> root_memory_bytes;  // their cap, where the build takes one
   bool console = false;
   std::string id;
 };

@@ -53,7 +53,8 @@ class GvisorBackend final : public dispatcher::Backend {
     TRY(find_runsc());
     const std::string runsc_id = TRY(draw_runsc_id());
     Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
-    // What `run` adds unasked is no reason to fail where we are the first to be killed already: lowering takes CAP_SYS_RESOURCE.
+    // What `run` adds unasked is no reason to fail where we are the first to be killed already: lowering takes
+    // CAP_SYS_RESOURCE.
     const auto& asked = spec.request().config.process;
     if ((!asked || !asked->oom_score_adj) && host::own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
 

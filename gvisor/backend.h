@@ -1,5 +1,5 @@
-// The gVisor backend: dispatcher::Backend over runsc. Root, or an ordinary user who may make user namespaces. docs/gvisor.md says
-// what runsc does not honour and what is done about each.
+// The gVisor backend: dispatcher::Backend over runsc. Root, or an ordinary user who may make user namespaces. docs/gvisor.md
+// says what runsc does not honour and what is done about each.
 #pragma once
 
 #include <memory>
@@ -10,9 +10,9 @@
 namespace bailey::gvisor {
 
 struct BackendOptions {
-  std::string runsc;        // --runsc or the policy's; empty: searched
-  std::string search_path;  // PATH
-  std::string platform;     // --platform; empty: the best that works
+  std::string runsc;              // --runsc or the policy's; empty: searched
+  std::string search_path;        // PATH
+  std::string platform;           // --platform; empty: the best that works
   std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered
 };
 

@@ -33,7 +33,8 @@ class Refusals {
   }
   Result<> finish() {
     if (text_.empty()) return {};
-    return fail(Fault::refused, "gVisor cannot enforce: " + text_, "leave it out, or use a level that may use the native runtime");
+    return fail(Fault::refused, "gVisor cannot enforce: " + text_,
+                "leave it out, or use a level that may use the native runtime");
   }
 
  private:
@@ -76,7 +77,8 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
       refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
   for (const bundle::Mount& mount : config.mounts) {
     refusals.add_if(!known_mount(mount), "the mount of type '" + mount.type + "' at " + mount.destination);
-    refusals.add_if(!mount.uid_mappings.empty() || !mount.gid_mappings.empty(), "id mappings of the mount at " + mount.destination);
+    refusals.add_if(!mount.uid_mappings.empty() || !mount.gid_mappings.empty(),
+                    "id mappings of the mount at " + mount.destination);
   }
   return refusals.finish();
 }

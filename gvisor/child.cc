@@ -73,10 +73,11 @@ class Child {
     }
     // Its own: the host's would show host pids, and runsc looks for its children by number.
     if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) fail(ChildStep::proc);
-    if (in_.terminal && ::mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0600,mode=0600") < 0)
+    if (in_.terminal &&
+        ::mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0600,mode=0600") < 0)
       fail(ChildStep::pts);
-    if (in_.overlay && ::mount("overlay", "rootfs", "overlay", MS_NOSUID | MS_NODEV,
-                               "lowerdir=lower,upperdir=upper,workdir=work") < 0)
+    if (in_.overlay &&
+        ::mount("overlay", "rootfs", "overlay", MS_NOSUID | MS_NODEV, "lowerdir=lower,upperdir=upper,workdir=work") < 0)
       fail(ChildStep::overlay);
   }
 
@@ -108,7 +109,7 @@ class Child {
   }
 
   void reset_signals() {
-    struct sigaction standard {};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     for (int number = 1; number < 65; ++number) (void)::sigaction(number, &standard, nullptr);
     sigset_t none;

@@ -18,7 +18,21 @@
 
 namespace bailey::gvisor {
 
-enum class ChildStep : uint32_t { parent, cgroup, mounts, proc, pts, overlay, pivot, oom_score, session, descriptors, filter, exec, count };
+enum class ChildStep : uint32_t {
+  parent,
+  cgroup,
+  mounts,
+  proc,
+  pts,
+  overlay,
+  pivot,
+  oom_score,
+  session,
+  descriptors,
+  filter,
+  exec,
+  count
+};
 const char* to_text(ChildStep step);
 
 struct Failure {
@@ -43,11 +57,11 @@ struct ChildInputs {
   bool terminal = false;                // a devpts of its own, for runsc to open a pty in
   const char* oom_score_adj = nullptr;  // text
   int stdio[3] = {-1, -1, -1};
-  int job = -1, report = -1;            // become kJobFd and kReportFd
-  int status = -1;                      // write end; CLOEXEC
-  int parents_status = -1;              // the parent's end, closed first: or the parent's death would not be seen
-  int hold = -1;                        // read end; waits for one byte before exec
-  int spare = -1;                       // left open at a high number
+  int job = -1, report = -1;  // become kJobFd and kReportFd
+  int status = -1;            // write end; CLOEXEC
+  int parents_status = -1;    // the parent's end, closed first: or the parent's death would not be seen
+  int hold = -1;              // read end; waits for one byte before exec
+  int spare = -1;             // left open at a high number
   const char* const* arguments = nullptr;
 };
 

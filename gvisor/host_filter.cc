@@ -30,32 +30,25 @@ constexpr uint32_t kCreates = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);  // without 
 constexpr uint32_t kRefuse = SECCOMP_RET_ERRNO | EPERM;
 
 // The low half of an argument: modes and flags are ints. Both architectures are little-endian.
-constexpr uint32_t argument(uint32_t index) { return static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t)); }
+constexpr uint32_t argument(uint32_t index) {
+  return static_cast<uint32_t>(offsetof(seccomp_data, args) + index * sizeof(uint64_t));
+}
 
 // One call each: what does not match goes on to the next, with the number still loaded; what matches is decided here.
-#define BAILEY_NO_SET_ID(number, mode)                          \
-  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 4),          \
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)),       \
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 0, 1),       \
-      BPF_STMT(BPF_RET | BPF_K, kRefuse),                       \
+#define BAILEY_NO_SET_ID(number, mode)                                                                     \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 4), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)), \
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 0, 1), BPF_STMT(BPF_RET | BPF_K, kRefuse),              \
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-#define BAILEY_NO_SET_ID_CREATED(number, flags, mode)           \
-  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 6),          \
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(flags)),      \
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kCreates, 0, 3),     \
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)),       \
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 0, 1),       \
-      BPF_STMT(BPF_RET | BPF_K, kRefuse),                       \
+#define BAILEY_NO_SET_ID_CREATED(number, flags, mode)                                                           \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 6), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(flags)),     \
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kCreates, 0, 3), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)), \
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 0, 1), BPF_STMT(BPF_RET | BPF_K, kRefuse),                   \
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-#define BAILEY_NO_DEVICE(number, mode)                          \
-  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 7),          \
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)),       \
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 4, 0),       \
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, S_IFMT),              \
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, S_IFCHR, 2, 0),       \
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, S_IFBLK, 1, 0),       \
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),             \
-      BPF_STMT(BPF_RET | BPF_K, kRefuse)
+#define BAILEY_NO_DEVICE(number, mode)                                                                        \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 7), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument(mode)),    \
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSetId, 4, 0), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, S_IFMT),        \
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, S_IFCHR, 2, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, S_IFBLK, 1, 0), \
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), BPF_STMT(BPF_RET | BPF_K, kRefuse)
 
 constexpr sock_filter kRules[] = {
     // Calls of another architecture are the guest's, on their way into the sentry: runsc's own filters take them.

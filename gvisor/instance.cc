@@ -51,11 +51,12 @@ Result<> SandboxInstance::start(dispatcher::Steps& steps) {
   return {};
 }
 
-// Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile is
-// no error: exit_fd says so, and reap() knows why.
+// Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
+// is no error: exit_fd says so, and reap() knows why.
 Result<> SandboxInstance::send_job() {
   const int pipe = launched_.job.get();
-  (void)::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
+  (void)::fcntl(pipe, F_SETPIPE_SZ,
+                static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
   if (::fcntl(pipe, F_SETFL, O_NONBLOCK) < 0) return sys_error("preparing init's pipe", errno);
   const clock::Deadline deadline = clock::Deadline::in_ms(kBootMs);
   std::string_view rest = plan_.job;

@@ -66,7 +66,8 @@ Error child_error(const Failure& failure, const PrivateRoot& root) {
     attempted += ": " + root.attachments[static_cast<size_t>(failure.attachment)].target;
   Error error = sys_error(attempted, failure.error).error();
   error.step = to_text(failure.step);
-  if (failure.step == ChildStep::oom_score) error.remedy = "an oomScoreAdj below Bailey's own takes CAP_SYS_RESOURCE: leave it out";
+  if (failure.step == ChildStep::oom_score)
+    error.remedy = "an oomScoreAdj below Bailey's own takes CAP_SYS_RESOURCE: leave it out";
   return error;
 }
 

@@ -13,11 +13,11 @@
 namespace bailey::gvisor {
 
 struct Launched {
-  Fd pidfd;     // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
-  Fd job;       // write end to init (init/channel.h); empty with plan.channel_directory
-  Fd report;    // read end; empty likewise
+  Fd pidfd;       // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
+  Fd job;         // write end to init (init/channel.h); empty with plan.channel_directory
+  Fd report;      // read end; empty likewise
   Fd go, status;  // with plan.channel_directory: the child is held before exec until release()
-  Fd terminal;  // pty master, with plan.terminal
+  Fd terminal;    // pty master, with plan.terminal
   PrivateRoot root;
 };
 

@@ -18,7 +18,7 @@ namespace {
 using dispatcher::Spec;
 
 constexpr int64_t kSentryMemory = 32 << 20;  // docs/gvisor.md, "Limits": what sentry, gofer and stubs hold besides the workload
-constexpr int64_t kThreadsPerProcess = 4;        // of the host, at most, with systrap; measured
+constexpr int64_t kThreadsPerProcess = 4;    // of the host, at most, with systrap; measured
 constexpr int64_t kThreadsPerTracedProcess = 12;  // with ptrace
 constexpr int64_t kThreadsOfSentry = 64;
 
@@ -93,7 +93,8 @@ std::vector<bundle::Rlimit> workload_limits(const Spec& spec) {
   return limits;
 }
 
-bundle::Process init_process(const bundle::Process& workload, const std::vector<bundle::Rlimit>& limits, bool channel_directory) {
+bundle::Process init_process(const bundle::Process& workload, const std::vector<bundle::Rlimit>& limits,
+                             bool channel_directory) {
   bundle::Process init;
   init.args = {kInitPath};
   if (channel_directory) init.args.emplace_back(kChannelInside);

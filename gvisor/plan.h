@@ -1,5 +1,5 @@
-// Plan: everything that running a Spec under gVisor takes, as plain data: what runsc is told (its arguments and config.json), what
-// the private root holds, and init's job. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
+// Plan: everything that running a Spec under gVisor takes, as plain data: what runsc is told (its arguments and config.json),
+// what the private root holds, and init's job. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
 //
 // runsc never sees the host's file tree. It runs in a mount namespace whose root is a tmpfs of ours:
 //
@@ -30,7 +30,7 @@ namespace bailey::gvisor {
 inline constexpr const char* kInitDirectory = "/.bailey";  // inside the sandbox
 inline constexpr const char* kChannelInside = "/.bailey/channel";
 inline constexpr const char* kInitPath = "/.bailey/init";
-inline constexpr int kJobFd = 3;     // init's descriptors, on builds with --pass-fd
+inline constexpr int kJobFd = 3;  // init's descriptors, on builds with --pass-fd
 inline constexpr int kReportFd = 4;
 
 enum class RootKind {
@@ -42,7 +42,7 @@ enum class RootKind {
 struct Bind {
   enum class From { volume, rootfs, secrets };
   From from = From::volume;
-  size_t mount = 0;       // of volume: index into Spec::config().mounts
+  size_t mount = 0;  // of volume: index into Spec::config().mounts
   std::string target;
   bool read_only = true;
   friend bool operator==(const Bind&, const Bind&) = default;
@@ -54,11 +54,11 @@ struct Plan {
   bundle::Config config;               // config.json
   RootKind root = RootKind::host;
   std::vector<bundle::RootEntry> entries;  // of RootKind::host, below /rootfs
-  std::vector<Bind> binds;             // in order
-  std::string job;                     // init/job.h
+  std::vector<Bind> binds;                 // in order
+  std::string job;                         // init/job.h
   bool terminal = false;
-  bool channel_directory = false;      // the job goes through /channel instead of descriptors
-  bool spare_fd = false;               // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
+  bool channel_directory = false;  // the job goes through /channel instead of descriptors
+  bool spare_fd = false;           // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
   std::optional<int> oom_score_adj;
 };
 

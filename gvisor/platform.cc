@@ -27,7 +27,7 @@ bool ended_before(int pidfd, clock::Deadline deadline) {
 
 // The plumbing of a trial; nobody reads what it prints.
 Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms,
-                                      bool& timed_out) {
+                                     bool& timed_out) {
   const std::string id = TRY(draw_runsc_id());
   Plan plan = TRY(compile_trial({&traits, platform, id}));
   Pipe in = TRY(create_pipe());
@@ -81,8 +81,9 @@ Result<std::string> choose_platform(const Binary& binary, Answers& answers, cons
       platform = kFallback;
       continue;
     }
-    return fail(Fault::unavailable, "gVisor's platform " + platform + " does not work with " + binary.path + ": " + why,
-                wanted.empty() ? "see 'bailey doctor'; --platform names another one" : "name another one with --platform, or none");
+    return fail(
+        Fault::unavailable, "gVisor's platform " + platform + " does not work with " + binary.path + ": " + why,
+        wanted.empty() ? "see 'bailey doctor'; --platform names another one" : "name another one with --platform, or none");
   }
 }
 

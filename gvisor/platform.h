@@ -9,9 +9,9 @@
 
 namespace bailey::gvisor {
 
-// The platform to use: `wanted`, else systrap, else (a build without systrap) ptrace. What `answers` does not know is tried by one
-// sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`.
-// Fault::unavailable with runsc's own words when the platform does not work.
+// The platform to use: `wanted`, else systrap, else (a build without systrap) ptrace. What `answers` does not know is tried by
+// one sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`. Fault::unavailable with
+// runsc's own words when the platform does not work.
 Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted);
 
 // One try, nothing remembered.
@@ -21,6 +21,7 @@ struct PlatformTrial {
   std::string why;       // runsc's words when it does not work
 };
 inline constexpr int64_t kTrialMs = 15'000;
-PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms = kTrialMs);
+PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform,
+                           int64_t limit_ms = kTrialMs);
 
 }  // namespace bailey::gvisor

@@ -22,14 +22,16 @@ namespace bailey::gvisor {
 
 namespace {
 
-constexpr const char* kBytes = "64m";   // config.json, job, small /etc, runsc's state; the upper side of an overlay
+constexpr const char* kBytes = "64m";  // config.json, job, small /etc, runsc's state; the upper side of an overlay
 constexpr const char* kInodes = "8192";
 constexpr size_t kLogCap = 64 * 1024;
 
 Result<Fd> create_tmpfs() {
   const Fd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!context) return sys_error("opening tmpfs (fsopen)", errno);
-  const auto set = [&](const char* key, const char* value) { return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0); };
+  const auto set = [&](const char* key, const char* value) {
+    return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0);
+  };
   if (set("size", kBytes) < 0 || set("nr_inodes", kInodes) < 0 || set("mode", "0755") < 0 || set("source", "bailey") < 0 ||
       ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
     return sys_error("creating the runtime tmpfs", errno);
@@ -110,7 +112,12 @@ size_t object_length(std::string_view text) {
 class Builder {
  public:
   Builder(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in, PrivateRoot& out)
-      : plan_(plan), binary_(binary), sources_(sources), reopens_(opened_in == OpenedIn::the_parents), out_(out), fill_(out.mount.get()) {}
+      : plan_(plan),
+        binary_(binary),
+        sources_(sources),
+        reopens_(opened_in == OpenedIn::the_parents),
+        out_(out),
+        fill_(out.mount.get()) {}
 
   Result<> build() {
     for (const char* name : {"proc", "dev", "tmp", "runsc", "bundle", "volumes", "rootfs"}) TRY(fill_.directory(name));
@@ -127,7 +134,8 @@ class Builder {
   }
 
  private:
-  // runsc follows a link of the root directory to where a bind goes, and one to kInitDirectory would put a volume in init's place.
+  // runsc follows a link of the root directory to where a bind goes, and one to kInitDirectory would put a volume in init's
+  // place.
   Result<> refuse_destinations_through_links() const {
     for (const bundle::Mount& mount : plan_.config.mounts) {
       if (mount.type != "bind") continue;
@@ -143,12 +151,13 @@ class Builder {
     std::string top = "rootfs";
     for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry));
     if (plan_.root == RootKind::overlay) {
-      struct stat lower {};
+      struct stat lower{};
       if (::fstat(sources_.rootfs, &lower) < 0) return sys_error("looking at the root directory", errno);
       TRY(fill_.directory("work", 0700));
       top = "upper";
       TRY(fill_.directory(top, lower.st_mode & 07777));
-      if (!reopens_) TRY(fill_.own(top, lower.st_uid, lower.st_gid));  // an ordinary user has one id to give, and it is this one
+      if (!reopens_)
+        TRY(fill_.own(top, lower.st_uid, lower.st_gid));  // an ordinary user has one id to give, and it is this one
     }
     TRY(fill_.directory(top + kInitDirectory));
     const auto image = init::init_image();
@@ -170,7 +179,7 @@ class Builder {
 
   // Attaches a copy of what `source` refers to, at a new directory or file of the tmpfs.
   Result<> attach(int source, const std::string& target, bool read_only, const std::string& name) {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
     if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
     else TRY(fill_.file(target, {}, 0444));
@@ -185,9 +194,10 @@ class Builder {
     TRY(attach(binary_.file.get(), "runsc/runsc", true, binary_.path));
     if (binary_.sidecars) TRY(attach(binary_.sidecars.get(), "runsc/gvisor-bin", true, "gvisor-bin"));
     const Fd null = TRY(files::open("/dev/null", O_PATH | O_NOFOLLOW));
-    struct stat info {};
+    struct stat info{};
     if (::fstat(null.get(), &info) < 0 || !S_ISCHR(info.st_mode) || info.st_rdev != ::makedev(1, 3))
-      return fail(Fault::unavailable, "/dev/null of the host is not the null device", "recreate it: mknod -m 666 /dev/null c 1 3");
+      return fail(Fault::unavailable, "/dev/null of the host is not the null device",
+                  "recreate it: mknod -m 666 /dev/null c 1 3");
     TRY(attach(null.get(), "dev/null", false, "/dev/null"));
     const Fd kvm(::open("/dev/kvm", O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (kvm && wants_kvm()) TRY(attach(kvm.get(), "dev/kvm", false, "/dev/kvm"));
@@ -204,8 +214,7 @@ class Builder {
     switch (bind.from) {
       case Bind::From::volume:
         return attach(sources_.volumes[bind.mount], bind.target, bind.read_only, "volume " + std::to_string(bind.mount));
-      case Bind::From::rootfs:
-        return attach(sources_.rootfs, bind.target, bind.read_only, "the root directory");
+      case Bind::From::rootfs: return attach(sources_.rootfs, bind.target, bind.read_only, "the root directory");
       case Bind::From::secrets: {
         TRY(fill_.directory(bind.target));
         Fd mount(::fcntl(sources_.secrets, F_DUPFD_CLOEXEC, 3));

@@ -28,8 +28,8 @@ struct Attachment {
 struct PrivateRoot {
   Fd mount;
   std::vector<Attachment> attachments;  // in order
-  Fd log;      // of runsc, for reading after its end
-  Fd console;  // listening socket, with plan.terminal
+  Fd log;                               // of runsc, for reading after its end
+  Fd console;                           // listening socket, with plan.terminal
 };
 
 // Where the descriptors of `sources` and `binary` were opened: a mount can only be bound in the namespace that it belongs to.

@@ -12,7 +12,9 @@ using State = host::Probe::State;
 constexpr const char* kNoGvisor = "no gVisor backend: untrusted code cannot run";
 constexpr const char* kNewer = "install a newer runsc (README, 'Getting runsc')";
 
-Probe missing(std::string name, const Error& error) { return {std::move(name), State::missing, error.message, kNoGvisor, error.remedy}; }
+Probe missing(std::string name, const Error& error) {
+  return {std::move(name), State::missing, error.message, kNoGvisor, error.remedy};
+}
 
 Probe probe_descriptors(const Traits& traits) {
   if (traits.passes_fds()) return {"runsc descriptors", State::ok, "passed to the sandbox (--pass-fd)", "", ""};
@@ -25,7 +27,9 @@ Probe probe_platform(const Binary& binary, const Traits& traits, const std::stri
   unknown = trial.unknown;
   const std::string name = "gVisor " + platform;
   if (trial.works) return {name, State::ok, "a sandbox ran", "", ""};
-  if (trial.unknown) return {name, State::degraded, "this build has no such platform", "ptrace is used: system calls cost 20 times as much", kNewer};
+  if (trial.unknown)
+    return {name, State::degraded, "this build has no such platform", "ptrace is used: system calls cost 20 times as much",
+            kNewer};
   return {name, State::missing, trial.why, kNoGvisor, "name another platform with --platform, or " + std::string(kNewer)};
 }
 

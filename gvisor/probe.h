@@ -1,5 +1,5 @@
-// What `bailey doctor` says about gVisor on this host: the binary, what its build can do, and whether its platforms work. Runs one
-// sandbox per platform (never kvm, whose first use may hang: name it with --platform to try it).
+// What `bailey doctor` says about gVisor on this host: the binary, what its build can do, and whether its platforms work. Runs
+// one sandbox per platform (never kvm, whose first use may hang: name it with --platform to try it).
 #pragma once
 
 #include <vector>

@@ -53,8 +53,7 @@ Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments) {
   const Fd end(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   const clock::Deadline deadline = clock::Deadline::in_ms(kLimitMs);
   pollfd entry{end.get(), POLLIN, 0};
-  while (end && ::poll(&entry, 1, deadline.poll_ms()) < 0 && errno == EINTR) {
-  }
+  while (end && ::poll(&entry, 1, deadline.poll_ms()) < 0 && errno == EINTR) {}
   if (entry.revents == 0) ::kill(child, SIGKILL);  // the sandbox does not answer: it may be frozen
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)

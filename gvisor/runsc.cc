@@ -16,8 +16,8 @@ namespace bailey::gvisor {
 
 namespace {
 
-constexpr const char* kUsualPlaces[] = {"/usr/local/bin/runsc", "/usr/bin/runsc", "/usr/local/sbin/runsc", "/usr/sbin/runsc",
-                                        "/opt/gvisor/bin/runsc", "/opt/gvisor/runsc"};
+constexpr const char* kUsualPlaces[] = {"/usr/local/bin/runsc", "/usr/bin/runsc",        "/usr/local/sbin/runsc",
+                                        "/usr/sbin/runsc",      "/opt/gvisor/bin/runsc", "/opt/gvisor/runsc"};
 constexpr const char* kInstall = "install gVisor's runsc (README, 'Getting runsc') or name one with --runsc PATH";
 
 std::unexpected<Error> unusable(const std::string& path, std::string_view why, std::string remedy = kInstall) {
@@ -28,7 +28,8 @@ std::unexpected<Error> unusable(const std::string& path, std::string_view why, s
 bool is_program(int file) {
   const Fd readable(::open(("/proc/self/fd/" + std::to_string(file)).c_str(), O_RDONLY | O_CLOEXEC));
   char magic[4] = {};
-  return readable && ::read(readable.get(), magic, sizeof magic) == sizeof magic && std::memcmp(magic, "\177ELF", sizeof magic) == 0;
+  return readable && ::read(readable.get(), magic, sizeof magic) == sizeof magic &&
+         std::memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
 int64_t nanoseconds(const struct timespec& t) { return t.tv_sec * 1'000'000'000 + t.tv_nsec; }
@@ -55,7 +56,7 @@ Result<> check_directories(const std::string& path, const std::string& real_path
   while (directory != "/") {
     const size_t slash = directory.rfind('/');
     directory.resize(slash == 0 ? 1 : slash);
-    struct stat info {};
+    struct stat info{};
     if (::lstat(directory.c_str(), &info) < 0) return sys_error("looking at " + directory, errno);
     if (!S_ISDIR(info.st_mode)) return unusable(path, directory + " is no directory any more");
     const std::string why = changeable_by(info, ::geteuid());
@@ -74,7 +75,7 @@ Result<std::string> find(const std::string& wanted, std::string_view search_path
   std::string tried;
   const auto exists = [&](const std::string& candidate) {
     tried.append(tried.empty() ? "" : ", ").append(candidate);
-    struct stat info {};
+    struct stat info{};
     return ::stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode);
   };
   while (!search_path.empty()) {
@@ -98,7 +99,7 @@ Result<Binary> open_runsc(const std::string& wanted, std::string_view search_pat
   const std::string& path = binary.path;
   binary.file = Fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
   if (!binary.file) return unusable(path, std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(binary.file.get(), &info) < 0) return sys_error("looking at " + path, errno);
   if (!S_ISREG(info.st_mode)) return unusable(path, "is not a regular file");
   if (::faccessat(binary.file.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
@@ -110,30 +111,36 @@ Result<Binary> open_runsc(const std::string& wanted, std::string_view search_pat
 
   const std::string real_path = TRY(files::readlink("/proc/self/fd/" + std::to_string(binary.file.get())));
   TRY(check_directories(path, real_path));
-  struct stat again {};
+  struct stat again{};
   if (::lstat(real_path.c_str(), &again) < 0 || again.st_dev != info.st_dev || again.st_ino != info.st_ino)
     return unusable(path, "it was replaced while it was being checked", "try again");
 
   binary.sidecars = Fd(::open((real_path.substr(0, real_path.rfind('/')) + "/gvisor-bin").c_str(),
                               O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat sidecars {};
+  struct stat sidecars{};
   if (binary.sidecars && (::fstat(binary.sidecars.get(), &sidecars) < 0 || !changeable_by(sidecars, ::geteuid()).empty()))
     return unusable(path, "others may change its gvisor-bin directory", "chown root:root and chmod 755 it");
 
-  binary.identity = {info.st_dev, info.st_ino, static_cast<uint64_t>(info.st_size), nanoseconds(info.st_mtim),
-                     nanoseconds(info.st_ctim), TRY(kernel_identity())};
+  binary.identity = {info.st_dev,
+                     info.st_ino,
+                     static_cast<uint64_t>(info.st_size),
+                     nanoseconds(info.st_mtim),
+                     nanoseconds(info.st_ctim),
+                     TRY(kernel_identity())};
   return binary;
 }
 
 Result<Traits> ask_traits(const Binary& binary, int64_t limit_ms) {
   const auto ask = [&](std::vector<std::string> arguments) -> Result<std::string> {
     std::string question = arguments.back() == "-h" ? "run -h" : arguments.back();
-    const CommandOutcome outcome = TRY_WITH(
-        run_command({"/proc/self/fd/" + std::to_string(binary.file.get()), std::move(arguments), {}, limit_ms}),
-        "runsc at " + binary.path);
-    if (outcome.timed_out) return unusable(binary.path, "'" + question + "' has not answered within " + units::format_milliseconds(limit_ms));
+    const CommandOutcome outcome =
+        TRY_WITH(run_command({"/proc/self/fd/" + std::to_string(binary.file.get()), std::move(arguments), {}, limit_ms}),
+                 "runsc at " + binary.path);
+    if (outcome.timed_out)
+      return unusable(binary.path, "'" + question + "' has not answered within " + units::format_milliseconds(limit_ms));
     // `run -h` ends with 0, 1 or 2, depending on the build; what it prints is the answer.
-    if (outcome.signal != 0) return unusable(binary.path, "'" + question + "' died of signal " + std::to_string(outcome.signal));
+    if (outcome.signal != 0)
+      return unusable(binary.path, "'" + question + "' died of signal " + std::to_string(outcome.signal));
     if (question == "--version" && outcome.exit_code != 0)
       return unusable(binary.path, "--version ended with " + std::to_string(outcome.exit_code));
     return outcome.out + "\n" + outcome.err;

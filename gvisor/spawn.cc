@@ -85,7 +85,8 @@ Result<Fd> clone_child(const ChildInputs& child, const host::Cgroup* cgroup, uin
   return Fd(pidfd);
 }
 
-Result<Spawned> spawn_from_here(const LaunchInputs& in, const ChildEnds& ends, int parents_status, OpenedIn opened_in, uint64_t flags) {
+Result<Spawned> spawn_from_here(const LaunchInputs& in, const ChildEnds& ends, int parents_status, OpenedIn opened_in,
+                                uint64_t flags) {
   Spawned out;
   secrets::Stage stage;
   if (in.stage_secrets) stage = TRY(in.stage_secrets());
@@ -97,15 +98,17 @@ Result<Spawned> spawn_from_here(const LaunchInputs& in, const ChildEnds& ends, i
   return out;
 }
 
-// The builder's namespaces: its caller is 0 there and nobody else exists. This process is a copy of one that cannot be dumped, whose
-// /proc files belong to root; it may write its own maps only while it can be.
+// The builder's namespaces: its caller is 0 there and nobody else exists. This process is a copy of one that cannot be dumped,
+// whose /proc files belong to root; it may write its own maps only while it can be.
 Result<> enter_user_namespace() {
-  const std::string uid_map = "0 " + std::to_string(::geteuid()) + " 1\n", gid_map = "0 " + std::to_string(::getegid()) + " 1\n";
+  const std::string uid_map = "0 " + std::to_string(::geteuid()) + " 1\n",
+                    gid_map = "0 " + std::to_string(::getegid()) + " 1\n";
   if (::prctl(PR_SET_DUMPABLE, 1) < 0) return sys_error("prctl", errno);
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
     auto failed = sys_error("creating a user namespace", errno);
     failed.error().fault = Fault::unavailable;
-    failed.error().remedy = "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run as root";
+    failed.error().remedy =
+        "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run as root";
     return failed;
   }
   TRY(files::write_existing(AT_FDCWD, "/proc/self/setgroups", "deny"));
@@ -163,8 +166,7 @@ Result<Spawned> spawn_in_user_namespace(const LaunchInputs& in, const ChildEnds&
   sockets.theirs.reset();
   errors.write.reset();
   int status = 0;
-  while (::waitpid(builder, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(builder, &status, 0) < 0 && errno == EINTR) {}
   if (status != 0) return std::unexpected(read_error(errors.read.get()));
   Spawned out;
   out.pidfd = TRY(receive_fd(sockets.ours.get()));

@@ -25,7 +25,7 @@ struct LaunchInputs {
   Sources sources;                                        // `secrets` is filled by spawn
   std::function<Result<secrets::Stage>()> stage_secrets;  // empty: none
   dispatcher::Stdio stdio;
-  const host::Cgroup* cgroup = nullptr;                   // nullptr: this process's
+  const host::Cgroup* cgroup = nullptr;  // nullptr: this process's
 };
 
 // The child's ends, all above kLastTarget.

@@ -16,8 +16,8 @@
 namespace bailey::gvisor {
 
 struct Traits {
-  std::string version;       // the label behind "runsc version ": free text, for people
-  std::string oci_version;   // of its line "spec: 1.2.1"
+  std::string version;                           // the label behind "runsc version ": free text, for people
+  std::string oci_version;                       // of its line "spec: 1.2.1"
   std::set<std::string, std::less<>> flags;      // of `runsc flags`: an unknown one ends runsc with 2, as a crash does
   std::set<std::string, std::less<>> run_flags;  // of `runsc run -h`
   bool has_flag(std::string_view name) const { return flags.contains(name); }

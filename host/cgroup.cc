@@ -46,11 +46,10 @@ Result<> write_and_check(int directory, const CgroupSetting& setting) {
 Error explain(Error error, const CgroupSetting& setting) {
   if (error.sys == ENOENT || error.sys == EACCES || error.sys == EPERM || error.sys == EOPNOTSUPP) {
     error.fault = Fault::unavailable;
-    error.remedy =
-        error.sys == ENOENT
-            ? "this kernel's " + setting.controller + " controller has no " + setting.file +
-                  (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
-            : "run as root, or in a cgroup that was delegated to this user";
+    error.remedy = error.sys == ENOENT
+                       ? "this kernel's " + setting.controller + " controller has no " + setting.file +
+                             (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
+                       : "run as root, or in a cgroup that was delegated to this user";
   } else if (error.sys == EINVAL || error.sys == ERANGE || error.sys == ENODEV) {
     error.fault = Fault::bad_input;
     error.remedy = "the kernel does not take this value: see cgroups(7) for what " + setting.file + " allows";
@@ -68,11 +67,10 @@ Result<std::vector<CgroupSetting>> plan(CgroupMounts& mounts, const bundle::Reso
 }
 
 Result<> check_memory(const Cgroup::Directory& memory, std::optional<int64_t> limit) {
-  const auto used =
-      read_cgroup_number(memory.fd.get(), memory.v2 ? "memory.current" : "memory.usage_in_bytes");
+  const auto used = read_cgroup_number(memory.fd.get(), memory.v2 ? "memory.current" : "memory.usage_in_bytes");
   if (!used || limit.value_or(-1) <= 0 || *used <= static_cast<uint64_t>(*limit)) return {};
-  return fail(Fault::refused, "updating the memory limit to " + std::to_string(*limit) + ": " +
-                                  std::to_string(*used) + " bytes are in use");
+  return fail(Fault::refused,
+              "updating the memory limit to " + std::to_string(*limit) + ": " + std::to_string(*used) + " bytes are in use");
 }
 
 }  // namespace
@@ -98,8 +96,7 @@ Cgroup::~Cgroup() {
 
 Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
                               const bundle::Resources& resources) {
-  if (id.empty() || id.find('/') != std::string::npos)
-    return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
+  if (id.empty() || id.find('/') != std::string::npos) return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
   Cgroup made;
   made.parent_ = parent;
   made.name_ = "bailey-" + id;
@@ -111,14 +108,12 @@ Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& par
   }();
   if (built) return made;
   const std::string context = "creating cgroup " + made.name_;
-  if (auto removed = made.remove(); !removed)
-    built.error().message += "; undoing it: " + removed.error().message;
+  if (auto removed = made.remove(); !removed) built.error().message += "; undoing it: " + removed.error().message;
   return std::unexpected(std::move(built).error().with(context));
 }
 
 const Cgroup::Directory* Cgroup::find(std::string_view controller) const {
-  const auto found =
-      std::ranges::find_if(directories_, [&](const Directory& d) { return d.has(controller); });
+  const auto found = std::ranges::find_if(directories_, [&](const Directory& d) { return d.has(controller); });
   return found == directories_.end() ? nullptr : &*found;
 }
 
@@ -138,10 +133,8 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
     if (std::ranges::find(v2_controllers, name) == v2_controllers.end()) v2_controllers.push_back(name);
   };
   for (const CgroupSetting& setting : settings) {
-    if (setting.v2)
-      add_once(setting.controller);
-    else if (!find(setting.controller))
-      TRY(add_v1(mounts, *mounts.find(setting.controller)));
+    if (setting.v2) add_once(setting.controller);
+    else if (!find(setting.controller)) TRY(add_v1(mounts, *mounts.find(setting.controller)));
   }
   // What only the record needs (peak memory, OOM kills, CPU time) is no reason to refuse a sandbox without
   // limits.
@@ -204,10 +197,8 @@ Result<> Cgroup::apply(const std::vector<CgroupSetting>& settings) {
       const Directory* directory = find(setting->controller);
       auto written = write_and_check(directory->fd.get(), *setting);
       if (written || (written.error().sys == ENOENT && setting->swap_only && !host_has_swap())) continue;
-      if (!last && (written.error().sys == EINVAL || written.error().sys == EBUSY))
-        again.push_back(setting);
-      else
-        return std::unexpected(explain(std::move(written).error(), *setting));
+      if (!last && (written.error().sys == EINVAL || written.error().sys == EBUSY)) again.push_back(setting);
+      else return std::unexpected(explain(std::move(written).error(), *setting));
     }
   }
   return {};
@@ -218,8 +209,7 @@ Result<> Cgroup::update(const bundle::Resources& resources) {
   CgroupMounts mounts = TRY(find_cgroups());
   const auto settings = TRY(plan(mounts, resources));
   const Directory* memory = find("memory");
-  if (memory && resources.memory.check_before_update.value_or(false))
-    TRY(check_memory(*memory, resources.memory.limit));
+  if (memory && resources.memory.check_before_update.value_or(false)) TRY(check_memory(*memory, resources.memory.limit));
   for (const CgroupSetting& setting : settings) {
     if (find(setting.controller)) continue;
     if (setting.v2) {
@@ -237,8 +227,7 @@ Result<> Cgroup::enable_v2(const CgroupSetting& setting) {
   if (own == directories_.end())
     return fail(Fault::unavailable, setting.limit + ": the sandbox was made without a v2 cgroup",
                 "give the limit when the sandbox is made");
-  TRY_WITH(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller),
-           setting.limit);
+  TRY_WITH(write_cgroup_file(own->parent.get(), "cgroup.subtree_control", "+" + setting.controller), setting.limit);
   own->controllers.push_back(setting.controller);
   return {};
 }
@@ -250,9 +239,7 @@ Result<> Cgroup::attach(int pid) const {
   return {};
 }
 
-Result<> Cgroup::kill(clock::Deadline deadline) const {
-  return kill_tasks(directories_, deadline);
-}
+Result<> Cgroup::kill(clock::Deadline deadline) const { return kill_tasks(directories_, deadline); }
 
 Result<std::vector<int>> Cgroup::processes() const {
   std::vector<int> pids = TRY(list_tasks(directories_));

@@ -142,7 +142,6 @@ class Cgroup {
 // runs in them is killed where this process would have made them (`parent` as for create); elsewhere, where a
 // living sandbox of another user could have the same name, they go only when empty. Answers how many
 // directories went away; error when one is still in use.
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
-                            const std::vector<std::string>& ids);
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids);
 
 }  // namespace bailey::host

@@ -48,8 +48,7 @@ Result<> remove_soon(const Cgroup::Directory& directory, clock::Deadline deadlin
 
 }  // namespace
 
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent,
-                            const std::vector<std::string>& ids) {
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids) {
   if (ids.empty()) return 0;
   std::vector<std::string> names, searched;
   for (const std::string& id : ids) names.push_back("bailey-" + id);

@@ -20,8 +20,7 @@ Result<Fd> open_cgroup(const std::string& path, bool v2) {
   Fd fd = TRY(files::open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
   const uint64_t type = TRY(files::file_system_type(fd.get()));
   if (type == static_cast<uint64_t>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return fd;
-  return fail(Fault::unavailable,
-              path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",
+  return fail(Fault::unavailable, path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",
               std::string("mount the ") + (v2 ? "cgroup2 file system" : "controller") + " there");
 }
 

@@ -18,16 +18,13 @@ Result<> Cgroup::freeze() {
   if (!find_v2() && !find("freezer")) {
     const CgroupMounts mounts = TRY(find_cgroups());
     const auto* where = mounts.find("freezer");
-    if (!where)
-      return fail(Fault::unavailable, "freezing: this host has no freezer controller",
-                  "mount it, or use cgroup v2");
+    if (!where) return fail(Fault::unavailable, "freezing: this host has no freezer controller", "mount it, or use cgroup v2");
     TRY(add_v1(mounts, *where));
     TRY(move_all_into(directories_.back()));
   }
   const Directory& directory = find_v2() ? *find_v2() : *find("freezer");
   const int fd = directory.fd.get();
-  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1")
-                        : write_cgroup_file(fd, "freezer.state", "FROZEN"),
+  TRY_WITH(directory.v2 ? write_cgroup_file(fd, "cgroup.freeze", "1") : write_cgroup_file(fd, "freezer.state", "FROZEN"),
            "freezing " + directory.path);
   const auto deadline = clock::Deadline::in_ms(kFreezeMs);
   for (Backoff backoff;; backoff.wait()) {
@@ -36,16 +33,14 @@ Result<> Cgroup::freeze() {
     if (frozen) return {};
     if (deadline.passed()) {
       (void)thaw();
-      return fail(Fault::failed,
-                  "freezing " + directory.path + ": not every process could be stopped in time");
+      return fail(Fault::failed, "freezing " + directory.path + ": not every process could be stopped in time");
     }
   }
 }
 
 Result<> Cgroup::thaw() {
   if (const Directory* v2 = find_v2()) return write_cgroup_file(v2->fd.get(), "cgroup.freeze", "0");
-  if (const Directory* v1 = find("freezer"))
-    return write_cgroup_file(v1->fd.get(), "freezer.state", "THAWED");
+  if (const Directory* v1 = find("freezer")) return write_cgroup_file(v1->fd.get(), "freezer.state", "THAWED");
   return {};  // never frozen
 }
 
@@ -57,8 +52,7 @@ Result<> Cgroup::move_all_into(const Directory& target) {
     const std::vector<int> in = TRY(list_tasks({&target, 1}));
     if (std::ranges::includes(in, all)) return {};
     if (deadline.passed())
-      return fail(Fault::failed,
-                  "moving processes to " + target.path + ": they fork faster than they can be moved");
+      return fail(Fault::failed, "moving processes to " + target.path + ": they fork faster than they can be moved");
     for (const int pid : all) {
       if (pid <= 0 || std::ranges::binary_search(in, pid)) continue;
       auto moved = write_cgroup_file(target.fd.get(), "cgroup.procs", std::to_string(pid));

@@ -32,8 +32,7 @@ bool parse_line(std::string_view line, MountLine& mount) {
   mount.root = take(line, ' ');
   mount.point = take(line, ' ');
   mount.options = take(line, ' ');
-  while (!line.empty() && take(line, ' ') != "-") {
-  }
+  while (!line.empty() && take(line, ' ') != "-") {}
   mount.type = take(line, ' ');
   take(line, ' ');
   mount.super_options = line;
@@ -71,7 +70,7 @@ std::string below(std::string_view root, std::string_view path) {
   return {};
 }
 
-struct Hierarchies {  // of /proc/self/cgroup: "N:controllers:path"
+struct Hierarchies {                                              // of /proc/self/cgroup: "N:controllers:path"
   std::vector<std::pair<std::string_view, std::string_view>> v1;  // controllers, path
   std::optional<std::string_view> v2_path;
 };
@@ -83,10 +82,8 @@ Hierarchies parse_proc_cgroup(std::string_view text) {
     const std::string_view id = take(line, ':');
     const std::string_view controllers = take(line, ':');
     if (!line.starts_with('/')) continue;
-    if (id == "0" && controllers.empty())
-      found.v2_path = line;
-    else if (!controllers.empty())
-      found.v1.emplace_back(controllers, line);
+    if (id == "0" && controllers.empty()) found.v2_path = line;
+    else if (!controllers.empty()) found.v1.emplace_back(controllers, line);
   }
   return found;
 }
@@ -115,8 +112,7 @@ bool may_be_whole(const std::string& directory) {
 
 bool is_cgroup2(const std::string& directory) {
   struct statfs fs{};
-  return ::statfs(directory.c_str(), &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC &&
-         (fs.f_flags & ST_RDONLY) == 0;
+  return ::statfs(directory.c_str(), &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC && (fs.f_flags & ST_RDONLY) == 0;
 }
 
 // systemd's places, taken when everything is where it belongs and no cgroup namespace changes what paths
@@ -125,8 +121,7 @@ std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
   constexpr std::string_view kInitialNamespace = "cgroup:[4026531835]";  // PROC_CGROUP_INIT_INO of the kernel
   char link[64];
   const ssize_t length = ::readlink("/proc/self/ns/cgroup", link, sizeof link);
-  if (length < 0 || std::string_view(link, static_cast<size_t>(length)) != kInitialNamespace)
-    return std::nullopt;
+  if (length < 0 || std::string_view(link, static_cast<size_t>(length)) != kInitialNamespace) return std::nullopt;
   const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
   const std::string top = "/sys/fs/cgroup";
   CgroupMounts mounts;
@@ -141,8 +136,7 @@ std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
     const std::string directory = mounts.controllers.empty() ? top : top + "/unified";
     if (may_be_whole(directory) && is_cgroup2(directory))
       mounts.unified = CgroupMounts::Controller{"", directory, std::string(*hierarchies.v2_path), true};
-    else if (mounts.controllers.empty())
-      return std::nullopt;
+    else if (mounts.controllers.empty()) return std::nullopt;
   }
   mounts.set_layout();
   return mounts;
@@ -152,14 +146,10 @@ std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
 
 const char* to_text(CgroupLayout layout) {
   switch (layout) {
-    case CgroupLayout::none:
-      return "none";
-    case CgroupLayout::v1:
-      return "v1";
-    case CgroupLayout::v2:
-      return "v2";
-    case CgroupLayout::hybrid:
-      return "hybrid";
+    case CgroupLayout::none: return "none";
+    case CgroupLayout::v1: return "v1";
+    case CgroupLayout::v2: return "v2";
+    case CgroupLayout::hybrid: return "hybrid";
   }
   return "none";
 }
@@ -170,12 +160,8 @@ const CgroupMounts::Controller* CgroupMounts::find(std::string_view name) const 
 }
 
 void CgroupMounts::set_layout() {
-  const bool v1 =
-      std::ranges::any_of(controllers, [](const Controller& controller) { return !controller.v2; });
-  layout = v1 && unified ? CgroupLayout::hybrid
-           : v1          ? CgroupLayout::v1
-           : unified     ? CgroupLayout::v2
-                         : CgroupLayout::none;
+  const bool v1 = std::ranges::any_of(controllers, [](const Controller& controller) { return !controller.v2; });
+  layout = v1 && unified ? CgroupLayout::hybrid : v1 ? CgroupLayout::v1 : unified ? CgroupLayout::v2 : CgroupLayout::none;
 }
 
 void CgroupMounts::add_unified_controllers(std::string_view list) {
@@ -196,9 +182,7 @@ CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view pr
   while (!mountinfo.empty()) {
     MountLine mount;
     const std::string_view line = take(mountinfo, '\n');
-    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) ||
-        !lists(mount.options, "rw"))
-      continue;
+    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) || !lists(mount.options, "rw")) continue;
     if (mount.type == "cgroup") add_v1(mounts, mount, hierarchies);
     if (mount.type != "cgroup2") continue;
     const std::string own = hierarchies.v2_path ? below(mount.root, *hierarchies.v2_path) : "";
@@ -223,8 +207,7 @@ Result<CgroupMounts> find_cgroups() {
   if (auto usual = look_at_usual_places(own)) {
     mounts = std::move(*usual);
   } else {
-    const std::string mountinfo =
-        TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
+    const std::string mountinfo = TRY_WITH(files::read("/proc/self/mountinfo", kMountinfoCap), "looking for cgroups");
     mounts = parse_cgroup_mounts(mountinfo, own);
   }
   return mounts.layout == CgroupLayout::v2 ? read_unified_controllers(std::move(mounts)) : mounts;

@@ -54,9 +54,7 @@ Result<std::string> normalized(const std::string& parent) {
   return path.empty() ? "/" : path;
 }
 
-std::string join(const std::string& directory, const std::string& path) {
-  return path == "/" ? directory : directory + path;
-}
+std::string join(const std::string& directory, const std::string& path) { return path == "/" ? directory : directory + path; }
 
 // mkdir -p of `path` below the mount. `visit` sees every directory from the mount's root down to the last.
 template <typename Visit>
@@ -73,8 +71,7 @@ Result<CgroupParent> walk(const CgroupMounts::Controller& where, const std::stri
       if (next && !where.v2 && ::faccessat(next->get(), "cpuset.cpus", F_OK, 0) == 0)
         TRY(inherit_cpuset(at.fd.get(), next->get()));
     }
-    if (!next && next.error().sys == EEXIST)
-      next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    if (!next && next.error().sys == EEXIST) next = files::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     at.fd = TRY(std::move(next));
     at.path.append("/").append(name);
     TRY(visit(at));
@@ -94,8 +91,7 @@ Result<> enable(const CgroupParent& at, const std::vector<std::string>& controll
   Error error = unavailable(std::move(written).error());
   if (error.sys == EBUSY) {
     error.fault = Fault::unavailable;
-    error.remedy =
-        "it holds processes itself: move them to a child of it, or name another cgroup_parent in the policy";
+    error.remedy = "it holds processes itself: move them to a child of it, or name another cgroup_parent in the policy";
   } else if (error.sys == ENOENT) {
     error.fault = Fault::unavailable;
     error.remedy =
@@ -113,14 +109,11 @@ Occupants occupants(int directory) {
   const ssize_t length = fd ? ::read(fd.get(), text, sizeof text) : -1;
   if (length == 0) return Occupants::nobody;
   const std::string own = std::to_string(::getpid()) + "\n";
-  return length > 0 && std::string_view(text, static_cast<size_t>(length)) == own ? Occupants::only_us
-                                                                                  : Occupants::others;
+  return length > 0 && std::string_view(text, static_cast<size_t>(length)) == own ? Occupants::only_us : Occupants::others;
 }
 
 // Only the machine's root has no type. It may hold processes and hand controllers down all the same.
-bool is_machine_root(int directory) {
-  return ::faccessat(directory, "cgroup.type", F_OK, 0) != 0;
-}
+bool is_machine_root(int directory) { return ::faccessat(directory, "cgroup.type", F_OK, 0) != 0; }
 
 bool has_delegate_mark(const std::string& path) {
   for (const char* name : {"trusted.delegate", "user.delegate"}) {
@@ -134,9 +127,8 @@ bool has_delegate_mark(const std::string& path) {
 // see.
 bool is_delegated(const CgroupParent& at, bool top) {
   if (::geteuid() == 0) return top || has_delegate_mark(at.path);
-  return std::ranges::all_of(
-      std::initializer_list<const char*>{".", "cgroup.procs", "cgroup.subtree_control"},
-      [&](const char* file) { return ::faccessat(at.fd.get(), file, W_OK, AT_EACCESS) == 0; });
+  return std::ranges::all_of(std::initializer_list<const char*>{".", "cgroup.procs", "cgroup.subtree_control"},
+                             [&](const char* file) { return ::faccessat(at.fd.get(), file, W_OK, AT_EACCESS) == 0; });
 }
 
 Result<> move_to_launcher(const CgroupParent& own) {
@@ -204,8 +196,7 @@ Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const
   const auto candidates = paths_v2(where);
   if (candidates.empty())
     return fail(Fault::unavailable,
-                "no cgroup below which this user may make one (own cgroup: " +
-                    join(where.directory, where.own_path) + ")",
+                "no cgroup below which this user may make one (own cgroup: " + join(where.directory, where.own_path) + ")",
                 kPermissionRemedy);
   if (candidates.front() == kDefaultParent) return walk(where, kDefaultParent, enable_in);
   std::string path = join(where.directory, candidates.front());
@@ -216,14 +207,11 @@ Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const
   return found;
 }
 
-Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where,
-                                                   const std::string& parent) {
+Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where, const std::string& parent) {
   if (!parent.empty()) return std::vector{join(where.directory, TRY(normalized(parent)))};
   std::vector<std::string> paths;
-  if (where.v2)
-    paths = paths_v2(where);
-  else
-    paths = {where.own_path.empty() ? kDefaultParent : where.own_path};
+  if (where.v2) paths = paths_v2(where);
+  else paths = {where.own_path.empty() ? kDefaultParent : where.own_path};
   for (std::string& path : paths) path = join(where.directory, path);
   return paths;
 }

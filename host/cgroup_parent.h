@@ -34,8 +34,7 @@ Result<CgroupParent> open_parent_v1(const CgroupMounts::Controller& where, const
 Result<CgroupParent> open_parent_v2(const CgroupMounts::Controller& where, const std::string& parent,
                                     const std::vector<std::string>& controllers);
 // The parent as it would be, nothing made or enabled; empty when none will do. For gc and doctor.
-Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where,
-                                                   const std::string& parent);
+Result<std::vector<std::string>> candidate_parents(const CgroupMounts::Controller& where, const std::string& parent);
 
 // mkdir NAME below the parent, opened O_PATH.
 Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name);

@@ -15,8 +15,7 @@ using Check = CgroupSetting::Check;
 
 constexpr uint64_t kMinShares = 2, kMaxShares = 262144;
 constexpr size_t kMaxCpus = 8192;
-constexpr const char* kUnlimitedV1 =
-    "4611686018427387904";  // 2^62: v1 shows the largest page count, 2^63 less one page
+constexpr const char* kUnlimitedV1 = "4611686018427387904";  // 2^62: v1 shows the largest page count, 2^63 less one page
 
 class Compiler {
  public:
@@ -35,9 +34,7 @@ class Compiler {
   const CgroupMounts::Controller* need(const std::string& controller, const char* limit);
   void add(const CgroupMounts::Controller& where, const char* limit, std::string file, std::string value,
            Check check = Check::equal, std::string expected = {});
-  void refuse(const char* limit, const std::string& why) {
-    missing_.push_back(std::string(limit) + " (" + why + ")");
-  }
+  void refuse(const char* limit, const std::string& why) { missing_.push_back(std::string(limit) + " (" + why + ")"); }
   void bad(std::string message) { bad_.push_back(std::move(message)); }
   void memory_v1(const CgroupMounts::Controller& where, const bundle::MemoryResources& m);
   void memory_v2(const CgroupMounts::Controller& where, const bundle::MemoryResources& m);
@@ -57,31 +54,24 @@ const CgroupMounts::Controller* Compiler::need(const std::string& controller, co
   return where;
 }
 
-void Compiler::add(const CgroupMounts::Controller& where, const char* limit, std::string file,
-                   std::string value, Check check, std::string expected) {
+void Compiler::add(const CgroupMounts::Controller& where, const char* limit, std::string file, std::string value, Check check,
+                   std::string expected) {
   if (expected.empty()) expected = value;
-  settings_.push_back(
-      {limit, where.name, where.v2, std::move(file), std::move(value), check, std::move(expected)});
+  settings_.push_back({limit, where.name, where.v2, std::move(file), std::move(value), check, std::move(expected)});
 }
 
 // Absent, unlimited from the start, or a number of bytes.
-bool is_set(std::optional<int64_t> value) {
-  return value && *value != 0;
-}
-bool is_limit(std::optional<int64_t> value) {
-  return value && *value > 0;
-}
+bool is_set(std::optional<int64_t> value) { return value && *value != 0; }
+bool is_limit(std::optional<int64_t> value) { return value && *value > 0; }
 
 void Compiler::memory(const bundle::MemoryResources& m) {
   for (const auto& value : {m.limit, m.reservation, m.swap, m.kernel, m.kernel_tcp})
     if (value && *value < -1) bad("memory " + std::to_string(*value) + ": below -1");
   if (is_limit(m.swap) && !is_limit(m.limit)) bad("a memory and swap limit needs a memory limit");
   if (is_limit(m.swap) && is_limit(m.limit) && *m.swap < *m.limit)
-    bad("memory and swap together (" + std::to_string(*m.swap) + ") below memory (" +
-        std::to_string(*m.limit) + ")");
-  const bool any = is_set(m.limit) || is_set(m.reservation) || is_set(m.swap) || is_limit(m.kernel) ||
-                   is_limit(m.kernel_tcp) || m.swappiness || m.disable_oom_killer.value_or(false) ||
-                   !m.use_hierarchy.value_or(true);
+    bad("memory and swap together (" + std::to_string(*m.swap) + ") below memory (" + std::to_string(*m.limit) + ")");
+  const bool any = is_set(m.limit) || is_set(m.reservation) || is_set(m.swap) || is_limit(m.kernel) || is_limit(m.kernel_tcp) ||
+                   m.swappiness || m.disable_oom_killer.value_or(false) || !m.use_hierarchy.value_or(true);
   if (!any) return;
   const auto* where = need("memory", "memory limit");
   if (!where) return;
@@ -91,10 +81,8 @@ void Compiler::memory(const bundle::MemoryResources& m) {
 void Compiler::memory_v1(const CgroupMounts::Controller& where, const bundle::MemoryResources& m) {
   auto bytes = [&](std::optional<int64_t> value, const char* limit, const char* file) {
     if (!is_set(value)) return;
-    if (*value < 0)
-      add(where, limit, file, "-1", Check::at_least, kUnlimitedV1);
-    else
-      add(where, limit, file, std::to_string(*value), Check::pages);
+    if (*value < 0) add(where, limit, file, "-1", Check::at_least, kUnlimitedV1);
+    else add(where, limit, file, std::to_string(*value), Check::pages);
   };
   bytes(m.limit, "memory limit", "memory.limit_in_bytes");
   bytes(m.swap, "swap limit", "memory.memsw.limit_in_bytes");
@@ -110,10 +98,8 @@ void Compiler::memory_v1(const CgroupMounts::Controller& where, const bundle::Me
 
 void Compiler::memory_v2(const CgroupMounts::Controller& where, const bundle::MemoryResources& m) {
   auto bytes = [&](int64_t value, const char* limit, const char* file) {
-    if (value < 0)
-      add(where, limit, file, "max");
-    else
-      add(where, limit, file, std::to_string(value), Check::pages);
+    if (value < 0) add(where, limit, file, "max");
+    else add(where, limit, file, std::to_string(value), Check::pages);
   };
   if (is_set(m.limit)) bytes(*m.limit, "memory limit", "memory.max");
   if (is_set(m.swap)) {
@@ -145,16 +131,13 @@ void Compiler::cpu_v1(const CgroupMounts::Controller& where, const bundle::CpuRe
   if (c.period.value_or(0)) add(where, "CPU period", "cpu.cfs_period_us", std::to_string(*c.period));
   if (is_set(c.quota)) add(where, "CPU quota", "cpu.cfs_quota_us", std::to_string(*c.quota));
   if (c.burst.value_or(0)) add(where, "CPU burst", "cpu.cfs_burst_us", std::to_string(*c.burst));
-  if (c.realtime_period.value_or(0))
-    add(where, "real-time period", "cpu.rt_period_us", std::to_string(*c.realtime_period));
-  if (is_set(c.realtime_runtime))
-    add(where, "real-time runtime", "cpu.rt_runtime_us", std::to_string(*c.realtime_runtime));
+  if (c.realtime_period.value_or(0)) add(where, "real-time period", "cpu.rt_period_us", std::to_string(*c.realtime_period));
+  if (is_set(c.realtime_runtime)) add(where, "real-time runtime", "cpu.rt_runtime_us", std::to_string(*c.realtime_runtime));
   if (c.idle.value_or(0)) add(where, "CPU idle", "cpu.idle", std::to_string(*c.idle));
 }
 
 void Compiler::cpu_v2(const CgroupMounts::Controller& where, const bundle::CpuResources& c) {
-  if (c.shares.value_or(0))
-    add(where, "CPU shares", "cpu.weight", std::to_string(weight_of_shares(*c.shares)));
+  if (c.shares.value_or(0)) add(where, "CPU shares", "cpu.weight", std::to_string(weight_of_shares(*c.shares)));
   const bool period = c.period.value_or(0) != 0;
   // One number alone keeps the period (Documentation/admin-guide/cgroup-v2.rst); a period alone would lift
   // the quota.
@@ -165,8 +148,7 @@ void Compiler::cpu_v2(const CgroupMounts::Controller& where, const bundle::CpuRe
     add(where, "CPU quota", "cpu.max", value, Check::line, value);
   }
   if (c.burst.value_or(0)) add(where, "CPU burst", "cpu.max.burst", std::to_string(*c.burst));
-  if (is_set(c.realtime_runtime) || c.realtime_period.value_or(0))
-    refuse("real-time CPU limit", "cgroup v2 has none");
+  if (is_set(c.realtime_runtime) || c.realtime_period.value_or(0)) refuse("real-time CPU limit", "cgroup v2 has none");
   if (c.idle.value_or(0)) add(where, "CPU idle", "cpu.idle", std::to_string(*c.idle));
 }
 
@@ -176,8 +158,7 @@ void Compiler::cpuset(const bundle::CpuResources& c) {
   if (!where) return;
   auto list = [&](const std::string& value, const char* limit, const char* file) {
     if (value.empty()) return;
-    if (parse_cpu_list(value).empty())
-      return bad(std::string(limit) + " '" + value + "' is not a list such as 0-2,7");
+    if (parse_cpu_list(value).empty()) return bad(std::string(limit) + " '" + value + "' is not a list such as 0-2,7");
     add(*where, limit, file, value, Check::cpu_list);
     // v2 takes any list and quietly uses what of it exists; the second setting is only read.
     if (where->v2) add(*where, limit, std::string(file) + ".effective", "", Check::cpu_list, value);
@@ -186,14 +167,11 @@ void Compiler::cpuset(const bundle::CpuResources& c) {
   list(c.mems, "memory node set", "cpuset.mems");
 }
 
-std::string device(int64_t major, int64_t minor) {
-  return std::to_string(major) + ":" + std::to_string(minor);
-}
+std::string device(int64_t major, int64_t minor) { return std::to_string(major) + ":" + std::to_string(minor); }
 
 void Compiler::block_io(const bundle::BlockIoResources& b) {
-  const bool any = b.weight.value_or(0) || b.leaf_weight.value_or(0) || !b.weight_device.empty() ||
-                   !b.read_bps.empty() || !b.write_bps.empty() || !b.read_iops.empty() ||
-                   !b.write_iops.empty();
+  const bool any = b.weight.value_or(0) || b.leaf_weight.value_or(0) || !b.weight_device.empty() || !b.read_bps.empty() ||
+                   !b.write_bps.empty() || !b.read_iops.empty() || !b.write_iops.empty();
   if (!any) return;
   if (mounts_.find("io")) return block_io_v2(*mounts_.find("io"), b);
   if (const auto* where = need("blkio", "block I/O limit")) block_io_v1(*where, b);
@@ -207,8 +185,7 @@ void Compiler::block_io_v1(const CgroupMounts::Controller& where, const bundle::
   for (const auto& w : b.weight_device) {
     if (w.leaf_weight.value_or(0)) refuse("block I/O leaf weight", "gone since Linux 5.0");
     const std::string value = device(w.major, w.minor) + " " + std::to_string(w.weight.value_or(0));
-    if (w.weight.value_or(0))
-      add(where, "block I/O device weight", "blkio.bfq.weight_device", value, Check::line, value);
+    if (w.weight.value_or(0)) add(where, "block I/O device weight", "blkio.bfq.weight_device", value, Check::line, value);
   }
   auto throttle = [&](const std::vector<bundle::BlockIoThrottle>& rules, const char* file) {
     for (const auto& rule : rules) {
@@ -232,8 +209,7 @@ void Compiler::block_io_v2(const CgroupMounts::Controller& where, const bundle::
   for (const auto& w : b.weight_device) {
     if (w.leaf_weight.value_or(0)) refuse("block I/O leaf weight", "cgroup v2 has none");
     const std::string value = device(w.major, w.minor) + " " + std::to_string(w.weight.value_or(0));
-    if (w.weight.value_or(0))
-      add(where, "block I/O device weight", "io.bfq.weight", value, Check::line, value);
+    if (w.weight.value_or(0)) add(where, "block I/O device weight", "io.bfq.weight", value, Check::line, value);
   }
   auto throttle = [&](const std::vector<bundle::BlockIoThrottle>& rules, const char* key) {
     for (const auto& rule : rules) {
@@ -277,8 +253,7 @@ void Compiler::others(const bundle::Resources& r) {
     std::string value = name;
     if (limit.hca_handles) value += " hca_handle=" + std::to_string(*limit.hca_handles);
     if (limit.hca_objects) value += " hca_object=" + std::to_string(*limit.hca_objects);
-    if (const auto* where = need("rdma", "RDMA limit"))
-      add(*where, "RDMA limit", "rdma.max", value, Check::line, value);
+    if (const auto* where = need("rdma", "RDMA limit")) add(*where, "RDMA limit", "rdma.max", value, Check::line, value);
   }
 }
 
@@ -286,16 +261,13 @@ void Compiler::unified(const std::map<std::string, std::string>& files) {
   for (const auto& [file, value] : files) {
     const std::string controller = file.substr(0, file.find('.'));
     // cgroup.* moves, kills and delegates: no limit, and not the caller's.
-    if (file.find('/') != std::string::npos || controller == file || controller == "cgroup" ||
-        controller.empty()) {
+    if (file.find('/') != std::string::npos || controller == file || controller == "cgroup" || controller.empty()) {
       bad("unified resource '" + file + "' is not the file of a controller");
       continue;
     }
     const auto* where = mounts_.find(controller);
-    if (!where || !where->v2)
-      refuse(file.c_str(), "no " + controller + " controller on cgroup v2");
-    else
-      add(*where, file.c_str(), file, value, Check::none);
+    if (!where || !where->v2) refuse(file.c_str(), "no " + controller + " controller on cgroup v2");
+    else add(*where, file.c_str(), file, value, Check::none);
   }
 }
 
@@ -308,8 +280,8 @@ Result<std::vector<CgroupSetting>> Compiler::finish() {
   if (!bad_.empty()) return fail(Fault::bad_input, join(bad_));
   if (!missing_.empty())
     return fail(Fault::unavailable, "this host cannot enforce: " + join(missing_),
-                std::string("mount or enable the controller (cgroup layout here: ") +
-                    to_text(mounts_.layout) + "), or run without that limit");
+                std::string("mount or enable the controller (cgroup layout here: ") + to_text(mounts_.layout) +
+                    "), or run without that limit");
   return std::move(settings_);
 }
 
@@ -340,8 +312,7 @@ bool line_holds(std::string_view expected, std::string_view read_back) {
   for (std::string_view line : split(read_back, '\n')) {
     const auto words = split(line, ' ');
     if (words.empty() || words.front() != wanted.front()) continue;
-    if (std::ranges::all_of(
-            wanted, [&](std::string_view word) { return std::ranges::find(words, word) != words.end(); }))
+    if (std::ranges::all_of(wanted, [&](std::string_view word) { return std::ranges::find(words, word) != words.end(); }))
       return true;
   }
   return false;
@@ -373,17 +344,12 @@ uint64_t weight_of_shares(uint64_t shares) {
 bool holds(const CgroupSetting& setting, std::string_view read_back) {
   const std::string_view text = trimmed(read_back);
   switch (setting.check) {
-    case Check::none:
-      return true;
-    case Check::equal:
-      return text == setting.expected;
-    case Check::cpu_list:
-      return parse_cpu_list(text) == parse_cpu_list(setting.expected);
-    case Check::line:
-      return line_holds(setting.expected, text);
+    case Check::none: return true;
+    case Check::equal: return text == setting.expected;
+    case Check::cpu_list: return parse_cpu_list(text) == parse_cpu_list(setting.expected);
+    case Check::line: return line_holds(setting.expected, text);
     case Check::pages:
-    case Check::at_least:
-      break;
+    case Check::at_least: break;
   }
   const auto wanted = number(setting.expected), found = number(text);
   if (!wanted || !found) return false;
@@ -392,8 +358,7 @@ bool holds(const CgroupSetting& setting, std::string_view read_back) {
   return *found == *wanted / page * page;
 }
 
-Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts,
-                                                           const bundle::Resources& resources) {
+Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts, const bundle::Resources& resources) {
   Compiler compiler(mounts);
   compiler.memory(resources.memory);
   compiler.others(resources);

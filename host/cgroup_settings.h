@@ -34,8 +34,7 @@ struct CgroupSetting {
 // Errors: a value that makes no sense (Fault::bad_input); a limit that this host has no controller or no file
 // for (Fault::unavailable), all such limits in one message. -1 is unlimited, which no controller is needed
 // for; 0 is unset where OCI clients use it so (memory, shares, quota, period, weight, pids).
-Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts,
-                                                           const bundle::Resources& resources);
+Result<std::vector<CgroupSetting>> compile_cgroup_settings(const CgroupMounts& mounts, const bundle::Resources& resources);
 
 // Whether what the kernel reads back is what was meant.
 bool holds(const CgroupSetting& setting, std::string_view read_back);

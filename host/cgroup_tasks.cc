@@ -41,8 +41,7 @@ Result<> add_tasks(int directory, std::vector<int>& pids) {
   auto below = child_cgroups(directory);
   if (!below) return {};
   for (const std::string& name : *below)
-    if (auto fd = files::open_at(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW))
-      TRY(add_tasks(fd->get(), pids));
+    if (auto fd = files::open_at(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)) TRY(add_tasks(fd->get(), pids));
   return {};
 }
 
@@ -57,8 +56,7 @@ Result<> kill_once(std::span<const Cgroup::Directory> directories, const std::ve
   for (size_t begin = 0; begin < pids.size(); begin += kPidfdsAtOnce) {
     std::vector<std::pair<int, Fd>> opened;
     for (size_t i = begin; i < std::min(pids.size(), begin + kPidfdsAtOnce); ++i)
-      if (pids[i] > 0)
-        opened.emplace_back(pids[i], Fd(static_cast<int>(::syscall(SYS_pidfd_open, pids[i], 0))));
+      if (pids[i] > 0) opened.emplace_back(pids[i], Fd(static_cast<int>(::syscall(SYS_pidfd_open, pids[i], 0))));
     const std::vector<int> still = TRY(list_tasks(directories));
     for (const auto& [pid, pidfd] : opened)
       if (pidfd && std::ranges::binary_search(still, pid))
@@ -99,8 +97,7 @@ void Backoff::wait() {
 
 Result<std::vector<int>> list_tasks(std::span<const Cgroup::Directory> directories) {
   std::vector<int> pids;
-  for (const auto& directory : directories)
-    TRY_WITH(add_tasks(directory.fd.get(), pids), "listing " + directory.path);
+  for (const auto& directory : directories) TRY_WITH(add_tasks(directory.fd.get(), pids), "listing " + directory.path);
   std::ranges::sort(pids);
   const auto rest = std::ranges::unique(pids);
   pids.erase(rest.begin(), rest.end());
@@ -115,9 +112,8 @@ Result<> kill_tasks(std::span<const Cgroup::Directory> directories, clock::Deadl
     if (std::ranges::binary_search(pids, ::getpid()))
       return fail(Fault::failed, "killing cgroup " + directories.front().path + ": this process is in it");
     if (!first && deadline.passed())
-      return fail(Fault::failed, "killing cgroup " + directories.front().path + ": " +
-                                     std::to_string(pids.size()) + " processes are left" +
-                                     (pids.front() == 0 ? ", some of another pid namespace" : ""));
+      return fail(Fault::failed, "killing cgroup " + directories.front().path + ": " + std::to_string(pids.size()) +
+                                     " processes are left" + (pids.front() == 0 ? ", some of another pid namespace" : ""));
     for (const auto& directory : directories) {
       if (directory.v2) write_if_there(directory, "cgroup.kill", "1");  // Linux 5.14
       if (directory.v2) write_if_there(directory, "cgroup.freeze", "0");
@@ -129,8 +125,6 @@ Result<> kill_tasks(std::span<const Cgroup::Directory> directories, clock::Deadl
   }
 }
 
-Result<> remove_directory(const Cgroup::Directory& directory) {
-  return remove_tree(directory.parent.get(), directory.name);
-}
+Result<> remove_directory(const Cgroup::Directory& directory) { return remove_tree(directory.parent.get(), directory.name); }
 
 }  // namespace bailey::host

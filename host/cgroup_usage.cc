@@ -29,10 +29,8 @@ CgroupUsage Cgroup::usage() const {
       usage.system_us = microseconds(read_cgroup_number(fd, "cpuacct.usage_sys"), 1000);
     }
     if (directory.has("memory")) {
-      usage.peak_memory_bytes =
-          read_cgroup_number(fd, directory.v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-      usage.oom_kills =
-          read_cgroup_number(fd, directory.v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+      usage.peak_memory_bytes = read_cgroup_number(fd, directory.v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+      usage.oom_kills = read_cgroup_number(fd, directory.v2 ? "memory.events" : "memory.oom_control", "oom_kill");
     }
     if (directory.has("pids")) usage.pids_limit_hits = read_cgroup_number(fd, "pids.events", "max");
   }
@@ -44,8 +42,7 @@ int Cgroup::oom_fd() const {
   if (oom_fd_ || !memory) return oom_fd_.get();
   if (memory->v2) {
     Fd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0)
-      oom_fd_ = std::move(fd);
+    if (fd && ::inotify_add_watch(fd.get(), (memory->path + "/memory.events").c_str(), IN_MODIFY) >= 0) oom_fd_ = std::move(fd);
     return oom_fd_.get();
   }
   Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

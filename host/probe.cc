@@ -4,12 +4,9 @@ namespace bailey::host {
 
 const char* to_text(Probe::State state) {
   switch (state) {
-    case Probe::State::ok:
-      return "ok";
-    case Probe::State::degraded:
-      return "degraded";
-    case Probe::State::missing:
-      return "missing";
+    case Probe::State::ok: return "ok";
+    case Probe::State::degraded: return "degraded";
+    case Probe::State::missing: return "missing";
   }
   return "missing";
 }

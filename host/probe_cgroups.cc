@@ -49,14 +49,12 @@ bool can_be_entered(const Cgroup& cgroup) {
   const bool moved = child > 0 && (cgroup.clone_into_fd() < 0 || cgroup.attach(child));
   gate->write.reset();
   int status = -1;
-  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   return moved && status == 0;
 }
 
 Probe probe_limit(const Wanted& wanted, const std::string& parent, State when_missing) {
-  const auto mounts =
-      find_cgroups();  // each time: on v2 this process may have been moved to a child of its cgroup
+  const auto mounts = find_cgroups();  // each time: on v2 this process may have been moved to a child of its cgroup
   if (!mounts) return {wanted.name, when_missing, mounts.error().message, wanted.cost, "mount /proc"};
   auto cgroup = Cgroup::create(*mounts, parent, "doctor-" + std::to_string(::getpid()), wanted.resources);
   if (!cgroup) return {wanted.name, when_missing, cgroup.error().message, wanted.cost, cgroup.error().remedy};
@@ -77,21 +75,14 @@ std::vector<Probe> probe_cgroups(const std::string& parent) {
              "no limits: levels with any cannot run", "mount -t cgroup2 none /sys/fs/cgroup"}};
   std::string controllers;
   for (const auto& controller : mounts->controllers)
-    controllers.append(controllers.empty() ? "" : " ")
-        .append(controller.name)
-        .append(controller.v2 ? "(v2)" : "");
-  std::vector<Probe> probes = {
-      {"cgroups", State::ok, std::string(to_text(mounts->layout)) + ": " + controllers, "", ""}};
+    controllers.append(controllers.empty() ? "" : " ").append(controller.name).append(controller.v2 ? "(v2)" : "");
+  std::vector<Probe> probes = {{"cgroups", State::ok, std::string(to_text(mounts->layout)) + ": " + controllers, "", ""}};
   for (const Wanted& wanted : wanted_limits()) {
     const bool essential = wanted.resources.cpu.cpus.empty();
-    if (wanted.resources ==
-        bundle::Resources{}) {  // no disk is ours to throttle: only whether there is a controller
+    if (wanted.resources == bundle::Resources{}) {  // no disk is ours to throttle: only whether there is a controller
       const auto* where = mounts->find("io") ? mounts->find("io") : mounts->find("blkio");
-      if (where)
-        probes.push_back({wanted.name, State::ok, where->directory, "", ""});
-      else
-        probes.push_back({wanted.name, State::degraded, "no io or blkio controller", wanted.cost,
-                          "enable the controller"});
+      if (where) probes.push_back({wanted.name, State::ok, where->directory, "", ""});
+      else probes.push_back({wanted.name, State::degraded, "no io or blkio controller", wanted.cost, "enable the controller"});
       continue;
     }
     probes.push_back(probe_limit(wanted, parent, essential ? State::missing : State::degraded));

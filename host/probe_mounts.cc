@@ -66,8 +66,7 @@ Fd open_foreign_user_namespace(TrialSteps& step) {
     if (auto fd = files::open(proc + "/ns/user", O_RDONLY)) user_namespace = std::move(*fd);
   }
   to_child->write.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
   return user_namespace;
 }
 
@@ -78,22 +77,19 @@ Probe probe_mount_api() {
     if (!enter_user_namespace(step, CLONE_NEWNS)) return;
     const Fd tmpfs(new_mount(step, "tmpfs", nullptr));
     if (!tmpfs) return;
-    if (!step(::syscall(SYS_move_mount, tmpfs.get(), "", AT_FDCWD, kScratch, MOVE_MOUNT_F_EMPTY_PATH) == 0,
-              "move_mount"))
+    if (!step(::syscall(SYS_move_mount, tmpfs.get(), "", AT_FDCWD, kScratch, MOVE_MOUNT_F_EMPTY_PATH) == 0, "move_mount"))
       return;
-    const Fd tree(static_cast<int>(
-        ::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive)));
+    const Fd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive)));
     if (!step(static_cast<bool>(tree), "open_tree")) return;
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID;
-    step(::syscall(SYS_mount_setattr, tree.get(), "", kEmptyPath | kRecursive, &attributes,
-                   sizeof attributes) == 0,
+    step(::syscall(SYS_mount_setattr, tree.get(), "", kEmptyPath | kRecursive, &attributes, sizeof attributes) == 0,
          "mount_setattr");
   });
   if (trial.ok()) return {"mount API", State::ok, "fsopen, open_tree, move_mount, mount_setattr", "", ""};
-  return {"mount API", State::missing, trial.text(), "no native sandbox",
-          trial.err == ENOSYS ? "Linux 5.12, or a seccomp profile that lets the new mount calls through"
-                              : "see 'user namespaces'"};
+  return {
+      "mount API", State::missing, trial.text(), "no native sandbox",
+      trial.err == ENOSYS ? "Linux 5.12, or a seccomp profile that lets the new mount calls through" : "see 'user namespaces'"};
 }
 
 Probe probe_openat2() {
@@ -104,8 +100,7 @@ Probe probe_openat2() {
     step(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how) >= 0, "openat2");
   });
   if (trial.ok()) return {"openat2", State::ok, "works", "", ""};
-  return {"openat2", State::missing, trial.text(),
-          "no sandbox at all: paths below foreign directories are opened with it only",
+  return {"openat2", State::missing, trial.text(), "no sandbox at all: paths below foreign directories are opened with it only",
           "Linux 5.6, or a seccomp profile that lets openat2 through"};
 }
 
@@ -121,30 +116,25 @@ Probe probe_overlay() {
   });
   if (trial.ok()) return {"overlayfs", State::ok, "in a user namespace", "", ""};
   return {"overlayfs", State::degraded, trial.text(), "native: no --rootfs",
-          trial.err == ENODEV ? "load the overlay module"
-                              : "Linux 5.11, or use gVisor, which overlays by itself"};
+          trial.err == ENODEV ? "load the overlay module" : "Linux 5.11, or use gVisor, which overlays by itself"};
 }
 
 Probe probe_idmapped_mounts(const std::string& directory) {
   const Trial trial = try_in_child([&](TrialSteps& step) {
     const Fd user_namespace = open_foreign_user_namespace(step);
     if (step.err || !step(static_cast<bool>(user_namespace), "open ns/user")) return;
-    const Fd tree(static_cast<int>(
-        ::syscall(SYS_open_tree, AT_FDCWD, directory.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    const Fd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, directory.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
     if (!step(static_cast<bool>(tree), "open_tree")) return;
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_IDMAP;
     attributes.userns_fd = static_cast<uint64_t>(user_namespace.get());
-    step(::syscall(SYS_mount_setattr, tree.get(), "", kEmptyPath, &attributes, sizeof attributes) == 0,
-         "mount_setattr");
+    step(::syscall(SYS_mount_setattr, tree.get(), "", kEmptyPath, &attributes, sizeof attributes) == 0, "mount_setattr");
   });
   const std::string name = "id-mapped mounts";
   if (trial.ok()) return {name, State::ok, "on the file system of " + directory, "", ""};
   return {name, State::degraded, trial.text() + " on " + directory,
           "native, as root: no volume and no --rootfs from that file system",
-          ::geteuid() != 0
-              ? "run as root"
-              : "a file system that can (ext4, xfs, btrfs, tmpfs of Linux 6.3, overlay of 5.19)"};
+          ::geteuid() != 0 ? "run as root" : "a file system that can (ext4, xfs, btrfs, tmpfs of Linux 6.3, overlay of 5.19)"};
 }
 
 Probe probe_unswappable_tmpfs() {
@@ -154,8 +144,7 @@ Probe probe_unswappable_tmpfs() {
   const Trial ramfs = try_in_child([](TrialSteps& step) {
     if (enter_user_namespace(step, CLONE_NEWNS)) (void)!Fd(new_mount(step, "ramfs", nullptr));
   });
-  if (ramfs.ok() && ::geteuid() != 0)
-    return {name, State::ok, "ramfs, in the sandbox's user namespace", "", ""};
+  if (ramfs.ok() && ::geteuid() != 0) return {name, State::ok, "ramfs, in the sandbox's user namespace", "", ""};
   return {name, State::missing, "noswap: " + noswap.text(), "no --secret", "Linux 6.3"};
 }
 

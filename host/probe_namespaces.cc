@@ -20,8 +20,7 @@ namespace {
 
 using State = Probe::State;
 
-constexpr int kAllNamespaces =
-    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr int kAllNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 constexpr long kFewNamespaces = 256;
 constexpr uint64_t kWholeRange = 65536;
 
@@ -52,10 +51,8 @@ std::string user_name(const std::string& uid) {
     const size_t end = std::min(text->find('\n', at), text->size());
     const std::string line = text->substr(at, end - at);
     at = end + 1;
-    const size_t first = line.find(':'), second = line.find(':', first + 1),
-                 third = line.find(':', second + 1);
-    if (third != std::string::npos && line.substr(second + 1, third - second - 1) == uid)
-      return line.substr(0, first);
+    const size_t first = line.find(':'), second = line.find(':', first + 1), third = line.find(':', second + 1);
+    if (third != std::string::npos && line.substr(second + 1, third - second - 1) == uid) return line.substr(0, first);
   }
   return uid;
 }
@@ -102,22 +99,18 @@ std::string try_id_maps(uint32_t uid, Range uids, uint32_t gid, Range gids) {
   if (::read(from_child->read.get(), &byte, 1) != 1 || byte != 'y') fault = "no user namespace";
   auto map = [&](const char* program, uint32_t own, Range range) {
     if (!fault.empty()) return;
-    const auto outcome =
-        run_command({std::string("/usr/bin/") + program,
-                     {std::to_string(child), "0", std::to_string(own), "1", "1", std::to_string(range.start),
-                      std::to_string(std::min(range.count, kWholeRange))},
-                     {},
-                     5000});
-    if (!outcome)
-      fault = outcome.error().message;
-    else if (outcome->exit_code != 0)
-      fault = std::string(program) + ": " + outcome->err.substr(0, outcome->err.find('\n'));
+    const auto outcome = run_command({std::string("/usr/bin/") + program,
+                                      {std::to_string(child), "0", std::to_string(own), "1", "1", std::to_string(range.start),
+                                       std::to_string(std::min(range.count, kWholeRange))},
+                                      {},
+                                      5000});
+    if (!outcome) fault = outcome.error().message;
+    else if (outcome->exit_code != 0) fault = std::string(program) + ": " + outcome->err.substr(0, outcome->err.find('\n'));
   };
   map("newuidmap", uid, uids);
   map("newgidmap", gid, gids);
   to_child->write.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
   return fault;
 }
 
@@ -125,10 +118,8 @@ std::string try_id_maps(uint32_t uid, Range uids, uint32_t gid, Range gids) {
 
 Probe probe_user_namespace() {
   const Trial trial = try_in_child([](TrialSteps& step) { enter_user_namespace(step, 0); });
-  if (trial.ok())
-    return {"user namespaces", State::ok, ::geteuid() == 0 ? "as root" : "as an ordinary user", "", ""};
-  return {"user namespaces", State::missing, trial.text(), "no native sandbox",
-          user_namespace_remedy(trial.err)};
+  if (trial.ok()) return {"user namespaces", State::ok, ::geteuid() == 0 ? "as root" : "as an ordinary user", "", ""};
+  return {"user namespaces", State::missing, trial.text(), "no native sandbox", user_namespace_remedy(trial.err)};
 }
 
 Probe probe_all_namespaces() {
@@ -138,14 +129,12 @@ Probe probe_all_namespaces() {
     // next child.
     const Trial inner = try_in_child([](TrialSteps& deeper) {
       if (!deeper(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "mount private")) return;
-      deeper(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0,
-             "mounting a new /proc");
+      deeper(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0, "mounting a new /proc");
     });
     if (!inner.ok()) step.fail(inner.step.c_str(), inner.err);
   });
   if (trial.ok())
-    return {"all namespaces", State::ok, "mount, pid, network, ipc, uts, cgroup and user, with a new /proc",
-            "", ""};
+    return {"all namespaces", State::ok, "mount, pid, network, ipc, uts, cgroup and user, with a new /proc", "", ""};
   const bool proc = trial.step.find("/proc") != std::string::npos;
   return {"all namespaces", State::missing, trial.text(), "no native sandbox",
           proc ? "in a container: start it with an unmasked /proc (podman: --security-opt unmask=/proc/*)"
@@ -158,15 +147,12 @@ Probe probe_namespace_limits() {
     const long limit = sysctl("/proc/sys/user/max_" + std::string(kind) + "_namespaces");
     if (limit < 0) continue;
     const std::string item = std::string(kind) + " " + std::to_string(limit);
-    if (limit == 0)
-      none.append(none.empty() ? "" : ", ").append(item);
-    else if (limit < kFewNamespaces)
-      few.append(few.empty() ? "" : ", ").append(item);
+    if (limit == 0) none.append(none.empty() ? "" : ", ").append(item);
+    else if (limit < kFewNamespaces) few.append(few.empty() ? "" : ", ").append(item);
     all.append(all.empty() ? "" : ", ").append(item);
   }
   if (!none.empty())
-    return {"namespace limits", State::missing, none, "no native sandbox",
-            "raise user.max_*_namespaces (sysctl)"};
+    return {"namespace limits", State::missing, none, "no native sandbox", "raise user.max_*_namespaces (sysctl)"};
   if (!few.empty())
     return {"namespace limits", State::degraded, few, "no more sandboxes than that at once",
             "raise user.max_*_namespaces (sysctl)"};
@@ -184,8 +170,7 @@ Probe probe_id_ranges() {
             "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + user};
   const std::string fault = try_id_maps(::geteuid(), uids, ::getegid(), gids);
   if (fault.empty())
-    return {name, State::ok,
-            "newuidmap: " + std::to_string(uids.count) + " ids from " + std::to_string(uids.start), "", ""};
+    return {name, State::ok, "newuidmap: " + std::to_string(uids.count) + " ids from " + std::to_string(uids.start), "", ""};
   return {name, State::degraded, fault, cost,
           "install newuidmap and newgidmap (Debian: package uidmap), setuid root or with file capabilities"};
 }

@@ -61,8 +61,7 @@ Probe probe_landlock() {
     if (!step(step.value > 0, "landlock_create_ruleset")) return;
     landlock_ruleset_attr attributes{};
     attributes.handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE;
-    const Fd rules(
-        static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+    const Fd rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
     if (!step(static_cast<bool>(rules), "landlock_create_ruleset")) return;
     if (!step(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs")) return;
     step(::syscall(SYS_landlock_restrict_self, rules.get(), 0) == 0, "landlock_restrict_self");
@@ -71,8 +70,7 @@ Probe probe_landlock() {
   if (trial.ok() && trial.value >= kFullLandlock) return {"Landlock", State::ok, abi, "", ""};
   const std::string cost = "native has one layer less; everything else stands";
   if (trial.ok())
-    return {"Landlock", State::degraded, abi,
-            "no rules for what later ABIs know (" + std::to_string(kFullLandlock) + ": all)",
+    return {"Landlock", State::degraded, abi, "no rules for what later ABIs know (" + std::to_string(kFullLandlock) + ": all)",
             "a newer kernel"};
   return {"Landlock", State::degraded, trial.text(), cost,
           "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in its lsm= list"};
@@ -94,8 +92,7 @@ Probe probe_seccomp() {
     if (answer != -1 || errno != static_cast<int>(kMark)) step.fail("filter", EIO);
   });
   if (trial.ok()) return {"seccomp", State::ok, "filters work", "", ""};
-  return {"seccomp", State::missing, trial.text(), "no native sandbox",
-          "a kernel with CONFIG_SECCOMP_FILTER"};
+  return {"seccomp", State::missing, trial.text(), "no native sandbox", "a kernel with CONFIG_SECCOMP_FILTER"};
 }
 
 Probe probe_pidfd() {
@@ -104,15 +101,13 @@ Probe probe_pidfd() {
     if (child == 0)
       for (;;) ::pause();
     const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-    const bool sent =
-        step(static_cast<bool>(pidfd), "pidfd_open") &&
-        step(::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) == 0, "pidfd_send_signal");
+    const bool sent = step(static_cast<bool>(pidfd), "pidfd_open") &&
+                      step(::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0) == 0, "pidfd_send_signal");
     if (!sent) ::kill(child, SIGKILL);
     if (sent) step(wait_for(pidfd.get()), "waitid(P_PIDFD)");
   });
   if (trial.ok()) return {"pidfd", State::ok, "open, signal, wait", "", ""};
-  return {"pidfd", State::missing, trial.text(),
-          "no sandbox at all: processes are signalled and awaited through pidfds",
+  return {"pidfd", State::missing, trial.text(), "no sandbox at all: processes are signalled and awaited through pidfds",
           "Linux 5.4, or a seccomp profile that lets pidfd calls through"};
 }
 
@@ -145,8 +140,7 @@ Probe probe_close_range() {
     step(::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range");
   });
   if (trial.ok()) return {"close_range", State::ok, "with CLOEXEC", "", ""};
-  return {"close_range", State::missing, trial.text(),
-          "bailey does not start: descriptors of the caller could reach a sandbox",
+  return {"close_range", State::missing, trial.text(), "bailey does not start: descriptors of the caller could reach a sandbox",
           "Linux 5.11, or a seccomp profile that lets close_range through"};
 }
 
@@ -154,8 +148,7 @@ Probe probe_memfd() {
   const Trial trial = try_in_child([](TrialSteps& step) {
     const Fd fd(::memfd_create("bailey-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!step(static_cast<bool>(fd), "memfd_create")) return;
-    if (!step(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0,
-              "F_ADD_SEALS"))
+    if (!step(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0, "F_ADD_SEALS"))
       return;
     if (::write(fd.get(), "x", 1) == 1) step.fail("a sealed memfd took a write", EIO);
   });
@@ -175,8 +168,7 @@ Probe probe_rlimit_raising() {
   ::getrlimit(RLIMIT_NOFILE, &files_limit);
   if (trial.ok()) return {"raising limits", State::ok, "CAP_SYS_RESOURCE", "", ""};
   return {"raising limits", State::degraded, trial.text(),
-          "a sandbox cannot have higher limits than this process (open files: " +
-              std::to_string(files_limit.rlim_max) + ")",
+          "a sandbox cannot have higher limits than this process (open files: " + std::to_string(files_limit.rlim_max) + ")",
           "CAP_SYS_RESOURCE, or lower limits in the client (podman: default_ulimits in containers.conf)"};
 }
 

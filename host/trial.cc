@@ -30,8 +30,7 @@ struct Message {
 };
 
 void wait_for(pid_t child) {
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
 }
 
 bool write_line(TrialSteps& step, const char* path, const std::string& text) {
@@ -90,8 +89,7 @@ bool enter_user_namespace(TrialSteps& step, int more) {
   const std::string uid = std::to_string(::geteuid()), gid = std::to_string(::getegid());
   if (!step(::unshare(CLONE_NEWUSER | more) == 0, "unshare")) return false;
   if (!write_line(step, "/proc/self/setgroups", "deny")) return false;
-  return write_line(step, "/proc/self/uid_map", "0 " + uid + " 1") &&
-         write_line(step, "/proc/self/gid_map", "0 " + gid + " 1");
+  return write_line(step, "/proc/self/uid_map", "0 " + uid + " 1") && write_line(step, "/proc/self/gid_map", "0 " + gid + " 1");
 }
 
 }  // namespace bailey::host

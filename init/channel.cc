@@ -22,19 +22,15 @@ ssize_t send_some(int fd, std::string_view bytes) {
 Result<> send_all(int fd, std::string_view bytes, std::string_view what) {
   while (!bytes.empty()) {
     const ssize_t sent = send_some(fd, bytes.substr(0, std::min<size_t>(bytes.size(), kMaxChunk)));
-    if (sent >= 0)
-      bytes.remove_prefix(static_cast<size_t>(sent));
-    else if (errno != EINTR)
-      return sys_error(what, errno);
+    if (sent >= 0) bytes.remove_prefix(static_cast<size_t>(sent));
+    else if (errno != EINTR) return sys_error(what, errno);
   }
   return {};
 }
 
 }  // namespace
 
-Result<> send_job(int fd, std::string_view job) {
-  return send_all(fd, job, "sending the job to init");
-}
+Result<> send_job(int fd, std::string_view job) { return send_all(fd, job, "sending the job to init"); }
 
 Result<> send_signal(int fd, int signal) {
   const Order order{kOrderMagic, static_cast<uint32_t>(signal)};

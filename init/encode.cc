@@ -16,21 +16,11 @@ struct NamedLimit {
   uint32_t number;
 };
 constexpr NamedLimit kLimits[] = {
-    {"RLIMIT_AS", RLIMIT_AS},
-    {"RLIMIT_CORE", RLIMIT_CORE},
-    {"RLIMIT_CPU", RLIMIT_CPU},
-    {"RLIMIT_DATA", RLIMIT_DATA},
-    {"RLIMIT_FSIZE", RLIMIT_FSIZE},
-    {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
-    {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
-    {"RLIMIT_NICE", RLIMIT_NICE},
-    {"RLIMIT_NOFILE", RLIMIT_NOFILE},
-    {"RLIMIT_NPROC", RLIMIT_NPROC},
-    {"RLIMIT_RSS", RLIMIT_RSS},
-    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
-    {"RLIMIT_RTTIME", RLIMIT_RTTIME},
-    {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+    {"RLIMIT_AS", RLIMIT_AS},           {"RLIMIT_CORE", RLIMIT_CORE},         {"RLIMIT_CPU", RLIMIT_CPU},
+    {"RLIMIT_DATA", RLIMIT_DATA},       {"RLIMIT_FSIZE", RLIMIT_FSIZE},       {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+    {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK}, {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, {"RLIMIT_NICE", RLIMIT_NICE},
+    {"RLIMIT_NOFILE", RLIMIT_NOFILE},   {"RLIMIT_NPROC", RLIMIT_NPROC},       {"RLIMIT_RSS", RLIMIT_RSS},
+    {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},   {"RLIMIT_RTTIME", RLIMIT_RTTIME},     {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
@@ -54,34 +44,22 @@ std::string limit_name(uint32_t number) {
 
 const char* step_name(Step step) {
   switch (step) {
-    case Step::none:
-      return "start";
-    case Step::read_job:
-      return "read_job";
-    case Step::fork:
-      return "fork";
-    case Step::session:
-      return "session";
-    case Step::terminal:
-      return "terminal";
-    case Step::rlimit:
-      return "rlimit";
-    case Step::user:
-      return "user";
-    case Step::umask:
-      return "umask";
-    case Step::cwd:
-      return "cwd";
+    case Step::none: return "start";
+    case Step::read_job: return "read_job";
+    case Step::fork: return "fork";
+    case Step::session: return "session";
+    case Step::terminal: return "terminal";
+    case Step::rlimit: return "rlimit";
+    case Step::user: return "user";
+    case Step::umask: return "umask";
+    case Step::cwd: return "cwd";
     case Step::exec:
-    case Step::interpreter:
-      return "exec";
+    case Step::interpreter: return "exec";
   }
   return "start";
 }
 
-std::string system_text(int error) {
-  return std::string(std::strerror(error)) + " (" + errno_name(error) + ")";
-}
+std::string system_text(int error) { return std::string(std::strerror(error)) + " (" + errno_name(error) + ")"; }
 
 // The command could not be executed: the caller's mistake, so no step of ours in the message.
 Error exec_error(const Report& report, const bundle::Process& process) {
@@ -92,8 +70,7 @@ Error exec_error(const Report& report, const bundle::Process& process) {
   if (report.step == Step::interpreter) {
     error.fault = Fault::not_found;
     error.message = command + ": the file is there, but its interpreter is not found in the sandbox";
-    error.remedy =
-        "look at the #! line of a script, or at `readelf -l` of a binary: what it names must exist inside";
+    error.remedy = "look at the #! line of a script, or at `readelf -l` of a binary: what it names must exist inside";
     return error;
   }
   switch (report.value) {
@@ -101,26 +78,21 @@ Error exec_error(const Report& report, const bundle::Process& process) {
     case ENOTDIR:
       error.fault = Fault::not_found;
       if (searched) {
-        const auto path = std::find_if(process.env.begin(), process.env.end(),
-                                       [](const std::string& v) { return v.starts_with("PATH="); });
-        error.message = command.empty()
-                            ? "the command is an empty string"
-                            : command + ": command not found in PATH (" +
-                                  (path == process.env.end() ? "not set: /bin:/usr/bin" : path->substr(5)) +
-                                  ")";
+        const auto path =
+            std::find_if(process.env.begin(), process.env.end(), [](const std::string& v) { return v.starts_with("PATH="); });
+        error.message = command.empty() ? "the command is an empty string"
+                                        : command + ": command not found in PATH (" +
+                                              (path == process.env.end() ? "not set: /bin:/usr/bin" : path->substr(5)) + ")";
         error.remedy = "name an existing program, or its absolute path inside the sandbox";
       } else {
         error.message = command + ": no such file in the sandbox";
         error.remedy = "the path is looked up inside the sandbox, from its working directory " + process.cwd;
       }
       return error;
-    case EISDIR:
-      error.message = command + ": is a directory";
-      return error;
+    case EISDIR: error.message = command + ": is a directory"; return error;
     case EACCES:
       error.message = command + ": permission denied";
-      error.remedy =
-          "it must be executable (chmod +x) for the sandbox's user, and its mount must not be noexec";
+      error.remedy = "it must be executable (chmod +x) for the sandbox's user, and its mount must not be noexec";
       return error;
     case ENOEXEC:
       error.message = command + ": not a program this machine can execute, and without a #! line";
@@ -130,9 +102,7 @@ Error exec_error(const Report& report, const bundle::Process& process) {
       error.message = command + ": the arguments and the environment are too large for the kernel";
       error.remedy = "a single string may have 128 KiB, all together a quarter of the stack limit";
       return error;
-    default:
-      error.message = command + ": " + system_text(report.value);
-      return error;
+    default: error.message = command + ": " + system_text(report.value); return error;
   }
 }
 
@@ -141,20 +111,13 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::cwd:
       if (report.value == EXDEV) return "the working directory " + process.cwd + " lies outside the sandbox";
       return "entering the working directory " + process.cwd;
-    case Step::rlimit:
-      return "setting " + limit_name(report.detail);
-    case Step::user:
-      return "changing to user " + std::to_string(process.user.uid) + ":" + std::to_string(process.user.gid);
-    case Step::terminal:
-      return "taking the terminal";
-    case Step::fork:
-      return "starting the first process";
-    case Step::read_job:
-      return "init reading its job";
-    case Step::session:
-      return "making a session";
-    default:
-      return "starting the command";
+    case Step::rlimit: return "setting " + limit_name(report.detail);
+    case Step::user: return "changing to user " + std::to_string(process.user.uid) + ":" + std::to_string(process.user.gid);
+    case Step::terminal: return "taking the terminal";
+    case Step::fork: return "starting the first process";
+    case Step::read_job: return "init reading its job";
+    case Step::session: return "making a session";
+    default: return "starting the command";
   }
 }
 
@@ -171,8 +134,7 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   if (process.args.empty()) return fail(Fault::bad_input, "there is no command to run");
   const bundle::User& user = process.user;
   if (process.rlimits.size() > kMaxRlimits) return fail(Fault::bad_input, "more than 64 resource limits");
-  if (user.additional_gids.size() > kMaxGids)
-    return fail(Fault::bad_input, "more than 65536 additional groups");
+  if (user.additional_gids.size() > kMaxGids) return fail(Fault::bad_input, "more than 65536 additional groups");
 
   JobHeader header{};
   header.magic = kJobMagic;
@@ -193,12 +155,10 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   for (const bundle::Rlimit& limit : process.rlimits)
     append(job, JobRlimit{TRY(parse_rlimit(limit.type)), limit.soft, limit.hard});
   if (header.gid_count)
-    job.append(reinterpret_cast<const char*>(user.additional_gids.data()),
-               header.gid_count * sizeof(uint32_t));
+    job.append(reinterpret_cast<const char*>(user.additional_gids.data()), header.gid_count * sizeof(uint32_t));
   TRY(append_string(job, process.cwd, "the working directory"));
   for (const std::string& argument : process.args) TRY(append_string(job, argument, "an argument"));
-  for (const std::string& variable : process.env)
-    TRY(append_string(job, variable, "an environment variable"));
+  for (const std::string& variable : process.env) TRY(append_string(job, variable, "an environment variable"));
   if (job.size() > kMaxJobBytes)
     return fail(Fault::bad_input, "arguments and environment have " + std::to_string(job.size()) + " bytes",
                 "the kernel takes 2 MiB by default; hand large data over in a file or on stdin");
@@ -209,8 +169,7 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
 
 Result<Report> parse_report(std::string_view bytes) {
   Report report;
-  if (bytes.size() != sizeof report)
-    return fail(Fault::failed, "init's report has " + std::to_string(bytes.size()) + " bytes");
+  if (bytes.size() != sizeof report) return fail(Fault::failed, "init's report has " + std::to_string(bytes.size()) + " bytes");
   std::memcpy(&report, bytes.data(), sizeof report);
   if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::signaled)
     return fail(Fault::failed, "init's report is not one");
@@ -232,8 +191,7 @@ Error start_error(const Report& report, const bundle::Process& process) {
     error.remedy = "the directory must exist inside the sandbox and be open to its user";
   }
   if (report.step == Step::rlimit && report.value == EPERM)
-    error.remedy =
-        "the hard limit may only be lowered without CAP_SYS_RESOURCE: ask for less, or raise Bailey's own";
+    error.remedy = "the hard limit may only be lowered without CAP_SYS_RESOURCE: ask for less, or raise Bailey's own";
   if (report.step == Step::fork && report.value == EAGAIN)
     error.remedy = "the limit of processes is too low to start the command";
   return std::move(error).in_step(step_name(report.step));

@@ -79,19 +79,7 @@ enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled
 
 // In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
 // its #! line or ELF header names is missing.
-enum class Step : uint32_t {
-  none,
-  read_job,
-  fork,
-  session,
-  terminal,
-  rlimit,
-  user,
-  umask,
-  cwd,
-  exec,
-  interpreter
-};
+enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, exec, interpreter };
 
 struct Report {
   uint32_t magic;

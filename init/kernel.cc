@@ -112,9 +112,7 @@ long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 
 #endif
 }
 
-long address(const void* pointer) {
-  return reinterpret_cast<long>(pointer);
-}
+long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
 
 struct DirectoryEntry {  // getdents64(2)
   uint64_t inode;
@@ -140,8 +138,7 @@ void close_listed(unsigned first, unsigned last) {
       unsigned fd = 0;
       const char* digit = entry->name;
       for (; *digit >= '0' && *digit <= '9'; ++digit) fd = fd * 10 + static_cast<unsigned>(*digit - '0');
-      if (*digit == 0 && fd >= first && fd <= last && fd != static_cast<unsigned>(directory))
-        close(static_cast<int>(fd));
+      if (*digit == 0 && fd >= first && fd <= last && fd != static_cast<unsigned>(directory)) close(static_cast<int>(fd));
     }
   }
   close(static_cast<int>(directory));
@@ -149,30 +146,18 @@ void close_listed(unsigned first, unsigned last) {
 
 }  // namespace
 
-long open(const char* path, int flags, unsigned mode) {
-  return call(__NR_openat, AT_FDCWD, address(path), flags, mode);
-}
-long read(int fd, void* buffer, size_t size) {
-  return call(__NR_read, fd, address(buffer), static_cast<long>(size));
-}
-long write(int fd, const void* buffer, size_t size) {
-  return call(__NR_write, fd, address(buffer), static_cast<long>(size));
-}
-long close(int fd) {
-  return call(__NR_close, fd);
-}
+long open(const char* path, int flags, unsigned mode) { return call(__NR_openat, AT_FDCWD, address(path), flags, mode); }
+long read(int fd, void* buffer, size_t size) { return call(__NR_read, fd, address(buffer), static_cast<long>(size)); }
+long write(int fd, const void* buffer, size_t size) { return call(__NR_write, fd, address(buffer), static_cast<long>(size)); }
+long close(int fd) { return call(__NR_close, fd); }
 
 void close_range(unsigned first, unsigned last) {
   if (first > last) return;
   if (call(__NR_close_range, first, last, 0) < 0) close_listed(first, last);
 }
 
-long unlink(const char* path) {
-  return call(__NR_unlinkat, AT_FDCWD, address(path), 0);
-}
-bool exists(const char* path) {
-  return call(__NR_faccessat, AT_FDCWD, address(path), 0) == 0;
-}
+long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, address(path), 0); }
+bool exists(const char* path) { return call(__NR_faccessat, AT_FDCWD, address(path), 0) == 0; }
 
 bool is_directory(const char* path) {
   const long fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
@@ -180,24 +165,15 @@ bool is_directory(const char* path) {
   return fd >= 0;
 }
 
-long chdir(const char* path) {
-  return call(__NR_chdir, address(path));
-}
-long getcwd(char* buffer, size_t size) {
-  return call(__NR_getcwd, address(buffer), static_cast<long>(size));
-}
-long umask(unsigned mask) {
-  return call(__NR_umask, mask);
-}
+long chdir(const char* path) { return call(__NR_chdir, address(path)); }
+long getcwd(char* buffer, size_t size) { return call(__NR_getcwd, address(buffer), static_cast<long>(size)); }
+long umask(unsigned mask) { return call(__NR_umask, mask); }
 
 void* map(size_t size) {
-  const long at =
-      call(__NR_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const long at = call(__NR_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return at < 0 && at > -4096 ? nullptr : reinterpret_cast<void*>(at);
 }
-void unmap(void* at, size_t size) {
-  call(__NR_munmap, address(at), static_cast<long>(size));
-}
+void unmap(void* at, size_t size) { call(__NR_munmap, address(at), static_cast<long>(size)); }
 
 long spawn_sharing(void* stack, void (*entry)(void*), void* argument) {
   return bailey_init_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack, entry, argument);
@@ -208,36 +184,20 @@ long execve(const char* path, const char* const* argv, const char* const* env) {
 void exit(int code) {
   for (;;) call(__NR_exit_group, code);
 }
-long getpid() {
-  return call(__NR_getpid);
-}
-long wait_any(int* status, int flags) {
-  return call(__NR_wait4, -1, address(status), flags | __WALL, 0);
-}
-long kill(int pid, int number) {
-  return call(__NR_kill, pid, number);
-}
+long getpid() { return call(__NR_getpid); }
+long wait_any(int* status, int flags) { return call(__NR_wait4, -1, address(status), flags | __WALL, 0); }
+long kill(int pid, int number) { return call(__NR_kill, pid, number); }
 
-void block_signals(SignalSet set) {
-  call(__NR_rt_sigprocmask, SIG_SETMASK, address(&set), 0, sizeof set);
-}
+void block_signals(SignalSet set) { call(__NR_rt_sigprocmask, SIG_SETMASK, address(&set), 0, sizeof set); }
 void default_action(int number) {
   const uint64_t action[4] = {};  // handler SIG_DFL, no flags, no restorer, empty mask
   call(__NR_rt_sigaction, number, address(action), 0, sizeof(SignalSet));
 }
-long open_signals(SignalSet set) {
-  return call(__NR_signalfd4, -1, address(&set), sizeof set, O_NONBLOCK | O_CLOEXEC);
-}
-long poll(pollfd* entries, unsigned count) {
-  return call(__NR_ppoll, address(entries), count, 0, 0, 0);
-}
+long open_signals(SignalSet set) { return call(__NR_signalfd4, -1, address(&set), sizeof set, O_NONBLOCK | O_CLOEXEC); }
+long poll(pollfd* entries, unsigned count) { return call(__NR_ppoll, address(entries), count, 0, 0, 0); }
 
-long setsid() {
-  return call(__NR_setsid);
-}
-long setpgid(int pid, int group) {
-  return call(__NR_setpgid, pid, group);
-}
+long setsid() { return call(__NR_setsid); }
+long setpgid(int pid, int group) { return call(__NR_setpgid, pid, group); }
 long ioctl(int fd, unsigned long request, void* argument) {
   return call(__NR_ioctl, fd, static_cast<long>(request), address(argument));
 }
@@ -245,15 +205,9 @@ long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard) {
   const uint64_t limit[2] = {soft, hard};
   return call(__NR_prlimit64, 0, resource, address(limit), 0);
 }
-long setgroups(size_t count, const uint32_t* gids) {
-  return call(__NR_setgroups, static_cast<long>(count), address(gids));
-}
-long setgid(uint32_t gid) {
-  return call(__NR_setresgid, gid, gid, gid);
-}
-long setuid(uint32_t uid) {
-  return call(__NR_setresuid, uid, uid, uid);
-}
+long setgroups(size_t count, const uint32_t* gids) { return call(__NR_setgroups, static_cast<long>(count), address(gids)); }
+long setgid(uint32_t gid) { return call(__NR_setresgid, gid, gid, gid); }
+long setuid(uint32_t uid) { return call(__NR_setresuid, uid, uid, uid); }
 void hide_self() {
   call(__NR_prctl, PR_SET_DUMPABLE, 0);
   call(__NR_prctl, PR_SET_NAME, address("init"));

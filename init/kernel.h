@@ -11,9 +11,7 @@ namespace bailey::init::kernel {
 
 using SignalSet = uint64_t;  // bit n-1 is signal n
 inline constexpr int kSignals = 64;
-constexpr SignalSet signal_bit(unsigned number) {
-  return SignalSet{1} << (number - 1);
-}
+constexpr SignalSet signal_bit(unsigned number) { return SignalSet{1} << (number - 1); }
 
 long open(const char* path, int flags, unsigned mode);
 long read(int fd, void* buffer, size_t size);

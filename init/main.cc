@@ -25,9 +25,9 @@ using kernel::SignalSet;
 
 // What a fault of ours or a write to a closed pipe raises is not for the workload; KILL and STOP cannot be
 // caught.
-constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | signal_bit(SIGPIPE) |
-                                    signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGFPE) |
-                                    signal_bit(SIGILL) | signal_bit(SIGTRAP) | signal_bit(SIGSYS);
+constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | signal_bit(SIGPIPE) | signal_bit(SIGSEGV) |
+                                    signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
+                                    signal_bit(SIGSYS);
 
 struct Channel {
   int in = -1;                     // job and orders
@@ -48,8 +48,7 @@ constexpr size_t kInboxBytes = kMaxJobBytes + kMaxChunk;
 
 void report(const Channel& channel, ReportKind kind, int value, Step step = Step::none, uint32_t detail = 0) {
   const Report message{kReportMagic, kind, value, step, detail};
-  while (kernel::write(channel.out, &message, sizeof message) == -EINTR) {
-  }
+  while (kernel::write(channel.out, &message, sizeof message) == -EINTR) {}
 }
 
 [[noreturn]] void fail(const Channel& channel, Step step, int error, uint32_t detail = 0) {
@@ -66,8 +65,7 @@ void end_the_rest() {
     if (pid == -ECHILD) return;
     while (pid > 0) pid = kernel::wait_any(&status, WNOHANG);
   }
-  while (kernel::wait_any(&status, WNOHANG) > 0) {
-  }
+  while (kernel::wait_any(&status, WNOHANG) > 0) {}
 }
 
 [[noreturn]] void end_alone() {
@@ -106,8 +104,7 @@ bool open_channel(long argc, const char* const* argv, Channel& channel) {
   } else if (argc == 2 && join(job_path, sizeof job_path, argv[1], "job") &&
              join(report_path, sizeof report_path, argv[1], "report")) {
     channel.in = static_cast<int>(kernel::open(job_path, O_RDONLY | O_CLOEXEC, 0));
-    channel.out =
-        static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    channel.out = static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     channel.job_file = job_path;
   }
   return channel.in > 2 && channel.out > 2;
@@ -149,15 +146,13 @@ size_t receive_job(const Channel& channel, Inbox& inbox) {
     if (frame == Frame::job && inbox.held >= size_of_job(inbox.bytes)) break;
   }
   const size_t size = size_of_job(inbox.bytes);
-  if (keep_orders(inbox, size) != Frame::incomplete || inbox.held != size)
-    fail(channel, Step::read_job, EBADMSG);
+  if (keep_orders(inbox, size) != Frame::incomplete || inbox.held != size) fail(channel, Step::read_job, EBADMSG);
   return size;
 }
 
 Job open_job(const Channel& channel, Inbox& inbox) {
   const size_t size = receive_job(channel, inbox);
-  if (channel.job_file)
-    kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
+  if (channel.job_file) kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
   const size_t pointers = pointers_of_job(inbox.bytes, size);
   if (pointers == 0) fail(channel, Step::read_job, EBADMSG);
   inbox.pointer_bytes = pointers * sizeof(char*);
@@ -213,10 +208,8 @@ void follow_orders(const Channel& channel, int workload) {
     const long ready = kernel::poll(entries, 2);
     if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
     if (entries[0].revents) forward_signals(signals, workload);
-    if (entries[1].revents & POLLIN)
-      follow_orders(channel, workload);
-    else if (entries[1].revents)
-      end_alone();
+    if (entries[1].revents & POLLIN) follow_orders(channel, workload);
+    else if (entries[1].revents) end_alone();
   }
 }
 

@@ -65,11 +65,8 @@ long search_and_execute(const Job& job, bool& interpreter_missing) {
       if (size) path[at++] = '/';
       for (size_t i = 0; i <= name_length; ++i) path[at + i] = name[i];
       const long error = execute(path, job, interpreter_missing);
-      if (error == EACCES)
-        denied = true;
-      else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV &&
-               error != ETIMEDOUT)
-        return error;
+      if (error == EACCES) denied = true;
+      else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV && error != ETIMEDOUT) return error;
     }
     element = end;
     if (!*element) break;
@@ -120,8 +117,7 @@ void become_workload(void* argument) {
   for (uint32_t i = 0; i < job.header->rlimit_count; ++i) {
     const JobRlimit& limit = job.rlimits[i];
     const auto resource = static_cast<uint32_t>(limit.resource);
-    require(Step::rlimit,
-            limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL,
+    require(Step::rlimit, limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL,
             resource);
   }
   if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));

@@ -7,8 +7,7 @@
 namespace bailey::init {
 
 struct Start {
-  int pid =
-      -1;  // of the workload, also when it failed after the fork (it has exited then, and is not yet reaped)
+  int pid = -1;              // of the workload, also when it failed after the fork (it has exited then, and is not yet reaped)
   Step failed = Step::none;  // none: the program is running, or was killed on its way there
   int error = 0;
   uint32_t detail = 0;

@@ -91,7 +91,8 @@ Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::
   secrets::Stage stage;
   if (!spec.secrets().empty()) {
     const int64_t before = clock::monotonic_ns();
-    stage = TRY(secrets::Stage::create(spec.secrets(), plan.user.uid, plan.user.gid, [&ids](uint32_t id) { return ids.host_uid(id); }));
+    stage = TRY(
+        secrets::Stage::create(spec.secrets(), plan.user.uid, plan.user.gid, [&ids](uint32_t id) { return ids.host_uid(id); }));
     steps.push_back({"secrets", clock::monotonic_ns() - before});
   }
   std::vector<TreeTarget> targets = tree_targets(plan, spec);

@@ -17,17 +17,14 @@ static_assert(kLockedSecurebits ==
 
 constexpr int kMaskBits = 64;
 
-uint64_t bit(int capability) {
-  return uint64_t{1} << capability;
-}
+uint64_t bit(int capability) { return uint64_t{1} << capability; }
 
 Result<uint64_t> mask_of(const std::vector<std::string>& names, std::string_view set) {
   uint64_t mask = 0;
   for (const std::string& name : names) {
     cap_value_t number = 0;
     // cap_from_name takes numbers and small letters too; the specification does not.
-    if (!name.starts_with("CAP_") || cap_from_name(name.c_str(), &number) != 0 || number < 0 ||
-        number >= kMaskBits) {
+    if (!name.starts_with("CAP_") || cap_from_name(name.c_str(), &number) != 0 || number < 0 || number >= kMaskBits) {
       return fail(Fault::bad_input, "'" + name + "' in the " + std::string(set) + " set is no capability",
                   "capabilities are written CAP_NET_BIND_SERVICE; capabilities(7) lists them");
     }
@@ -63,8 +60,7 @@ Result<CapsPlan> compile_caps(const bundle::Capabilities& capabilities) {
   plan.ambient = TRY(mask_of(capabilities.ambient, "ambient"));
   plan.securebits = 0;
   if (const uint64_t more = plan.effective & ~plan.permitted)
-    return fail(Fault::bad_input, "effective but not permitted: " + caps_text(more),
-                "add them to the permitted set");
+    return fail(Fault::bad_input, "effective but not permitted: " + caps_text(more), "add them to the permitted set");
   if (const uint64_t more = plan.inheritable & ~plan.bounding)
     return fail(Fault::bad_input, "inheritable but not in the bounding set: " + caps_text(more),
                 "add them to the bounding set");
@@ -80,8 +76,7 @@ std::string caps_text(uint64_t mask) {
     if ((mask & bit(capability)) == 0) continue;
     char* name = cap_to_name(capability);
     if (!out.empty()) out += ',';
-    for (const char* c = name; c != nullptr && *c != '\0'; ++c)
-      out += static_cast<char>(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
+    for (const char* c = name; c != nullptr && *c != '\0'; ++c) out += static_cast<char>(*c >= 'a' && *c <= 'z' ? *c - 32 : *c);
     cap_free(name);
   }
   return out.empty() ? "none" : out;
@@ -105,8 +100,7 @@ int apply_caps(const CapsPlan& plan) {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) return errno;
   if (const int error = set_sets(plan)) return error;
   for (int capability = 0; capability < kMaskBits; ++capability)
-    if ((plan.ambient & bit(capability)) != 0 &&
-        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+    if ((plan.ambient & bit(capability)) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
       return errno;
   if (plan.securebits == 0 && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return errno;
   return 0;

@@ -72,8 +72,7 @@ class Child {
   }
 
   void send(const SetupReport& report) const {
-    while (::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-    }
+    while (::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
   }
 
   // "0" is the writer itself: 30 us each, where naming a pid from outside waits for an RCU grace period (6-14 ms). First of
@@ -205,15 +204,14 @@ class Child {
     ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
     report_.step = ChildStep::exec;
     report_.error = errno;
-    while (::send(kInitSocket, &report_, sizeof report_, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-    }
+    while (::send(kInitSocket, &report_, sizeof report_, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
     ::_exit(kSetupFailed);
   }
 
   // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h). Handlers went with
   // CLONE_CLEAR_SIGHAND; what the dispatcher ignores (SIGPIPE) would outlive exec.
   static void reset_signals() {
-    struct sigaction standard {};
+    struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
     ::sigaction(SIGPIPE, &standard, nullptr);
     sigset_t all;
@@ -232,8 +230,8 @@ class Child {
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"cgroup", "id_maps", "identity", "network", "hostname", "root", "mounts",
-                                    "pivot", "terminal", "privileges", "landlock", "seccomp", "exec_init"};
+  constexpr const char* kNames[] = {"cgroup", "id_maps",  "identity",   "network",  "hostname", "root",     "mounts",
+                                    "pivot",  "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
 }

@@ -24,7 +24,22 @@
 namespace bailey::native {
 
 // In order. The names are the result record's step names.
-enum class ChildStep : uint32_t { cgroup, maps, identity, network, hostname, root, mounts, pivot, terminal, privileges, landlock, seccomp, exec, count };
+enum class ChildStep : uint32_t {
+  cgroup,
+  maps,
+  identity,
+  network,
+  hostname,
+  root,
+  mounts,
+  pivot,
+  terminal,
+  privileges,
+  landlock,
+  seccomp,
+  exec,
+  count
+};
 const char* to_text(ChildStep step);
 
 struct SetupReport {
@@ -44,10 +59,10 @@ struct ChildInputs {
   std::span<TreeTarget> tree_targets;  // opened by the child when trees[i] is -1 (no privileges in the parent)
   std::span<int> trees;
   int secrets = -1;
-  int socket = -1;                     // to the parent, then init's job descriptor
-  int parent_socket = -1;              // its other end, closed first: or the parent's death would not be seen
-  int stdio[3] = {-1, -1, -1};         // unused with a terminal
-  int init_image = -1;                 // sealed memfd
+  int socket = -1;              // to the parent, then init's job descriptor
+  int parent_socket = -1;       // its other end, closed first: or the parent's death would not be seen
+  int stdio[3] = {-1, -1, -1};  // unused with a terminal
+  int init_image = -1;          // sealed memfd
 };
 
 [[noreturn]] void run_child(const ChildInputs& inputs);

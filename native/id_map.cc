@@ -45,7 +45,8 @@ std::optional<bundle::IdMapping> subordinate_range(const char* file) {
     const auto first = units::parse_unsigned(fields[1]);
     const auto count = units::parse_unsigned(fields[2]);
     if (!first || !count || *first > UINT32_MAX || *count == 0) continue;
-    return bundle::IdMapping{1, static_cast<uint32_t>(*first), static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
+    return bundle::IdMapping{1, static_cast<uint32_t>(*first),
+                             static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
   }
   return std::nullopt;
 }
@@ -81,7 +82,8 @@ Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory
   } else if (kind == IdMapKind::subordinate) {
     const auto uids = subordinate_range(kSubuid);
     const auto gids = subordinate_range(kSubgid);
-    if (!uids || !gids) return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
+    if (!uids || !gids)
+      return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
     map.uids_ = {{0, ::geteuid(), 1}, *uids};
     map.gids_ = {{0, ::getegid(), 1}, *gids};
   } else {
@@ -111,7 +113,8 @@ Result<> IdMap::run_helper(const char* name, int pid, const std::vector<bundle::
     for (const uint32_t value : {m.container_id, m.host_id, m.size}) command.arguments.push_back(std::to_string(value));
   const CommandOutcome outcome = TRY_WITH(run_command(command), name);
   if (outcome.exit_code == 0) return {};
-  return fail(Fault::unavailable, std::string(name) + " refused the range: " + outcome.err, "compare /etc/subuid and /etc/subgid with `id`");
+  return fail(Fault::unavailable, std::string(name) + " refused the range: " + outcome.err,
+              "compare /etc/subuid and /etc/subgid with `id`");
 }
 
 uint32_t IdMap::host_id(const std::vector<bundle::IdMapping>& map, uint32_t inner) {

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "dispatcher/backend.h"
-#include "native/launch.h"
 #include "native/id_map.h"
+#include "native/launch.h"
 
 namespace bailey::native {
 

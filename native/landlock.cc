@@ -12,10 +12,9 @@ namespace {
 
 // From include/uapi/linux/landlock.h of Linux 6.18: Debian 12's header ends with ABI 2, and glibc has no
 // wrappers.
-constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDir = 1 << 3,
-                   kRemoveDir = 1 << 4, kRemoveFile = 1 << 5, kMakeChar = 1 << 6, kMakeDir = 1 << 7,
-                   kMakeReg = 1 << 8, kMakeSock = 1 << 9, kMakeFifo = 1 << 10, kMakeBlock = 1 << 11,
-                   kMakeSym = 1 << 12;
+constexpr uint64_t kExecute = 1 << 0, kWriteFile = 1 << 1, kReadFile = 1 << 2, kReadDir = 1 << 3, kRemoveDir = 1 << 4,
+                   kRemoveFile = 1 << 5, kMakeChar = 1 << 6, kMakeDir = 1 << 7, kMakeReg = 1 << 8, kMakeSock = 1 << 9,
+                   kMakeFifo = 1 << 10, kMakeBlock = 1 << 11, kMakeSym = 1 << 12;
 constexpr uint64_t kRefer = 1 << 13;                                          // ABI 2
 constexpr uint64_t kTruncate = 1 << 14;                                       // ABI 3
 constexpr uint64_t kIoctlDev = 1 << 15;                                       // ABI 5
@@ -36,19 +35,15 @@ struct NetPortAttr {
 
 constexpr uint64_t kRead = kExecute | kReadFile | kReadDir;
 constexpr uint64_t kOfFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev;
-constexpr uint64_t kWrite = kWriteFile | kTruncate | kRemoveDir | kRemoveFile | kMakeDir | kMakeReg |
-                            kMakeSock | kMakeFifo | kMakeSym | kRefer;
+constexpr uint64_t kWrite =
+    kWriteFile | kTruncate | kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock | kMakeFifo | kMakeSym | kRefer;
 
 uint64_t rights_of(LandlockAccess access) {
   switch (access) {
-    case LandlockAccess::read_only:
-      return kRead;
-    case LandlockAccess::writable:
-      return kRead | kWrite;
-    case LandlockAccess::devices:
-      return kReadFile | kReadDir | kWriteFile | kTruncate | kIoctlDev;
-    case LandlockAccess::kernel:
-      return kReadFile | kReadDir | kWriteFile | kTruncate;
+    case LandlockAccess::read_only: return kRead;
+    case LandlockAccess::writable: return kRead | kWrite;
+    case LandlockAccess::devices: return kReadFile | kReadDir | kWriteFile | kTruncate | kIoctlDev;
+    case LandlockAccess::kernel: return kReadFile | kReadDir | kWriteFile | kTruncate;
   }
   return 0;
 }
@@ -94,17 +89,15 @@ LandlockPlan compile_landlock(int abi, const std::vector<LandlockPlace>& places)
   LandlockPlan plan;
   plan.abi = abi;
   if (abi < 2) {
-    plan.why_off =
-        abi < 1 ? "the kernel has no Landlock" : "Landlock ABI 1 forbids every rename between directories";
+    plan.why_off = abi < 1 ? "the kernel has no Landlock" : "Landlock ABI 1 forbids every rename between directories";
     return plan;
   }
-  plan.handled_fs = kRead | kWriteFile | kRemoveDir | kRemoveFile | kMakeChar | kMakeDir | kMakeReg |
-                    kMakeSock | kMakeFifo | kMakeBlock | kMakeSym | kRefer;
+  plan.handled_fs = kRead | kWriteFile | kRemoveDir | kRemoveFile | kMakeChar | kMakeDir | kMakeReg | kMakeSock | kMakeFifo |
+                    kMakeBlock | kMakeSym | kRefer;
   if (abi >= 3) plan.handled_fs |= kTruncate;
   if (abi >= 5) plan.handled_fs |= kIoctlDev;
   if (abi >= 6) plan.scoped = kScopeAbstractUnixSocket | kScopeSignal;
-  for (const LandlockPlace& place : places)
-    plan.rules.push_back({place.path, rights_of(place.access) & plan.handled_fs});
+  for (const LandlockPlace& place : places) plan.rules.push_back({place.path, rights_of(place.access) & plan.handled_fs});
   return plan;
 }
 

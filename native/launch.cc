@@ -50,8 +50,7 @@ class Pending {
   ~Pending() {
     if (!pidfd_) return;
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-    while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {}
   }
   int pid() const { return pid_; }
   Fd release() { return std::move(pidfd_); }
@@ -73,8 +72,7 @@ Result<> map_trees(int pid, const Plan& plan, std::span<const int> trees) {
   Fd user_namespace;
   for (size_t i = 0; i < trees.size(); ++i) {
     if (!plan.trees[i].id_mapped || trees[i] < 0) continue;
-    if (!user_namespace)
-      user_namespace = TRY(files::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
+    if (!user_namespace) user_namespace = TRY(files::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
     const int error = map_tree_ids(trees[i], user_namespace.get(), plan.trees[i].recursive);
     if (error == 0) continue;
     auto failed = sys_error("mapping the ids of " + plan.trees[i].path, error);
@@ -110,7 +108,9 @@ Result<ssize_t> receive(int socket, void* buffer, size_t size) {
 Result<> await_setup(const Plan& plan, int socket, dispatcher::Steps& steps) {
   SetupReport report;
   const ssize_t got = TRY(receive(socket, &report, sizeof report));
-  if (got == 0) return fail(Fault::failed, "setting up the sandbox: the new process was killed", "see the kernel log; was it the OOM killer?");
+  if (got == 0)
+    return fail(Fault::failed, "setting up the sandbox: the new process was killed",
+                "see the kernel log; was it the OOM killer?");
   if (got != sizeof report || report.magic != SetupReport::kMagic)
     return fail(Fault::failed, "setting up the sandbox: the new process sent no report");
   if (report.error != 0) return std::unexpected(setup_error(plan, report));

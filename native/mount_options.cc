@@ -18,11 +18,16 @@ struct Flag {
 
 // Later options win over earlier ones, as in mount(8): "ro,rw" is rw.
 constexpr Flag kFlags[] = {
-    {"ro", MOUNT_ATTR_RDONLY, false},       {"rw", MOUNT_ATTR_RDONLY, true},
-    {"nosuid", MOUNT_ATTR_NOSUID, false},   {"suid", MOUNT_ATTR_NOSUID, true},
-    {"nodev", MOUNT_ATTR_NODEV, false},     {"dev", MOUNT_ATTR_NODEV, true},
-    {"noexec", MOUNT_ATTR_NOEXEC, false},   {"exec", MOUNT_ATTR_NOEXEC, true},
-    {"noatime", MOUNT_ATTR_NOATIME, false}, {"nodiratime", MOUNT_ATTR_NODIRATIME, false},
+    {"ro", MOUNT_ATTR_RDONLY, false},
+    {"rw", MOUNT_ATTR_RDONLY, true},
+    {"nosuid", MOUNT_ATTR_NOSUID, false},
+    {"suid", MOUNT_ATTR_NOSUID, true},
+    {"nodev", MOUNT_ATTR_NODEV, false},
+    {"dev", MOUNT_ATTR_NODEV, true},
+    {"noexec", MOUNT_ATTR_NOEXEC, false},
+    {"exec", MOUNT_ATTR_NOEXEC, true},
+    {"noatime", MOUNT_ATTR_NOATIME, false},
+    {"nodiratime", MOUNT_ATTR_NODIRATIME, false},
     {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, false},
 };
 

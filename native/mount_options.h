@@ -11,10 +11,10 @@
 namespace bailey::native {
 
 struct MountOptions {
-  uint64_t set = 0;               // MOUNT_ATTR_* for the mount itself
-  uint64_t set_recursively = 0;   // ... for it and all below ("rro", "rnosuid", ...)
+  uint64_t set = 0;              // MOUNT_ATTR_* for the mount itself
+  uint64_t set_recursively = 0;  // ... for it and all below ("rro", "rnosuid", ...)
   bool bind = false;
-  bool recursive = false;         // rbind
+  bool recursive = false;                                        // rbind
   std::vector<std::pair<std::string, std::string>> file_system;  // fsconfig keys; empty value = a flag
 };
 

@@ -35,7 +35,9 @@ constexpr std::pair<const char*, const char*> kDeviceLinks[] = {{"/dev/fd", "/pr
 // mount, by links through places that are covered in between, and have a /proc without masks.
 bool is_our_own(std::string_view path) {
   constexpr std::string_view kOwn[] = {"/proc", "/dev", "/run"};
-  return std::ranges::any_of(kOwn, [&](std::string_view own) { return path.starts_with(own) && (path.size() == own.size() || path[own.size()] == '/'); });
+  return std::ranges::any_of(kOwn, [&](std::string_view own) {
+    return path.starts_with(own) && (path.size() == own.size() || path[own.size()] == '/');
+  });
 }
 
 class Compiler {
@@ -55,7 +57,8 @@ class Compiler {
     if (plan_.terminal) add({.kind = Kind::pty, .path = "/dev/pts"});
     if (has_dev_) add({.kind = Kind::seal, .path = "/dev"});
     compile_privileges();
-    if (!problems_.empty()) return fail(Fault::refused, "the native backend cannot enforce: " + problems_, "drop it, or use --runtime gvisor");
+    if (!problems_.empty())
+      return fail(Fault::refused, "the native backend cannot enforce: " + problems_, "drop it, or use --runtime gvisor");
     return std::move(plan_);
   }
 
@@ -71,7 +74,8 @@ class Compiler {
     if (!l.devices.empty()) problem("linux.devices");
     if (!l.sysctl.empty()) problem("linux.sysctl");
     if (l.seccomp) problem("linux.seccomp (the built-in profile is always on)");
-    if (!l.uid_mappings.empty() || !l.gid_mappings.empty()) problem("linux.uidMappings and gidMappings (each sandbox has a range of its own)");
+    if (!l.uid_mappings.empty() || !l.gid_mappings.empty())
+      problem("linux.uidMappings and gidMappings (each sandbox has a range of its own)");
     if (!l.mount_label.empty()) problem("linux.mountLabel");
     if (l.intel_rdt) problem("linux.intelRdt");
     if (l.personality) problem("linux.personality");
@@ -120,7 +124,8 @@ class Compiler {
       plan_.console_rows = process.console_size->height;
       plan_.console_columns = process.console_size->width;
     }
-    if (process.user.uid >= kInnerIds || process.user.gid >= kInnerIds || std::ranges::any_of(process.user.additional_gids, [](uint32_t g) { return g >= kInnerIds; }))
+    if (process.user.uid >= kInnerIds || process.user.gid >= kInnerIds ||
+        std::ranges::any_of(process.user.additional_gids, [](uint32_t g) { return g >= kInnerIds; }))
       problem("a user or group id above 65535");
   }
 
@@ -132,7 +137,11 @@ class Compiler {
     if (limits.tmpfs_inodes) plan_.root_options.emplace_back("nr_inodes", std::to_string(*limits.tmpfs_inodes));
     if (!spec_.host_rootfs()) {
       plan_.root_overlay = true;
-      plan_.root_tree = static_cast<int>(add_tree({.kind = TreeSource::Kind::rootfs, .path = spec_.rootfs().real_path, .attributes = kUserMount | MOUNT_ATTR_RDONLY, .recursive = false, .id_mapped = host_.ids == IdMapKind::own_range}));
+      plan_.root_tree = static_cast<int>(add_tree({.kind = TreeSource::Kind::rootfs,
+                                                   .path = spec_.rootfs().real_path,
+                                                   .attributes = kUserMount | MOUNT_ATTR_RDONLY,
+                                                   .recursive = false,
+                                                   .id_mapped = host_.ids == IdMapKind::own_range}));
       return {};
     }
     for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_))) add_root_entry(std::move(entry));
@@ -145,7 +154,8 @@ class Compiler {
     switch (entry.kind) {
       case Entry::directory: return add({.kind = Kind::directory, .path = std::move(path), .mode = entry.mode});
       case Entry::symlink: return add({.kind = Kind::symlink, .path = std::move(path), .text = std::move(entry.text)});
-      case Entry::file: return add({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
+      case Entry::file:
+        return add({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
       case Entry::bind_directory:
       case Entry::bind_file:
         const size_t tree = add_tree({.path = std::move(entry.text), .attributes = kUserMount | MOUNT_ATTR_RDONLY});
@@ -174,8 +184,12 @@ class Compiler {
     constexpr std::array<std::string_view, 4> kTypes = {"tmpfs", "proc", "devpts", "mqueue"};
     if (std::ranges::find(kTypes, mount.type) == kTypes.end())
       return fail(Fault::refused, "a file system of type '" + mount.type + "'");
-    add({.kind = Kind::file_system, .path = mount.destination, .text = mount.type, .no_links = is_our_own(mount.destination),
-         .attributes = options.set | options.set_recursively, .options = std::move(options.file_system)});
+    add({.kind = Kind::file_system,
+         .path = mount.destination,
+         .text = mount.type,
+         .no_links = is_our_own(mount.destination),
+         .attributes = options.set | options.set_recursively,
+         .options = std::move(options.file_system)});
     if (mount.destination == "/dev") compile_devices();
     if (!(options.set & MOUNT_ATTR_RDONLY)) writable_.push_back(mount.destination);
     return {};
@@ -201,7 +215,9 @@ class Compiler {
     add({.kind = Kind::secrets, .path = secrets::kDirectory, .no_links = true});
     for (const secrets::Request& secret : spec_.secrets())
       if (!secret.destination.empty())
-        add({.kind = Kind::bind_inside, .path = secret.destination, .text = std::string(secrets::kDirectory) + "/" + secret.name});
+        add({.kind = Kind::bind_inside,
+             .path = secret.destination,
+             .text = std::string(secrets::kDirectory) + "/" + secret.name});
   }
 
   void compile_privileges() {
@@ -245,8 +261,10 @@ const char* to_text(Kind kind) {
 }
 
 std::string attributes_text(uint64_t attributes) {
-  constexpr std::pair<uint64_t, const char*> kNames[] = {{MOUNT_ATTR_RDONLY, "ro"},   {MOUNT_ATTR_NOSUID, "nosuid"},
-                                                         {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"},
+  constexpr std::pair<uint64_t, const char*> kNames[] = {{MOUNT_ATTR_RDONLY, "ro"},
+                                                         {MOUNT_ATTR_NOSUID, "nosuid"},
+                                                         {MOUNT_ATTR_NODEV, "nodev"},
+                                                         {MOUNT_ATTR_NOEXEC, "noexec"},
                                                          {MOUNT_ATTR_NOATIME, "noatime"}};
   std::string text;
   for (const auto& [bit, name] : kNames)
@@ -282,9 +300,9 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
 Result<Plan> compile(const Spec& spec, const HostTraits& host) { return Compiler(spec, host).compile(); }
 
 json::Value to_json(const Plan& plan) {
-  constexpr std::pair<uint64_t, const char*> kNamespaces[] = {
-      {CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"}, {CLONE_NEWPID, "pid"},
-      {CLONE_NEWNET, "network"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}};
+  constexpr std::pair<uint64_t, const char*> kNamespaces[] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"},
+                                                              {CLONE_NEWPID, "pid"},   {CLONE_NEWNET, "network"},
+                                                              {CLONE_NEWIPC, "ipc"},   {CLONE_NEWUTS, "uts"}};
   json::Object object;
   json::Array namespaces;
   for (const auto& [flag, name] : kNamespaces)

@@ -29,8 +29,8 @@ namespace bailey::native {
 struct TreeSource {
   enum class Kind { path, volume, rootfs, device };
   Kind kind = Kind::path;
-  std::string path;        // real path on the host
-  size_t mount_index = 0;  // volume: which of config.mounts
+  std::string path;         // real path on the host
+  size_t mount_index = 0;   // volume: which of config.mounts
   uint64_t attributes = 0;  // MOUNT_ATTR_* for the mount and everything below it
   bool recursive = true;
   bool id_mapped = false;  // on-disk ids are seen as the sandbox's own (open_tree_attr: needs root and a willing file system)
@@ -40,38 +40,38 @@ struct TreeSource {
 // One step of building the root, relative to it. Executed in order after clone; strings are ready, nothing is allocated then.
 struct RootOperation {
   enum class Kind {
-    directory,       // mkdir -p
-    symlink,         // path -> text
-    file,            // contents text
-    attach_tree,     // trees[tree] onto path (made when missing: a directory, or a file for a tree that is one)
-    file_system,     // a new file system of type `text` with `options` onto path
-    mask,            // an empty read-only file or directory onto path, when it exists
-    read_only,       // path becomes a read-only mount of itself, when it exists
-    seal,            // the mount at path becomes read-only
-    secrets,         // the staged secrets onto path
-    bind_inside,     // what lies at `text` in the new root onto path as well
-    pty,             // makes the terminal in path (devpts)
+    directory,    // mkdir -p
+    symlink,      // path -> text
+    file,         // contents text
+    attach_tree,  // trees[tree] onto path (made when missing: a directory, or a file for a tree that is one)
+    file_system,  // a new file system of type `text` with `options` onto path
+    mask,         // an empty read-only file or directory onto path, when it exists
+    read_only,    // path becomes a read-only mount of itself, when it exists
+    seal,         // the mount at path becomes read-only
+    secrets,      // the staged secrets onto path
+    bind_inside,  // what lies at `text` in the new root onto path as well
+    pty,          // makes the terminal in path (devpts)
   };
   Kind kind = Kind::directory;
   std::string path;
   std::string text;
   mode_t mode = 0755;
-  bool no_links = false;   // a link on the way is an error: what later operations find by this name must stay there
+  bool no_links = false;  // a link on the way is an error: what later operations find by this name must stay there
   size_t tree = 0;
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   std::vector<std::pair<std::string, std::string>> options;
 };
 
 struct Plan {
-  uint64_t clone_flags = 0;      // CLONE_NEW*; the cgroup namespace is unshared later, inside the cgroup
+  uint64_t clone_flags = 0;  // CLONE_NEW*; the cgroup namespace is unshared later, inside the cgroup
   bool new_cgroup_namespace = true;
-  bool privileged = true;        // made by root: trees are cloned before the child exists, ids of volumes are mapped
-  bool many_ids = true;          // more than the workload's own id is mapped
-  bool loopback_up = false;      // a new network namespace starts with lo down
+  bool privileged = true;    // made by root: trees are cloned before the child exists, ids of volumes are mapped
+  bool many_ids = true;      // more than the workload's own id is mapped
+  bool loopback_up = false;  // a new network namespace starts with lo down
   std::string hostname, domainname;
   std::vector<TreeSource> trees;
-  int root_tree = -1;            // trees index of --rootfs; -1: a tmpfs of our own
-  bool root_overlay = false;     // an in-memory layer over root_tree
+  int root_tree = -1;                                             // trees index of --rootfs; -1: a tmpfs of our own
+  bool root_overlay = false;                                      // an in-memory layer over root_tree
   std::vector<std::pair<std::string, std::string>> root_options;  // of the tmpfs root or of the overlay's tmpfs
   bool root_read_only = true;
   std::vector<RootOperation> operations;

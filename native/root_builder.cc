@@ -122,7 +122,7 @@ int open_destination(int root, const char* path, bool directory, bool no_links) 
 }
 
 bool is_directory(int fd) {
-  struct stat st {};
+  struct stat st{};
   return ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISDIR(st.st_mode);
 }
 
@@ -325,7 +325,7 @@ int leave_old_root(int root, bool read_only) {
   if (::fchdir(root) < 0 || pivot_root(".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0) return errno;
   if (::chdir("/") < 0) return errno;
   // ".." of a root follows what is stacked on it: anything of the host that was left there would be reached this way.
-  struct stat above {}, here {};
+  struct stat above{}, here{};
   if (::stat("/..", &above) < 0 || ::fstat(root, &here) < 0) return errno;
   return above.st_dev == here.st_dev && above.st_ino == here.st_ino ? 0 : EXDEV;
 }

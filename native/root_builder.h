@@ -1,5 +1,5 @@
-// Builds the sandbox's file tree inside its new mount namespace and makes it the root. Runs between clone and exec: nothing here
-// allocates, logs or throws; every destination is resolved by openat2(RESOLVE_IN_ROOT) and mounted onto the descriptor.
+// Builds the sandbox's file tree inside its new mount namespace and makes it the root. Runs between clone and exec: nothing
+// here allocates, logs or throws; every destination is resolved by openat2(RESOLVE_IN_ROOT) and mounted onto the descriptor.
 //
 //   old "/"  <-- new root stacked on it (tmpfs, or overlay of --rootfs)     pivot_root(".", "."), old root detached
 //                  |- operations of the plan, in order
@@ -11,10 +11,10 @@ namespace bailey::native {
 
 struct RootInputs {
   const Plan* plan = nullptr;
-  const int* trees = nullptr;      // detached mounts, one per plan.trees
-  int secrets = -1;                // the staged secrets' mount
-  int terminal_master = -1;        // out: the pty's master after a `pty` operation
-  int terminal_slave = -1;         // out
+  const int* trees = nullptr;  // detached mounts, one per plan.trees
+  int secrets = -1;            // the staged secrets' mount
+  int terminal_master = -1;    // out: the pty's master after a `pty` operation
+  int terminal_slave = -1;     // out
 };
 
 // `operation`: which of plan.operations failed, -1 when it was none. 0 or an errno.
@@ -23,8 +23,8 @@ struct RootResult {
   int operation = -1;
 };
 
-int enter_root(RootInputs& inputs, int* root);   // makes and stacks the new root, answers its descriptor
+int enter_root(RootInputs& inputs, int* root);  // makes and stacks the new root, answers its descriptor
 RootResult build_root(RootInputs& inputs, int root);
-int leave_old_root(int root, bool read_only);    // pivots, detaches the old root, seals the new one, chdir("/")
+int leave_old_root(int root, bool read_only);  // pivots, detaches the old root, seals the new one, chdir("/")
 
 }  // namespace bailey::native

@@ -15,9 +15,7 @@ const sock_fprog& builtin_seccomp() {
   return program;
 }
 
-const char* builtin_seccomp_hash() {
-  return kDefaultSeccompHash;
-}
+const char* builtin_seccomp_hash() { return kDefaultSeccompHash; }
 
 int install_seccomp(const sock_fprog& program, unsigned flags) {
   const long answer = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);

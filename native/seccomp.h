@@ -23,14 +23,11 @@ const char* builtin_seccomp_hash();  // 16 hexadecimal digits
 // A filter made at run time. Move it as you like: `program` is what install_seccomp takes, through view().
 struct CompiledFilter {
   std::vector<sock_filter> program;
-  unsigned flags = 0;  // SECCOMP_FILTER_FLAG_* for install_seccomp
-  std::string hash;    // as builtin_seccomp_hash
-  std::vector<std::string>
-      ignored_names;  // calls unknown here: as the specification asks, no error; say them with --debug
+  unsigned flags = 0;                      // SECCOMP_FILTER_FLAG_* for install_seccomp
+  std::string hash;                        // as builtin_seccomp_hash
+  std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error; say them with --debug
   bool empty() const { return program.empty(); }
-  sock_fprog view() const {
-    return {static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())};
-  }
+  sock_fprog view() const { return {static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())}; }
 };
 
 // Compiles the `seccomp` object of an OCI configuration with the meaning that runc and libseccomp give it.

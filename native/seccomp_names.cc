@@ -29,9 +29,7 @@ constexpr NewCall kNewCalls[] = {
 // A newer libseccomp may know more names; a profile need not decide what nobody has looked at.
 constexpr uint32_t kNewestReviewed = 469;
 
-bool has(const Arch& arch, const NewCall& call) {
-  return !call.x86_64_only || arch.family == ArchFamily::x86_64;
-}
+bool has(const Arch& arch, const NewCall& call) { return !call.x86_64_only || arch.family == ArchFamily::x86_64; }
 
 // libseccomp numbers i386's multiplexed calls -100 - N (socketcall's N, linux/net.h) and -200 - N (ipc's N,
 // linux/ipc.h). Their own numbers came with Linux 4.3 and 5.1 (arch/x86/entry/syscalls/syscall_32.tbl); 0:
@@ -118,11 +116,8 @@ std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch) {
 }
 
 std::optional<int> errno_named(std::string_view name) {
-  constexpr std::pair<std::string_view, int> kErrors[] = {{"EPERM", EPERM},
-                                                          {"ENOSYS", ENOSYS},
-                                                          {"EACCES", EACCES},
-                                                          {"EINVAL", EINVAL},
-                                                          {"EAFNOSUPPORT", EAFNOSUPPORT}};
+  constexpr std::pair<std::string_view, int> kErrors[] = {
+      {"EPERM", EPERM}, {"ENOSYS", ENOSYS}, {"EACCES", EACCES}, {"EINVAL", EINVAL}, {"EAFNOSUPPORT", EAFNOSUPPORT}};
   for (const auto& [known, number] : kErrors)
     if (known == name) return number;
   return std::nullopt;

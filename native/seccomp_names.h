@@ -18,9 +18,7 @@ struct Arch {
   uint32_t audit_arch = 0;  // AUDIT_ARCH_* of seccomp_data.arch
   ArchFamily family = ArchFamily::other_64;
   // Arguments count by their low halves, x32's too: its registers are wide, its types are not.
-  bool is_32_bit() const {
-    return family == ArchFamily::i386 || family == ArchFamily::x32 || family == ArchFamily::other_32;
-  }
+  bool is_32_bit() const { return family == ArchFamily::i386 || family == ArchFamily::x32 || family == ArchFamily::other_32; }
 };
 
 std::optional<Arch> arch_named(std::string_view name);  // "x86_64", "aarch64", ... or "SCMP_ARCH_X86_64"

@@ -43,18 +43,16 @@ constexpr std::pair<std::string_view, Comparison> kOperators[] = {
 // Of the runtime specification. This machine's kernel meets few of them; for the others there is nothing to
 // compile.
 constexpr std::string_view kSpecifiedArches[] = {
-    "SCMP_ARCH_X86",     "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",
-    "SCMP_ARCH_AARCH64", "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",
-    "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",
-    "SCMP_ARCH_PPC64",   "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_S390",        "SCMP_ARCH_S390X",
-    "SCMP_ARCH_PARISC",  "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",     "SCMP_ARCH_LOONGARCH64",
-    "SCMP_ARCH_M68K",    "SCMP_ARCH_SH",       "SCMP_ARCH_SHEB",
+    "SCMP_ARCH_X86",         "SCMP_ARCH_X86_64", "SCMP_ARCH_X32",       "SCMP_ARCH_ARM",     "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL",  "SCMP_ARCH_MIPSEL64",
+    "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",    "SCMP_ARCH_PPC64",     "SCMP_ARCH_PPC64LE", "SCMP_ARCH_S390",
+    "SCMP_ARCH_S390X",       "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64",  "SCMP_ARCH_RISCV64", "SCMP_ARCH_LOONGARCH64",
+    "SCMP_ARCH_M68K",        "SCMP_ARCH_SH",     "SCMP_ARCH_SHEB",
 };
 
 bool runs_here(const Arch& arch) {
   const ArchFamily own = native_arch().family;
-  if (own == ArchFamily::x86_64)
-    return arch.family == own || arch.family == ArchFamily::i386 || arch.family == ArchFamily::x32;
+  if (own == ArchFamily::x86_64) return arch.family == own || arch.family == ArchFamily::i386 || arch.family == ArchFamily::x32;
   return arch.token == native_arch().token || arch.family == ArchFamily::other_32;
 }
 
@@ -68,8 +66,7 @@ Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> errn
   if (name == "SCMP_ACT_TRACE") return SECCOMP_RET_TRACE | data;
   if (name == "SCMP_ACT_LOG") return SECCOMP_RET_LOG;
   if (name == "SCMP_ACT_NOTIFY")
-    return fail(Fault::unavailable,
-                "seccomp action SCMP_ACT_NOTIFY needs a listener, which Bailey does not offer",
+    return fail(Fault::unavailable, "seccomp action SCMP_ACT_NOTIFY needs a listener, which Bailey does not offer",
                 "use SCMP_ACT_ERRNO");
   return fail(Fault::bad_input, "unknown seccomp action '" + name + "'",
               "the OCI runtime specification lists the SCMP_ACT_ names");
@@ -82,17 +79,14 @@ bool permits(uint32_t action) {
 
 // The kernel compares actions as signed numbers; the lowest is the strictest.
 bool stricter(const Branch& a, const Branch& b) {
-  return static_cast<int32_t>(a.action & SECCOMP_RET_ACTION_FULL) <
-         static_cast<int32_t>(b.action & SECCOMP_RET_ACTION_FULL);
+  return static_cast<int32_t>(a.action & SECCOMP_RET_ACTION_FULL) < static_cast<int32_t>(b.action & SECCOMP_RET_ACTION_FULL);
 }
 
 Result<Condition> condition_of(const bundle::SeccompArg& arg) {
-  if (arg.index > 5)
-    return fail(Fault::bad_input, "seccomp argument index " + std::to_string(arg.index) + " is above 5");
+  if (arg.index > 5) return fail(Fault::bad_input, "seccomp argument index " + std::to_string(arg.index) + " is above 5");
   for (const auto& [name, comparison] : kOperators) {
     if (name != arg.op) continue;
-    if (arg.op == "SCMP_CMP_MASKED_EQ")
-      return Condition{arg.index, comparison, arg.value, arg.value_two & arg.value};
+    if (arg.op == "SCMP_CMP_MASKED_EQ") return Condition{arg.index, comparison, arg.value, arg.value_two & arg.value};
     return Condition{arg.index, comparison, ~uint64_t{0}, arg.value};
   }
   return fail(Fault::bad_input, "unknown seccomp operator '" + arg.op + "'",
@@ -127,8 +121,7 @@ class ArchCompiler {
       out.assign(newest_ + 1, last, {{}, SECCOMP_RET_ERRNO | ENOSYS});
     for (auto& [number, rules] : calls_) {
       std::ranges::stable_sort(rules.branches, stricter);
-      out.assign(number, rules.unconditional ? CallRule{{}, *rules.unconditional}
-                                             : CallRule{rules.branches, default_action});
+      out.assign(number, rules.unconditional ? CallRule{{}, *rules.unconditional} : CallRule{rules.branches, default_action});
     }
   }
 
@@ -138,13 +131,10 @@ class ArchCompiler {
   void add(const CallTarget& target, Branch branch) {
     if (arch_.is_32_bit()) std::ranges::for_each(branch.all_of, narrow);
     if (target.selector) select(branch, *target.selector);
-    std::erase_if(branch.all_of,
-                  [](const Condition& c) { return c.mask == 0 && c.comparison == Comparison::equal; });
+    std::erase_if(branch.all_of, [](const Condition& c) { return c.mask == 0 && c.comparison == Comparison::equal; });
     Collected& rules = calls_[target.number];
-    if (!branch.all_of.empty())
-      rules.branches.push_back(std::move(branch));
-    else if (!rules.unconditional)
-      rules.unconditional = branch.action;
+    if (!branch.all_of.empty()) rules.branches.push_back(std::move(branch));
+    else if (!rules.unconditional) rules.unconditional = branch.action;
   }
 
   static void narrow(Condition& condition) {
@@ -171,8 +161,7 @@ Result<std::vector<ArchCompiler>> arches_of(const std::vector<std::string>& name
                   "the OCI runtime specification lists the SCMP_ARCH_ names");
     const std::optional<Arch> arch = arch_named(name);
     if (!arch || !runs_here(*arch)) continue;
-    if (std::ranges::none_of(out,
-                             [&](const ArchCompiler& known) { return known.arch().token == arch->token; }))
+    if (std::ranges::none_of(out, [&](const ArchCompiler& known) { return known.arch().token == arch->token; }))
       out.emplace_back(*arch);
   }
   return out;
@@ -214,8 +203,7 @@ FilterRules join(std::vector<ArchCompiler>& compilers, uint32_t default_action) 
 Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
   CompiledFilter out;
   for (const std::string& flag : seccomp.flags) {
-    const auto known =
-        std::ranges::find(kFlags, std::string_view(flag), &std::pair<std::string_view, unsigned>::first);
+    const auto known = std::ranges::find(kFlags, std::string_view(flag), &std::pair<std::string_view, unsigned>::first);
     if (known == std::end(kFlags)) return fail(Fault::bad_input, "unknown seccomp flag '" + flag + "'");
     out.flags |= known->second;
   }

@@ -9,9 +9,7 @@
 namespace bailey::native {
 namespace {
 
-constexpr uint32_t errno_action(int number) {
-  return SECCOMP_RET_ERRNO | static_cast<uint32_t>(number);
-}
+constexpr uint32_t errno_action(int number) { return SECCOMP_RET_ERRNO | static_cast<uint32_t>(number); }
 
 constexpr uint32_t kWrongArch = SECCOMP_RET_KILL_PROCESS;
 
@@ -55,8 +53,7 @@ class Parser {
     if (words_[0].starts_with('[')) return read_group();
     if (!in_group_) return fault("'" + std::string(words_[0]) + "' stands before the first group");
     std::vector<std::string> names;
-    while (at_ < words_.size() && words_[at_] != "when" && words_[at_] != "unless")
-      names.emplace_back(words_[at_++]);
+    while (at_ < words_.size() && words_[at_] != "when" && words_[at_] != "unless") names.emplace_back(words_[at_++]);
     if (names.empty()) return fault("a condition needs the name of a call before it");
     CallRule rule{{}, group_};
     if (at_ < words_.size()) rule = TRY(read_conditions());
@@ -140,8 +137,7 @@ class Parser {
     }
     if (sign != "==") return fault("expected '=='");
     out.value = TRY(read_number(next()));
-    if ((out.value & ~out.mask) != 0)
-      return fault("the value has bits outside the mask: it could never be equal");
+    if ((out.value & ~out.mask) != 0) return fault("the value has bits outside the mask: it could never be equal");
     return out;
   }
 

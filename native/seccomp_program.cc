@@ -9,15 +9,10 @@
 namespace bailey::native {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "the halves of a 64-bit argument stand the other way round");
+static_assert(std::endian::native == std::endian::little, "the halves of a 64-bit argument stand the other way round");
 
-constexpr uint32_t low_half(uint32_t index) {
-  return offsetof(seccomp_data, args) + 8 * index;
-}
-constexpr uint32_t high_half(uint32_t index) {
-  return low_half(index) + 4;
-}
+constexpr uint32_t low_half(uint32_t index) { return offsetof(seccomp_data, args) + 8 * index; }
+constexpr uint32_t high_half(uint32_t index) { return low_half(index) + 4; }
 
 // Writes a program from its last instruction to its first. BPF jumps only forward and a conditional one at
 // most 255 far, so every target is known, and its distance too, when a jump is written.
@@ -52,8 +47,7 @@ class Assembler {
       yes = near(yes);
       no = near(no);
     }
-    return emit(BPF_JMP | test | BPF_K, k, static_cast<uint8_t>(distance(yes)),
-                static_cast<uint8_t>(distance(no)));
+    return emit(BPF_JMP | test | BPF_K, k, static_cast<uint8_t>(distance(yes)), static_cast<uint8_t>(distance(no)));
   }
 
   std::vector<sock_filter> take() {
@@ -90,9 +84,7 @@ Label emit_equal_half(Assembler& out, uint32_t offset, uint32_t mask, uint32_t v
 
 Label emit_equal(Assembler& out, const Condition& c, Label yes, Label no) {
   if ((c.value & ~c.mask) != 0) return no;
-  const auto halves = [](uint64_t v) {
-    return std::pair(static_cast<uint32_t>(v >> 32), static_cast<uint32_t>(v));
-  };
+  const auto halves = [](uint64_t v) { return std::pair(static_cast<uint32_t>(v >> 32), static_cast<uint32_t>(v)); };
   const auto [mask_high, mask_low] = halves(c.mask);
   const auto [value_high, value_low] = halves(c.value);
   const Label low = emit_equal_half(out, low_half(c.index), mask_low, value_low, yes, no);
@@ -112,18 +104,12 @@ Label emit_greater(Assembler& out, uint16_t test, const Condition& c, Label yes,
 
 Label emit_condition(Assembler& out, const Condition& c, Label yes, Label no) {
   switch (c.comparison) {
-    case Comparison::equal:
-      return emit_equal(out, c, yes, no);
-    case Comparison::not_equal:
-      return emit_equal(out, c, no, yes);
-    case Comparison::greater:
-      return emit_greater(out, BPF_JGT, c, yes, no);
-    case Comparison::greater_or_equal:
-      return emit_greater(out, BPF_JGE, c, yes, no);
-    case Comparison::less:
-      return emit_greater(out, BPF_JGE, c, no, yes);
-    case Comparison::less_or_equal:
-      return emit_greater(out, BPF_JGT, c, no, yes);
+    case Comparison::equal: return emit_equal(out, c, yes, no);
+    case Comparison::not_equal: return emit_equal(out, c, no, yes);
+    case Comparison::greater: return emit_greater(out, BPF_JGT, c, yes, no);
+    case Comparison::greater_or_equal: return emit_greater(out, BPF_JGE, c, yes, no);
+    case Comparison::less: return emit_greater(out, BPF_JGE, c, no, yes);
+    case Comparison::less_or_equal: return emit_greater(out, BPF_JGT, c, no, yes);
   }
   return no;
 }
@@ -134,8 +120,7 @@ Label emit_rule(Assembler& out, const CallRule& rule) {
     const Branch& branch = rule.branches[b];
     const Label failed = next;
     next = out.ret(branch.action);
-    for (size_t c = branch.all_of.size(); c-- > 0;)
-      next = emit_condition(out, branch.all_of[c], next, failed);
+    for (size_t c = branch.all_of.size(); c-- > 0;) next = emit_condition(out, branch.all_of[c], next, failed);
   }
   return next;
 }
@@ -203,8 +188,8 @@ Result<std::vector<sock_filter>> assemble(const FilterRules& rules) {
   out.load(offsetof(seccomp_data, arch));
   if (out.size() > BPF_MAXINSNS)
     return fail(Fault::bad_input,
-                "the seccomp profile makes " + std::to_string(out.size()) +
-                    " instructions, the kernel takes " + std::to_string(BPF_MAXINSNS),
+                "the seccomp profile makes " + std::to_string(out.size()) + " instructions, the kernel takes " +
+                    std::to_string(BPF_MAXINSNS),
                 "use fewer architectures or fewer argument conditions");
   return out.take();
 }

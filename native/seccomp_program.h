@@ -53,8 +53,7 @@ struct CallRule {
 // The rules of one architecture as a map of intervals: each holds from its number up to the next one's.
 class ArchRules {
  public:
-  ArchRules(uint32_t audit_arch, const CallRule& by_default)
-      : audit_arch_(audit_arch), from_{{0, by_default}} {}
+  ArchRules(uint32_t audit_arch, const CallRule& by_default) : audit_arch_(audit_arch), from_{{0, by_default}} {}
   void assign(uint32_t first, uint32_t last, const CallRule& rule);  // both included
   void assign(uint32_t number, const CallRule& rule) { assign(number, number, rule); }
   const CallRule& at(uint32_t number) const { return std::prev(from_.upper_bound(number))->second; }

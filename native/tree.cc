@@ -15,13 +15,13 @@ namespace bailey::native {
 namespace {
 
 bool same_file(int a, int b) {
-  struct stat left {}, right {};
+  struct stat left{}, right{};
   if (::fstatat(a, "", &left, AT_EMPTY_PATH) < 0 || ::fstatat(b, "", &right, AT_EMPTY_PATH) < 0) return false;
   return left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
 bool is_device(int fd, const TreeSource& source) {
-  struct stat st {};
+  struct stat st{};
   return ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISCHR(st.st_mode) &&
          st.st_rdev == ::makedev(source.device_major, source.device_minor);
 }
@@ -35,8 +35,8 @@ int open_tree_source(const TreeTarget& target, bool in_child) {
   // Inside a new mount namespace the parent's descriptor belongs to another one and cannot be cloned (EINVAL): the path is
   // walked again there and must lead to the same file.
   const bool by_descriptor = target.opened >= 0 && !in_child;
-  const int tree = by_descriptor ? ::open_tree(target.opened, "", flags | AT_EMPTY_PATH)
-                                 : ::open_tree(AT_FDCWD, source.path.c_str(), flags);
+  const int tree =
+      by_descriptor ? ::open_tree(target.opened, "", flags | AT_EMPTY_PATH) : ::open_tree(AT_FDCWD, source.path.c_str(), flags);
   if (tree < 0) return -errno;
   int error = 0;
   if (target.opened >= 0 && !by_descriptor && !same_file(tree, target.opened)) error = ESTALE;

@@ -15,12 +15,13 @@ constexpr const char* kFile = ".uid-ranges";  // the dot keeps it apart from the
 
 Result<UidRange> UidRange::create(int directory) {
   UidRange range;
-  range.lock_ = TRY_WITH(files::open_at(directory, kFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600), "reserving a range of user ids");
+  range.lock_ =
+      TRY_WITH(files::open_at(directory, kFile, O_RDWR | O_CREAT | O_NOFOLLOW, 0600), "reserving a range of user ids");
   uint32_t start = 0;
   if (::getrandom(&start, sizeof start, 0) != sizeof start) return sys_error("reserving a range of user ids", errno);
   for (uint32_t i = 0; i < kSlots; ++i) {
     const uint32_t slot = (start % kSlots + i) % kSlots;
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
     lock.l_start = slot;
@@ -31,7 +32,8 @@ Result<UidRange> UidRange::create(int directory) {
     }
     if (errno != EAGAIN && errno != EACCES) return sys_error("locking a range of user ids", errno);
   }
-  return fail(Fault::unavailable, "all " + std::to_string(kSlots) + " ranges of user ids are in use", "end some sandboxes first");
+  return fail(Fault::unavailable, "all " + std::to_string(kSlots) + " ranges of user ids are in use",
+              "end some sandboxes first");
 }
 
 }  // namespace bailey::native

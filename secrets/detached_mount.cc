@@ -65,8 +65,7 @@ bool write_text(const char* path, const char* text, int length) {
                   write_text("/proc/self/gid_map", line, std::snprintf(line, sizeof line, "0 %u 1", gid))))
     error = errno;
   if (!error && (mount = create_ramfs()) < 0) error = -mount;
-  if (::send(channel, &error, sizeof error, MSG_NOSIGNAL) != sizeof error || error ||
-      send_fds(channel, &mount, 1) != 0)
+  if (::send(channel, &error, sizeof error, MSG_NOSIGNAL) != sizeof error || error || send_fds(channel, &mount, 1) != 0)
     ::_exit(1);
   char byte;
   if (::recv(channel, &byte, 1, 0) != 1) ::_exit(1);
@@ -81,8 +80,7 @@ Result<> receive_error(int channel, const char* attempted) {
   do {
     got = ::recv(channel, &error, sizeof error, 0);
   } while (got < 0 && errno == EINTR);
-  if (got != sizeof error)
-    return fail(Fault::failed, std::string(attempted) + ": the child that should do it died");
+  if (got != sizeof error) return fail(Fault::failed, std::string(attempted) + ": the child that should do it died");
   if (error) return sys_error(attempted, error);
   return {};
 }
@@ -92,8 +90,7 @@ Result<> receive_error(int channel, const char* attempted) {
 Result<DetachedMount> DetachedMount::create(size_t bytes, size_t files) {
   DetachedMount result;
   const std::string size = std::to_string(bytes), inodes = std::to_string(files);
-  const Option options[] = {
-      {"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
+  const Option options[] = {{"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
   int mount = create_mount("tmpfs", options, std::size(options));
   if (mount == -EINVAL) mount = create_ramfs();  // before Linux 6.3, or in a user namespace
   if (mount == -EPERM) {
@@ -140,8 +137,7 @@ Result<Fd> DetachedMount::seal() {
 DetachedMount::~DetachedMount() {
   if (child_ <= 0) return;
   child_channel_.reset();  // it waits for this
-  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {}
 }
 
 }  // namespace bailey::secrets

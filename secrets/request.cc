@@ -47,14 +47,12 @@ Result<Request> parse_request(std::string_view flag) {
   } else {
     request.file = source;
   }
-  if (!path.empty() && path[0] != '/')
-    return bad(flag, "the place inside, '" + std::string(path) + "', is not absolute");
+  if (!path.empty() && path[0] != '/') return bad(flag, "the place inside, '" + std::string(path) + "', is not absolute");
   request.destination = path;
   if (!mode.empty()) {
     request.mode = 0;
     for (const char digit : mode) {
-      if (digit < '0' || digit > '7' || mode.size() > 4)
-        return bad(flag, "'" + std::string(mode) + "' is not an octal mode");
+      if (digit < '0' || digit > '7' || mode.size() > 4) return bad(flag, "'" + std::string(mode) + "' is not an octal mode");
       request.mode = request.mode * 8 + static_cast<mode_t>(digit - '0');
     }
     if (request.mode > 0777) return bad(flag, "mode '" + std::string(mode) + "' has set-id or sticky bits");

@@ -22,17 +22,12 @@ std::string describe(const Request& request) {
 
 const char* kind_of(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return "a directory";
-    case S_IFIFO:
-      return "a FIFO";
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
     case S_IFCHR:
-    case S_IFBLK:
-      return "a device";
-    case S_IFSOCK:
-      return "a socket";
-    default:
-      return "no regular file";
+    case S_IFBLK: return "a device";
+    case S_IFSOCK: return "a socket";
+    default: return "no regular file";
   }
 }
 
@@ -48,15 +43,12 @@ Result<Fd> open_file(const Request& request) {
   if (error == ENXIO) return bad(request, "is a socket", "name a regular file");
   Error failure = sys_error("opening " + describe(request), error).error();
   failure.fault = Fault::bad_input;
-  failure.remedy = error == EACCES
-                       ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N"
-                       : "";
+  failure.remedy = error == EACCES ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N" : "";
   return std::unexpected(std::move(failure));
 }
 
 std::unexpected<Error> too_big(const Request& request) {
-  return bad(request, "has more than " + std::to_string(kMaxSecretBytes) + " bytes",
-             "mount large data as a volume");
+  return bad(request, "has more than " + std::to_string(kMaxSecretBytes) + " bytes", "mount large data as a volume");
 }
 
 Result<> wait_readable(const Request& request, int fd, const clock::Deadline& deadline) {
@@ -65,8 +57,7 @@ Result<> wait_readable(const Request& request, int fd, const clock::Deadline& de
     const int ready = ::poll(&entry, 1, deadline.poll_ms());
     if (ready > 0) return {};
     if (ready == 0)
-      return bad(request, "the pipe was not closed in time",
-                 "write the secret before bailey starts, and close the pipe");
+      return bad(request, "the pipe was not closed in time", "write the secret before bailey starts, and close the pipe");
     if (errno != EINTR) return sys_error("waiting for " + describe(request), errno);
   }
 }
@@ -94,8 +85,7 @@ Result<> check_descriptor(const Request& request) {
   const int flags = ::fcntl(request.fd, F_GETFL);
   // What bailey itself has open by then are files that it writes: the record, the events.
   if (flags >= 0 && (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH)) return {};
-  return bad(request, "no such descriptor is open for reading",
-             "open it for bailey, for example: bailey ... 3<FILE");
+  return bad(request, "no such descriptor is open for reading", "open it for bailey, for example: bailey ... 3<FILE");
 }
 
 Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
@@ -107,8 +97,7 @@ Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
   if (::fstat(fd, &info) < 0) return sys_error("looking at " + describe(request), errno);
   if (request.fd >= 0 && S_ISFIFO(info.st_mode))
     return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
-  if (!S_ISREG(info.st_mode))
-    return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
+  if (!S_ISREG(info.st_mode)) return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
   if (static_cast<size_t>(info.st_size) > kMaxSecretBytes) return too_big(request);
   return read_to_end(request, fd, static_cast<size_t>(info.st_size) + 1, clock::Deadline());
 }

@@ -39,8 +39,7 @@ Result<> check_distinct(const std::vector<Request>& requests) {
     if (!names.insert(request.name).second)
       return fail(Fault::bad_input, "secret '" + request.name + "' is given twice", "another name");
     if (request.fd >= 0 && !descriptors.insert(request.fd).second)
-      return fail(Fault::bad_input,
-                  "descriptor " + std::to_string(request.fd) + " is the source of two secrets",
+      return fail(Fault::bad_input, "descriptor " + std::to_string(request.fd) + " is the source of two secrets",
                   "one descriptor each");
   }
   return {};
@@ -48,8 +47,7 @@ Result<> check_distinct(const std::vector<Request>& requests) {
 
 Result<> write_file(int mount, const Request& request, const Secret& secret, uint32_t uid, uint32_t gid) {
   const std::string attempted = "staging secret '" + request.name + "'";
-  const Fd file(
-      ::openat(mount, request.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
+  const Fd file(::openat(mount, request.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
   if (!file) return sys_error(attempted, errno);
   std::span<const std::byte> rest = secret.bytes();
   while (!rest.empty()) {
@@ -60,9 +58,7 @@ Result<> write_file(int mount, const Request& request, const Secret& secret, uin
   }
   if (::fchown(file.get(), uid, gid) < 0) {
     Error error =
-        sys_error(attempted + ": giving it to uid " + std::to_string(uid) + " gid " + std::to_string(gid),
-                  errno)
-            .error();
+        sys_error(attempted + ": giving it to uid " + std::to_string(uid) + " gid " + std::to_string(gid), errno).error();
     error.remedy =
         "as an ordinary user, bailey can give secrets only to the sandbox user who stands for you; run the "
         "workload as that "
@@ -85,14 +81,12 @@ Result<Stage> Stage::create(const std::vector<Request>& requests, uint32_t defau
   if (requests.empty()) return Stage();
   TRY(check_distinct(requests));
   // Room for the largest: what is not written costs nothing.
-  DetachedMount mount =
-      TRY(DetachedMount::create(requests.size() * whole_pages(kMaxSecretBytes), requests.size() + 1));
+  DetachedMount mount = TRY(DetachedMount::create(requests.size() * whole_pages(kMaxSecretBytes), requests.size() + 1));
   {
     const Undumpable undumpable;
     for (const Request& request : requests) {
       const Secret secret = TRY(read_source(request));
-      TRY(write_file(mount.fd(), request, secret, host_id(request.uid.value_or(default_uid)),
-                     host_id(default_gid)));
+      TRY(write_file(mount.fd(), request, secret, host_id(request.uid.value_or(default_uid)), host_id(default_gid)));
     }
   }
   return Stage(TRY(mount.seal()));

@@ -26,8 +26,8 @@ class Stage {
   // a new detached mount. `host_id` maps an inner uid or gid to the host's; `default_uid` is the workload's.
   // This process cannot be dumped or traced meanwhile. Errors name the secret, never its contents.
   // Single-threaded; not between clone and exec.
-  static Result<Stage> create(const std::vector<Request>& requests, uint32_t default_uid,
-                              uint32_t default_gid, const std::function<uint32_t(uint32_t)>& host_id);
+  static Result<Stage> create(const std::vector<Request>& requests, uint32_t default_uid, uint32_t default_gid,
+                              const std::function<uint32_t(uint32_t)>& host_id);
   bool empty() const { return !mount_; }
   int mount_fd() const { return mount_.get(); }  // for move_mount(MOVE_MOUNT_F_EMPTY_PATH)
 

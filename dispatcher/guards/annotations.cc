@@ -1,5 +1,5 @@
-// Rule: annotations are commands to runsc (dev.gvisor.* changes its flags and mounts, CRI keys join sandboxes), so a request for
-// gVisor, and any request of an untrusted level, carries none but ours: dev.bailey.*.
+// Rule: annotations are commands to runsc (dev.gvisor.* changes its flags and mounts, CRI keys join sandboxes), so a request
+// for gVisor, and any request of an untrusted level, carries none but ours: dev.bailey.*.
 #include "dispatcher/guards.h"
 
 namespace bailey::dispatcher {

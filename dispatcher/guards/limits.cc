@@ -1,5 +1,5 @@
-// Rule: every limit that is asked for lies between what anything needs and the level's ceiling. Above is refused, never clamped:
-// a caller who believes in 8 GiB must not be killed at 4. Nothing sets a limit behind the table's back.
+// Rule: every limit that is asked for lies between what anything needs and the level's ceiling. Above is refused, never
+// clamped: a caller who believes in 8 GiB must not be killed at 4. Nothing sets a limit behind the table's back.
 #include "dispatcher/limits.h"
 #include "dispatcher/guards/findings.h"
 

@@ -12,9 +12,9 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr std::string_view kBindOptions[] = {
-    "bind",    "rbind",    "ro",      "rro",      "rw",         "nosuid", "nodev",       "noexec",    "exec",
-    "private", "rprivate", "noatime", "relatime", "nodiratime", "atime",  "strictatime", "norelatime"};
+constexpr std::string_view kBindOptions[] = {"bind",     "rbind",      "ro",    "rro",         "rw",        "nosuid",
+                                             "nodev",    "noexec",     "exec",  "private",     "rprivate",  "noatime",
+                                             "relatime", "nodiratime", "atime", "strictatime", "norelatime"};
 // Sizes come from the level (limits tmpfs and tmpfs_inodes), not from options.
 constexpr std::string_view kTmpfsOptions[] = {"ro", "rw", "nosuid", "nodev", "noexec", "exec"};
 constexpr std::string_view kTmpfsValues[] = {"mode=", "uid=", "gid="};

@@ -38,8 +38,7 @@ constexpr std::array kForbidden = {
 };
 
 // Programs of the host: readable, because the default root shows them anyway; never writable.
-constexpr std::string_view kPrograms[] = {"/usr",   "/bin",    "/sbin",    "/lib", "/lib32",
-                                                       "/lib64", "/libx32", "/libexec", "/opt"};
+constexpr std::string_view kPrograms[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libexec", "/opt"};
 
 constexpr std::string_view kHomes = "/home";
 constexpr std::string_view kRootHome = "/root";
@@ -47,7 +46,7 @@ constexpr std::string_view kRootHome = "/root";
 // Inside the sandbox.
 constexpr std::string_view kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr std::string_view kProgramDirectories[] = {"/usr",   "/bin",    "/sbin",   "/lib",    "/lib32",
-                                                                 "/lib64", "/libx32", "/libo32", "/libexec"};
+                                                    "/lib64", "/libx32", "/libo32", "/libexec"};
 // Where PID 1's program is, and its neighbours: a volume there would be executed in its place.
 constexpr std::string_view kBaileysOwn = "/.bailey";
 constexpr std::string_view kSecrets = "/run/secrets";
@@ -165,7 +164,8 @@ std::string forbidden_destination(std::string_view path, DestinationOf what) {
   if (is_at_or_below("/etc", path)) return text + " would cover /etc";
   if (what == DestinationOf::volume && overlap(path, kSecrets)) return describe(path, kSecrets, "where the secrets are");
   if (what == DestinationOf::secret && is_at_or_below(kSecrets, path)) return text + " would cover " + std::string(kSecrets);
-  if (what == DestinationOf::secret && is_at_or_below(path, kSecrets)) return text + " lies in " + std::string(kSecrets) + ", where each secret has its own name";
+  if (what == DestinationOf::secret && is_at_or_below(path, kSecrets))
+    return text + " lies in " + std::string(kSecrets) + ", where each secret has its own name";
   return {};
 }
 

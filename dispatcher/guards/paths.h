@@ -1,5 +1,5 @@
-// Where paths may and may not lead: the rules that the guards for volumes and for secrets share. Pure: paths of the host come in
-// as the kernel names them (HostFacts), paths inside the sandbox as the caller wrote them.
+// Where paths may and may not lead: the rules that the guards for volumes and for secrets share. Pure: paths of the host come
+// in as the kernel names them (HostFacts), paths inside the sandbox as the caller wrote them.
 #pragma once
 
 #include <span>

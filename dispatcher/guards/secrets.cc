@@ -1,5 +1,5 @@
-// Rule: only a level that may have secrets gets any. Each has a name of its own and a place of its own that covers nothing, lies
-// in no volume (a mount point there would be left on the host) and is a file that only its owner and group may read.
+// Rule: only a level that may have secrets gets any. Each has a name of its own and a place of its own that covers nothing,
+// lies in no volume (a mount point there would be left on the host) and is a file that only its owner and group may read.
 #include <set>
 
 #include "base/units.h"

@@ -22,9 +22,7 @@ struct Case {
   App app;
   const char* runtime;
 };
-void PrintTo(const Case& value, std::ostream* stream) {
-  *stream << value.app.script;
-}
+void PrintTo(const Case& value, std::ostream* stream) { *stream << value.app.script; }
 
 std::vector<Case> cases() {
   std::vector<Case> all;
@@ -72,10 +70,9 @@ std::vector<std::string> run_arguments(const char* runtime) {
 
 class Everyday : public testing::TestWithParam<Case> {};
 
-INSTANTIATE_TEST_SUITE_P(Apps, Everyday, testing::ValuesIn(cases()),
-                         [](const testing::TestParamInfo<Case>& value) {
-                           return std::string(value.param.app.name) + "_" + value.param.runtime;
-                         });
+INSTANTIATE_TEST_SUITE_P(Apps, Everyday, testing::ValuesIn(cases()), [](const testing::TestParamInfo<Case>& value) {
+  return std::string(value.param.app.name) + "_" + value.param.runtime;
+});
 
 TEST_P(Everyday, GivesTheSameAsOutside) {
   const auto& [app, runtime] = GetParam();
@@ -114,8 +111,8 @@ TEST_P(StaticRoot, BusyboxRunsAsAnotherUser) {
   const auto busybox = files::read(find_program("busybox"), 16 << 20);
   ASSERT_TRUE(busybox);
   root.write("bin/busybox", *busybox, 0755);
-  for (const char* name : {"sh", "id", "ls", "cat", "seq", "sort", "wc", "sleep", "timeout", "tar", "vi",
-                           "awk", "ps", "grep", "true"})
+  for (const char* name :
+       {"sh", "id", "ls", "cat", "seq", "sort", "wc", "sleep", "timeout", "tar", "vi", "awk", "ps", "grep", "true"})
     ASSERT_EQ(::symlink("busybox", root.file(std::string("bin/") + name).c_str()), 0);
   RunOptions options;
   options.arguments = {"run",

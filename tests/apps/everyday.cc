@@ -8,7 +8,8 @@ constexpr App kApps[] = {
     // Files
     {"Cp", "cp", R"sh(seq 1000 >a && cp a b && cp --reflink=auto a c && cp -a a d && cp -p a e && cmp a b && cmp a c &&
 cmp a d && cmp a e && wc -l <e)sh"},
-    {"CpTree", "cp,find", R"sh(mkdir -p t/u && echo 1 >t/u/f && ln -s f t/u/l && cp -a t v && find v | sort && readlink v/u/l)sh"},
+    {"CpTree", "cp,find",
+     R"sh(mkdir -p t/u && echo 1 >t/u/f && ln -s f t/u/l && cp -a t v && find v | sort && readlink v/u/l)sh"},
     {"Mv", "mv", R"sh(echo x >a && mkdir d && mv a d/b && ls d && mv d e && cat e/b)sh"},
     {"Ln", "ln", R"sh(echo x >a && ln a hard && ln -s a soft && stat -c %h a && readlink soft && cat hard soft)sh"},
     {"Touch", "touch", R"sh(touch -d 2001-02-03T04:05:06Z f && date -u -r f +%s && touch -a f && touch -r f g &&
@@ -19,7 +20,8 @@ date -u -r g +%s)sh"},
     {"Truncate", "truncate", R"sh(truncate -s 12345 f && stat -c %s f && fallocate -l 8192 g && stat -c %s g)sh"},
     {"Dd", "dd", R"sh(dd if=/dev/zero bs=64k count=16 2>/dev/null | sha256sum &&
 dd if=/dev/urandom of=r bs=1k count=3 status=none && wc -c <r)sh"},
-    {"Mktemp", "mktemp", R"sh(f=$(mktemp) && test -f $f && stat -c %a $f && rm $f && d=$(mktemp -d) && stat -c %a $d && rmdir $d)sh"},
+    {"Mktemp", "mktemp",
+     R"sh(f=$(mktemp) && test -f $f && stat -c %a $f && rm $f && d=$(mktemp -d) && stat -c %a $d && rmdir $d)sh"},
     {"Find", "find", R"sh(mkdir -p a/b && touch a/1 a/b/2 && find . -type f -newermt 2001-01-01 -printf '%P %y\n' | sort &&
 find a -delete && ls | wc -l)sh"},
     {"Du", "du", R"sh(mkdir d && head -c 100000 /dev/zero >d/f && du -sb --apparent-size d/f)sh"},
@@ -35,11 +37,13 @@ find a -delete && ls | wc -l)sh"},
 cat part.ac)sh"},
     {"Cut", "cut", R"sh(printf 'a:b:c\n' | cut -d: -f2 && seq 3 | nl | expand && echo a b c | fold -w 3 &&
 seq 4 | shuf --random-source=/dev/zero | sort | comm -12 - /dev/stdin </dev/null)sh"},
-    {"Hashes", "sha256sum", R"sh(seq 9 >f && md5sum f && sha1sum f && sha256sum f && sha512sum f && b2sum f && cksum f && base64 f &&
+    {"Hashes", "sha256sum",
+     R"sh(seq 9 >f && md5sum f && sha1sum f && sha256sum f && sha512sum f && b2sum f && cksum f && base64 f &&
 sha256sum f | sha256sum -c)sh"},
     {"Grep", "grep", R"sh(printf 'eins\nzwei\ndrei\n' >f && grep -n ei f && grep -rc . . && grep -P '^z\w+i$' f)sh"},
     {"Sed", "sed", R"sh(printf 'a b\n' >f && sed -i -E 's/(a) (b)/\2 \1/' f && cat f && seq 5 | sed -n '2,4p;$!d')sh"},
-    {"Awk", "awk", R"sh(seq 1000 | awk '{s+=$1; a[$1%7]++} END {print s, a[3]; printf "%.3f\n", atan2(0,-1); "echo sub" | getline x; print x}')sh"},
+    {"Awk", "awk",
+     R"sh(seq 1000 | awk '{s+=$1; a[$1%7]++} END {print s, a[3]; printf "%.3f\n", atan2(0,-1); "echo sub" | getline x; print x}')sh"},
     {"Diff", "diff", R"sh(printf '1\n2\n' >a; printf '1\n3\n' >b; diff a b; diff -u --label a --label b a b >p; patch -s a p &&
 cmp a b && echo patched)sh"},
     {"Printf", "printf", R"sh(printf '%05d %x %s %b\n' 42 255 'a b' 'c\td' && printf '\303\244\n' | wc -m && expr 6 \* 7 &&
@@ -56,13 +60,15 @@ tar tf t.tar | sort && mkdir o && tar xpf t.tar -C o && stat -c '%a %h' o/d/f &&
     {"Xz", "xz", R"sh(seq 5000 >f && xz -k -T2 f && xzcat f.xz | cmp - f && echo same)sh"},
     {"Zstd", "zstd", R"sh(seq 5000 >f && zstd -q f && zstdcat f.zst | cmp - f && echo same)sh"},
     // Processes, time and the system
-    {"Timeout", "timeout", R"sh(timeout 0.2 sleep 100; echo $?; timeout 100 sh -c 'exit 3'; echo $?; timeout -s KILL 0.2 sleep 100; echo $?)sh"},
+    {"Timeout", "timeout",
+     R"sh(timeout 0.2 sleep 100; echo $?; timeout 100 sh -c 'exit 3'; echo $?; timeout -s KILL 0.2 sleep 100; echo $?)sh"},
     {"TimeoutEnds", "timeout", R"sh(timeout 0.2 sleep 100)sh", 124},
     {"Ps", "ps", R"sh(sleep 100 & ps -o comm= -p $$ && ps -e -o pid= | grep -cx " *$$" && kill $! &&
 ps -o ppid= -p $$ >/dev/null && ps aux | head -n 1 | wc -w)sh"},
     {"Pgrep", "pgrep", R"sh(sleep 100 & while ! pgrep -P $$ -x sleep >/dev/null; do :; done; pgrep -P $$ -x sleep | wc -l &&
 pkill -P $$ -x sleep && wait $!; echo $?)sh"},
-    {"Kill", "kill", R"sh(sh -c 'trap "echo caught; exit 4" USR1; kill -USR1 $$; sleep 100'; echo $?; sleep 100 & kill -9 $!; wait $!; echo $?)sh"},
+    {"Kill", "kill",
+     R"sh(sh -c 'trap "echo caught; exit 4" USR1; kill -USR1 $$; sleep 100'; echo $?; sleep 100 & kill -9 $!; wait $!; echo $?)sh"},
     {"Nice", "nice", R"sh(nice -n 5 nice && nohup sh -c 'echo kept' 2>/dev/null && stdbuf -oL echo line && env -i A=1 env)sh"},
     {"Setsid", "setsid", R"sh(setsid -w sh -c 'test $(ps -o sid= -p $$) = $$ && echo leader')sh"},
     {"Taskset", "taskset,nproc", R"sh(test $(nproc) -ge 1 && taskset -c 0 sh -c 'echo pinned')sh"},
@@ -73,12 +79,14 @@ cal 2 2001 2>/dev/null | wc -l)sh"},
     {"Id", "id", R"sh(test $(id -un) = $(whoami) && test $(getent passwd $(id -u) | cut -d: -f1) = $(id -un) &&
 test -n "$(hostname)")sh"},
     {"Stat", "stat", R"sh(stat -c %F /dev/null /dev/zero /dev/urandom /dev/full /tmp /proc && stat -c %t:%T /dev/null &&
-echo x 2>/dev/null >/dev/full)sh", 1},
+echo x 2>/dev/null >/dev/full)sh",
+     1},
     {"Getconf", "getconf", R"sh(getconf PAGESIZE && getconf ARG_MAX && locale charmap && uname -s -m && arch)sh"},
     {"Proc", "cat", R"sh(cat /proc/self/comm && wc -l </proc/self/limits && ls /proc/self/fd | wc -l &&
 head -c 3 /proc/meminfo && tr '\0' ' ' </proc/self/cmdline)sh"},
     // Shells
-    {"Dash", "dash", R"sh(dash -c 'f() { local x=$1; echo $((x*2)); }; f 21; set -- a b; echo $# $*; case abc in a*) echo yes;; esac')sh"},
+    {"Dash", "dash",
+     R"sh(dash -c 'f() { local x=$1; echo $((x*2)); }; f 21; set -- a b; echo $# $*; case abc in a*) echo yes;; esac')sh"},
     {"Bash", "bash", R"sh(bash -c '
 set -o pipefail
 a=(1 2 3)
@@ -119,7 +127,8 @@ ulimit -n
 import sys, json, math, hashlib, decimal
 print(6*7, math.factorial(30), json.dumps({"a": [1, None]}), hashlib.sha3_256(b"x").hexdigest(), decimal.Decimal(2).sqrt())
 sys.exit(3)
-')sh", 3},
+')sh",
+     3},
     {"PythonSubprocess", "python3", R"sh(python3 -c '
 import subprocess, os
 print(subprocess.run(["sh", "-c", "cat; exit 4"], input=b"in", capture_output=True))
@@ -210,14 +219,16 @@ end
 node n.js)sh"},
     {"Bc", "bc", R"sh(echo '2^200; scale=10; 4*a(1)' | bc -l)sh"},
     {"Jq", "jq", R"sh(echo '{"a":[1,2,{"b":null}]}' | jq -c '.a | map(type)')sh"},
-    {"Sqlite", "sqlite3", R"sh(sqlite3 x.db 'pragma journal_mode=wal; create table t(a integer primary key, b text); insert into t(b) values("x"),("y"); begin; update t set b=b||a; commit; select * from t; pragma integrity_check;')sh"},
+    {"Sqlite", "sqlite3",
+     R"sh(sqlite3 x.db 'pragma journal_mode=wal; create table t(a integer primary key, b text); insert into t(b) values("x"),("y"); begin; update t set b=b||a; commit; select * from t; pragma integrity_check;')sh"},
     // Building
     {"Gcc", "gcc", R"sh(cat >m.c <<'end'
 #include <math.h>
 #include <stdio.h>
 int main(int c, char** v) { printf("%d %s %.3f\n", c, v[1], sqrt(2.0 * c)); return 5; }
 end
-gcc -O2 -Wall m.c -o m -lm && ./m a b)sh", 5},
+gcc -O2 -Wall m.c -o m -lm && ./m a b)sh",
+     5},
     {"GccThreads", "gcc", R"sh(cat >m.c <<'end'
 #include <pthread.h>
 #include <stdio.h>
@@ -240,11 +251,13 @@ int main() {
   try { throw 7; } catch (int i) { return i; }
 }
 end
-g++ -std=c++17 m.cc -o m && ./m)sh", 7},
+g++ -std=c++17 m.cc -o m && ./m)sh",
+     7},
     {"Make", "make,gcc", R"sh(printf 'all: a.o b.o\n\tgcc -o all a.o b.o\n%%.o: %%.c\n\tgcc -c $<\n' >Makefile
 echo 'int f(void); int main(void) { return f(); }' >a.c
 echo 'int f(void) { return 6; }' >b.c
-make -j4 && make -q && ./all)sh", 6},
+make -j4 && make -q && ./all)sh",
+     6},
     {"Binutils", "as,ar,nm,objdump", R"sh(echo 'int f(void) { return 6; }' >b.c && gcc -c b.c && ar rcs l.a b.o && ar t l.a &&
 nm b.o | cut -c18- && objdump -f b.o | grep -c elf64 && strip b.o && readelf -h b.o | grep -c ELF64)sh"},
     {"Git", "git", R"sh(export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
@@ -273,7 +286,8 @@ echo text >f && openssl dgst -sha256 f
 openssl enc -aes-256-cbc -pbkdf2 -pass pass:x -in f | openssl enc -d -aes-256-cbc -pbkdf2 -pass pass:x
 openssl rand -hex 8 | wc -c
 openssl req -x509 -key k -subj /CN=x -days 1 | openssl x509 -noout -subject)sh"},
-    {"SshKeygen", "ssh-keygen", R"sh(ssh-keygen -q -t ed25519 -N '' -C c -f k && ssh-keygen -y -f k | cut -d' ' -f1 && stat -c %a k)sh"},
+    {"SshKeygen", "ssh-keygen",
+     R"sh(ssh-keygen -q -t ed25519 -N '' -C c -f k && ssh-keygen -y -f k | cut -d' ' -f1 && stat -c %a k)sh"},
     // Editors and pagers
     {"Ed", "ed", R"sh(printf 'a\nline\n.\n1s/line/LINE/\nw f\nq\n' | ed -s && cat f)sh"},
     {"Less", "less,file", R"sh(seq 3 >f && less f | cat && file -b f && file -b --mime-type /bin/ls)sh"},

@@ -32,17 +32,14 @@ class OrdinaryUser : public testing::Test {
     before_ = before ? before : "";
     ::setenv("BAILEY", directory_.file("bailey").c_str(), 1);
   }
-  void TearDown() override {
-    before_.empty() ? ::unsetenv("BAILEY") : ::setenv("BAILEY", before_.c_str(), 1);
-  }
+  void TearDown() override { before_.empty() ? ::unsetenv("BAILEY") : ::setenv("BAILEY", before_.c_str(), 1); }
 
   Outcome run(std::vector<std::string> arguments) {
     RunOptions wish{.arguments = std::move(arguments)};
     wish.environment = {"XDG_RUNTIME_DIR=" + directory_.file("run")};
     wish.directory = "/";
     wish.before_exec = [] {
-      if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0 ||
-          ::setresuid(kUser, kUser, kUser) != 0)
+      if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0 || ::setresuid(kUser, kUser, kUser) != 0)
         ::_exit(99);
     };
     return run_bailey(std::move(wish));

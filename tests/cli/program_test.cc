@@ -33,14 +33,13 @@ TEST(Program, TellsItsVersionAndItsCommands) {
   EXPECT_EQ(version.out.substr(0, 7), "bailey ");
   const Outcome help = run_bailey({.arguments = {"--help"}});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* command : {"run", "doctor", "policy", "gc"})
-    EXPECT_NE(help.out.find(command), std::string::npos);
+  for (const char* command : {"run", "doctor", "policy", "gc"}) EXPECT_NE(help.out.find(command), std::string::npos);
   EXPECT_EQ(run_bailey({.arguments = {"run", "--help"}}).exit_code, 0);
 }
 
 TEST(Program, AnswersBadUseByOneMessageARemedyAnd125) {
-  const Arguments table[] = {
-      {}, {"rum"}, {"run", "--bogus", "x"}, {"run", "--memory"}, {"gc", "extra"}, {"policy"}, {"run", "-t"}};
+  const Arguments table[] = {{},         {"rum"},      {"run", "--bogus", "x"}, {"run", "--memory"}, {"gc", "extra"},
+                             {"policy"}, {"run", "-t"}};
   for (const Arguments& arguments : table) {
     const Outcome got = run_bailey({.arguments = arguments});
     EXPECT_EQ(got.exit_code, 125) << got;
@@ -60,14 +59,10 @@ TEST(Program, EscapesControlCharactersInItsMessages) {
 
 TEST(Program, TakesARequestFromOneDoorOnly) {
   const TempDir directory;
-  const std::string document = directory.write(
-      "r.json", R"({"trust": "trusted", "config": {"process": {"args": ["/bin/echo", "hi"], "cwd": "/"}}})");
-  for (const Arguments& more : {Arguments{"--memory", "1G"},
-                                {"-v", "/srv:/srv"},
-                                {"--trust", "trusted"},
-                                {"-t"},
-                                {"--name", "x"},
-                                {"--", "id"}}) {
+  const std::string document =
+      directory.write("r.json", R"({"trust": "trusted", "config": {"process": {"args": ["/bin/echo", "hi"], "cwd": "/"}}})");
+  for (const Arguments& more :
+       {Arguments{"--memory", "1G"}, {"-v", "/srv:/srv"}, {"--trust", "trusted"}, {"-t"}, {"--name", "x"}, {"--", "id"}}) {
     Arguments arguments{"run", "--request", document};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome got = run_bailey({.arguments = arguments});
@@ -113,9 +108,8 @@ TEST(Program, LeavesTheCallersSocketsAndPipesBlocking) {
 
 TEST(Program, SaysWhenOutputWasLostToAFullDisk) {
   BAILEY_REQUIRE("root", "cgroup");
-  RunOptions wish{
-      .arguments = {"run", "--trust", "trusted", "--", "sh", "-c", "trap '' PIPE; echo x; sleep 0.3; exit 0"},
-      .record = true};
+  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--", "sh", "-c", "trap '' PIPE; echo x; sleep 0.3; exit 0"},
+                  .record = true};
   wish.before_exec = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); };
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 0) << got;
@@ -127,8 +121,7 @@ TEST(Program, SaysWhenOutputWasLostToAFullDisk) {
 
 TEST(Program, PrintsALongRecordToAReaderThatWantsNonblockingPipes) {
   BAILEY_REQUIRE("root", "cgroup");
-  RunOptions wish{
-      .arguments = {"run", "--trust", "trusted", "--json", "--", "sh", "-c", "yes | head -c 3000000"}};
+  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--json", "--", "sh", "-c", "yes | head -c 3000000"}};
   wish.before_exec = [] { ::fcntl(1, F_SETFL, O_NONBLOCK); };
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 0) << got.err;
@@ -142,8 +135,8 @@ TEST(Program, GivesWithholdsAndReportsByNamedDescriptors) {
   const TempDir directory;
   const Fd env = files::open(directory.write("env", "FROM_FD=yes\n"), O_RDONLY).value();
   const Fd result = files::open(directory.file("result"), O_RDWR | O_CREAT, 0600).value();
-  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--env-file", "fd:7", "--result", "fd:8", "--",
-                                "sh", "-c", "echo $FROM_FD; ls /proc/self/fd | tr '\\n' ' '"}};
+  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--env-file", "fd:7", "--result", "fd:8", "--", "sh", "-c",
+                                "echo $FROM_FD; ls /proc/self/fd | tr '\\n' ' '"}};
   wish.pass = {{env.get(), 7}, {result.get(), 8}};
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 0) << got;
@@ -169,8 +162,7 @@ TEST(Program, StartsNothingWithoutItsAudit) {
   BAILEY_REQUIRE("root", "cgroup");
   const LeakCheck leaks;
   const TempDir directory;
-  const std::string policy =
-      directory.write("policy.json", "{\"audit_file\": \"" + directory.file("none/audit") + "\"}", 0600);
+  const std::string policy = directory.write("policy.json", "{\"audit_file\": \"" + directory.file("none/audit") + "\"}", 0600);
   const Outcome got = run_trusted({"--policy", policy}, {"/bin/echo", "STARTED"});
   EXPECT_EQ(got.exit_code, 125) << got;
   EXPECT_EQ(got.out, "");

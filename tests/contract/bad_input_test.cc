@@ -33,7 +33,8 @@ class BadInputContract : public Contract {
     EXPECT_EQ(got.exit_code, 125) << got;
     EXPECT_EQ(got.out, "") << got;
     EXPECT_NE(got.err, "") << got;
-    for (const std::string& text : says) EXPECT_NE(got.err.find(text), std::string::npos) << "does not say " << text << ": " << got;
+    for (const std::string& text : says)
+      EXPECT_NE(got.err.find(text), std::string::npos) << "does not say " << text << ": " << got;
   }
 };
 
@@ -135,12 +136,27 @@ TEST_F(BadInputContract, RefusesAWrongSecret) {
 TEST_F(BadInputContract, RefusesAVolumeOfTheHostsOwnPlaces) {
   const TempDir directory;
   fs::create_directory_symlink("/etc", directory.file("innocent"));
-  std::vector<std::string> sources = {"/", "/proc", "/sys", "/dev", "/boot", "/run", "/var/run", "/etc", "/etc/ssl", "/root", "/root/.ssh", "/usr/../etc", directory.file("innocent"), "/no/such/source", "relative"};
+  std::vector<std::string> sources = {"/",
+                                      "/proc",
+                                      "/sys",
+                                      "/dev",
+                                      "/boot",
+                                      "/run",
+                                      "/var/run",
+                                      "/etc",
+                                      "/etc/ssl",
+                                      "/root",
+                                      "/root/.ssh",
+                                      "/usr/../etc",
+                                      directory.file("innocent"),
+                                      "/no/such/source",
+                                      "relative"};
   for (const std::string& source : sources) {
     if (source != "/no/such/source" && source != "relative" && !fs::exists(source)) continue;
     expect_refused({source.c_str(), {"-v", source + ":/data"}, {source}});
   }
-  for (const char* destination : {"/", "/proc", "/proc/self", "/sys", "/dev", "/dev/shm", "/etc", "/usr", "/usr/lib", "/bin", "/lib", "/lib64", "/sbin", "/run/secrets", "relative", "/data/../etc"})
+  for (const char* destination : {"/", "/proc", "/proc/self", "/sys", "/dev", "/dev/shm", "/etc", "/usr", "/usr/lib", "/bin",
+                                  "/lib", "/lib64", "/sbin", "/run/secrets", "relative", "/data/../etc"})
     expect_refused({destination, {"-v", directory.path() + ":" + destination}, {destination}});
   expect_refused({"an unknown option", {"-v", directory.path() + ":/data:rx"}, {"rx"}});
   expect_refused({"no destination", {"-v", directory.path()}, {directory.path()}});
@@ -153,7 +169,9 @@ TEST_F(BadInputContract, RefusesWhatUntrustedMayNotHave) {
     std::vector<std::string> says;
   } cases[] = {
       {"native", {"--runtime", "native"}, {"untrusted", "native", "gvisor"}},
-      {"native with one consent of two", {"--runtime", "native", "--unsafe-native"}, {"untrusted", "unsafe_native_for_untrusted"}},
+      {"native with one consent of two",
+       {"--runtime", "native", "--unsafe-native"},
+       {"untrusted", "unsafe_native_for_untrusted"}},
       {"the host's network", {"--net", "host", "--allow-host-network"}, {"untrusted", "host"}},
       {"more than its ceiling", {"--memory", "1000G"}, {"memory"}},
   };
@@ -199,7 +217,8 @@ TEST_F(BadInputContract, RefusesAFullOrReadOnlyRuntimeDirectory) {
     wish.record = false;
     wish.before_exec = [full] {
       if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-          mount("tmpfs", "/run/bailey", "tmpfs", full ? 0 : MS_RDONLY, full ? "size=4k,nr_inodes=2,mode=0700" : "mode=0700") != 0)
+          mount("tmpfs", "/run/bailey", "tmpfs", full ? 0 : MS_RDONLY, full ? "size=4k,nr_inodes=2,mode=0700" : "mode=0700") !=
+              0)
         _exit(97);
       if (!full) return;
       const int fd = open("/run/bailey/filler", O_WRONLY | O_CREAT, 0600);
@@ -211,18 +230,22 @@ TEST_F(BadInputContract, RefusesAFullOrReadOnlyRuntimeDirectory) {
   }
 }
 
-// --- runsc (registered for the gvisor backend only) -------------------------------------------------------------------------------------------------------------
+// --- runsc (registered for the gvisor backend only)
+// -------------------------------------------------------------------------------------------------------------
 
 class BadRunscContract : public BadInputContract {
  protected:
   Outcome run_with(const std::string& runsc) {
-    return run_bailey({.arguments = {"run", "--trust", "trusted", "--runtime", "gvisor", "--runsc", runsc, "--", "/bin/echo", "STARTED"}});
+    return run_bailey(
+        {.arguments = {"run", "--trust", "trusted", "--runtime", "gvisor", "--runsc", runsc, "--", "/bin/echo", "STARTED"}});
   }
 };
 
 TEST_F(BadRunscContract, RefusesAndNeverFallsBack) {
   const TempDir directory;
-  const auto script = [&](const char* name, const char* body, mode_t mode = 0755) { return directory.write(name, std::string("#!/bin/sh\n") + body + "\n", mode); };
+  const auto script = [&](const char* name, const char* body, mode_t mode = 0755) {
+    return directory.write(name, std::string("#!/bin/sh\n") + body + "\n", mode);
+  };
   const struct {
     const char* what;
     std::string path;
@@ -236,7 +259,8 @@ TEST_F(BadRunscContract, RefusesAndNeverFallsBack) {
       {"dies", script("dies", "kill -SEGV $$")},
       {"hangs", script("hangs", "exec sleep 3600")},
       {"ignores TERM", script("deaf", "trap '' TERM; sleep 3600")},
-      {"says its version and fails at run", script("version", "case \"$*\" in *version*) echo runsc version x; echo spec: 1.2.1;; *) exit 128;; esac")},
+      {"says its version and fails at run",
+       script("version", "case \"$*\" in *version*) echo runsc version x; echo spec: 1.2.1;; *) exit 128;; esac")},
       {"forks and exits", script("forks", "sleep 3600 & exit 0")},
   };
   for (const auto& one : cases) {

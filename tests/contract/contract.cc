@@ -131,14 +131,12 @@ std::vector<std::string> texts_of(const json::Value& value, std::string_view key
 std::string list_tree(const std::string& directory) {
   std::map<std::string, std::string> lines;
   for (const auto& entry : fs::recursive_directory_iterator(directory)) {
-    struct stat info {};
+    struct stat info{};
     lstat(entry.path().c_str(), &info);
     std::ostringstream line;
     line << std::oct << info.st_mode << std::dec << " " << info.st_uid << ":" << info.st_gid << " ";
-    if (S_ISLNK(info.st_mode))
-      line << "-> " << fs::read_symlink(entry.path()).string();
-    else if (S_ISREG(info.st_mode))
-      line << info.st_size << " " << std::hash<std::string>()(read_file(entry.path()));
+    if (S_ISLNK(info.st_mode)) line << "-> " << fs::read_symlink(entry.path()).string();
+    else if (S_ISREG(info.st_mode)) line << info.st_size << " " << std::hash<std::string>()(read_file(entry.path()));
     lines[entry.path()] = line.str();
   }
   std::ostringstream all;

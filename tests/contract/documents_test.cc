@@ -105,7 +105,8 @@ TEST_F(DocumentsContract, TellsOfMemoryAndOutputInTheEvents) {
   run(with_probes({"--events", directory.file("oom"), "--memory", "128M"}), {probe("memory"), "600"});
   EXPECT_NE(read_file(directory.file("oom")).find("\"oom\""), std::string::npos) << read_file(directory.file("oom"));
   shell({"--events", directory.file("output"), "--output-limit", "1K"}, "yes");
-  EXPECT_NE(read_file(directory.file("output")).find("\"output_truncated\""), std::string::npos) << read_file(directory.file("output"));
+  EXPECT_NE(read_file(directory.file("output")).find("\"output_truncated\""), std::string::npos)
+      << read_file(directory.file("output"));
 }
 
 TEST_F(DocumentsContract, WritesEventsToADescriptor) {
@@ -123,8 +124,23 @@ TEST_F(DocumentsContract, WritesEventsToADescriptor) {
 TEST_F(DocumentsContract, ReadsBackTheRequestThatItPrints) {
   const TempDir volume;
   volume.write("file", "in the volume\n");
-  const Arguments flags = {"-v", volume.path() + ":/data:ro", "-e", "A=b c", "-w", "/data", "--user", "12:34", "--memory", "200M", "--pids", "50", "--umask", "027", "--timeout", "1m", "--hostname", "keep"};
-  const Arguments command = {"/bin/sh", "-c", "cat file; echo \"$A\"; id -u; umask; hostname; printf '%s|' \"$@\"", "sh", "", "x y", "new\nline", "gr\xc3\xbc\xc3\x9f"};
+  const Arguments flags = {"-v",         volume.path() + ":/data:ro",
+                           "-e",         "A=b c",
+                           "-w",         "/data",
+                           "--user",     "12:34",
+                           "--memory",   "200M",
+                           "--pids",     "50",
+                           "--umask",    "027",
+                           "--timeout",  "1m",
+                           "--hostname", "keep"};
+  const Arguments command = {"/bin/sh",
+                             "-c",
+                             "cat file; echo \"$A\"; id -u; umask; hostname; printf '%s|' \"$@\"",
+                             "sh",
+                             "",
+                             "x y",
+                             "new\nline",
+                             "gr\xc3\xbc\xc3\x9f"};
   RunOptions explain = options(flags, command);
   explain.record = false;
   explain.arguments.insert(explain.arguments.begin() + 1, {"--explain", "--json"});
@@ -174,13 +190,15 @@ TEST_F(DocumentsContract, ExplainsAndStartsNothing) {
   wish.record = false;
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 0) << got;
-  for (const char* guard : {"trust", "network", "mounts", "limits", "secrets", "privileges", "annotations"}) EXPECT_NE(got.out.find(guard), std::string::npos) << guard << ": " << got;
+  for (const char* guard : {"trust", "network", "mounts", "limits", "secrets", "privileges", "annotations"})
+    EXPECT_NE(got.out.find(guard), std::string::npos) << guard << ": " << got;
   EXPECT_NE(got.out.find(gvisor() ? "gvisor" : "native"), std::string::npos) << got;
   EXPECT_FALSE(std::filesystem::exists(volume.file("started")));
 }
 
 TEST_F(DocumentsContract, ExplainsEveryRefusalAtOnce) {
-  const Outcome got = run_bailey({.arguments = {"run", "--explain", "--runtime", "native", "--net", "host", "--memory", "1000G", "--", "/usr/bin/id"}});
+  const Outcome got = run_bailey(
+      {.arguments = {"run", "--explain", "--runtime", "native", "--net", "host", "--memory", "1000G", "--", "/usr/bin/id"}});
   EXPECT_EQ(got.exit_code, 125) << got;
   const std::string all = got.out + got.err;
   for (const char* word : {"native", "host", "memory"}) EXPECT_NE(all.find(word), std::string::npos) << word << ": " << got;
@@ -194,7 +212,8 @@ TEST_F(DocumentsContract, AuditsWhatItAdmitsAndRefuses) {
   shell({"--policy", policy, "-e", "PASSWORD=in-the-environment"}, "exit 3");
   run({"--policy", policy, "--trust", "untrusted", "--runtime", "native"}, {"/bin/true"});
   const std::string text = read_file(log);
-  for (const char* word : {"admit", "start", "exit", "refuse"}) EXPECT_NE(text.find(word), std::string::npos) << word << ": " << text;
+  for (const char* word : {"admit", "start", "exit", "refuse"})
+    EXPECT_NE(text.find(word), std::string::npos) << word << ": " << text;
   EXPECT_EQ(text.find("in-the-environment"), std::string::npos) << text;
   // A configured audit file that cannot be written: nothing starts.
   const std::string broken = directory.write("broken.json", "{\"audit_file\": \"/no/such/directory/audit.log\"}\n");

@@ -62,7 +62,8 @@ TEST_F(ExitContract, FindsTheCommandInThePathOfTheSandbox) {
 
 TEST_F(ExitContract, EndsEverythingAtTheTimeout) {
   // Children that ignore TERM and a detached session: a deadline has no exceptions.
-  const Outcome got = shell({"--timeout", "1s"}, "trap '' TERM; (trap '' TERM; sleep 600) & setsid sleep 600 & echo begun; sleep 600; sleep 600");
+  const Outcome got = shell({"--timeout", "1s"},
+                            "trap '' TERM; (trap '' TERM; sleep 600) & setsid sleep 600 & echo begun; sleep 600; sleep 600");
   EXPECT_EQ(got.exit_code, 124) << got;
   EXPECT_EQ(got.text("verdict"), "timed_out") << got;
   EXPECT_EQ(got.out, "begun\n");

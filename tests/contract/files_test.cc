@@ -19,14 +19,17 @@ TEST_F(FilesContract, RefusesToWriteTheRoot) {
     EXPECT_EQ(got.out, "") << place << ": " << got;
     EXPECT_FALSE(fs::exists(std::string(place) + "/bailey-was-here"));
   }
-  const Outcome got = shell("echo x >> /etc/passwd && echo WRITTEN; : > /usr/bin/env && echo WRITTEN; chmod 777 /usr/bin/env && echo WRITTEN");
+  const Outcome got =
+      shell("echo x >> /etc/passwd && echo WRITTEN; : > /usr/bin/env && echo WRITTEN; chmod 777 /usr/bin/env && echo WRITTEN");
   EXPECT_EQ(got.out, "") << got;
 }
 
 TEST_F(FilesContract, GivesAWritableTmpAndHomeOfItsOwn) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
-    const Outcome got = shell(flags, "set -e; for d in /tmp \"$HOME\" /dev/shm; do echo data > $d/file; cat $d/file; mkdir $d/sub; rm -r $d/sub; done; "
-                                     "printf '#!/bin/sh\\necho ran\\n' > /tmp/x; chmod +x /tmp/x; /tmp/x");
+    const Outcome got = shell(
+        flags,
+        "set -e; for d in /tmp \"$HOME\" /dev/shm; do echo data > $d/file; cat $d/file; mkdir $d/sub; rm -r $d/sub; done; "
+        "printf '#!/bin/sh\\necho ran\\n' > /tmp/x; chmod +x /tmp/x; /tmp/x");
     EXPECT_EQ(got.exit_code, 0) << got;
     EXPECT_EQ(got.out, "data\ndata\ndata\nran\n") << got;
     const Outcome again = shell(flags, "ls -A /tmp \"$HOME\" /dev/shm | grep file");
@@ -37,14 +40,17 @@ TEST_F(FilesContract, GivesAWritableTmpAndHomeOfItsOwn) {
 TEST_F(FilesContract, ShowsNothingOfTheHostsOwnDirectories) {
   const TempDir host;  // in the host's /tmp
   host.write("host-file", "of the host\n");
-  const Outcome got = shell("ls -A /root /home /var /srv /mnt /media /boot /sys /tmp /run /opt 2>/dev/null | grep -v : | grep .; cat /etc/shadow; cat " + host.file("host-file"));
+  const Outcome got = shell(
+      "ls -A /root /home /var /srv /mnt /media /boot /sys /tmp /run /opt 2>/dev/null | grep -v : | grep .; cat /etc/shadow; cat " +
+      host.file("host-file"));
   EXPECT_EQ(got.out.find("bailey-test"), std::string::npos) << got;
   EXPECT_EQ(got.out.find("of the host"), std::string::npos) << got;
   EXPECT_EQ(got.out.find("root:"), std::string::npos) << got;
 }
 
 TEST_F(FilesContract, GivesAnEtcOfItsOwn) {
-  const Outcome got = shell("cat /etc/passwd; getent passwd 0; getent hosts localhost; cat /etc/hostname; [ -d /etc/ssl/certs ] && echo certs");
+  const Outcome got =
+      shell("cat /etc/passwd; getent passwd 0; getent hosts localhost; cat /etc/hostname; [ -d /etc/ssl/certs ] && echo certs");
   EXPECT_NE(got.out.find("root:"), std::string::npos) << got;
   EXPECT_NE(got.out.find("localhost"), std::string::npos) << got;
   EXPECT_NE(got.out.find("certs"), std::string::npos) << got;
@@ -53,9 +59,10 @@ TEST_F(FilesContract, GivesAnEtcOfItsOwn) {
 // Peer fault 1: git and perl failed because /dev/null was EACCES (a nodev tmpfs) or missing (user namespace).
 TEST_F(FilesContract, GivesProperDevices) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
-    const Outcome got = shell(flags,
-                              "set -e; echo lost > /dev/null; wc -c < /dev/null; head -c 5 /dev/zero | wc -c; head -c 6 /dev/random | wc -c; head -c 7 /dev/urandom | wc -c;"
-                              "echo x 2>/dev/null > /dev/full && echo not-full; for f in fd ptmx pts shm stderr stdin stdout; do [ -e /dev/$f ] && echo $f; done; echo through | cat /dev/stdin; echo ok");
+    const Outcome got = shell(
+        flags,
+        "set -e; echo lost > /dev/null; wc -c < /dev/null; head -c 5 /dev/zero | wc -c; head -c 6 /dev/random | wc -c; head -c 7 /dev/urandom | wc -c;"
+        "echo x 2>/dev/null > /dev/full && echo not-full; for f in fd ptmx pts shm stderr stdin stdout; do [ -e /dev/$f ] && echo $f; done; echo through | cat /dev/stdin; echo ok");
     EXPECT_EQ(got.out, "0\n5\n6\n7\nfd\nptmx\npts\nshm\nstderr\nstdin\nstdout\nthrough\nok\n") << got;
   }
 }
@@ -63,13 +70,16 @@ TEST_F(FilesContract, GivesProperDevices) {
 TEST_F(FilesContract, GivesNoDeviceOfTheHost) {
   // Under gVisor /dev/fuse and /dev/net/tun are the sentry's own, with no host device behind them.
   const std::string hosts = gvisor() ? "" : "/dev/fuse /dev/net ";
-  const Outcome got = shell("for d in " + hosts + "/dev/mem /dev/kmsg /dev/vda /dev/sda /dev/kvm /dev/vsock /dev/console; do [ -e $d ] && echo $d; done; "
-                            "mknod /tmp/memory c 1 1; head -c 1 /tmp/memory && echo READ; mknod /tmp/disk b 254 0; head -c 1 /tmp/disk && echo READ");
+  const Outcome got = shell(
+      "for d in " + hosts +
+      "/dev/mem /dev/kmsg /dev/vda /dev/sda /dev/kvm /dev/vsock /dev/console; do [ -e $d ] && echo $d; done; "
+      "mknod /tmp/memory c 1 1; head -c 1 /tmp/memory && echo READ; mknod /tmp/disk b 254 0; head -c 1 /tmp/disk && echo READ");
   EXPECT_EQ(got.out, "") << got;
 }
 
 TEST_F(FilesContract, MasksWhatProcTellsOfTheHost) {
-  const Outcome got = shell("cat /proc/kcore /proc/kallsyms /proc/sched_debug /proc/keys /proc/timer_list /proc/config.gz 2>/dev/null | head -c 1; echo 1 > /proc/sys/kernel/hostname && echo WRITTEN; echo h > /proc/sysrq-trigger && echo WRITTEN; true");
+  const Outcome got = shell(
+      "cat /proc/kcore /proc/kallsyms /proc/sched_debug /proc/keys /proc/timer_list /proc/config.gz 2>/dev/null | head -c 1; echo 1 > /proc/sys/kernel/hostname && echo WRITTEN; echo h > /proc/sysrq-trigger && echo WRITTEN; true");
   EXPECT_EQ(got.out, "") << got;
 }
 
@@ -80,8 +90,10 @@ TEST_F(FilesContract, ShowsAReadOnlyVolumeAndRefusesWrites) {
   volume.write("given", "from the host\n");
   fs::create_directory(volume.file("sub"));
   const std::string before = list_tree(volume.path());
-  const Outcome got = shell({"-v", volume.path() + ":/data:ro"}, "cat /data/given; for f in /data/new /data/sub/new; do touch $f && echo WRITTEN; done; echo x > /data/given && echo WRITTEN; "
-                                                                 "rm /data/given && echo WRITTEN; chmod 777 /data/given && echo WRITTEN; mv /data/given /data/g && echo WRITTEN; true");
+  const Outcome got = shell(
+      {"-v", volume.path() + ":/data:ro"},
+      "cat /data/given; for f in /data/new /data/sub/new; do touch $f && echo WRITTEN; done; echo x > /data/given && echo WRITTEN; "
+      "rm /data/given && echo WRITTEN; chmod 777 /data/given && echo WRITTEN; mv /data/given /data/g && echo WRITTEN; true");
   EXPECT_EQ(got.out, "from the host\n") << got;
   EXPECT_EQ(list_tree(volume.path()), before);
 }
@@ -89,7 +101,9 @@ TEST_F(FilesContract, ShowsAReadOnlyVolumeAndRefusesWrites) {
 TEST_F(FilesContract, WritesThroughAReadWriteVolume) {
   const TempDir volume;
   volume.write("given", "from the host\n");
-  const Outcome got = shell({"-v", volume.path() + ":/data", "-w", "/data"}, "set -e; cat given; echo changed > given; echo made > new; mkdir sub; echo deep > sub/file; ln -s new link; mv new moved");
+  const Outcome got = shell(
+      {"-v", volume.path() + ":/data", "-w", "/data"},
+      "set -e; cat given; echo changed > given; echo made > new; mkdir sub; echo deep > sub/file; ln -s new link; mv new moved");
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_EQ(read_file(volume.file("given")), "changed\n");
   EXPECT_EQ(read_file(volume.file("moved")), "made\n");
@@ -102,7 +116,7 @@ TEST_F(FilesContract, LeavesFilesOfTheVolumesOwner) {
   ASSERT_EQ(chown(volume.path().c_str(), 4321, 4321), 0);
   const Outcome got = shell({"-v", volume.path() + ":/data", "--user", "4321:4321"}, "echo made > /data/new");
   EXPECT_EQ(got.exit_code, 0) << got;
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(volume.file("new").c_str(), &info), 0) << got;
   EXPECT_EQ(info.st_uid, 4321u);
   EXPECT_EQ(info.st_gid, 4321u);
@@ -113,7 +127,8 @@ TEST_F(FilesContract, RefusesWritesBelowAReadOnlyVolumeToo) {
   const TempDir volume;
   fs::create_directory(volume.file("sub"));
   ASSERT_EQ(mount("tmpfs", volume.file("sub").c_str(), "tmpfs", 0, "size=1m"), 0);
-  const Outcome got = shell({"-v", volume.path() + ":/data:ro"}, "touch /data/sub/new && echo WRITTEN; touch /data/new && echo WRITTEN; true");
+  const Outcome got =
+      shell({"-v", volume.path() + ":/data:ro"}, "touch /data/sub/new && echo WRITTEN; touch /data/new && echo WRITTEN; true");
   EXPECT_EQ(got.out, "") << got;
   EXPECT_FALSE(fs::exists(volume.file("sub/new")));
   umount2(volume.file("sub").c_str(), MNT_DETACH);
@@ -122,7 +137,8 @@ TEST_F(FilesContract, RefusesWritesBelowAReadOnlyVolumeToo) {
 TEST_F(FilesContract, TakesASingleFileAsVolume) {
   const TempDir volume;
   const std::string file = volume.write("settings", "one file\n");
-  const Outcome got = shell({"-v", file + ":/data/settings:ro"}, "cat /data/settings; cd /data; echo *; echo x > /data/settings && echo WRITTEN; true");
+  const Outcome got = shell({"-v", file + ":/data/settings:ro"},
+                            "cat /data/settings; cd /data; echo *; echo x > /data/settings && echo WRITTEN; true");
   EXPECT_EQ(got.out, "one file\nsettings\n") << got;
 }
 
@@ -131,7 +147,9 @@ TEST_F(FilesContract, KeepsTheOrderOfNestedVolumes) {
   outer.write("name", "outer\n");
   inner.write("name", "inner\n");
   fs::create_directory(outer.file("sub"));
-  const Outcome got = shell({"-v", outer.path() + ":/data:ro", "-v", inner.path() + ":/data/sub"}, "cat /data/name /data/sub/name; echo x > /data/sub/new; touch /data/new 2>/dev/null && echo WRITTEN; true");
+  const Outcome got =
+      shell({"-v", outer.path() + ":/data:ro", "-v", inner.path() + ":/data/sub"},
+            "cat /data/name /data/sub/name; echo x > /data/sub/new; touch /data/new 2>/dev/null && echo WRITTEN; true");
   EXPECT_EQ(got.out, "outer\ninner\n") << got;
   EXPECT_EQ(read_file(inner.file("new")), "x\n");
 }
@@ -139,9 +157,13 @@ TEST_F(FilesContract, KeepsTheOrderOfNestedVolumes) {
 // Security fact: uid 0 without a mapping leaves root-owned setuid files in read-write volumes.
 TEST_F(FilesContract, LeavesNoSetuidProgramOfRootThatRuns) {
   const TempDir volume;
-  const Outcome got = shell({"-v", volume.path() + ":/data", "--user", "1000:1000"}, "cp /bin/sh /data/sh; chmod 4755 /data/sh; cp /data/sh /tmp/sh; chmod 4755 /tmp/sh; /tmp/sh -c id; true");
-  struct stat info {};
-  if (stat(volume.file("sh").c_str(), &info) == 0) { EXPECT_FALSE(info.st_uid == 0 && (info.st_mode & S_ISUID)) << got; }
+  const Outcome got =
+      shell({"-v", volume.path() + ":/data", "--user", "1000:1000"},
+            "cp /bin/sh /data/sh; chmod 4755 /data/sh; cp /data/sh /tmp/sh; chmod 4755 /tmp/sh; /tmp/sh -c id; true");
+  struct stat info{};
+  if (stat(volume.file("sh").c_str(), &info) == 0) {
+    EXPECT_FALSE(info.st_uid == 0 && (info.st_mode & S_ISUID)) << got;
+  }
   EXPECT_EQ(got.out.find("euid=0"), std::string::npos) << got;
 }
 
@@ -152,7 +174,9 @@ TEST_F(FilesContract, RunsInAnotherRootAndLeavesItAsItWas) {
   const TempDir root;
   make_busybox_root(root.path());
   const std::string before = list_tree(root.path());
-  const Outcome got = shell({"--rootfs", root.path()}, "ls /; touch /new && echo WRITTEN; touch /etc/new && echo WRITTEN; echo ok > /tmp/file && cat /tmp/file; cat /etc/passwd");
+  const Outcome got = shell(
+      {"--rootfs", root.path()},
+      "ls /; touch /new && echo WRITTEN; touch /etc/new && echo WRITTEN; echo ok > /tmp/file && cat /tmp/file; cat /etc/passwd");
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_EQ(got.out.find("WRITTEN"), std::string::npos) << got;
   EXPECT_NE(got.out.find("ok\n"), std::string::npos) << got;
@@ -165,7 +189,9 @@ TEST_F(FilesContract, KeepsTheWritesToAWritableRootInMemory) {
   const TempDir root;
   make_busybox_root(root.path());
   const std::string before = list_tree(root.path());
-  const Outcome got = shell({"--rootfs", root.path(), "--writable"}, "set -e; echo new > /new; echo more >> /etc/passwd; mkdir /opt; rm /bin/wc; cat /new /etc/passwd; ls /bin/wc || echo gone");
+  const Outcome got = shell(
+      {"--rootfs", root.path(), "--writable"},
+      "set -e; echo new > /new; echo more >> /etc/passwd; mkdir /opt; rm /bin/wc; cat /new /etc/passwd; ls /bin/wc || echo gone");
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_NE(got.out.find("new\n"), std::string::npos) << got;
   EXPECT_NE(got.out.find("more\n"), std::string::npos) << got;
@@ -194,7 +220,8 @@ TEST_F(FilesContract, FollowsNoLinkOfAHostileRootToTheHost) {
     fs::remove_all(root.file(name));
     fs::create_directory_symlink(victim.path(), root.file(name));
     const std::string before = list_tree(victim.path());
-    const Outcome got = shell({"--rootfs", root.path(), "--secret", "db=" + victim.file("file")}, "cat " + victim.file("file") + "; echo x > /" + name + "/new");
+    const Outcome got = shell({"--rootfs", root.path(), "--secret", "db=" + victim.file("file")},
+                              "cat " + victim.file("file") + "; echo x > /" + name + "/new");
     EXPECT_EQ(list_tree(victim.path()), before) << name << ": " << got;
     EXPECT_EQ(got.out.find("of the host"), std::string::npos) << name << ": " << got;
   }
@@ -214,7 +241,8 @@ TEST_F(FilesContract, FollowsNoLinkAtTheDestinationOfAVolume) {
   }
 }
 
-// CVE-2023-27561 and its like: a /proc that is a link leads to one place while it is mounted (the root's /dev/shm is still a link,
+// CVE-2023-27561 and its like: a /proc that is a link leads to one place while it is mounted (the root's /dev/shm is still a
+// link,
 // ".." goes up from there) and to another when it is masked (/dev/shm is a mount), and the /proc at the first one has no masks.
 TEST_F(FilesContract, MasksTheProcOfAHostileRootOrHasNone) {
   BAILEY_REQUIRE("busybox");
@@ -224,7 +252,8 @@ TEST_F(FilesContract, MasksTheProcOfAHostileRootOrHasNone) {
   for (const char* name : {"dev", "p", "deep/p", "deep/a/b"}) fs::create_directories(root.file(name));
   fs::create_directory_symlink("/deep/a/b", root.file("dev/shm"));
   fs::create_directory_symlink("/dev/shm/../../p", root.file("proc"));
-  const Outcome got = shell({"--rootfs", root.path()}, "for p in /proc /p /deep/p; do cat $p/cmdline $p/kallsyms | head -c 500; done");
+  const Outcome got =
+      shell({"--rootfs", root.path()}, "for p in /proc /p /deep/p; do cat $p/cmdline $p/kallsyms | head -c 500; done");
   EXPECT_EQ(got.out.find(read_file("/proc/cmdline")), std::string::npos) << got;
   EXPECT_EQ(got.out.find(" T _text"), std::string::npos) << got;
 }
@@ -252,7 +281,7 @@ TEST_F(FilesContract, LeavesNoSetIdFileOrDeviceInAVolume) {
     EXPECT_EQ(got.exit_code, 0) << got;
     int seen = 0;
     for (const auto& entry : fs::directory_iterator(volume.path())) {
-      struct stat info {};
+      struct stat info{};
       ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
       EXPECT_EQ(info.st_mode & 06000, 0u) << entry.path() << ": " << got;
       EXPECT_FALSE(S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) << entry.path() << ": " << got;
@@ -270,7 +299,8 @@ TEST_F(FilesContract, RunsPythonAndACompiledProgram) {
   const Outcome python = run({"/usr/bin/python3", "-c", "print(6*7)"});
   EXPECT_EQ(python.exit_code, 0) << python;
   EXPECT_EQ(python.out, "42\n");
-  const Outcome compiled = shell("cd /tmp && echo 'int puts(const char*); int main(void) { puts(\"compiled\"); return 3; }' > a.c && gcc -o a a.c && ./a");
+  const Outcome compiled = shell(
+      "cd /tmp && echo 'int puts(const char*); int main(void) { puts(\"compiled\"); return 3; }' > a.c && gcc -o a a.c && ./a");
   EXPECT_EQ(compiled.exit_code, 3) << compiled;
   EXPECT_EQ(compiled.out, "compiled\n");
 }

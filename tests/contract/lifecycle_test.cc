@@ -82,7 +82,8 @@ TEST_F(LifecycleContract, LeavesNothingAfterAHundredRuns) {
   }
 }
 
-// Peer fault 5: parallel starts with mapped user namespaces failed (15-36 % with 8 in flight). Fault 12: each run left something.
+// Peer fault 5: parallel starts with mapped user namespaces failed (15-36 % with 8 in flight). Fault 12: each run left
+// something.
 TEST_F(LifecycleContract, RunsSixteenAtOnce) {
   const auto talker = [&](int code) {
     RunOptions wish = options({"-i"}, {"/bin/sh", "-c", "echo ready; read word; echo $word; exit " + std::to_string(code)});
@@ -115,7 +116,8 @@ TEST_F(LifecycleContract, LeavesNothingAfterTheLauncherWasKilled) {
 
 TEST_F(LifecycleContract, EndsTheWorkloadWhenTheLauncherIsKilled) {
   const TempDir volume;
-  BaileyProcess process(options({"-v", volume.path() + ":/data"}, {"/bin/sh", "-c", "echo up; while :; do date +%s%N > /data/alive; sleep 0.02; done"}));
+  BaileyProcess process(options({"-v", volume.path() + ":/data"},
+                                {"/bin/sh", "-c", "echo up; while :; do date +%s%N > /data/alive; sleep 0.02; done"}));
   ASSERT_TRUE(process.wait_for_output("up\n"));
   const auto deadline = clock::Deadline::in_ms(60'000);
   while (read_file(volume.file("alive")).empty() && !deadline.passed()) usleep(5000);

@@ -29,7 +29,9 @@ class NetworkContract : public Contract {
     sockaddr_un un{};
     un.sun_family = AF_UNIX;
     name_.copy(un.sun_path + 1, sizeof un.sun_path - 1);
-    ASSERT_EQ(bind(abstract_.get(), reinterpret_cast<sockaddr*>(&un), static_cast<socklen_t>(sizeof(sa_family_t) + 1 + name_.size())), 0);
+    ASSERT_EQ(
+        bind(abstract_.get(), reinterpret_cast<sockaddr*>(&un), static_cast<socklen_t>(sizeof(sa_family_t) + 1 + name_.size())),
+        0);
     ASSERT_EQ(listen(abstract_.get(), 64), 0);
   }
   void TearDown() override {
@@ -37,7 +39,9 @@ class NetworkContract : public Contract {
     abstract_.reset();
     Contract::TearDown();
   }
-  Outcome try_to_reach(const Arguments& flags) { return run(with_probes(flags), {probe("network"), port_, name_, "127.0.0.1"}); }
+  Outcome try_to_reach(const Arguments& flags) {
+    return run(with_probes(flags), {probe("network"), port_, name_, "127.0.0.1"});
+  }
 
   Fd tcp_, abstract_;
   std::string port_, name_;
@@ -55,7 +59,8 @@ TEST_F(NetworkContract, IsOnlyALoopbackOfItsOwn) {
 TEST_F(NetworkContract, DoesNotReachTheHostsOwnAddresses) {
   const Outcome got = run(with_probes(), {probe("network"), port_, name_, "10.0.0.1", "169.254.169.254", "8.8.8.8"});
   for (const char* address : {"10.0.0.1", "169.254.169.254", "8.8.8.8"}) {
-    const std::string line = "tcp " + std::string(address) + " E";  // an errno; the sentry of 2022 has another one than the kernel
+    const std::string line =
+        "tcp " + std::string(address) + " E";  // an errno; the sentry of 2022 has another one than the kernel
     EXPECT_NE(got.out.find(line), std::string::npos) << address << ": " << got;
   }
 }

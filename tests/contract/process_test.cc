@@ -12,8 +12,17 @@ namespace {
 using ProcessContract = Contract;
 
 TEST_F(ProcessContract, GetsItsArgumentsByteByByte) {
-  const Arguments given = {"", "with space", "two\nlines", "tab\there", "gr\xc3\xbc\xc3\x9f", "\xff\xfe not UTF-8", "$HOME `id` \"quoted\" 'x' \\",
-                           "-x", "--", "--trust", std::string(100'000, 'a')};
+  const Arguments given = {"",
+                           "with space",
+                           "two\nlines",
+                           "tab\there",
+                           "gr\xc3\xbc\xc3\x9f",
+                           "\xff\xfe not UTF-8",
+                           "$HOME `id` \"quoted\" 'x' \\",
+                           "-x",
+                           "--",
+                           "--trust",
+                           std::string(100'000, 'a')};
   Arguments command = {probe("arguments")};
   command.insert(command.end(), given.begin(), given.end());
   const Outcome got = run(with_probes(), command);
@@ -92,11 +101,14 @@ TEST_F(ProcessContract, HasNoCapabilityInAnySet) {
       EXPECT_EQ(text_of(inside, "CapAmb"), "0000000000000000");
       EXPECT_EQ(text_of(inside, "NoNewPrivs"), "1");
     }
-    if (!gvisor()) { EXPECT_EQ(text_of(inside, "Seccomp"), "2"); }  // the sentry is the filter of the other
+    if (!gvisor()) {
+      EXPECT_EQ(text_of(inside, "Seccomp"), "2");
+    }  // the sentry is the filter of the other
   }
 }
 
-// The closest peer hands on what its caller left open; crun 1.8.1 even follows cwd=/proc/self/fd/3 to the host (CVE-2024-21626).
+// The closest peer hands on what its caller left open; crun 1.8.1 even follows cwd=/proc/self/fd/3 to the host
+// (CVE-2024-21626).
 TEST_F(ProcessContract, HasNoDescriptorButItsStreams) {
   Fd host_root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)), shadow(open("/etc/shadow", O_RDONLY | O_CLOEXEC));
   RunOptions wish = options(with_probes(), {probe("self")});
@@ -123,8 +135,10 @@ TEST_F(ProcessContract, CannotStartInACallersDirectory) {
 // bubblewrap: PID 1 keeps the launcher's environment, readable inside.
 TEST_F(ProcessContract, LearnsNothingFromItsInit) {
   const TempDir volume;
-  RunOptions wish = options({"-v", volume.path() + ":/data:ro", "--timeout", "10m"},
-                            {"/bin/sh", "-c", "cat /proc/1/environ /proc/1/cmdline | tr '\\0' '\\n'; ls -l /proc/1/fd /proc/1/exe /proc/1/cwd /proc/1/root"});
+  RunOptions wish =
+      options({"-v", volume.path() + ":/data:ro", "--timeout", "10m"},
+              {"/bin/sh", "-c",
+               "cat /proc/1/environ /proc/1/cmdline | tr '\\0' '\\n'; ls -l /proc/1/fd /proc/1/exe /proc/1/cwd /proc/1/root"});
   wish.environment = {"CALLERS_TOKEN=hidden"};
   const Outcome got = run_bailey(std::move(wish));
   const std::string all = got.out + got.err;
@@ -153,7 +167,8 @@ TEST_F(ProcessContract, CannotHurtTheProcessGroupOfItsCaller) {
     while (true) pause();
   }
   setpgid(bystander, bystander);
-  for (const char* script : {"kill -KILL 0; sleep 600", "kill -KILL -1; exit 1", "kill -TERM 0; sleep 600", "setsid kill -KILL -1; kill -KILL $$"}) {
+  for (const char* script :
+       {"kill -KILL 0; sleep 600", "kill -KILL -1; exit 1", "kill -TERM 0; sleep 600", "setsid kill -KILL -1; kill -KILL $$"}) {
     RunOptions wish = options({}, {"/bin/sh", "-c", script});
     wish.before_exec = [bystander] { setpgid(0, bystander); };
     const Outcome got = run_bailey(std::move(wish));
@@ -175,7 +190,8 @@ TEST_F(ProcessContract, IsInASessionOfItsOwnBelowAnInit) {
 }
 
 TEST_F(ProcessContract, HasItsOrphansReaped) {
-  const Outcome got = shell("for i in 1 2 3 4 5; do (sleep 0.01 &) ; done; for i in $(seq 200); do grep -l '^State:.Z' /proc/[0-9]*/status >/dev/null 2>&1 || { pgrep -x sleep >/dev/null || break; }; sleep 0.05; done; grep -l '^State:.Z' /proc/[0-9]*/status; echo done");
+  const Outcome got = shell(
+      "for i in 1 2 3 4 5; do (sleep 0.01 &) ; done; for i in $(seq 200); do grep -l '^State:.Z' /proc/[0-9]*/status >/dev/null 2>&1 || { pgrep -x sleep >/dev/null || break; }; sleep 0.05; done; grep -l '^State:.Z' /proc/[0-9]*/status; echo done");
   EXPECT_EQ(got.out, "done\n") << got;
 }
 

@@ -27,14 +27,16 @@ class SecretsContract : public Contract {
 
 TEST_F(SecretsContract, ShowsASecretToTheWorkloadOnly) {
   const TempDir directory;
-  const Outcome got = shell(with_probes({"--secret", "db=" + secret_file(directory)}), "cat /run/secrets/db; echo; cd /run/secrets; echo *; " + probe("stat") + " db");
+  const Outcome got = shell(with_probes({"--secret", "db=" + secret_file(directory)}),
+                            "cat /run/secrets/db; echo; cd /run/secrets; echo *; " + probe("stat") + " db");
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_EQ(got.out, kSecret + "\ndb\n400 0 0 " + std::to_string(kSecret.size()) + "\n") << got;
 }
 
 TEST_F(SecretsContract, GivesItToTheUserOfTheWorkload) {
   const TempDir directory;
-  const Outcome got = shell(with_probes({"--secret", "db=" + secret_file(directory), "--user", "1234:1234"}), "cat /run/secrets/db; echo; " + probe("stat") + " /run/secrets/db");
+  const Outcome got = shell(with_probes({"--secret", "db=" + secret_file(directory), "--user", "1234:1234"}),
+                            "cat /run/secrets/db; echo; " + probe("stat") + " /run/secrets/db");
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_EQ(got.out, kSecret + "\n400 1234 1234 " + std::to_string(kSecret.size()) + "\n") << got;
 }
@@ -43,7 +45,8 @@ TEST_F(SecretsContract, ReadsADescriptorAndHonoursPlaceModeAndOwner) {
   Pipe pipe = std::move(*create_pipe());
   ASSERT_EQ(write(pipe.write.get(), kSecret.data(), kSecret.size()), static_cast<ssize_t>(kSecret.size()));
   pipe.write.reset();
-  RunOptions wish = options(with_probes({"--secret", "token=fd:23:/run/elsewhere/token:0444:77"}), {"/bin/sh", "-c", "cat /run/elsewhere/token; echo; " + probe("stat") + " /run/elsewhere/token"});
+  RunOptions wish = options(with_probes({"--secret", "token=fd:23:/run/elsewhere/token:0444:77"}),
+                            {"/bin/sh", "-c", "cat /run/elsewhere/token; echo; " + probe("stat") + " /run/elsewhere/token"});
   wish.pass = {{pipe.read.get(), 23}};
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.out.substr(0, kSecret.size() + 8), kSecret + "\n444 77 ") << got;
@@ -59,8 +62,9 @@ TEST_F(SecretsContract, PutsASecretIntoAReadOnlyRoot) {
 
 TEST_F(SecretsContract, LetsNobodyChangeIt) {
   const TempDir directory;
-  const Outcome got = shell({"--secret", "db=" + secret_file(directory)},
-                            "echo x > /run/secrets/db && echo WRITTEN; chmod 777 /run/secrets/db && echo WRITTEN; rm -f /run/secrets/db && echo WRITTEN; touch /run/secrets/new && echo WRITTEN; true");
+  const Outcome got = shell(
+      {"--secret", "db=" + secret_file(directory)},
+      "echo x > /run/secrets/db && echo WRITTEN; chmod 777 /run/secrets/db && echo WRITTEN; rm -f /run/secrets/db && echo WRITTEN; touch /run/secrets/new && echo WRITTEN; true");
   EXPECT_EQ(got.out, "") << got;
 }
 
@@ -70,7 +74,8 @@ TEST_F(SecretsContract, TakesSeveralOfAnyBytes) {
   for (int i = 0; i < 5000; ++i) bytes += static_cast<char>(i);
   directory.write("binary", bytes, 0600);
   directory.write("empty", "", 0600);
-  const Outcome got = shell({"--secret", "binary=" + directory.file("binary"), "--secret", "empty=" + directory.file("empty")}, "cat /run/secrets/binary /run/secrets/empty");
+  const Outcome got = shell({"--secret", "binary=" + directory.file("binary"), "--secret", "empty=" + directory.file("empty")},
+                            "cat /run/secrets/binary /run/secrets/empty");
   EXPECT_EQ(got.exit_code, 0) << got.err;
   EXPECT_TRUE(got.out == bytes);
 }
@@ -82,18 +87,22 @@ TEST_F(SecretsContract, LeavesNoTraceOnTheHost) {
   ASSERT_EQ(write(source.write.get(), kSecret.data(), kSecret.size()), static_cast<ssize_t>(kSecret.size()));
   source.write.reset();
   const std::string events = directory.file("events");
-  RunOptions wish = options({"--secret", "db=fd:23", "--events", events}, {"/bin/sh", "-c", "wc -c < /run/secrets/db; sleep 600"});
+  RunOptions wish =
+      options({"--secret", "db=fd:23", "--events", events}, {"/bin/sh", "-c", "wc -c < /run/secrets/db; sleep 600"});
   wish.pass = {{source.read.get(), 23}};
   BaileyProcess process(std::move(wish));
   ASSERT_TRUE(process.wait_for_output(std::to_string(kSecret.size()) + "\n"));
 
   const auto expect_clean_file = [](const fs::path& path) {
     std::error_code error;
-    if (fs::is_regular_file(fs::symlink_status(path, error))) { EXPECT_EQ(read_file(path).find(kSecret), std::string::npos) << path; }
+    if (fs::is_regular_file(fs::symlink_status(path, error))) {
+      EXPECT_EQ(read_file(path).find(kSecret), std::string::npos) << path;
+    }
   };
   for (const char* place : {"/run/bailey", "/tmp", "/dev/shm", "/var/tmp"}) {
     std::error_code error;
-    for (fs::recursive_directory_iterator it(place, fs::directory_options::skip_permission_denied, error), end; !error && it != end; it.increment(error)) {
+    for (fs::recursive_directory_iterator it(place, fs::directory_options::skip_permission_denied, error), end;
+         !error && it != end; it.increment(error)) {
       if (it.depth() > 4) it.disable_recursion_pending();
       if (fs::file_size(it->path(), error) < (1 << 20)) expect_clean_file(it->path());
       error.clear();
@@ -105,7 +114,9 @@ TEST_F(SecretsContract, LeavesNoTraceOnTheHost) {
     EXPECT_EQ(read_file(entry.path() / "environ").find(kSecret), std::string::npos) << entry;
   }
   std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) { EXPECT_EQ(line.find("secrets"), std::string::npos) << line; }
+  for (std::string line; std::getline(mounts, line);) {
+    EXPECT_EQ(line.find("secrets"), std::string::npos) << line;
+  }
 
   EXPECT_EQ(memory_of(process.pid()).find(kSecret), std::string::npos) << "bailey itself still holds it";
   EXPECT_NE(memory_of(process.pid()).find("/run/secrets"), std::string::npos) << "this way of looking finds nothing";

@@ -152,7 +152,9 @@ class TerminalContract : public Contract {
       while (screen.find(text) == std::string::npos && !deadline.passed()) read_some(100);
       return screen.find(text) != std::string::npos;
     }
-    void type(const std::string& keys) { ASSERT_EQ(::write(master.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size())); }
+    void type(const std::string& keys) {
+      ASSERT_EQ(::write(master.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+    }
     void resize(unsigned short rows, unsigned short columns) {
       const winsize size{rows, columns, 0, 0};
       ioctl(master.get(), TIOCSWINSZ, &size);

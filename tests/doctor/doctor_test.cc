@@ -47,10 +47,8 @@ Report parse(const Outcome& outcome) {
   }
   const auto* top = document->as<json::Object>();
   report.ok = *top->find("ok")->as<bool>();
-  for (const json::Value& entry : *top->find("host")->as<json::Array>())
-    report.host.push_back(*entry.as<json::Object>());
-  for (const json::Value& entry : *top->find("runs")->as<json::Array>())
-    report.runs.push_back(*entry.as<json::Object>());
+  for (const json::Value& entry : *top->find("host")->as<json::Array>()) report.host.push_back(*entry.as<json::Object>());
+  for (const json::Value& entry : *top->find("runs")->as<json::Array>()) report.runs.push_back(*entry.as<json::Object>());
   return report;
 }
 
@@ -86,11 +84,8 @@ TEST(Doctor, SoundHostRunsEveryLevel) {
 TEST(Doctor, TextHasOneLineForEachThing) {
   const Outcome text = run_bailey({.arguments = {"doctor"}});
   const Report report = parse(run_bailey({.arguments = {"doctor", "--json"}}));
-  EXPECT_EQ(static_cast<size_t>(std::ranges::count(text.out, '\n')),
-            report.host.size() + report.runs.size() + 1)
-      << text;
-  for (const char* name :
-       {"user namespaces", "mount API", "Landlock", "seccomp", "pidfd", "cgroups", "unswappable tmpfs"})
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(text.out, '\n')), report.host.size() + report.runs.size() + 1) << text;
+  for (const char* name : {"user namespaces", "mount API", "Landlock", "seccomp", "pidfd", "cgroups", "unswappable tmpfs"})
     EXPECT_NE(text.out.find(name), std::string::npos) << name;
 }
 
@@ -108,19 +103,15 @@ TEST(Doctor, BrokenRunscIsMissingWithItsRemedy) {
     const json::Object* untrusted = report.find("run, untrusted, gvisor");
     ASSERT_TRUE(untrusted) << outcome;
     EXPECT_EQ(text_of(*untrusted, "state"), "missing");
-    EXPECT_NE(text_of(*untrusted, "detail").find("runsc"), std::string::npos)
-        << text_of(*untrusted, "detail");
-    EXPECT_EQ(text_of(*report.find("run, trusted, native"), "state"), "ok")
-        << "native needs no runsc: " << outcome;
-    EXPECT_EQ(text_of(*report.find("run, trusted, gvisor"), "state"), "degraded")
-        << "not what auto takes there";
+    EXPECT_NE(text_of(*untrusted, "detail").find("runsc"), std::string::npos) << text_of(*untrusted, "detail");
+    EXPECT_EQ(text_of(*report.find("run, trusted, native"), "state"), "ok") << "native needs no runsc: " << outcome;
+    EXPECT_EQ(text_of(*report.find("run, trusted, gvisor"), "state"), "degraded") << "not what auto takes there";
   }
 }
 
 TEST(Doctor, BrokenPolicyIsOneOfTheFindings) {
   const tests::TempDir dir;
-  const std::string policy =
-      dir.write("policy.json", "{\"levels\": {\"trusted\": {\"no_such_key\": 1}}}", 0644);
+  const std::string policy = dir.write("policy.json", "{\"levels\": {\"trusted\": {\"no_such_key\": 1}}}", 0644);
   const Outcome outcome = run_bailey({.arguments = {"doctor", "--json", "--policy", policy}});
   const Report report = parse(outcome);
   EXPECT_EQ(outcome.exit_code, 1);
@@ -140,12 +131,11 @@ TEST(Doctor, OrdinaryUserGetsAnAnswerToo) {
   const char* before = ::getenv("BAILEY");
   const std::string kept = before ? before : "";
   ::setenv("BAILEY", copy.c_str(), 1);
-  const Outcome outcome =
-      run_bailey({.arguments = {"doctor", "--json"}, .before_exec = [] {
-                    if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
-                        ::setresuid(65534, 65534, 65534) != 0)
-                      ::_exit(99);
-                  }});
+  const Outcome outcome = run_bailey({.arguments = {"doctor", "--json"}, .before_exec = [] {
+                                        if (::setgroups(0, nullptr) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
+                                            ::setresuid(65534, 65534, 65534) != 0)
+                                          ::_exit(99);
+                                      }});
   before ? ::setenv("BAILEY", kept.c_str(), 1) : ::unsetenv("BAILEY");
   std::filesystem::remove_all("/tmp/bailey-65534");  // that user's state directory, kept between runs
   const Report report = parse(outcome);

@@ -26,8 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(again && *again == *config);
 
   bundle::Config complete = *config;
-  const bundle::RunDefaults defaults{
-      .tmpfs_bytes = 1, .tmpfs_inodes = 1, .host_network = false, .secrets = true};
+  const bundle::RunDefaults defaults{.tmpfs_bytes = 1, .tmpfs_inodes = 1, .host_network = false, .secrets = true};
   bundle::add_run_defaults(complete, defaults);
   bundle::Config twice = complete;
   bundle::add_run_defaults(twice, defaults);

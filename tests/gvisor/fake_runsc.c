@@ -7,29 +7,30 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *behaviour(void) {
+static const char* behaviour(void) {
   static char tail[64];
   const int self = open("/proc/self/exe", O_RDONLY);
   lseek(self, -(off_t)(sizeof tail - 1), SEEK_END);
   const ssize_t got = read(self, tail, sizeof tail - 1);
   close(self);
-  char *word = NULL;
+  char* word = NULL;
   for (ssize_t i = 0; i < got; ++i)
     if (tail[i] == '#') word = tail + i + 1;
   return word ? word : "";
 }
 
-static void answer_as_runsc(const char *question) {
+static void answer_as_runsc(const char* question) {
   if (!strcmp(question, "--version")) puts("runsc version fake\nspec: 1.2.1");
   else if (!strcmp(question, "flags"))
-    puts("  -root string\n  -network value\n  -platform string\n  -ignore-cgroups\n  -log string\n  -log-format string\n"
-         "  -overlay2 value\n  -directfs");
+    puts(
+        "  -root string\n  -network value\n  -platform string\n  -ignore-cgroups\n  -log string\n  -log-format string\n"
+        "  -overlay2 value\n  -directfs");
   else puts("  -bundle string\n  -pass-fd value\n  -console-socket string");
 }
 
-int main(int argc, char **argv) {
-  const char *how = behaviour();
-  const char *question = argc > 1 ? argv[1] : "";
+int main(int argc, char** argv) {
+  const char* how = behaviour();
+  const char* question = argc > 1 ? argv[1] : "";
   const int asked = !strcmp(question, "--version") || !strcmp(question, "flags") || !strcmp(question, "run");
 
   if (!strcmp(how, "hangs"))
@@ -46,7 +47,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 65536; ++i) putchar(rand());
     return 0;
   }
-  if (!strcmp(how, "forks") && fork() == 0) {  /* holds the pipes and outlives it */
+  if (!strcmp(how, "forks") && fork() == 0) { /* holds the pipes and outlives it */
     sleep(600);
     return 0;
   }

@@ -58,9 +58,9 @@ class FakeRunsc : public testing::Test {
 };
 
 TEST_F(FakeRunsc, IsRefusedByNameWhenItDoesNotAnswerAsRunsc) {
-  const std::pair<const char*, const char*> cases[] = {
-      {"hangs", "has not answered"},      {"closes", "has not answered"}, {"exits7", "ended with 7"},
-      {"crashes", "died of signal 11"}, {"garbage", "--version"},      {"noflags", "do not list"}};
+  const std::pair<const char*, const char*> cases[] = {{"hangs", "has not answered"}, {"closes", "has not answered"},
+                                                       {"exits7", "ended with 7"},    {"crashes", "died of signal 11"},
+                                                       {"garbage", "--version"},      {"noflags", "do not list"}};
   for (const auto& [behaviour, words] : cases) {
     const auto traits = ask(behaviour);
     ASSERT_FALSE(traits) << behaviour;
@@ -87,7 +87,8 @@ TEST_F(FakeRunsc, WorksOnlyWhenASandboxHasRun) {
 }
 
 TEST_F(FakeRunsc, NeverTurnsIntoAnotherBackend) {
-  const auto backend = create_backend({.runsc = make("run128"), .search_path = "/usr/local/bin", .platform = "", .runtime_directory = directory_});
+  const auto backend = create_backend(
+      {.runsc = make("run128"), .search_path = "/usr/local/bin", .platform = "", .runtime_directory = directory_});
   const auto about = backend->about();
   ASSERT_FALSE(about);
   EXPECT_EQ(about.error().fault, Fault::unavailable);

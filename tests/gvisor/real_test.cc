@@ -1,5 +1,5 @@
-// The backend on real builds of runsc, below the lifecycle: what contract tests through the command line cannot reach. Each test
-// runs with the reference build and with Debian's of 2022 and leaves nothing.
+// The backend on real builds of runsc, below the lifecycle: what contract tests through the command line cannot reach. Each
+// test runs with the reference build and with Debian's of 2022 and leaves nothing.
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -41,8 +41,7 @@ bool wait_readable(int fd, int64_t ms = kPatienceMs) {
   const auto deadline = clock::Deadline::in_ms(ms);
   pollfd entry{fd, POLLIN, 0};
   int ready = -1;
-  while ((ready = ::poll(&entry, 1, deadline.poll_ms())) < 0 && errno == EINTR) {
-  }
+  while ((ready = ::poll(&entry, 1, deadline.poll_ms())) < 0 && errno == EINTR) {}
   return ready > 0;
 }
 
@@ -54,10 +53,10 @@ int pid_of(int pidfd) {
 // Kind, mode, owner, size, time and contents of everything below `path`.
 std::map<std::string, std::string> look_at_tree(const std::string& path) {
   std::map<std::string, std::string> seen;
-  struct stat info {};
+  struct stat info{};
   if (::lstat(path.c_str(), &info) < 0) return seen;
-  std::string line = std::to_string(info.st_mode) + " " + std::to_string(info.st_uid) + " " + std::to_string(info.st_size) + " " +
-                     std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec) + " " +
+  std::string line = std::to_string(info.st_mode) + " " + std::to_string(info.st_uid) + " " + std::to_string(info.st_size) +
+                     " " + std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec) + " " +
                      std::to_string(info.st_ctim.tv_nsec);
   if (S_ISREG(info.st_mode)) line += std::to_string(std::hash<std::string>{}(*files::read(path, 64 << 20)));
   seen[path] = line;
@@ -71,13 +70,18 @@ std::map<std::string, std::string> look_at_tree(const std::string& path) {
 class RealRunsc : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (std::string_view(GetParam()) == "reference") { BAILEY_REQUIRE("root", "runsc"); }
-    else { BAILEY_REQUIRE("root", "runsc-2022"); }
+    if (std::string_view(GetParam()) == "reference") {
+      BAILEY_REQUIRE("root", "runsc");
+    } else {
+      BAILEY_REQUIRE("root", "runsc-2022");
+    }
     ::signal(SIGPIPE, SIG_IGN);
     leaks_ = std::make_unique<tests::LeakCheck>();
     const bool reference = std::string_view(GetParam()) == "reference";
     backend_ = create_backend({.runsc = reference ? tests::runsc_path() : tests::runsc_2022_path(),
-                               .search_path = "", .platform = "", .runtime_directory = answers_.path()});
+                               .search_path = "",
+                               .platform = "",
+                               .runtime_directory = answers_.path()});
   }
   void TearDown() override {
     backend_.reset();
@@ -180,7 +184,8 @@ TEST_P(RealRunsc, LeavesADirectoryUsedAsRootAsItIs) {
   }
   const auto before = look_at_tree(root.path());
   for (const auto writes : {dispatcher::Writes::refuse, dispatcher::Writes::memory}) {
-    dispatcher::Request request = wish({"/bin/sh", "-c", "echo x > /new; echo x > /bin/new; echo x > /tmp/t && echo tmp; exit 0"});
+    dispatcher::Request request =
+        wish({"/bin/sh", "-c", "echo x > /new; echo x > /bin/new; echo x > /tmp/t && echo tmp; exit 0"});
     request.config.root = bundle::Root{root.path(), true};
     request.config.mounts = {{"/some/where/deep", "bind", root.path(), {"rbind", "ro"}, {}, {}}};
     request.root_writes = writes;
@@ -260,15 +265,15 @@ TEST_P(RealRunsc, SeesNeitherTheHostsFilesNorTheCallersEnvironmentAndDescriptors
     EXPECT_EQ(std::ranges::find(names, host_name), names.end()) << host_name;
   const Fd descriptors = std::move(*files::open(proc + "/fd", O_RDONLY | O_DIRECTORY));
   const std::vector<std::string> numbers = *files::list(descriptors.get());
-  for (const std::string& number : numbers)
-    EXPECT_NE(files::readlink(proc + "/fd/" + number).value_or(""), "/etc") << number;
+  for (const std::string& number : numbers) EXPECT_NE(files::readlink(proc + "/fd/" + number).value_or(""), "/etc") << number;
   running.in.reset();
   EXPECT_EQ(reap(running).value, 0);
   ::unsetenv("BAILEY_TEST_SECRET");
 }
 
 TEST_P(RealRunsc, GivesATerminalThatWorks) {
-  dispatcher::Request request = wish({"/bin/sh", "-c", "test -t 0 -a -t 1 -a -t 2 && echo terminal; read line; echo got $line"});
+  dispatcher::Request request =
+      wish({"/bin/sh", "-c", "test -t 0 -a -t 1 -a -t 2 && echo terminal; read line; echo got $line"});
   request.config.process->terminal = true;
   Running running = create(std::move(request));
   ASSERT_TRUE(running.created.terminal);
@@ -296,9 +301,11 @@ TEST_P(ReferenceRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
   for (const auto* directory : {&volume, &answers}) ASSERT_EQ(::chown(directory->path().c_str(), kSomebody, kSomebody), 0);
   const pid_t user = ::fork();
   if (user == 0) {
-    if (::setgroups(0, nullptr) < 0 || ::setresgid(kSomebody, kSomebody, kSomebody) < 0 || ::setresuid(kSomebody, kSomebody, kSomebody) < 0)
+    if (::setgroups(0, nullptr) < 0 || ::setresgid(kSomebody, kSomebody, kSomebody) < 0 ||
+        ::setresuid(kSomebody, kSomebody, kSomebody) < 0)
       ::_exit(100);
-    backend_ = create_backend({.runsc = tests::runsc_path(), .search_path = "", .platform = "", .runtime_directory = answers.path()});
+    backend_ =
+        create_backend({.runsc = tests::runsc_path(), .search_path = "", .platform = "", .runtime_directory = answers.path()});
     dispatcher::Request request = wish({"/bin/sh", "-c", "echo made > /work/file; test \"$(id -u)\" = 0 && exit 7"});
     request.config.mounts = {{"/work", "bind", volume.path(), {"rbind", "rw"}, {}, {}}};
     const Ending ending = run(std::move(request));
@@ -307,7 +314,7 @@ TEST_P(ReferenceRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
   int status = 0;
   ASSERT_EQ(::waitpid(user, &status, 0), user);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat((volume.path() + "/file").c_str(), &info), 0);
   EXPECT_EQ(info.st_uid, kSomebody);
 }

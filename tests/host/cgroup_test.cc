@@ -24,9 +24,7 @@
 namespace bailey::host {
 namespace {
 
-std::string unique_id(const char* what) {
-  return std::string("test-") + what + "-" + std::to_string(::getpid());
-}
+std::string unique_id(const char* what) { return std::string("test-") + what + "-" + std::to_string(::getpid()); }
 
 std::string read_text(const std::string& path) {
   std::ifstream file(path);
@@ -70,8 +68,7 @@ pid_t run_in(const Cgroup& cgroup, const std::function<int()>& act) {
 
 int wait_status(pid_t child) {
   int status = -1;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   return status;
 }
 
@@ -80,8 +77,7 @@ int wait_status(pid_t child) {
 int in_private_mounts(const std::function<int()>& act) {
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-      ::_exit(100);
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(100);
     ::_exit(act());
   }
   const int status = wait_status(child);
@@ -163,8 +159,7 @@ TEST_F(CgroupOnKernel, MemoryLimitKillsAndIsCounted) {
   EXPECT_GE(oom, 0);
   const int status = wait_status(run_in(*cgroup, [] {
     constexpr size_t kBytes = 200 << 20;
-    char* memory = static_cast<char*>(
-        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    char* memory = static_cast<char*>(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     for (size_t i = 0; i < kBytes; i += 4096) memory[i] = 1;
     return 0;
   }));
@@ -260,8 +255,8 @@ TEST_F(CgroupOnKernel, FrozenStandsStillAndFrozenCanBeKilled) {
   r.pids_limit = 10;
   auto cgroup = make("frozen", r);
   ASSERT_TRUE(cgroup) << cgroup.error().message;
-  auto* counter = static_cast<volatile uint64_t*>(
-      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* counter =
+      static_cast<volatile uint64_t*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   const pid_t child = run_in(*cgroup, [&] {
     for (;;) *counter = *counter + 1;
     return 0;
@@ -407,8 +402,7 @@ TEST_F(CgroupOnKernel, MissingControllerIsRefused) {
               if (refused) return 2;
               if (refused.error().fault != Fault::unavailable || refused.error().remedy.empty()) return 3;
               if (refused.error().message.find("pids") == std::string::npos) return 4;
-              auto stale =
-                  Cgroup::create(mounts_, "", unique_id("stale"), r);  // what was found before the unmount
+              auto stale = Cgroup::create(mounts_, "", unique_id("stale"), r);  // what was found before the unmount
               if (stale) return 5;
               if (stale.error().fault != Fault::unavailable) return 6;
               if (::access((directory + "/bailey-" + unique_id("stale")).c_str(), F_OK) == 0) return 7;
@@ -439,17 +433,15 @@ TEST_F(CgroupOnKernel, ReadOnlyControllerIsRefused) {
   const std::string directory = mounts_.find("pids")->directory;
   bundle::Resources r;
   r.pids_limit = 10;
-  EXPECT_EQ(
-      in_private_mounts([&] {
-        if (::mount(nullptr, directory.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0)
-          return 101;
-        auto now = find_cgroups();
-        if (!now) return 1;
-        auto refused = Cgroup::create(*now, "", unique_id("ro"), r);
-        if (refused) return 2;
-        return refused.error().fault == Fault::unavailable && !refused.error().remedy.empty() ? 0 : 3;
-      }),
-      0);
+  EXPECT_EQ(in_private_mounts([&] {
+              if (::mount(nullptr, directory.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) != 0) return 101;
+              auto now = find_cgroups();
+              if (!now) return 1;
+              auto refused = Cgroup::create(*now, "", unique_id("ro"), r);
+              if (refused) return 2;
+              return refused.error().fault == Fault::unavailable && !refused.error().remedy.empty() ? 0 : 3;
+            }),
+            0);
 }
 
 TEST_F(CgroupOnKernel, FailureHalfwayUndoesEverything) {

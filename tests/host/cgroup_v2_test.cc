@@ -101,8 +101,7 @@ class CgroupOnV2 : public ::testing::Test {
     const pid_t child = ::fork();
     if (child == 0) {
       const bool moved = write_text(cgroup + "/cgroup.procs", std::to_string(::getpid()));
-      if (!moved || (uid && (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0)))
-        ::_exit(1);
+      if (!moved || (uid && (::setgroups(0, nullptr) != 0 || ::setgid(uid) != 0 || ::setuid(uid) != 0))) ::_exit(1);
       std::string told;
       {
         auto mounts = find_cgroups();
@@ -125,8 +124,7 @@ class CgroupOnV2 : public ::testing::Test {
     std::istringstream lines(text);
     Seen seen;
     std::string entered;
-    for (std::string* field : {&seen.path, &seen.own, &seen.fault, &seen.remedy, &entered})
-      std::getline(lines, *field);
+    for (std::string* field : {&seen.path, &seen.own, &seen.fault, &seen.remedy, &entered}) std::getline(lines, *field);
     seen.entered = entered == "entered";
     if (!seen.path.empty()) {
       EXPECT_NE(::access(seen.path.c_str(), F_OK), 0) << "left behind";

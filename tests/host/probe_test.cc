@@ -36,8 +36,7 @@ bool take_away(const std::vector<int>& calls) {
   }
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 // In a child: makes it worse, then probes. The child's answer: 0 when the probe says `state` with a price and
@@ -48,8 +47,7 @@ int probe_after(const std::function<bool()>& make_worse, const std::function<Pro
     if (!make_worse()) ::_exit(100);
     const Probe found = probe();
     if (found.state != state) ::_exit(1);
-    if (found.state != State::ok && (found.cost.empty() || found.remedy.empty() || found.detail.empty()))
-      ::_exit(2);
+    if (found.state != State::ok && (found.cost.empty() || found.remedy.empty() || found.detail.empty())) ::_exit(2);
     ::_exit(0);
   }
   int status = -1;
@@ -88,10 +86,8 @@ TEST(Probes, AMissingCallIsFound) {
       {SYS_unshare, probe_all_namespaces, State::missing},
   };
   for (const auto& row : rows) {
-    EXPECT_EQ(probe_after([&] { return take_away({row.call}); }, row.probe, row.state), 0)
-        << "system call " << row.call;
-    EXPECT_EQ(probe_after([] { return true; }, row.probe, State::ok), 0)
-        << "system call " << row.call << " given back";
+    EXPECT_EQ(probe_after([&] { return take_away({row.call}); }, row.probe, row.state), 0) << "system call " << row.call;
+    EXPECT_EQ(probe_after([] { return true; }, row.probe, State::ok), 0) << "system call " << row.call << " given back";
   }
 }
 

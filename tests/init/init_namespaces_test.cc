@@ -41,14 +41,13 @@ std::string status_of(pid_t pid, std::string_view key) {
 TEST_F(InitNamespaces, ClosesWhatTheLauncherLeaked) {
   Fd one = *files::open("/", O_RDONLY | O_DIRECTORY), two = *files::open("/etc/passwd", O_RDONLY);
   Fd high(::fcntl(one.get(), F_DUPFD_CLOEXEC, 700));
-  const InitOutcome got = run_init(process_of({"ls", "/proc/self/fd"}),
-                                   {.proc = true, .leak = {one.get(), two.get(), high.get()}});
+  const InitOutcome got =
+      run_init(process_of({"ls", "/proc/self/fd"}), {.proc = true, .leak = {one.get(), two.get(), high.get()}});
   EXPECT_EQ(got.out, "0\n1\n2\n3\n") << "3 is the directory that ls reads";
 }
 
 TEST_F(InitNamespaces, GivesTheWorkloadDefaultSignals) {
-  const InitOutcome got =
-      run_init(process_of({"cat", "/proc/self/status"}), {.proc = true, .ignore_signals = true});
+  const InitOutcome got = run_init(process_of({"cat", "/proc/self/status"}), {.proc = true, .ignore_signals = true});
   EXPECT_NE(got.out.find("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n"),
             std::string::npos)
       << got.out;
@@ -60,16 +59,14 @@ TEST_F(InitNamespaces, SeesTheEndAlthoughItsLauncherIgnoredChildren) {
 
 TEST_F(InitNamespaces, ShowsNothingOfTheWorkload) {
   InitSandbox sandbox({.proc = true});
-  bundle::Process process = shell(
-      "cat /proc/1/comm; tr '\\0' ' ' </proc/1/cmdline; wc -c </proc/1/environ; echo ready; sleep 100000");
+  bundle::Process process =
+      shell("cat /proc/1/comm; tr '\\0' ' ' </proc/1/cmdline; wc -c </proc/1/environ; echo ready; sleep 100000");
   process.env.push_back("TOKEN=hush");
   sandbox.send(process);
   ASSERT_TRUE(sandbox.wait_for_output("ready"));
   if (::geteuid() == 0) {
-    EXPECT_EQ(memory_of(sandbox.pid()).find("TOKEN=hush"), std::string::npos)
-        << "the job's memory was not given back";
-    EXPECT_NE(memory_of(::getpid()).find("TOKEN=hush"), std::string::npos)
-        << "this way of looking finds nothing";
+    EXPECT_EQ(memory_of(sandbox.pid()).find("TOKEN=hush"), std::string::npos) << "the job's memory was not given back";
+    EXPECT_NE(memory_of(::getpid()).find("TOKEN=hush"), std::string::npos) << "this way of looking finds nothing";
   }
   EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGKILL));
   EXPECT_EQ(sandbox.finish().out, "init\ninit 200 0\nready\n");
@@ -146,9 +143,7 @@ TEST_F(InitNamespaces, SleepsWhileTheWorkloadDoes) {
   InitSandbox sandbox;
   sandbox.send(shell("echo ready; sleep 100000"));
   ASSERT_TRUE(sandbox.wait_for_output("ready"));
-  const auto switches = [&] {
-    return status_of(sandbox.pid(), "voluntary_ctxt_switches") + status_of(sandbox.pid(), "State");
-  };
+  const auto switches = [&] { return status_of(sandbox.pid(), "voluntary_ctxt_switches") + status_of(sandbox.pid(), "State"); };
   std::string before = switches(), after;
   for (int i = 0; i < 100 && before != after; ++i) {  // once nothing happens, nothing goes on happening
     ::usleep(20'000);
@@ -166,8 +161,8 @@ TEST_F(InitNamespaces, GivesTheWorkloadItsTerminal) {
   ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
   Fd ours(master), theirs(slave);
   InitSandbox sandbox({.terminal = slave});
-  bundle::Process process = shell(
-      "trap 'exit 7' INT; : </dev/tty && echo has a terminal; echo ready; while :; do sleep 0.05; done");
+  bundle::Process process =
+      shell("trap 'exit 7' INT; : </dev/tty && echo has a terminal; echo ready; while :; do sleep 0.05; done");
   process.terminal = true;
   sandbox.send(process);
   ASSERT_TRUE(sandbox.wait_started());
@@ -197,8 +192,7 @@ TEST_F(InitNamespaces, NeverDiesOfItsJob) {
   std::mt19937 random(20261122);
   for (int round = 0; round < 200; ++round) {
     std::string bytes = good;
-    for (int i = 0; i < 1 + round % 4; ++i)
-      bytes[random() % sizeof(init::JobHeader)] = static_cast<char>(random());
+    for (int i = 0; i < 1 + round % 4; ++i) bytes[random() % sizeof(init::JobHeader)] = static_cast<char>(random());
     InitSandbox sandbox;
     (void)init::send_job(sandbox.to_init(), bytes);
     ::shutdown(sandbox.to_init(), SHUT_WR);  // so that it does not wait for more

@@ -25,9 +25,7 @@ struct Kind {
   std::string runsc;  // "", "runsc" or "runsc-2022"
   std::string platform;
 };
-void PrintTo(const Kind& kind, std::ostream* stream) {
-  *stream << kind.name;
-}
+void PrintTo(const Kind& kind, std::ostream* stream) { *stream << kind.name; }
 
 }  // namespace
 
@@ -49,8 +47,7 @@ class InitProcess : public testing::TestWithParam<Kind> {
     result.platform = kind.platform;
     return result;
   }
-  static InitOutcome run(const bundle::Process& process,
-                         init::UserChange change = init::UserChange::by_backend) {
+  static InitOutcome run(const bundle::Process& process, init::UserChange change = init::UserChange::by_backend) {
     return run_init(process, options(), change);
   }
   // errno of a start that failed in `step`; -1: it did not, or elsewhere.
@@ -73,15 +70,12 @@ const Kind kRunsc{"Runsc", Transport::pipes, "runsc", ""};
 const Kind kRunscPtrace{"RunscPtrace", Transport::pipes, "runsc", "ptrace"};
 const Kind kRunsc2022{"Runsc2022", Transport::directory, "runsc-2022", "ptrace"};
 
-std::string name_of(const testing::TestParamInfo<Kind>& kind) {
-  return kind.param.name;
-}
+std::string name_of(const testing::TestParamInfo<Kind>& kind) { return kind.param.name; }
 INSTANTIATE_TEST_SUITE_P(Kinds, InitProcess,
-                         testing::Values(kNamespacesSocket, kNamespacesPipes, kNamespacesDirectory, kRunsc,
-                                         kRunsc2022),
+                         testing::Values(kNamespacesSocket, kNamespacesPipes, kNamespacesDirectory, kRunsc, kRunsc2022),
                          name_of);
-INSTANTIATE_TEST_SUITE_P(Kinds, InitChannel,
-                         testing::Values(kNamespacesSocket, kNamespacesPipes, kRunsc, kRunscPtrace), name_of);
+INSTANTIATE_TEST_SUITE_P(Kinds, InitChannel, testing::Values(kNamespacesSocket, kNamespacesPipes, kRunsc, kRunscPtrace),
+                         name_of);
 
 TEST_P(InitProcess, PassesTheExitCodeOn) {
   for (int code : {0, 7, 125, 255}) {
@@ -104,8 +98,8 @@ TEST_P(InitProcess, ReportsTheSignalThatEndedTheWorkload) {
 }
 
 TEST_P(InitProcess, KeepsEveryByteOfArgumentsAndEnvironment) {
-  bundle::Process process = process_of({"/bin/sh", "-c", "printf '%s|' \"$@\" \"$VALUE\" \"$EMPTY\"", "sh",
-                                        "", "a b", "line\nline", "\xc3\xa9\xe2\x82\xac", "\x01\xff", ""});
+  bundle::Process process = process_of({"/bin/sh", "-c", "printf '%s|' \"$@\" \"$VALUE\" \"$EMPTY\"", "sh", "", "a b",
+                                        "line\nline", "\xc3\xa9\xe2\x82\xac", "\x01\xff", ""});
   process.env.insert(process.env.end(), {"VALUE=x=\ty\n", "EMPTY="});
   EXPECT_EQ(run(process).out, "|a b|line\nline|\xc3\xa9\xe2\x82\xac|\x01\xff||x=\ty\n||");
 }
@@ -132,8 +126,7 @@ TEST_P(InitProcess, SearchesThePathAsExecvpDoes) {
   files.write("good/script", "#!/no/such/interpreter\n", 0755);
 
   bundle::Process process = process_of({"prog"});
-  process.env = {"PATH=/nonexistent:" + files.file("good/text") + ":" + files.file("denied") + ":" +
-                 files.file("good")};
+  process.env = {"PATH=/nonexistent:" + files.file("good/text") + ":" + files.file("denied") + ":" + files.file("good")};
   EXPECT_EQ(run(process).out, "right\n") << "a denied, a missing and a non-directory element are passed over";
   process.env = {"PATH=" + files.file("denied") + ":/nonexistent"};
   EXPECT_EQ(failure(process, Step::exec), EACCES);
@@ -195,8 +188,7 @@ TEST_P(InitProcess, SaysWhichLimitItCouldNotSet) {
   ASSERT_TRUE(got.find(ReportKind::failed)) << got.out;
   EXPECT_EQ(got.find(ReportKind::failed)->step, Step::rlimit);
   EXPECT_EQ(got.find(ReportKind::failed)->value, EINVAL);
-  EXPECT_NE(init::start_error(*got.find(ReportKind::failed), process).message.find("RLIMIT_NOFILE"),
-            std::string::npos);
+  EXPECT_NE(init::start_error(*got.find(ReportKind::failed), process).message.find("RLIMIT_NOFILE"), std::string::npos);
 }
 
 TEST_P(InitProcess, ChangesUserAndGroups) {
@@ -209,8 +201,8 @@ TEST_P(InitProcess, ChangesUserAndGroups) {
 
 TEST_P(InitProcess, EndsWithItsWorkloadAndTakesDaemonsAlong) {
   // The daemons hold the output open: this test ends only when they are gone.
-  const InitOutcome got = run(shell(
-      "(sleep 100000 &) ; setsid sleep 100000 & nohup sh -c 'trap \"\" TERM HUP; sleep 100000' & exit 3"));
+  const InitOutcome got =
+      run(shell("(sleep 100000 &) ; setsid sleep 100000 & nohup sh -c 'trap \"\" TERM HUP; sleep 100000' & exit 3"));
   ASSERT_TRUE(got.find(ReportKind::exited)) << got.out;
   EXPECT_EQ(got.exit_code, 3);
 }
@@ -218,8 +210,8 @@ TEST_P(InitProcess, EndsWithItsWorkloadAndTakesDaemonsAlong) {
 TEST_P(InitProcess, ReapsOrphans) {
   // 500 orphans that end at once and in a storm; then no process but init, this shell and what it just starts
   // is left.
-  const InitOutcome got = run(shell(
-      "i=0; while [ $i -lt 500 ]; do (true & (true &) &) ; i=$((i+1)); done; (sleep 0.2 &); wait; exit 4"));
+  const InitOutcome got =
+      run(shell("i=0; while [ $i -lt 500 ]; do (true & (true &) &) ; i=$((i+1)); done; (sleep 0.2 &); wait; exit 4"));
   EXPECT_EQ(got.exit_code, 4) << got.out;
 }
 
@@ -232,21 +224,19 @@ TEST_P(InitProcess, SurvivesAWorkloadThatKillsItsGroup) {
 TEST_P(InitProcess, SurvivesAWorkloadThatSignalsEverybody) {
   // gVisor's PID 1 can be killed from inside, the kernel's cannot: there its own survival is tried as well.
   const std::string kill_init = GetParam().runsc.empty() ? "kill -9 1; kill -SEGV 1; " : "";
-  const InitOutcome got =
-      run(shell("trap 'exit 6' TERM; kill -TERM -1; " + kill_init + "kill -TERM $$; sleep 100000"));
+  const InitOutcome got = run(shell("trap 'exit 6' TERM; kill -TERM -1; " + kill_init + "kill -TERM $$; sleep 100000"));
   ASSERT_TRUE(got.find(ReportKind::exited)) << got.out;
   EXPECT_EQ(got.exit_code, 6);
 }
 
 TEST_P(InitChannel, OrdersReachTheHandler) {
   InitSandbox sandbox(options());
-  sandbox.send(shell(
-      "for s in HUP INT QUIT USR1 USR2 PIPE WINCH; do trap \"echo got $s\" $s; done; trap 'exit 9' TERM\n"
-      "echo ready; while :; do sleep 0.05; done"));
+  sandbox.send(
+      shell("for s in HUP INT QUIT USR1 USR2 PIPE WINCH; do trap \"echo got $s\" $s; done; trap 'exit 9' TERM\n"
+            "echo ready; while :; do sleep 0.05; done"));
   ASSERT_TRUE(sandbox.wait_for_output("ready"));
-  const std::pair<int, const char*> signals[] = {{SIGHUP, "HUP"},    {SIGINT, "INT"},   {SIGQUIT, "QUIT"},
-                                                 {SIGUSR1, "USR1"},  {SIGUSR2, "USR2"}, {SIGPIPE, "PIPE"},
-                                                 {SIGWINCH, "WINCH"}};
+  const std::pair<int, const char*> signals[] = {{SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"},  {SIGUSR1, "USR1"},
+                                                 {SIGUSR2, "USR2"}, {SIGPIPE, "PIPE"}, {SIGWINCH, "WINCH"}};
   for (const auto& [number, name] : signals) {
     EXPECT_TRUE(init::send_signal(sandbox.to_init(), number));
     EXPECT_TRUE(sandbox.wait_for_output(std::string("got ") + name)) << name;
@@ -296,10 +286,9 @@ TEST_P(InitChannel, AnUnreadableOrderEndsAll) {
 
 TEST_P(InitProcess, RefusesAMalformedJob) {
   const std::string good = *init::encode_job(shell("true"), init::UserChange::by_backend);
-  for (const std::string& bytes : {std::string("short"), std::string(64, '\0'), std::string(64, '\xff'),
-                                   "BYJ1" + std::string(60, '\xff'),
-                                   good.substr(0, 8) + std::string("\xff\xff\xff\xff", 4) + good.substr(12),
-                                   good.substr(0, 20) + good}) {
+  for (const std::string& bytes :
+       {std::string("short"), std::string(64, '\0'), std::string(64, '\xff'), "BYJ1" + std::string(60, '\xff'),
+        good.substr(0, 8) + std::string("\xff\xff\xff\xff", 4) + good.substr(12), good.substr(0, 20) + good}) {
     InitSandbox sandbox(options());
     sandbox.send_bytes(bytes);
     if (options().transport != Transport::directory && bytes.size() < 64)

@@ -39,10 +39,8 @@ void map_ids(pid_t pid) {
     ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/setgroups", "deny"));
   }
   const std::string count = root ? "4294967295" : "1";
-  ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/uid_map",
-                                    "0 " + std::to_string(root ? 0 : ::geteuid()) + " " + count));
-  ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/gid_map",
-                                    "0 " + std::to_string(root ? 0 : ::getegid()) + " " + count));
+  ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/uid_map", "0 " + std::to_string(root ? 0 : ::geteuid()) + " " + count));
+  ASSERT_TRUE(files::write_existing(AT_FDCWD, proc + "/gid_map", "0 " + std::to_string(root ? 0 : ::getegid()) + " " + count));
 }
 
 void take_descriptors(int in, int out) {
@@ -52,19 +50,16 @@ void take_descriptors(int in, int out) {
 
 std::vector<std::string> init_arguments(const InitOptions& options, const std::string& directory) {
   switch (options.transport) {
-    case Transport::socket:
-      return {"init", std::to_string(kIn)};
-    case Transport::pipes:
-      return {"init", std::to_string(kIn), std::to_string(kOut)};
-    case Transport::directory:
-      return {"init", directory};
+    case Transport::socket: return {"init", std::to_string(kIn)};
+    case Transport::pipes: return {"init", std::to_string(kIn), std::to_string(kOut)};
+    case Transport::directory: return {"init", directory};
   }
   return {};
 }
 
 // In the clone.
-[[noreturn]] void become_init(const InitOptions& options, const std::vector<std::string>& arguments, int go,
-                              int image, int in, int out, int output) {
+[[noreturn]] void become_init(const InitOptions& options, const std::vector<std::string>& arguments, int go, int image, int in,
+                              int out, int output) {
   char byte;
   if (::read(go, &byte, 1) != 1) ::_exit(99);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -84,8 +79,7 @@ std::vector<std::string> init_arguments(const InitOptions& options, const std::s
   ::_exit(97);
 }
 
-json::Value mount(std::string_view destination, std::string_view type, std::string_view source,
-                  json::Array options) {
+json::Value mount(std::string_view destination, std::string_view type, std::string_view source, json::Array options) {
   json::Object object;
   object.set("destination", destination);
   object.set("type", type);
@@ -99,8 +93,7 @@ std::string container_config(const std::vector<std::string>& arguments, const st
   json::Object process, user, capabilities, config, linux_part;
   user.set("uid", 0);
   user.set("gid", 0);
-  for (const char* set : {"bounding", "effective", "permitted"})
-    capabilities.set(set, json::Array{"CAP_SETUID", "CAP_SETGID"});
+  for (const char* set : {"bounding", "effective", "permitted"}) capabilities.set(set, json::Array{"CAP_SETUID", "CAP_SETGID"});
   json::Array args{"/init"};
   for (size_t i = 1; i < arguments.size(); ++i) args.emplace_back(arguments[i]);
   process.set("user", user);
@@ -120,9 +113,8 @@ std::string container_config(const std::vector<std::string>& arguments, const st
   config.set("ociVersion", "1.0.0");
   config.set("process", process);
   config.set("root", root_part);
-  config.set("mounts",
-             json::Array{mount("/proc", "proc", "proc", {}), mount("/usr", "bind", "/usr", {"rbind", "ro"}),
-                         mount("/tmp", "bind", "/tmp", {"rbind", "rw"})});
+  config.set("mounts", json::Array{mount("/proc", "proc", "proc", {}), mount("/usr", "bind", "/usr", {"rbind", "ro"}),
+                                   mount("/tmp", "bind", "/tmp", {"rbind", "rw"})});
   config.set("linux", linux_part);
   return json::write(config);
 }
@@ -152,10 +144,8 @@ InitSandbox::InitSandbox(InitOptions options) : options_(std::move(options)) {
 void InitSandbox::start(Fd in, Fd out) {
   Pipe output = *create_pipe();
   output_ = std::move(output.read);
-  if (options_.runsc.empty())
-    start_in_namespaces(in.get(), out.get(), output.write.get());
-  else
-    start_in_runsc(in.get(), out.get(), output.write.get());
+  if (options_.runsc.empty()) start_in_namespaces(in.get(), out.get(), output.write.get());
+  else start_in_runsc(in.get(), out.get(), output.write.get());
 }
 
 void InitSandbox::start_in_namespaces(int in, int out, int output) {
@@ -182,8 +172,7 @@ void InitSandbox::start_in_namespaces(int in, int out, int output) {
 }
 
 void InitSandbox::start_in_runsc(int in, int out, int output) {
-  const std::string bundle = directory_.file("bundle"), root = directory_.file("root"),
-                    state = directory_.file("state");
+  const std::string bundle = directory_.file("bundle"), root = directory_.file("root"), state = directory_.file("state");
   for (const std::string& path : {bundle, root, state, root + "/usr", root + "/tmp", root + "/proc"})
     ASSERT_TRUE(files::create_directories(path, 0755));
   for (const char* name : {"bin", "lib", "lib64", "sbin"})
@@ -195,8 +184,7 @@ void InitSandbox::start_in_runsc(int in, int out, int output) {
   if (!options_.platform.empty()) arguments.push_back("--platform=" + options_.platform);
   arguments.push_back("run");
   if (in >= 0)
-    for (int fd : {kIn, kOut})
-      arguments.insert(arguments.end(), {"--pass-fd", std::to_string(fd) + ":" + std::to_string(fd)});
+    for (int fd : {kIn, kOut}) arguments.insert(arguments.end(), {"--pass-fd", std::to_string(fd) + ":" + std::to_string(fd)});
   arguments.insert(arguments.end(), {"--bundle", bundle,
                                      "init-test-" + std::to_string(::getpid()) + "-" +
                                          directory_.path().substr(directory_.path().rfind('/') + 1)});
@@ -205,8 +193,7 @@ void InitSandbox::start_in_runsc(int in, int out, int output) {
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     // runsc leaves a mount behind (null-netns): it goes with this namespace.
-    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
-      ::_exit(98);
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) ::_exit(98);
     ::dup2(empty.read.get(), 0);
     ::dup2(output, 1);
     ::dup2(output, 2);
@@ -295,9 +282,7 @@ bundle::Process process_of(std::vector<std::string> argv) {
   return process;
 }
 
-bundle::Process shell(std::string script) {
-  return process_of({"/bin/sh", "-c", std::move(script)});
-}
+bundle::Process shell(std::string script) { return process_of({"/bin/sh", "-c", std::move(script)}); }
 
 InitOutcome run_init(const bundle::Process& process, InitOptions options, init::UserChange change) {
   InitSandbox sandbox(std::move(options));

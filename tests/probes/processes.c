@@ -25,7 +25,6 @@ int main(int argc, char** argv) {
   printf("%d %s\n", got, got == wanted ? "all" : strerror(why));
   fflush(stdout);
   for (int i = 0; i < got; i++) kill(children[i], SIGKILL);
-  while (wait(NULL) > 0) {
-  }
+  while (wait(NULL) > 0) {}
   return 0;
 }

@@ -30,7 +30,9 @@ int main(int argc, char** argv) {
   if (fresh("fchmodat") >= 0) tell("fchmodat", fchmodat(AT_FDCWD, "fchmodat", 02755, 0));
   if (fresh("fchmodat2") >= 0) tell("fchmodat2", syscall(452, AT_FDCWD, "fchmodat2", 04755, 0));
   if (mkdir("shared", 0755) == 0) tell("chmod of a directory", chmod("shared", 02755));
-  struct { unsigned long long flags, mode, resolve; } how = {O_CREAT | O_RDWR, 04755, 0};  // struct open_how
+  struct {
+    unsigned long long flags, mode, resolve;
+  } how = {O_CREAT | O_RDWR, 04755, 0};  // struct open_how
   tell("openat2", syscall(437, AT_FDCWD, "opened-2", &how, sizeof how));
   const int unnamed = open(".", O_TMPFILE | O_RDWR, 04755);
   tell("O_TMPFILE", unnamed);

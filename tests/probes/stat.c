@@ -8,8 +8,7 @@ int main(int argc, char** argv) {
     struct stat info;
     if (stat(argv[i], &info) == 0)
       printf("%o %u %u %lld\n", info.st_mode & 07777, info.st_uid, info.st_gid, (long long)info.st_size);
-    else
-      perror(argv[i]), failed = 1;
+    else perror(argv[i]), failed = 1;
   }
   return failed;
 }

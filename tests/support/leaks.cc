@@ -45,8 +45,7 @@ void add_mounts(HostState& state) {
     std::istringstream fields(line);
     std::string id, parent, device, root, target, skip, type, source;
     fields >> id >> parent >> device >> root >> target >> skip;
-    while (fields >> skip && skip != "-") {
-    }
+    while (fields >> skip && skip != "-") {}
     fields >> type >> source;
     state.insert("mount " + device + " " + root + " " + target + " " + type + " " + source);
   }
@@ -120,7 +119,7 @@ void add_descriptors(HostState& state) {
 
 void add_device_owners(HostState& state) {
   for (const char* path : {"/dev/null", "/dev/zero", "/dev/full"}) {
-    struct stat info {};
+    struct stat info{};
     if (stat(path, &info) != 0) continue;
     std::ostringstream line;
     line << "device " << path << " uid " << info.st_uid << " gid " << info.st_gid << " mode " << std::oct << info.st_mode;
@@ -170,7 +169,8 @@ void LeakCheck::expect_clean(int64_t timeout_ms) {
   const auto deadline = clock::Deadline::in_ms(timeout_ms);
   HostState now = look_at_host();
   HostState added = difference(now, before_), gone = difference(before_, now);
-  // Things that existed before and vanish are of no interest unless they are the machine's own: a device's owner, a mount, a link.
+  // Things that existed before and vanish are of no interest unless they are the machine's own: a device's owner, a mount, a
+  // link.
   const auto keep_serious = [](HostState& lines) {
     std::erase_if(lines, [](const std::string& line) {
       return !line.starts_with("device ") && !line.starts_with("mount ") && !line.starts_with("link ");

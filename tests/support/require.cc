@@ -32,7 +32,7 @@ bool can_unshare_user_namespace() {
 
 // A writable directory of the controller itself: a plain tmpfs below /sys/fs/cgroup would take the files and limit nothing.
 bool controller_writable(const std::string& directory) {
-  struct statfs fs {};
+  struct statfs fs{};
   return statfs(directory.c_str(), &fs) == 0 && (fs.f_type == CGROUP_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC) &&
          access(directory.c_str(), W_OK) == 0;
 }
@@ -54,7 +54,8 @@ bool present(std::string_view name) {
   if (name == "root") return geteuid() == 0;
   if (name == "userns") return can_unshare_user_namespace();
   if (name == "cgroup") return has_cgroups();
-  if (name == "landlock") return syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 2;  // 5.19
+  if (name == "landlock")
+    return syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 2;  // 5.19
   if (name == "runsc") return !runsc_path().empty();
   if (name == "runsc-2022") return !runsc_2022_path().empty();
   return !find_program(name).empty();

@@ -1,12 +1,12 @@
 // What a test needs of its machine. Missing: the test is skipped and says what was missing. Named in the environment variable
-// BAILEY_TEST_REQUIRE (a comma list; "all,-kvm" is everything but kvm): it fails instead, so that a run which is meant to be complete
-// cannot quietly skip.
+// BAILEY_TEST_REQUIRE (a comma list; "all,-kvm" is everything but kvm): it fails instead, so that a run which is meant to be
+// complete cannot quietly skip.
 //
 //   TEST(Cgroup, KillsAll) {
 //     BAILEY_REQUIRE("root", "cgroup");
 //
-// Names: root · userns (an unprivileged user namespace) · landlock · cgroup (memory, pids and cpu controllers that we may use) ·
-// runsc (BAILEY_RUNSC, else in PATH) · runsc-2022 (BAILEY_RUNSC_2022: Debian 12's build) · any other name: a program in PATH.
+// Names: root · userns (an unprivileged user namespace) · landlock · cgroup (memory, pids and cpu controllers that we may use)
+// · runsc (BAILEY_RUNSC, else in PATH) · runsc-2022 (BAILEY_RUNSC_2022: Debian 12's build) · any other name: a program in PATH.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -32,10 +32,8 @@ std::string find_program(std::string_view name);
 }  // namespace bailey::tests
 
 // In a TEST body or a SetUp; both endings return from it.
-#define BAILEY_REQUIRE(...)                                                                   \
-  if (const auto bailey_missing = ::bailey::tests::find_missing({__VA_ARGS__});               \
-      bailey_missing.what.empty()) {                                                          \
-  } else if (bailey_missing.demanded) {                                                       \
-    GTEST_FAIL() << "needs " << bailey_missing.what << " (demanded by BAILEY_TEST_REQUIRE)";  \
-  } else                                                                                      \
-    GTEST_SKIP() << "needs " << bailey_missing.what
+#define BAILEY_REQUIRE(...)                                                                                    \
+  if (const auto bailey_missing = ::bailey::tests::find_missing({__VA_ARGS__}); bailey_missing.what.empty()) { \
+  } else if (bailey_missing.demanded) {                                                                        \
+    GTEST_FAIL() << "needs " << bailey_missing.what << " (demanded by BAILEY_TEST_REQUIRE)";                   \
+  } else GTEST_SKIP() << "needs " << bailey_missing.what

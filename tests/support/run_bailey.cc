@@ -123,8 +123,7 @@ BaileyProcess::BaileyProcess(BaileyProcess&& other) noexcept
 BaileyProcess::~BaileyProcess() {
   if (pid_ <= 0) return;
   kill(pid_, SIGKILL);
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
 }
 
 void BaileyProcess::signal(int number) const {
@@ -172,8 +171,7 @@ bool BaileyProcess::wait_for_output(std::string_view text, int64_t timeout_ms) {
 
 void BaileyProcess::send(std::string_view input) {
   pending_input_ += input;
-  while (!pending_input_.empty() && pump(200)) {
-  }
+  while (!pending_input_.empty() && pump(200)) {}
 }
 
 void BaileyProcess::close_input() {
@@ -190,17 +188,14 @@ Outcome BaileyProcess::finish() {
     kill(pid_, SIGKILL);
   }
   int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
   pid_ = -1;
   if (WIFEXITED(status)) outcome_.exit_code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) outcome_.signal = WTERMSIG(status);
   if (!record_text_.empty()) {
     auto parsed = json::parse(record_text_, "result record");
-    if (parsed)
-      outcome_.record = std::move(*parsed);
-    else
-      ADD_FAILURE() << "result record is not JSON: " << record_text_;
+    if (parsed) outcome_.record = std::move(*parsed);
+    else ADD_FAILURE() << "result record is not JSON: " << record_text_;
   }
   return std::move(outcome_);
 }

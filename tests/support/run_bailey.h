@@ -26,17 +26,17 @@
 namespace bailey::tests {
 
 struct RunOptions {
-  std::vector<std::string> arguments;            // after "bailey"
-  std::string input;                             // written to stdin, which is then closed
-  bool keep_input_open = false;                  // stdin stays open until close_input() or finish()
-  std::vector<std::string> environment;          // KEY=VALUE, added to this process's
-  std::string directory;                         // working directory; empty: this process's
-  std::vector<std::pair<int, int>> pass;         // {our descriptor, its number in bailey}
-  std::vector<int> closed;                       // of 0, 1, 2: closed in bailey
-  std::optional<int> terminal;                   // pty slave: becomes 0, 1, 2 and the controlling terminal of a new session
-  bool record = false;                           // adds --result to `run` and fills Outcome::record
-  std::function<void()> before_exec;             // in the child, after the descriptors are in place
-  int64_t timeout_ms = 180'000;                  // then SIGKILL
+  std::vector<std::string> arguments;     // after "bailey"
+  std::string input;                      // written to stdin, which is then closed
+  bool keep_input_open = false;           // stdin stays open until close_input() or finish()
+  std::vector<std::string> environment;   // KEY=VALUE, added to this process's
+  std::string directory;                  // working directory; empty: this process's
+  std::vector<std::pair<int, int>> pass;  // {our descriptor, its number in bailey}
+  std::vector<int> closed;                // of 0, 1, 2: closed in bailey
+  std::optional<int> terminal;            // pty slave: becomes 0, 1, 2 and the controlling terminal of a new session
+  bool record = false;                    // adds --result to `run` and fills Outcome::record
+  std::function<void()> before_exec;      // in the child, after the descriptors are in place
+  int64_t timeout_ms = 180'000;           // then SIGKILL
 };
 
 struct Outcome {
@@ -48,7 +48,7 @@ struct Outcome {
   std::optional<json::Value> record;
   // A value of the record by dotted path ("memory.peak_bytes"); null when absent or of another type.
   const json::Value* find(std::string_view path) const;
-  std::string text(std::string_view path) const;                // "" when absent
+  std::string text(std::string_view path) const;  // "" when absent
   std::optional<int64_t> number(std::string_view path) const;
 };
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);  // all of it, for failure messages

@@ -21,8 +21,8 @@ TEST(Units, ReadsSizesAsPowersOf1024) {
     ASSERT_TRUE(bytes) << c.text;
     EXPECT_EQ(*bytes, c.bytes) << c.text;
   }
-  for (const char* text : {"", "-1", "+1", "10 M", " 1", "1 ", "M", "1X", "1MM", "0x10", "1e3", "inf", "nan",
-                           ".5", "9000P", "1iM"})
+  for (const char* text :
+       {"", "-1", "+1", "10 M", " 1", "1 ", "M", "1X", "1MM", "0x10", "1e3", "inf", "nan", ".5", "9000P", "1iM"})
     EXPECT_FALSE(units::parse_bytes(text)) << text;
 }
 
@@ -68,8 +68,7 @@ TEST(Units, WritesForPeople) {
 }
 
 TEST(Units, ChecksNames) {
-  for (const char* name : {"a", "_x", "0", "a.b+c-d_e", "A1"})
-    EXPECT_TRUE(units::check_name("name", name)) << name;
+  for (const char* name : {"a", "_x", "0", "a.b+c-d_e", "A1"}) EXPECT_TRUE(units::check_name("name", name)) << name;
   EXPECT_TRUE(units::check_name("name", std::string(64, 'a')));
   for (const char* name : {"", ".", "..", ".a", "-a", "+a", "a/b", "../a", "a b", "a\n", "\xc3\xa4"})
     EXPECT_FALSE(units::check_name("name", name)) << name;

@@ -45,16 +45,14 @@ TEST(RunDefaults, StandMountsBeforeTheCallersVolumes) {
   Config config = wish();
   config.mounts = {volume("/b"), volume("/a")};
   add_run_defaults(config, {});
-  EXPECT_EQ(destinations(config),
-            (std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmp",
-                                      "/home/user", "/b", "/a"}));
+  EXPECT_EQ(destinations(config), (std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmp",
+                                                            "/home/user", "/b", "/a"}));
 }
 
 TEST(RunDefaults, ChangeNothingTheSecondTime) {
   Config once = wish({"HOME=/tmp/h"});
   once.mounts = {volume("/a")};
-  const RunDefaults defaults{
-      .tmpfs_bytes = 1 << 20, .tmpfs_inodes = 100, .host_network = false, .secrets = true};
+  const RunDefaults defaults{.tmpfs_bytes = 1 << 20, .tmpfs_inodes = 100, .host_network = false, .secrets = true};
   add_run_defaults(once, defaults);
   Config twice = once;
   add_run_defaults(twice, defaults);
@@ -67,9 +65,7 @@ TEST(RunDefaults, LimitBytesAndInodesOfEveryTmpfs) {
   for (const Mount& mount : config.mounts) {
     EXPECT_TRUE(contains(mount.options, "nosuid")) << mount.destination;
     if (mount.type != "tmpfs") continue;
-    const auto limits = [](std::string_view option) {
-      return option.starts_with("size=") || option.starts_with("nr_inodes=");
-    };
+    const auto limits = [](std::string_view option) { return option.starts_with("size=") || option.starts_with("nr_inodes="); };
     EXPECT_EQ(std::ranges::count_if(mount.options, limits), 2) << mount.destination;
   }
   EXPECT_TRUE(contains(find(config, "/tmp")->options, "size=4096"));
@@ -112,8 +108,7 @@ TEST(RunDefaults, CompleteTheProcess) {
   EXPECT_TRUE(contains(process.env, "HOME=/root"));
   EXPECT_TRUE(contains(process.env, "LANG=de_DE.UTF-8"));
   EXPECT_FALSE(contains(process.env, "LANG=C.UTF-8"));
-  EXPECT_TRUE(
-      std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("PATH=/"); }));
+  EXPECT_TRUE(std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("PATH=/"); }));
   EXPECT_TRUE(process.no_new_privileges);
   EXPECT_EQ(process.rlimits, (std::vector<Rlimit>{{"RLIMIT_CORE", 0, 0}}));
   EXPECT_EQ(process.oom_score_adj, 500);
@@ -127,8 +122,7 @@ TEST(RunDefaults, AskForEveryNamespaceButTheNetworksWhenItIsTheHosts) {
   for (const bool host_network : {false, true}) {
     Config config = wish();
     config.linux.namespaces = {{NamespaceType::uts, ""}};
-    add_run_defaults(config,
-                     {.tmpfs_bytes = 0, .tmpfs_inodes = 0, .host_network = host_network, .secrets = false});
+    add_run_defaults(config, {.tmpfs_bytes = 0, .tmpfs_inodes = 0, .host_network = host_network, .secrets = false});
     EXPECT_EQ(config.linux.namespaces.size(), host_network ? 6u : 7u);
     const auto is_network = [](const Namespace& space) { return space.type == NamespaceType::network; };
     EXPECT_EQ(std::ranges::any_of(config.linux.namespaces, is_network), !host_network);

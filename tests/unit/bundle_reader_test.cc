@@ -42,12 +42,7 @@ Config everything() {
   };
   c.root = Root{.path = "rootfs", .readonly = true};
   const IdMapping mapping{.container_id = 1, .host_id = 100000, .size = 65536};
-  c.mounts = {{.destination = "/proc",
-               .type = "proc",
-               .source = "proc",
-               .options = {},
-               .uid_mappings = {},
-               .gid_mappings = {}},
+  c.mounts = {{.destination = "/proc", .type = "proc", .source = "proc", .options = {}, .uid_mappings = {}, .gid_mappings = {}},
               {.destination = "/v",
                .type = "bind",
                .source = "/s",
@@ -77,38 +72,28 @@ Config everything() {
                      {NamespaceType::time, ""}},
       .uid_mappings = {mapping},
       .gid_mappings = {mapping, mapping},
-      .devices = {{.path = "/dev/fuse",
-                   .type = "c",
-                   .major = 10,
-                   .minor = 229,
-                   .file_mode = 0666,
-                   .uid = 1,
-                   .gid = 2}},
+      .devices = {{.path = "/dev/fuse", .type = "c", .major = 10, .minor = 229, .file_mode = 0666, .uid = 1, .gid = 2}},
       .cgroups_path = "/a/b",
       .resources = {},
       .rootfs_propagation = "private",
-      .seccomp = Seccomp{.default_action = "SCMP_ACT_ERRNO",
-                         .default_errno_ret = 38,
-                         .architectures = {"SCMP_ARCH_X86_64"},
-                         .flags = {"SECCOMP_FILTER_FLAG_LOG"},
-                         .listener_path = "/l",
-                         .listener_metadata = "m",
-                         .syscalls = {{.names = {"read", "write"},
-                                       .action = "SCMP_ACT_ALLOW",
-                                       .errno_ret = 1,
-                                       .args = {{.index = 1,
-                                                 .value = UINT64_MAX,
-                                                 .value_two = 7,
-                                                 .op = "SCMP_CMP_MASKED_EQ"}}}}},
+      .seccomp =
+          Seccomp{.default_action = "SCMP_ACT_ERRNO",
+                  .default_errno_ret = 38,
+                  .architectures = {"SCMP_ARCH_X86_64"},
+                  .flags = {"SECCOMP_FILTER_FLAG_LOG"},
+                  .listener_path = "/l",
+                  .listener_metadata = "m",
+                  .syscalls = {{.names = {"read", "write"},
+                                .action = "SCMP_ACT_ALLOW",
+                                .errno_ret = 1,
+                                .args = {{.index = 1, .value = UINT64_MAX, .value_two = 7, .op = "SCMP_CMP_MASKED_EQ"}}}}},
       .sysctl = {{"net.ipv4.ip_forward", "1"}},
       .masked_paths = {"/proc/kcore"},
       .readonly_paths = {"/proc/sys"},
       .mount_label = "label",
-      .intel_rdt = IntelRdt{.clos_id = "c",
-                            .l3_cache_schema = "L3:0=f",
-                            .mem_bw_schema = "MB:0=70",
-                            .enable_cmt = true,
-                            .enable_mbm = true},
+      .intel_rdt =
+          IntelRdt{
+              .clos_id = "c", .l3_cache_schema = "L3:0=f", .mem_bw_schema = "MB:0=70", .enable_cmt = true, .enable_mbm = true},
       .personality = Personality{.domain = "LINUX32", .flags = {"F"}},
       .time_offsets = {{"monotonic", {.secs = -5, .nanosecs = 9}}, {"boottime", {.secs = 1, .nanosecs = 0}}},
   };
@@ -144,8 +129,7 @@ Config everything() {
                 .write_iops = throttle};
   r.hugepage_limits = {{.page_size = "2MB", .limit = 1 << 21}};
   r.network = {.class_id = 1048577, .priorities = {{.name = "eth0", .priority = 5}}};
-  r.rdma = {{"mlx5_1", {.hca_handles = 3, .hca_objects = 10000}},
-            {"mlx4_0", {.hca_handles = {}, .hca_objects = 1}}};
+  r.rdma = {{"mlx5_1", {.hca_handles = 3, .hca_objects = 10000}}, {"mlx4_0", {.hca_handles = {}, .hca_objects = 1}}};
   r.unified = {{"memory.high", "1000"}};
   return c;
 }
@@ -224,8 +208,7 @@ TEST(BundleReader, NamesWhatIsWrong) {
       {document("", R"({"cwd":"/"})"), "f:1: $.process.args: is missing"},
       {document("", R"({"args":["a"],"cwd":"/","user":{"uid":-1}})"),
        "f:1: $.process.user.uid: -1 is out of range; it must be 0 to 4294967295"},
-      {document("", R"({"args":["a"],"cwd":"/","scheduler":{}})"),
-       "f:1: $.process.scheduler: is not supported: leave it out"},
+      {document("", R"({"args":["a"],"cwd":"/","scheduler":{}})"), "f:1: $.process.scheduler: is not supported: leave it out"},
       {document(R"(,"mounts":[{"type":"proc"}])"), "f:1: $.mounts[0].destination: is missing"},
       {document(R"(,"linux":{"namespaces":[{"type":"net"}]})"),
        "f:1: $.linux.namespaces[0].type: 'net' is not known; known are: pid, network, mount, ipc, uts, user, "

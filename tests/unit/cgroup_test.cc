@@ -41,10 +41,9 @@ TEST(CgroupMounts, HybridHostKeepsEachControllerWhereItIs) {
 
 TEST(CgroupMounts, PureV2TakesTheControllersOfTheMount) {
   const CgroupMounts mounts = with_controllers(
-      parse_cgroup_mounts(
-          "25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 "
-          "rw,nsdelegate,memory_recursiveprot\n",
-          "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n"),
+      parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 "
+                          "rw,nsdelegate,memory_recursiveprot\n",
+                          "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u4.scope\n"),
       "cpuset cpu io memory hugetlb pids rdma misc\n");
   EXPECT_EQ(mounts.layout, CgroupLayout::v2);
   ASSERT_TRUE(mounts.unified);
@@ -81,29 +80,24 @@ TEST(CgroupMounts, DockerInDockerSeesItsOwnPathBelowTheMountsRoot) {
 }
 
 TEST(CgroupMounts, PathsAboveTheCgroupNamespaceAreNotOurs) {
-  const CgroupMounts mounts =
-      parse_cgroup_mounts("300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n");
+  const CgroupMounts mounts = parse_cgroup_mounts("300 290 0:32 /../.. /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/\n");
   ASSERT_TRUE(mounts.unified);
   EXPECT_EQ(mounts.unified->own_path, "");
 }
 
 TEST(CgroupMounts, DecodesEscapesAndSurvivesGarbage) {
-  const CgroupMounts mounts =
-      parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n");
+  const CgroupMounts mounts = parse_cgroup_mounts("300 290 0:32 / /a\\040b rw - cgroup cgroup rw,pids\n", "3:pids:/x:y\n");
   EXPECT_EQ(mounts.find("pids")->directory, "/a b");
   EXPECT_EQ(mounts.find("pids")->own_path, "/x:y");
-  for (const char* text : {"", "\n", " - cgroup", "a b c d e rw - cgroup",
-                           "1 2 3 / /x\\0 rw - cgroup c rw,pids\n", " - cgroup2 \n - cgroup x rw"})
+  for (const char* text :
+       {"", "\n", " - cgroup", "a b c d e rw - cgroup", "1 2 3 / /x\\0 rw - cgroup c rw,pids\n", " - cgroup2 \n - cgroup x rw"})
     (void)parse_cgroup_mounts(text, "0:\n::\n:::\n0::relative\n3:pids:/\n");
 }
 
-CgroupMounts v1() {
-  return parse_cgroup_mounts(kHybridMounts, kHybridOwn);
-}
+CgroupMounts v1() { return parse_cgroup_mounts(kHybridMounts, kHybridOwn); }
 CgroupMounts v2() {
-  return with_controllers(
-      parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"),
-      "cpuset cpu io memory pids\n");
+  return with_controllers(parse_cgroup_mounts("25 30 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/\n"),
+                          "cpuset cpu io memory pids\n");
 }
 
 std::string plan(const CgroupMounts& mounts, const bundle::Resources& resources) {
@@ -210,8 +204,7 @@ TEST(CgroupSettings, ReadBackIsUnderstood) {
   EXPECT_TRUE(reads(Check::at_least, "4611686018427387904", "9223372036854771712\n"));
   EXPECT_TRUE(reads(Check::cpu_list, "0,1,2,7", "0-2,7\n"));
   EXPECT_FALSE(reads(Check::cpu_list, "0-3", "0-1\n"));
-  EXPECT_TRUE(
-      reads(Check::line, "8:0 rbps=1000", "8:16 rbps=1\n8:0 rbps=1000 wbps=max riops=max wiops=max\n"));
+  EXPECT_TRUE(reads(Check::line, "8:0 rbps=1000", "8:16 rbps=1\n8:0 rbps=1000 wbps=max riops=max wiops=max\n"));
   EXPECT_FALSE(reads(Check::line, "8:0 rbps=1000", "8:0 rbps=max wbps=1000\n"));
   EXPECT_TRUE(reads(Check::line, "50000", "50000 100000\n"));
   EXPECT_TRUE(reads(Check::equal, "64", "64\n"));

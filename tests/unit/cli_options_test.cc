@@ -44,9 +44,7 @@ std::string refusal_of(const Words& words) {
   return request.error().message;
 }
 
-const bundle::Process& process_of(const Result<dispatcher::Request>& request) {
-  return *request.value().config.process;
-}
+const bundle::Process& process_of(const Result<dispatcher::Request>& request) { return *request.value().config.process; }
 
 TEST(Options, EndAtTheCommand) {
   const std::pair<Words, Words> table[] = {
@@ -128,8 +126,7 @@ TEST(Options, BecomeTheRequest) {
   EXPECT_EQ(request.config.mounts[1].options, (Words{"rbind", "rw"}));
   const bundle::Process& process = *request.config.process;
   EXPECT_EQ(process.cwd, "/work");
-  EXPECT_EQ(Words(process.env.begin(), process.env.begin() + 3),
-            (Words{"A=2", "BAILEY_TEST_OWN=mine", "E="}));
+  EXPECT_EQ(Words(process.env.begin(), process.env.begin() + 3), (Words{"A=2", "BAILEY_TEST_OWN=mine", "E="}));
   EXPECT_EQ(process.user.uid, 10U);
   EXPECT_EQ(process.user.gid, 20U);
   EXPECT_EQ(process.user.additional_gids, (std::vector<uint32_t>{30, 40}));
@@ -175,15 +172,12 @@ TEST(Options, AskForEveryLimitOfTheTable) {
 TEST(Options, ReadEnvironmentFiles) {
   const tests::TempDir directory;
   ::setenv("BAILEY_TEST_OWN", "mine", 1);
-  const std::string lines =
-      directory.write("lines", "# comment\nA=1\n\nB=with = and # inside \nBAILEY_TEST_OWN\nLAST=x");
+  const std::string lines = directory.write("lines", "# comment\nA=1\n\nB=with = and # inside \nBAILEY_TEST_OWN\nLAST=x");
   const auto by_line = parse({"--env-file", lines, "-e", "A=flag", "id"});
   ASSERT_TRUE(by_line) << by_line.error().message;
-  EXPECT_EQ(process_of(by_line).env,
-            (Words{"A=flag", "B=with = and # inside ", "BAILEY_TEST_OWN=mine", "LAST=x"}));
+  EXPECT_EQ(process_of(by_line).env, (Words{"A=flag", "B=with = and # inside ", "BAILEY_TEST_OWN=mine", "LAST=x"}));
 
-  const Fd nul =
-      files::open(directory.write("nul", std::string("A=two\nlines\0#=hash\0C=\0", 22)), O_RDONLY).value();
+  const Fd nul = files::open(directory.write("nul", std::string("A=two\nlines\0#=hash\0C=\0", 22)), O_RDONLY).value();
   const auto by_nul = parse({"--env-file", "fd:" + std::to_string(nul.get()), "id"});
   ASSERT_TRUE(by_nul) << by_nul.error().message;
   EXPECT_EQ(process_of(by_nul).env, (Words{"A=two\nlines", "#=hash", "C="}));

@@ -17,8 +17,7 @@ namespace {
 constexpr int64_t kShortMs = 300;         // for programs that never end
 constexpr int64_t kGenerousMs = 120'000;  // for those that do
 
-Result<CommandOutcome> shell(const std::string& script, int64_t timeout_ms = kGenerousMs,
-                             size_t cap = 1 << 20) {
+Result<CommandOutcome> shell(const std::string& script, int64_t timeout_ms = kGenerousMs, size_t cap = 1 << 20) {
   return run_command({.program = "/bin/sh",
                       .arguments = {"-c", script},
                       .environment = {"PATH=/usr/bin:/bin"},
@@ -77,8 +76,7 @@ TEST_F(RunCommand, KillsWhatFloodsAndNeverEnds) {
 }
 
 TEST_F(RunCommand, KeepsOutputUpToTheCapAndReadsTheRest) {
-  const auto got =
-      shell("head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2; exit 3", kGenerousMs, 12345);
+  const auto got = shell("head -c 10000000 /dev/zero; head -c 10000000 /dev/zero >&2; exit 3", kGenerousMs, 12345);
   ASSERT_TRUE(got);
   EXPECT_EQ(got->out.size(), 12345u);
   EXPECT_EQ(got->err.size(), 12345u);
@@ -139,10 +137,8 @@ TEST_F(RunCommand, InheritsNoEnvironmentAndNoSignalState) {
   ::sigaddset(&usr1, SIGUSR1);
   ::sigprocmask(SIG_BLOCK, &usr1, &before);
   const auto old = ::signal(SIGPIPE, SIG_IGN);
-  const auto environment =
-      run_command({.program = "/usr/bin/env", .arguments = {}, .environment = {"A=1", "B=x=y", "EMPTY="}});
-  const auto status =
-      run_command({.program = "/bin/cat", .arguments = {"/proc/self/status"}, .environment = {}});
+  const auto environment = run_command({.program = "/usr/bin/env", .arguments = {}, .environment = {"A=1", "B=x=y", "EMPTY="}});
+  const auto status = run_command({.program = "/bin/cat", .arguments = {"/proc/self/status"}, .environment = {}});
   ::signal(SIGPIPE, old);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   ASSERT_TRUE(environment && status);
@@ -152,9 +148,8 @@ TEST_F(RunCommand, InheritsNoEnvironmentAndNoSignalState) {
 }
 
 TEST_F(RunCommand, KeepsArgumentsAsTheyAre) {
-  const auto got = run_command({.program = "/usr/bin/printf",
-                                .arguments = {"[%s]", "", "a b", "*", "\n", "\xc3\xa4\xff"},
-                                .environment = {}});
+  const auto got = run_command(
+      {.program = "/usr/bin/printf", .arguments = {"[%s]", "", "a b", "*", "\n", "\xc3\xa4\xff"}, .environment = {}});
   ASSERT_TRUE(got);
   EXPECT_EQ(got->out, "[][a b][*][\n][\xc3\xa4\xff]");
 }
@@ -162,8 +157,8 @@ TEST_F(RunCommand, KeepsArgumentsAsTheyAre) {
 TEST_F(RunCommand, RunsAProgramByDescriptor) {
   const auto fd = files::open("/bin/echo", O_PATH);
   ASSERT_TRUE(fd);
-  const auto got = run_command(
-      {.program = "/proc/self/fd/" + std::to_string(fd->get()), .arguments = {"hi"}, .environment = {}});
+  const auto got =
+      run_command({.program = "/proc/self/fd/" + std::to_string(fd->get()), .arguments = {"hi"}, .environment = {}});
   ASSERT_TRUE(got) << got.error().message;
   EXPECT_EQ(got->out, "hi\n");
 }

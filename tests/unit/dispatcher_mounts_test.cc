@@ -74,11 +74,34 @@ TEST(GuardMounts, LetsNobodyWriteTheHostsPrograms) {
 }
 
 TEST(GuardMounts, RefusesDestinationsThatCoverTheSandbox) {
-  for (const char* path :
-       {"",        "work",      "/",      "//",       "/work/",   "/work//x",     "/work/./x",     "/work/..",   "/../work",
-        "/proc",   "/proc/sys", "/sys/x", "/dev",     "/dev/shm", "/etc",         "/usr",          "/usr/lib/x", "/bin",
-        "/sbin/x", "/lib",      "/lib64", "/lib32/x", "/run",     "/run/secrets", "/run/secrets/x",
-        "/.bailey", "/.bailey/init", "/.bailey-empty"}) {
+  for (const char* path : {"",
+                           "work",
+                           "/",
+                           "//",
+                           "/work/",
+                           "/work//x",
+                           "/work/./x",
+                           "/work/..",
+                           "/../work",
+                           "/proc",
+                           "/proc/sys",
+                           "/sys/x",
+                           "/dev",
+                           "/dev/shm",
+                           "/etc",
+                           "/usr",
+                           "/usr/lib/x",
+                           "/bin",
+                           "/sbin/x",
+                           "/lib",
+                           "/lib64",
+                           "/lib32/x",
+                           "/run",
+                           "/run/secrets",
+                           "/run/secrets/x",
+                           "/.bailey",
+                           "/.bailey/init",
+                           "/.bailey-empty"}) {
     const Verdict verdict = judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("/srv/data", path));
     EXPECT_FALSE(verdict.allowed) << path;
   }

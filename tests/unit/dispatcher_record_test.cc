@@ -56,14 +56,13 @@ TEST(Record, LosesNoByteOfCapturedOutput) {
   EXPECT_EQ(text_of(value, "stdout"), "\"text: \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
   EXPECT_EQ(text_of(value, "stderr"), "absent");
   EXPECT_EQ(text_of(value, "stderr_base64"), "\"/wB4\"");
-  for (const char* broken : {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80",
-                             "\xf8\x88\x80\x80\x80", "\xe0\x80\x80"}) {
+  for (const char* broken :
+       {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80", "\xf8\x88\x80\x80\x80", "\xe0\x80\x80"}) {
     record.captured_stdout = broken;
     EXPECT_EQ(text_of(to_json(record), "stdout"), "absent") << broken;
   }
-  for (const auto& [plain, encoded] : {std::pair<const char*, const char*>{"\xff", "\"/w==\""},
-                                       {"\xff\xfe", "\"//4=\""},
-                                       {"\xff\xfe\xfd", "\"//79\""}}) {
+  for (const auto& [plain, encoded] :
+       {std::pair<const char*, const char*>{"\xff", "\"/w==\""}, {"\xff\xfe", "\"//4=\""}, {"\xff\xfe\xfd", "\"//79\""}}) {
     record.captured_stdout = plain;
     EXPECT_EQ(text_of(to_json(record), "stdout_base64"), encoded);
   }
@@ -72,8 +71,7 @@ TEST(Record, LosesNoByteOfCapturedOutput) {
 TEST(Record, SaysWhyARunWasRefusedAndThatNothingRan) {
   Record record;
   record.outcome = Outcome::refused;
-  record.error =
-      Error{.message = "no", .remedy = "ask", .fault = Fault::refused, .sys = 0, .step = "admission"};
+  record.error = Error{.message = "no", .remedy = "ask", .fault = Fault::refused, .sys = 0, .step = "admission"};
   record.refusals.push_back({"trust", false, "native is not for untrusted", "--runtime gvisor"});
   const json::Value value = to_json(record);
   EXPECT_EQ(text_of(value, "verdict"), "\"refused\"");
@@ -90,8 +88,7 @@ TEST(Record, NamesTheUnitOfEachLimit) {
   limits.cpus = 0.5;
   limits.wall_ms = 1500;
   limits.pids = 7;
-  EXPECT_EQ(json::write(to_json(limits)),
-            R"({"memory_bytes":1048576,"cpus":0.5,"pids":7,"timeout_ms":1500})");
+  EXPECT_EQ(json::write(to_json(limits)), R"({"memory_bytes":1048576,"cpus":0.5,"pids":7,"timeout_ms":1500})");
 }
 
 TEST(Sink, RefusesWhatCannotBeWrittenBeforeAnythingStarts) {
@@ -99,9 +96,8 @@ TEST(Sink, RefusesWhatCannotBeWrittenBeforeAnythingStarts) {
   const Pipe pipe = create_pipe().value();
   ASSERT_EQ(::mkfifo(directory.file("fifo").c_str(), 0600), 0);
   for (const std::string& bad :
-       {directory.file("no/such"), directory.path(), directory.file("fifo"), std::string("fd:"),
-        std::string("fd:x"), std::string("fd:-1"), std::string("fd:99999999999"), std::string("fd:987"),
-        "fd:" + std::to_string(pipe.read.get())})
+       {directory.file("no/such"), directory.path(), directory.file("fifo"), std::string("fd:"), std::string("fd:x"),
+        std::string("fd:-1"), std::string("fd:99999999999"), std::string("fd:987"), "fd:" + std::to_string(pipe.read.get())})
     EXPECT_FALSE(Sink::open(bad, Sink::Writing::whole)) << bad;
 }
 
@@ -151,8 +147,8 @@ TEST(Audit, RefusesAFileThatItCannotTrustOrWrite) {
   const tests::TempDir directory;
   ASSERT_EQ(::mkfifo(directory.file("fifo").c_str(), 0600), 0);
   ASSERT_EQ(::symlink(directory.write("target", "").c_str(), directory.file("link").c_str()), 0);
-  for (const std::string& bad : {directory.file("no/such"), directory.path(), directory.file("fifo"),
-                                 directory.file("link"), std::string("/dev/null")})
+  for (const std::string& bad :
+       {directory.file("no/such"), directory.path(), directory.file("fifo"), directory.file("link"), std::string("/dev/null")})
     EXPECT_FALSE(Audit::open(bad)) << bad;
   EXPECT_TRUE(Audit::open(""));
 }
@@ -166,11 +162,9 @@ TEST(Audit, EscapesWhatTheCallerSaysAndTellsNoArgumentOrEnvironment) {
   request.config.process.emplace();
   request.config.process->args = {"cmd\x1b[2J", "--password=hunter2"};
   request.config.process->env = {"TOKEN=hunter3"};
-  request.secrets.push_back(
-      {.name = "db", .file = "/secret/path", .fd = -1, .destination = {}, .mode = 0400, .uid = {}});
-  ASSERT_TRUE(audit.refuse(
-      request,
-      Error{.message = "unknown level", .remedy = {}, .fault = Fault::refused, .sys = 0, .step = {}}));
+  request.secrets.push_back({.name = "db", .file = "/secret/path", .fd = -1, .destination = {}, .mode = 0400, .uid = {}});
+  ASSERT_TRUE(
+      audit.refuse(request, Error{.message = "unknown level", .remedy = {}, .fault = Fault::refused, .sys = 0, .step = {}}));
   const std::string text = tests::read_file(path);
   EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
   for (const char c : text) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20);

@@ -50,9 +50,8 @@ class PlainInstance : public Instance {
     pid_ = 0;
     if (WIFSIGNALED(status)) return Ending{Ending::Kind::signaled, WTERMSIG(status), {}};
     if (WEXITSTATUS(status) == 127)
-      return Ending{
-          Ending::Kind::not_started, 0,
-          Error{.message = "no such command", .remedy = {}, .fault = Fault::not_found, .sys = 0, .step = {}}};
+      return Ending{Ending::Kind::not_started, 0,
+                    Error{.message = "no such command", .remedy = {}, .fault = Fault::not_found, .sys = 0, .step = {}}};
     return Ending{Ending::Kind::exited, WEXITSTATUS(status), {}};
   }
 
@@ -65,9 +64,7 @@ class PlainBackend : public Backend {
  public:
   bool refuses_to_create = false;
   BackendKind kind() const override { return BackendKind::native; }
-  Result<About> about() override {
-    return About{.name = "plain", .version = "1", .platform = "", .profile = "p"};
-  }
+  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = "", .profile = "p"}; }
   Result<> check(const Spec&) override { return {}; }
   bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
   Result<json::Value> explain(const Spec&) override { return json::Value(); }
@@ -86,8 +83,7 @@ class PlainBackend : public Backend {
       ::dup2(stdio.out.get(), 1);
       ::dup2(stdio.err.get(), 2);
       std::vector<char*> argv;
-      for (const std::string& argument : spec.process().args)
-        argv.push_back(const_cast<char*>(argument.c_str()));
+      for (const std::string& argument : spec.process().args) argv.push_back(const_cast<char*>(argument.c_str()));
       argv.push_back(nullptr);
       ::execvp(argv[0], argv.data());
       ::_exit(127);
@@ -131,20 +127,15 @@ class SandboxTest : public testing::Test {
     streams.output = output_;
     Record record;
     {
-      Sandbox sandbox(std::move(*decision.spec), backend_.about().value(),
-                      Surroundings{.backend = backend_,
-                                   .store = store,
-                                   .audit = audit,
-                                   .events = events,
-                                   .cgroup_parent = "",
-                                   .streams = streams},
-                      StepTimer(began));
+      Sandbox sandbox(
+          std::move(*decision.spec), backend_.about().value(),
+          Surroundings{
+              .backend = backend_, .store = store, .audit = audit, .events = events, .cgroup_parent = "", .streams = streams},
+          StepTimer(began));
       record = sandbox.run();
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
     }
-    EXPECT_TRUE(files::list(files::open(directory_.file("state"), O_RDONLY | O_DIRECTORY).value().get())
-                    .value()
-                    .empty());
+    EXPECT_TRUE(files::list(files::open(directory_.file("state"), O_RDONLY | O_DIRECTORY).value().get()).value().empty());
     EXPECT_EQ(std::accumulate(record.steps.begin(), record.steps.end(), int64_t{0},
                               [](int64_t sum, const StepTime& step) { return sum + step.ns; }),
               record.setup_ns);
@@ -201,8 +192,8 @@ TEST_F(SandboxTest, ReleasesWhatWasMadeWhenTheBackendFails) {
 }
 
 TEST_F(SandboxTest, KillsAtTheDeadline) {
-  const Record record = run({"sh", "-c", "echo before; trap '' TERM; sleep 1000"},
-                            [](Request& request) { request.limits.wall_ms = 200; });
+  const Record record =
+      run({"sh", "-c", "echo before; trap '' TERM; sleep 1000"}, [](Request& request) { request.limits.wall_ms = 200; });
   EXPECT_EQ(record.outcome, Outcome::timed_out);
   EXPECT_EQ(record.captured_stdout, "before\n");
   EXPECT_EQ(exit_code(record), 124);
@@ -216,11 +207,9 @@ TEST_F(SandboxTest, StopsAtTheOutputLimitWithExactlySoMuch) {
   EXPECT_TRUE(record.output_truncated);
   EXPECT_EQ(exit_code(record), 137);
   EXPECT_NE(events().find("output_truncated"), std::string::npos);
-  const Record all = run({"sh", "-c", "head -c 1000 /dev/zero"},
-                         [](Request& request) { request.limits.output_bytes = 1000; });
+  const Record all = run({"sh", "-c", "head -c 1000 /dev/zero"}, [](Request& request) { request.limits.output_bytes = 1000; });
   EXPECT_EQ(all.outcome, Outcome::exited) << "exactly the limit is not more than the limit";
-  const Record late = run({"sh", "-c", "head -c 1001 /dev/zero"},
-                          [](Request& request) { request.limits.output_bytes = 1000; });
+  const Record late = run({"sh", "-c", "head -c 1001 /dev/zero"}, [](Request& request) { request.limits.output_bytes = 1000; });
   EXPECT_EQ(late.outcome, Outcome::output_limit);
   EXPECT_EQ(late.stdout_bytes, 1000U);
 }
@@ -261,10 +250,9 @@ class Signaller {
 TEST_F(SandboxTest, PassesSignalsOnOnce) {
   const std::string ready = directory_.file("ready");
   const Signaller signaller(ready, {SIGUSR1, SIGTERM});
-  const Record record =
-      run({"sh", "-c",
-           "trap 'echo usr1; touch " + ready + "' USR1; trap 'echo term; exit 3' TERM; touch " + ready +
-               "; while :; do sleep 0.01; done"});
+  const Record record = run({"sh", "-c",
+                             "trap 'echo usr1; touch " + ready + "' USR1; trap 'echo term; exit 3' TERM; touch " + ready +
+                                 "; while :; do sleep 0.01; done"});
   EXPECT_EQ(record.outcome, Outcome::exited);
   EXPECT_EQ(record.exit_code, 3);
   EXPECT_EQ(record.captured_stdout, "usr1\nterm\n");
@@ -274,8 +262,7 @@ TEST_F(SandboxTest, KillsAtTheSecondRequestToStop) {
   const std::string ready = directory_.file("ready");
   const Signaller signaller(ready, {SIGINT, SIGTERM});
   const Record record =
-      run({"sh", "-c",
-           "trap 'echo int; touch " + ready + "' INT; touch " + ready + "; while :; do sleep 0.01; done"});
+      run({"sh", "-c", "trap 'echo int; touch " + ready + "' INT; touch " + ready + "; while :; do sleep 0.01; done"});
   EXPECT_EQ(record.outcome, Outcome::signaled);
   EXPECT_EQ(record.signal, SIGKILL);
   EXPECT_EQ(record.captured_stdout, "int\n");

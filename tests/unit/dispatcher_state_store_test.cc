@@ -21,9 +21,7 @@ namespace {
 
 using Ids = std::vector<std::string>;
 
-Result<> collect_nothing(const Ids&) {
-  return {};
-}
+Result<> collect_nothing(const Ids&) { return {}; }
 
 StateRecord record() {
   StateRecord made = StateRecord::of_this_process().value();
@@ -46,9 +44,7 @@ void leave_dead_entry(const std::string& path, const std::string& id) {
   ASSERT_EQ(status, 0);
 }
 
-Ids names_in(const std::string& path) {
-  return files::list(files::open(path, O_RDONLY | O_DIRECTORY).value().get()).value();
-}
+Ids names_in(const std::string& path) { return files::list(files::open(path, O_RDONLY | O_DIRECTORY).value().get()).value(); }
 
 class StateStoreTest : public testing::Test {
  protected:
@@ -125,8 +121,7 @@ TEST_F(StateStoreTest, FreesTheNameOfADeadOwnerOnceItsRemainsAreCollected) {
   const auto fails = [&](const Ids&) -> Result<> { return fail(Fault::failed, "the cgroup will not go"); };
   EXPECT_FALSE(store.create("dead", fails));
   EXPECT_EQ(names_in(path_), Ids{"dead"}) << "gc must still find it";
-  const auto entry =
-      store.create("dead", [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
+  const auto entry = store.create("dead", [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
   EXPECT_TRUE(entry);
   EXPECT_EQ(asked, Ids{"dead"});
 }
@@ -136,12 +131,10 @@ TEST_F(StateStoreTest, CollectsTheDeadAndLeavesTheLiving) {
   leave_dead_entry(path_, "dead2");
   StateStore store = StateStore::open_at(path_).value();
   const StateEntry alive = store.create("alive", collect_nothing).value();
-  files::write_fd(files::open(path_ + "/.uid-ranges", O_WRONLY | O_CREAT, 0600).value().get(), "x", "")
-      .value();
+  files::write_fd(files::open(path_ + "/.uid-ranges", O_WRONLY | O_CREAT, 0600).value().get(), "x", "").value();
   Ids asked;
   StateStore other = StateStore::open_at(path_).value();
-  const Ids dead =
-      other.collect_dead([&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); }).value();
+  const Ids dead = other.collect_dead([&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); }).value();
   EXPECT_EQ(dead, (Ids{"dead1", "dead2"}));
   EXPECT_EQ(asked, dead);
   EXPECT_EQ(names_in(path_), (Ids{".uid-ranges", "alive"}));
@@ -154,9 +147,7 @@ TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
   ASSERT_GT(whole.size(), 100U);
   const auto spoil = [&](const std::string& id, const std::string& text) {
     ASSERT_EQ(::mkdir((path_ + "/" + id).c_str(), 0700), 0);
-    files::write_fd(files::open(path_ + "/" + id + "/record.json", O_WRONLY | O_CREAT, 0600).value().get(),
-                    text, id)
-        .value();
+    files::write_fd(files::open(path_ + "/" + id + "/record.json", O_WRONLY | O_CREAT, 0600).value().get(), text, id).value();
   };
   size_t count = 1;
   for (size_t length = 0; length < whole.size(); ++length, ++count) {  // truncated at each byte
@@ -168,16 +159,14 @@ TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
   spoil("huge", std::string(1 << 20, ' '));
   EXPECT_FALSE(store.read("garbage"));
   EXPECT_FALSE(store.read("huge"));
-  for (const char* id : {"link", "fifo", "none", "deep"})
-    ASSERT_EQ(::mkdir((path_ + "/" + id).c_str(), 0700), 0);
+  for (const char* id : {"link", "fifo", "none", "deep"}) ASSERT_EQ(::mkdir((path_ + "/" + id).c_str(), 0700), 0);
   const std::string outside = directory_.write("outside", whole);
   ASSERT_EQ(::symlink(outside.c_str(), (path_ + "/link/record.json").c_str()), 0);
   ASSERT_EQ(::mkfifo((path_ + "/fifo/record.json").c_str(), 0600), 0);
   ASSERT_EQ(::mkdir((path_ + "/deep/record.json").c_str(), 0700), 0);
   ASSERT_EQ(::symlink(directory_.path().c_str(), (path_ + "/linkdir").c_str()), 0);
   ASSERT_EQ(::mkfifo((path_ + "/bare-fifo").c_str(), 0600), 0);
-  for (const char* id : {"link", "fifo", "none", "deep", "linkdir", "bare-fifo"})
-    EXPECT_FALSE(store.read(id)) << id;
+  for (const char* id : {"link", "fifo", "none", "deep", "linkdir", "bare-fifo"}) EXPECT_FALSE(store.read(id)) << id;
 
   const Ids dead = store.collect_dead(collect_nothing).value();
   EXPECT_EQ(dead.size(), count + 8);
@@ -208,10 +197,8 @@ template <typename F>
 int on_tmpfs(const std::string& path, const char* options, unsigned long flags, F&& then) {
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-      ::_exit(100);
-    if (::mkdir(path.c_str(), 0700) != 0 || ::mount("tmpfs", path.c_str(), "tmpfs", flags, options) != 0)
-      ::_exit(101);
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) ::_exit(100);
+    if (::mkdir(path.c_str(), 0700) != 0 || ::mount("tmpfs", path.c_str(), "tmpfs", flags, options) != 0) ::_exit(101);
     ::_exit(then());
   }
   int status = -1;
@@ -222,22 +209,19 @@ int on_tmpfs(const std::string& path, const char* options, unsigned long flags, 
 TEST_F(StateStoreTest, LeavesNothingHalfMadeWhereThereIsNoRoom) {
   BAILEY_REQUIRE("root");
   // Inodes: the root, and then none, one or two more; bytes: none, once the file is there.
-  for (const char* options :
-       {"mode=700,nr_inodes=1", "mode=700,nr_inodes=2", "mode=700,size=4k,nr_inodes=10"}) {
+  for (const char* options : {"mode=700,nr_inodes=1", "mode=700,nr_inodes=2", "mode=700,size=4k,nr_inodes=10"}) {
     const int rc = on_tmpfs(path_, options, 0, [&] {
       StateStore store = StateStore::open_at(path_).value();
       const bool bytes = std::string_view(options).find("size") != std::string_view::npos;
       if (bytes) {
         const Fd filler = files::open(path_ + "/.filler", O_WRONLY | O_CREAT, 0600).value();
-        while (::write(filler.get(), std::string(4096, 'x').data(), 4096) > 0) {
-        }
+        while (::write(filler.get(), std::string(4096, 'x').data(), 4096) > 0) {}
       }
       {
         auto entry = store.create("x", collect_nothing);
         const auto written = entry ? entry->write(record()) : Result<>(std::unexpected(entry.error()));
         if (written) return 1;
-        if (written.error().sys != ENOSPC || written.error().message.find(path_) == std::string::npos)
-          return 2;
+        if (written.error().sys != ENOSPC || written.error().message.find(path_) == std::string::npos) return 2;
       }
       return names_in(path_) == (bytes ? Ids{".filler"} : Ids()) ? 0 : 3;
     });

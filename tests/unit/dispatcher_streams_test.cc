@@ -48,9 +48,7 @@ std::string take(int fd) {  // what is there now
   return text;
 }
 
-void put(int fd, std::string_view text) {
-  ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
-}
+void put(int fd, std::string_view text) { ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size())); }
 
 // Serves until `done` or nothing more happens by itself.
 template <typename F>
@@ -66,9 +64,7 @@ void serve_until(Streams& streams, F&& done) {
   EXPECT_TRUE(finished);
 }
 
-bool is_nonblocking(int fd) {
-  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
-}
+bool is_nonblocking(int fd) { return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0; }
 
 TEST(Pump, FillsAPipeThatNobodyReadsByBytesAndNotByLines) {
   Pipe source = create_pipe().value(), sink = create_pipe().value();

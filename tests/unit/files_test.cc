@@ -35,12 +35,8 @@ class Files : public testing::Test {
     EXPECT_EQ(::lstat(path(name).c_str(), &status), 0) << name;
     return status.st_mode & 07777;
   }
-  bool exists(const std::string& name) const {
-    return ::faccessat(dir_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-  }
-  std::vector<std::string> names() const {
-    return files::list(dir_.get()).value_or(std::vector<std::string>{});
-  }
+  bool exists(const std::string& name) const { return ::faccessat(dir_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
+  std::vector<std::string> names() const { return files::list(dir_.get()).value_or(std::vector<std::string>{}); }
 
   tests::TempDir directory_;
   Fd dir_;

@@ -15,7 +15,9 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-Result<Plan> compile(const dispatcher::Spec& spec, const Traits& traits) { return compile_plan(spec, {&traits, "systrap", "bailey-ID"}); }
+Result<Plan> compile(const dispatcher::Spec& spec, const Traits& traits) {
+  return compile_plan(spec, {&traits, "systrap", "bailey-ID"});
+}
 
 // A wish with one of everything that travels, on a directory of the test's own.
 dispatcher::Request full_wish(const tests::TempDir& directory) {
@@ -72,7 +74,7 @@ TEST(Plan, PutsNothingOfTheWorkloadButItsUserIntoConfigJson) {
   const auto plan = compile(*spec, reference_traits());
   ASSERT_TRUE(plan) << plan.error().message;
   const std::string text = json::write(explain_plan(*plan));
-  EXPECT_EQ(text.find("hidden"), std::string::npos);           // runsc keeps config.json in its state
+  EXPECT_EQ(text.find("hidden"), std::string::npos);          // runsc keeps config.json in its state
   EXPECT_EQ(text.find(directory.path()), std::string::npos);  // nor resolves a caller's path again
   EXPECT_TRUE(plan->config.annotations.empty());
   EXPECT_TRUE(plan->config.process->env.empty());

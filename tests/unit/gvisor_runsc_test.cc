@@ -149,15 +149,15 @@ TEST_F(AnswersFile, GivesBackWhatWasKept) {
   keep();
   ASSERT_TRUE(load());
   EXPECT_EQ(*load(), answers_);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(file().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
 
 TEST_F(AnswersFile, CountsAsAbsentForAnotherBinaryKernelOrBoot) {
   keep();
-  for (auto change : {+[](Identity& i) { i.size++; }, +[](Identity& i) { i.modified_ns++; }, +[](Identity& i) { i.changed_ns--; },
-                      +[](Identity& i) { i.kernel = "6.1 other boot"; }}) {
+  for (auto change : {+[](Identity& i) { i.size++; }, +[](Identity& i) { i.modified_ns++; },
+                      +[](Identity& i) { i.changed_ns--; }, +[](Identity& i) { i.kernel = "6.1 other boot"; }}) {
     Identity other = identity_;
     change(other);
     EXPECT_FALSE(load_answers(directory_.path(), other));

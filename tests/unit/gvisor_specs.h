@@ -40,13 +40,15 @@ inline std::optional<dispatcher::Spec> admit(dispatcher::Request request) {
 
 // What the reference build and Debian's of 2022 list, as far as anything here asks for it.
 inline Traits reference_traits() {
-  return {"go-20260905", "1.2.1",
+  return {"go-20260905",
+          "1.2.1",
           {"directfs", "gofer-network-namespace", "host-settings", "ignore-cgroups", "log", "log-format", "network", "overlay2",
            "panic-log", "platform", "root"},
           {"bundle", "console-socket", "pass-fd"}};
 }
 inline Traits old_traits() {
-  return {"0.0~20221219.0", "1.0.2-dev",
+  return {"0.0~20221219.0",
+          "1.0.2-dev",
           {"ignore-cgroups", "log", "log-format", "network", "overlay2", "panic-log", "platform", "root"},
           {"bundle", "console-socket"}};
 }

@@ -41,9 +41,11 @@ TEST(Traits, ReadsFlagNamesAmongTheirDescriptions) {
 
 TEST(RunscLog, JoinsTheErrorsOfObjectsThatNothingSeparates) {
   EXPECT_EQ(parse_log_errors(""), "");
-  EXPECT_EQ(parse_log_errors(R"({"msg":"one","level":"error","time":"t"}{"msg":"note","level":"info"}{"msg":"two","level":"error"})"),
-            "one; two");
-  EXPECT_EQ(parse_log_errors(R"({"msg":"a }{ and a \" and \\","level":"error"}{"msg":"b","level":"error"})"), "a }{ and a \" and \\; b");
+  EXPECT_EQ(
+      parse_log_errors(R"({"msg":"one","level":"error","time":"t"}{"msg":"note","level":"info"}{"msg":"two","level":"error"})"),
+      "one; two");
+  EXPECT_EQ(parse_log_errors(R"({"msg":"a }{ and a \" and \\","level":"error"}{"msg":"b","level":"error"})"),
+            "a }{ and a \" and \\; b");
   EXPECT_EQ(parse_log_errors("{\"msg\":\"cut off\",\"lev"), "");
   EXPECT_EQ(parse_log_errors(R"({"msg":7,"level":"error"}[]{"level":"error"})"), "");
   EXPECT_EQ(parse_log_errors(std::string(70000, '{')), "");
@@ -62,8 +64,8 @@ TEST(RunscEnd, IsAKillWhenItWasOneAndAFailureOtherwise) {
     return judge_runsc_end({{by_signal, value}, by_us, false, words});
   };
   EXPECT_EQ(judge(true, 9, true, "cannot read client sync file").kind, Kind::signaled);
-  EXPECT_EQ(judge(true, 9, false, "").kind, Kind::signaled);    // the kernel's OOM killer took runsc itself
-  EXPECT_EQ(judge(false, 137, false, "").kind, Kind::signaled); // or the sandbox
+  EXPECT_EQ(judge(true, 9, false, "").kind, Kind::signaled);     // the kernel's OOM killer took runsc itself
+  EXPECT_EQ(judge(false, 137, false, "").kind, Kind::signaled);  // or the sandbox
   EXPECT_EQ(judge(false, 137, false, "").value, 9);
   EXPECT_EQ(judge(false, 137, false, "urpc method failed: EOF").kind, Kind::signaled);
   const auto failed = judge(false, 128, false, "unknown platform");

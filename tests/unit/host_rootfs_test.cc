@@ -19,9 +19,7 @@ using Kind = RootEntry::Kind;
 
 class HostRoot : public testing::Test {
  protected:
-  void make_directory(const std::string& path) {
-    ASSERT_TRUE(files::create_directories(host_.path() + path, 0755));
-  }
+  void make_directory(const std::string& path) { ASSERT_TRUE(files::create_directories(host_.path() + path, 0755)); }
   void make_file(const std::string& path, const std::string& contents) {
     const auto fd = files::open(host_.path() + path, O_WRONLY | O_CREAT, 0644);
     ASSERT_TRUE(fd && files::write_fd(fd->get(), contents, path));
@@ -70,10 +68,8 @@ TEST_F(HostRoot, TakesFromEtcWhatProgramsNeedAndNothingElse) {
   make_link("/etc/os-release", "elsewhere");
   EXPECT_EQ(entry("etc/ssl/openssl.cnf"), (RootEntry{Kind::file, "etc/ssl/openssl.cnf", "conf", 0644}));
   EXPECT_EQ(entry("etc/ssl/certs").kind, Kind::bind_directory);
-  EXPECT_EQ(entry("etc/ld.so.cache"),
-            (RootEntry{Kind::bind_file, "etc/ld.so.cache", host_.path() + "/etc/ld.so.cache"}));
-  EXPECT_EQ(entry("etc/localtime"),
-            (RootEntry{Kind::symlink, "etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"}));
+  EXPECT_EQ(entry("etc/ld.so.cache"), (RootEntry{Kind::bind_file, "etc/ld.so.cache", host_.path() + "/etc/ld.so.cache"}));
+  EXPECT_EQ(entry("etc/localtime"), (RootEntry{Kind::symlink, "etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"}));
   EXPECT_EQ(entry("etc/os-release"), (RootEntry{Kind::file, "etc/os-release", "ID=debian\n", 0644}));
   EXPECT_EQ(entry("etc/java-17-openjdk").kind, Kind::bind_directory);
   EXPECT_EQ(entry("etc/ssl/private").path, "");
@@ -108,12 +104,8 @@ TEST_F(HostRoot, HasNoResolverWithoutTheHostsNetwork) {
 TEST_F(HostRoot, MakesDirectoriesForTheMountsThatLieInItself) {
   config_.process = Process{};
   config_.process->env = {"HOME=/srv/deep/home"};
-  config_.mounts = {{.destination = "/data/in",
-                     .type = "bind",
-                     .source = "/s",
-                     .options = {},
-                     .uid_mappings = {},
-                     .gid_mappings = {}}};
+  config_.mounts = {
+      {.destination = "/data/in", .type = "bind", .source = "/s", .options = {}, .uid_mappings = {}, .gid_mappings = {}}};
   add_run_defaults(config_, {});
   for (const char* path : {"proc", "dev", "tmp", "srv", "srv/deep", "srv/deep/home"})
     EXPECT_EQ(entry(path).kind, Kind::directory) << path;
@@ -130,15 +122,13 @@ TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
     EXPECT_FALSE(e.path.starts_with('/')) << e.path;
     EXPECT_TRUE(seen.insert(e.path).second) << e.path << " twice";
     const size_t slash = e.path.rfind('/');
-    EXPECT_TRUE(seen.contains(slash == e.path.npos ? "" : e.path.substr(0, slash)))
-        << e.path << " before its directory";
+    EXPECT_TRUE(seen.contains(slash == e.path.npos ? "" : e.path.substr(0, slash))) << e.path << " before its directory";
     struct stat status{};
     if (e.kind != Kind::bind_directory && e.kind != Kind::bind_file) continue;
     EXPECT_EQ(::stat(e.text.c_str(), &status), 0) << e.text;
     EXPECT_EQ(S_ISDIR(status.st_mode), e.kind == Kind::bind_directory) << e.text;
   }
-  EXPECT_TRUE(seen.contains("usr") && seen.contains("bin") && seen.contains("etc/passwd") &&
-              seen.contains("tmp"));
+  EXPECT_TRUE(seen.contains("usr") && seen.contains("bin") && seen.contains("etc/passwd") && seen.contains("tmp"));
 }
 
 TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {

@@ -20,8 +20,7 @@ bundle::Process command(std::vector<std::string> args) {
 }
 
 // The job as init reads it. `pointers` keeps what the job points to.
-bool read(const std::string& bytes, std::vector<uint64_t>& aligned, std::vector<const char*>& pointers,
-          Job& job) {
+bool read(const std::string& bytes, std::vector<uint64_t>& aligned, std::vector<const char*>& pointers, Job& job) {
   aligned.resize(bytes.size() / 8 + 1);
   std::memcpy(aligned.data(), bytes.data(), bytes.size());
   pointers.resize(pointers_of_job(aligned.data(), bytes.size()));
@@ -79,20 +78,16 @@ TEST(Job, CutAnywhereIsRefused) {
 
 TEST(Job, CannotBeMadeOfNothingNulBytesOrUnknownLimits) {
   EXPECT_EQ(encode_job(command({}), UserChange::by_backend).error().fault, Fault::bad_input);
-  EXPECT_EQ(encode_job(command({std::string("a\0b", 3)}), UserChange::by_backend).error().fault,
-            Fault::bad_input);
+  EXPECT_EQ(encode_job(command({std::string("a\0b", 3)}), UserChange::by_backend).error().fault, Fault::bad_input);
   bundle::Process process = command({"a"});
   process.rlimits = {{"RLIMIT_NOFILES", 1, 1}};
-  EXPECT_NE(encode_job(process, UserChange::by_backend).error().message.find("RLIMIT_NOFILES"),
-            std::string::npos);
-  EXPECT_EQ(encode_job(command({std::string(kMaxJobBytes, 'x')}), UserChange::by_backend).error().fault,
-            Fault::bad_input);
+  EXPECT_NE(encode_job(process, UserChange::by_backend).error().message.find("RLIMIT_NOFILES"), std::string::npos);
+  EXPECT_EQ(encode_job(command({std::string(kMaxJobBytes, 'x')}), UserChange::by_backend).error().fault, Fault::bad_input);
 }
 
 TEST(StartError, TellsNotFoundFromNotExecutable) {
   EXPECT_EQ(error_of(Step::exec, ENOENT).fault, Fault::not_found);
-  EXPECT_NE(error_of(Step::exec, ENOENT).message.find("python4: command not found in PATH (/bin)"),
-            std::string::npos);
+  EXPECT_NE(error_of(Step::exec, ENOENT).message.find("python4: command not found in PATH (/bin)"), std::string::npos);
   EXPECT_EQ(error_of(Step::exec, ENOTDIR, {"/a/b"}).fault, Fault::not_found);
   EXPECT_EQ(error_of(Step::interpreter, ENOENT, {"/a/b"}).fault, Fault::not_found);
   EXPECT_NE(error_of(Step::interpreter, ENOENT, {"/a/b"}).message.find("interpreter"), std::string::npos);
@@ -100,8 +95,7 @@ TEST(StartError, TellsNotFoundFromNotExecutable) {
     EXPECT_EQ(error_of(Step::exec, value, {"/a/b"}).fault, Fault::not_executable) << value;
   EXPECT_EQ(error_of(Step::cwd, ENOENT).fault, Fault::bad_input);
   EXPECT_EQ(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).fault, Fault::failed);
-  EXPECT_NE(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).message.find("RLIMIT_NOFILE"),
-            std::string::npos);
+  EXPECT_NE(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).message.find("RLIMIT_NOFILE"), std::string::npos);
   EXPECT_EQ(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).step, "rlimit");
 }
 

@@ -26,8 +26,7 @@ TEST(Json, RefusesEachKindOfBadDocumentWithLineAndPath) {
       {"[1,\n2,\n\n}", "f:4: $[2]: "},
       {"{\"a\":[1,\n\"x", "f:2: $.a[1]: "},
       {"{\"a\":{\"b\":1e999}}", "f:1: $.a.b: number overflow"},
-      {"{\"a\":1,\n\"b\":{\"k.k\":1,\n\"c\":2,\n\"k.k\":3}}",
-       "f:4: $.b[\"k.k\"]: is there twice, first on line 2"},
+      {"{\"a\":1,\n\"b\":{\"k.k\":1,\n\"c\":2,\n\"k.k\":3}}", "f:4: $.b[\"k.k\"]: is there twice, first on line 2"},
       {"{\"\":1,\"\":2}", "f:1: $[\"\"]: is there twice"},
       {"\"\xff\"", "f:1: $: "},
       {"{\"\xc3\x28\":1}", "f:1: $: "},
@@ -36,13 +35,10 @@ TEST(Json, RefusesEachKindOfBadDocumentWithLineAndPath) {
       {"\"\\ud800\"", "f:1: $: "},
       {"[1] // no", "f:1: $: "},
   };
-  for (const auto& c : kCases)
-    EXPECT_TRUE(error_of(c.text).starts_with(c.starts_with)) << c.text << "\n" << error_of(c.text);
+  for (const auto& c : kCases) EXPECT_TRUE(error_of(c.text).starts_with(c.starts_with)) << c.text << "\n" << error_of(c.text);
 }
 
-TEST(Json, KeepsSyntaxErrorsShort) {
-  EXPECT_LT(error_of("\"" + std::string(100'000, 'x')).size(), 400u);
-}
+TEST(Json, KeepsSyntaxErrorsShort) { EXPECT_LT(error_of("\"" + std::string(100'000, 'x')).size(), 400u); }
 
 TEST(Json, TakesCommentsOnlyOnRequest) {
   const char* text = "// policy\n{ /* two\nlines */ \"a\": 1 // one\n}";
@@ -85,8 +81,8 @@ TEST(Json, ReadsAnObjectOfManyKeysInReasonableTime) {  // quadratic work would t
 }
 
 TEST(Json, WritesWhatItReads) {
-  for (const char* text : {"null", "true", "-9223372036854775808", "18446744073709551615", "0.5", "\"\"",
-                           "[]", "{}", "{\"b\":1,\"a\":[1,\"\\u0001\\n\\\"\\\\\",\"\xc3\xa4\"]}"}) {
+  for (const char* text : {"null", "true", "-9223372036854775808", "18446744073709551615", "0.5", "\"\"", "[]", "{}",
+                           "{\"b\":1,\"a\":[1,\"\\u0001\\n\\\"\\\\\",\"\xc3\xa4\"]}"}) {
     const auto value = parse(text, "f");
     ASSERT_TRUE(value) << text;
     EXPECT_EQ(write(*value), text);
@@ -147,10 +143,9 @@ Result<> decode(std::string_view document, Everything& e, UnknownKeys unknown = 
 
 TEST(Decoder, ReadsEveryType) {
   Everything e;
-  const auto result =
-      decode(R"({"yes":true,"i64":-9223372036854775808,"u64":18446744073709551615,"i32":-2147483648,
+  const auto result = decode(R"({"yes":true,"i64":-9223372036854775808,"u64":18446744073709551615,"i32":-2147483648,
     "u32":4294967295,"u16":65535,"real":3,"text":"t","texts":["a","b"],"ids":[1,2],"map":{"k":"v"},"present":5})",
-             e);
+                             e);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_TRUE(e.yes);
   EXPECT_EQ(e.i64, INT64_MIN);
@@ -213,15 +208,13 @@ TEST(Decoder, CountsTheFaultsThatNobodyWouldRead) {
   Everything e;
   const auto result = decode(document + "]}", e);
   ASSERT_FALSE(result);
-  EXPECT_TRUE(
-      result.error().message.ends_with("$.texts[49]: expected a string, found a number\nand 951 more"));
+  EXPECT_TRUE(result.error().message.ends_with("$.texts[49]: expected a string, found a number\nand 951 more"));
 }
 
 TEST(Decoder, TakesUnknownKeysAndNullsForAbsentInOciDocuments) {
   Everything e;
   e.text = "as it was";
-  const auto result =
-      decode(R"({"zz":1,"text":null,"texts":null,"map":{"a":null,"b":"c"}})", e, UnknownKeys::ignore);
+  const auto result = decode(R"({"zz":1,"text":null,"texts":null,"map":{"a":null,"b":"c"}})", e, UnknownKeys::ignore);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(e.text, "as it was");
   EXPECT_EQ(e.map, (std::map<std::string, std::string>{{"b", "c"}}));

@@ -22,46 +22,27 @@ std::optional<uint32_t> run_bpf(const std::vector<sock_filter>& program, const s
         if (in.k % 4 != 0 || in.k >= sizeof data) return std::nullopt;
         memcpy(&a, reinterpret_cast<const char*>(&data) + in.k, 4);
         continue;
-      case BPF_ALU | BPF_AND | BPF_K:
-        a &= in.k;
-        continue;
-      case BPF_JMP | BPF_JA:
-        pc += in.k;
-        continue;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        taken = a == in.k;
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        taken = a > in.k;
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        taken = a >= in.k;
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        taken = (a & in.k) != 0;
-        break;
-      case BPF_RET | BPF_K:
-        return in.k;
-      default:
-        return std::nullopt;
+      case BPF_ALU | BPF_AND | BPF_K: a &= in.k; continue;
+      case BPF_JMP | BPF_JA: pc += in.k; continue;
+      case BPF_JMP | BPF_JEQ | BPF_K: taken = a == in.k; break;
+      case BPF_JMP | BPF_JGT | BPF_K: taken = a > in.k; break;
+      case BPF_JMP | BPF_JGE | BPF_K: taken = a >= in.k; break;
+      case BPF_JMP | BPF_JSET | BPF_K: taken = (a & in.k) != 0; break;
+      case BPF_RET | BPF_K: return in.k;
+      default: return std::nullopt;
     }
     pc += taken ? in.jt : in.jf;
   }
   return std::nullopt;
 }
 
-int libseccomp_number(const std::string& name) {
-  return seccomp_syscall_resolve_name(name.c_str());
-}
+int libseccomp_number(const std::string& name) { return seccomp_syscall_resolve_name(name.c_str()); }
 
-Reference::Reference(uint32_t default_action, uint32_t wrong_arch_action)
-    : context_(seccomp_init(default_action)) {
+Reference::Reference(uint32_t default_action, uint32_t wrong_arch_action) : context_(seccomp_init(default_action)) {
   EXPECT_EQ(seccomp_attr_set(context_, SCMP_FLTATR_ACT_BADARCH, wrong_arch_action), 0);
 }
 
-Reference::~Reference() {
-  seccomp_release(context_);
-}
+Reference::~Reference() { seccomp_release(context_); }
 
 void Reference::only(uint32_t arch_token) {
   if (arch_token == seccomp_arch_native()) return;
@@ -69,9 +50,7 @@ void Reference::only(uint32_t arch_token) {
   EXPECT_EQ(seccomp_arch_remove(context_, seccomp_arch_native()), 0);
 }
 
-void Reference::also(uint32_t arch_token) {
-  EXPECT_EQ(seccomp_arch_add(context_, arch_token), 0);
-}
+void Reference::also(uint32_t arch_token) { EXPECT_EQ(seccomp_arch_add(context_, arch_token), 0); }
 
 void Reference::add(uint32_t action, int number, const std::vector<bundle::SeccompArg>& conditions) {
   static const std::map<std::string, scmp_compare> kOperators = {{"SCMP_CMP_NE", SCMP_CMP_NE},
@@ -82,10 +61,8 @@ void Reference::add(uint32_t action, int number, const std::vector<bundle::Secco
                                                                  {"SCMP_CMP_GT", SCMP_CMP_GT},
                                                                  {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
   std::vector<scmp_arg_cmp> list;
-  for (const bundle::SeccompArg& c : conditions)
-    list.push_back({c.index, kOperators.at(c.op), c.value, c.value_two});
-  EXPECT_EQ(seccomp_rule_add_array(context_, action, number, static_cast<unsigned>(list.size()), list.data()),
-            0);
+  for (const bundle::SeccompArg& c : conditions) list.push_back({c.index, kOperators.at(c.op), c.value, c.value_two});
+  EXPECT_EQ(seccomp_rule_add_array(context_, action, number, static_cast<unsigned>(list.size()), list.data()), 0);
 }
 
 std::vector<sock_filter> Reference::program() const {

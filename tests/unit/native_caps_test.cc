@@ -15,9 +15,7 @@ namespace {
 
 using tests::in_child;
 
-uint64_t bit(int capability) {
-  return uint64_t{1} << capability;
-}
+uint64_t bit(int capability) { return uint64_t{1} << capability; }
 
 // One hexadecimal line of /proc/self/status, without an allocation that a child of a threaded parent could
 // not make.
@@ -64,15 +62,13 @@ TEST(Caps, RefusesWhatCouldNotBeApplied) {
     const auto plan = compile_caps(c);
     return plan ? std::string() : plan.error().message;
   };
-  EXPECT_NE(
-      refused([](auto& c) { c.bounding = {"CAP_EVERYTHING"}; }).find("'CAP_EVERYTHING' in the bounding set"),
-      std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.bounding = {"CAP_EVERYTHING"}; }).find("'CAP_EVERYTHING' in the bounding set"),
+            std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.bounding = {"cap_chown"}; }), "");
   EXPECT_NE(refused([](auto& c) { c.bounding = {"7"}; }), "");
   EXPECT_NE(refused([](auto& c) { c.bounding = {""}; }), "");
   EXPECT_NE(refused([](auto& c) { c.effective = {"CAP_KILL"}; }).find("CAP_KILL"), std::string::npos);
-  EXPECT_NE(refused([](auto& c) { c.permitted = c.ambient = {"CAP_KILL"}; }).find("CAP_KILL"),
-            std::string::npos);
+  EXPECT_NE(refused([](auto& c) { c.permitted = c.ambient = {"CAP_KILL"}; }).find("CAP_KILL"), std::string::npos);
   EXPECT_NE(refused([](auto& c) { c.inheritable = {"CAP_KILL"}; }).find("CAP_KILL"), std::string::npos);
 }
 
@@ -84,8 +80,7 @@ TEST(Caps, DefaultPlanEmptiesAllFiveSetsAcrossAChangeOfUser) {
     dprintf(out, "%d ", setresgid(1234, 1234, 1234) == 0 ? 0 : errno);
     dprintf(out, "%d ", setresuid(1234, 1234, 1234) == 0 ? 0 : errno);
     dprintf(out, "%d ", apply_caps(plan));
-    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
-      dprintf(out, "%lx ", status_mask(set));
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}) dprintf(out, "%lx ", status_mask(set));
     dprintf(out, "%x", prctl(PR_GET_SECUREBITS));
   });
   EXPECT_EQ(report, "0 0 0 0 0 0 0 0 0 ef");
@@ -126,8 +121,7 @@ TEST(Caps, NothingCanBeRaisedAgain) {
     if (limit_caps(plan) != 0 || apply_caps(plan) != 0) return;
     CapsPlan more = plan;
     more.permitted = bit(CAP_CHOWN);
-    dprintf(out, "%d %d %d", apply_caps(more) == EPERM, prctl(PR_SET_SECUREBITS, 0) == -1,
-            prctl(PR_SET_KEEPCAPS, 1) == -1);
+    dprintf(out, "%d %d %d", apply_caps(more) == EPERM, prctl(PR_SET_SECUREBITS, 0) == -1, prctl(PR_SET_KEEPCAPS, 1) == -1);
   });
   EXPECT_EQ(report, "1 1 1");
 }

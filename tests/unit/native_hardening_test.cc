@@ -22,17 +22,14 @@ TEST(Hardening, NoNewPrivilegesAndNoDumping) {
 
 TEST(Hardening, JoinsAnEmptyKeyRingOfItsOwn) {
   const std::string report = tests::in_child([](int out) {
-    const auto session = [] {
-      return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
-    };
+    const auto session = [] { return syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0); };
     const long before = session();
     if (before < 0 && errno == ENOSYS) {
       dprintf(out, "no key rings");
       return;
     }
     const int joined = join_fresh_keyring();
-    dprintf(out, "%d %d %ld", joined, session() != before,
-            syscall(SYS_keyctl, KEYCTL_READ, session(), nullptr, 0));
+    dprintf(out, "%d %d %ld", joined, session() != before, syscall(SYS_keyctl, KEYCTL_READ, session(), nullptr, 0));
   });
   if (report == "no key rings") GTEST_SKIP() << "needs a kernel with key rings";
   EXPECT_EQ(report, "0 1 0");

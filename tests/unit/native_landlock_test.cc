@@ -37,8 +37,7 @@ TEST(LandlockPlan, TakesWhatEachAbiKnows) {
   EXPECT_EQ(plan(99).handled_fs, 0xffffu) << "what a later ABI adds is not guessed";
   for (const int abi : {2, 3, 5, 6}) {
     for (const LandlockRule& rule : plan(abi).rules) {
-      EXPECT_EQ(rule.rights & ~plan(abi).handled_fs, 0u)
-          << rule.path << ": the kernel refuses a right that is not handled";
+      EXPECT_EQ(rule.rights & ~plan(abi).handled_fs, 0u) << rule.path << ": the kernel refuses a right that is not handled";
       EXPECT_EQ(rule.rights & (0x40u | 0x800u), 0u) << rule.path << ": device nodes are made nowhere";
     }
   }
@@ -81,8 +80,7 @@ class Landlock : public testing::Test {
   static int outcome(const std::function<long()>& act, const LandlockPlan* plan) {
     const std::string report = in_child([&](int out) {
       if (plan != nullptr) {
-        const LandlockFailure failure =
-            set_no_new_privileges() == 0 ? apply_landlock(*plan) : LandlockFailure{-1, 0};
+        const LandlockFailure failure = set_no_new_privileges() == 0 ? apply_landlock(*plan) : LandlockFailure{-1, 0};
         if (failure.error != 0) return;
       }
       dprintf(out, "%d", act() >= 0 ? 0 : errno);
@@ -91,15 +89,12 @@ class Landlock : public testing::Test {
   }
 };
 
-long open_file(const std::string& path, int flags) {
-  return open(path.c_str(), flags | O_CLOEXEC, 0600);
-}
+long open_file(const std::string& path, int flags) { return open(path.c_str(), flags | O_CLOEXEC, 0600); }
 
 long bind_socket(const std::string& path) {
   sockaddr_un address = {AF_UNIX, {}};
   strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-  return bind(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reinterpret_cast<sockaddr*>(&address),
-              sizeof address);
+  return bind(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reinterpret_cast<sockaddr*>(&address), sizeof address);
 }
 
 TEST_F(Landlock, LetsEverythingBeReadAndExecuted) {
@@ -142,10 +137,8 @@ TEST_F(Landlock, LetsOrdinaryProgramsWorkInTheWritablePlaces) {
       {"symlink", [&] { return symlink("x", path("/rw/symlink").c_str()); }},
       {"mkfifo", [&] { return mkfifo(path("/rw/fifo").c_str(), 0600); }},
       {"bind", [&] { return bind_socket(path("/rw/socket")); }},
-      {"rename across directories",
-       [&] { return rename(path("/rw/a/moved").c_str(), path("/rw/b/moved").c_str()); }},
-      {"link across directories",
-       [&] { return link(path("/rw/a/file").c_str(), path("/rw/b/link").c_str()); }},
+      {"rename across directories", [&] { return rename(path("/rw/a/moved").c_str(), path("/rw/b/moved").c_str()); }},
+      {"link across directories", [&] { return link(path("/rw/a/file").c_str(), path("/rw/b/link").c_str()); }},
       {"unlink", [&] { return unlink(path("/rw/b/link").c_str()); }},
       {"rmdir", [&] { return rmdir(path("/rw/dir").c_str()); }},
       {"write to a single file", [&] { return open_file(path("/single"), O_RDWR | O_TRUNC); }},
@@ -181,8 +174,7 @@ TEST_F(Landlock, KeepsAbstractSocketsAndSignalsInside) {
   socklen_t length = sizeof address;
   ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
   const auto reach = [&] {
-    return connect(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reinterpret_cast<sockaddr*>(&address),
-                   length);
+    return connect(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reinterpret_cast<sockaddr*>(&address), length);
   };
   EXPECT_EQ(free(reach), 0);
   EXPECT_EQ(confined(reach), EPERM);
@@ -213,9 +205,8 @@ TEST_F(Landlock, NamesTheRuleThatCouldNotBeAdded) {
 
 TEST_F(Landlock, AppliesNothingWhenItIsOff) {
   const LandlockPlan off = compile_landlock(0, standard_landlock_places({}));
-  const std::string report = in_child([&](int out) {
-    dprintf(out, "%d %d", apply_landlock(off).error, open(path("/ro/file").c_str(), O_WRONLY) >= 0);
-  });
+  const std::string report = in_child(
+      [&](int out) { dprintf(out, "%d %d", apply_landlock(off).error, open(path("/ro/file").c_str(), O_WRONLY) >= 0); });
   EXPECT_EQ(report, "0 1");
 }
 

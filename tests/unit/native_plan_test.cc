@@ -36,7 +36,8 @@ dispatcher::Spec admit(dispatcher::Request request) {
 }
 
 const RootOperation* find(const Plan& plan, Kind kind, const std::string& path) {
-  const auto found = std::ranges::find_if(plan.operations, [&](const RootOperation& op) { return op.kind == kind && op.path == path; });
+  const auto found =
+      std::ranges::find_if(plan.operations, [&](const RootOperation& op) { return op.kind == kind && op.path == path; });
   return found == plan.operations.end() ? nullptr : &*found;
 }
 
@@ -70,8 +71,10 @@ TEST(NativePlan, MountsTheHostsUsrReadOnlyWithoutSetIdAndDevices) {
 
 TEST(NativePlan, MasksKernelFilesAndSealsDev) {
   const Plan plan = *compile(admit(trusted_request()), kHost);
-  for (const char* path : {"/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"}) EXPECT_NE(find(plan, Kind::mask, path), nullptr) << path;
-  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq"}) EXPECT_NE(find(plan, Kind::read_only, path), nullptr) << path;
+  for (const char* path : {"/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"})
+    EXPECT_NE(find(plan, Kind::mask, path), nullptr) << path;
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq"})
+    EXPECT_NE(find(plan, Kind::read_only, path), nullptr) << path;
   EXPECT_NE(find(plan, Kind::seal, "/dev"), nullptr);
   EXPECT_EQ(find(plan, Kind::file_system, "/sys"), nullptr);
 }
@@ -137,7 +140,8 @@ TEST(NativePlan, LayersOnlyMemoryOverARootFileSystem) {
   request.config.root = bundle::Root{"/usr/share", true};
   const dispatcher::Policy policy = dispatcher::builtin_policy();
   auto decision = dispatcher::Admission(policy).judge(request, *dispatcher::gather_host_facts(request));
-  if (!decision->spec) GTEST_SKIP() << "the policy refuses /usr/share as a root: " << dispatcher::refusal(decision->verdicts).message;
+  if (!decision->spec)
+    GTEST_SKIP() << "the policy refuses /usr/share as a root: " << dispatcher::refusal(decision->verdicts).message;
   const Plan plan = *compile(*decision->spec, kHost);
   ASSERT_GE(plan.root_tree, 0);
   EXPECT_TRUE(plan.root_overlay);

@@ -35,18 +35,12 @@ FilterRules default_rules(const char* arch) {
 
 bundle::SeccompArg to_oci(const Condition& c) {
   switch (c.comparison) {
-    case Comparison::equal:
-      return {c.index, c.mask, c.value, "SCMP_CMP_MASKED_EQ"};
-    case Comparison::not_equal:
-      return {c.index, c.value, 0, "SCMP_CMP_NE"};
-    case Comparison::less:
-      return {c.index, c.value, 0, "SCMP_CMP_LT"};
-    case Comparison::less_or_equal:
-      return {c.index, c.value, 0, "SCMP_CMP_LE"};
-    case Comparison::greater:
-      return {c.index, c.value, 0, "SCMP_CMP_GT"};
-    case Comparison::greater_or_equal:
-      return {c.index, c.value, 0, "SCMP_CMP_GE"};
+    case Comparison::equal: return {c.index, c.mask, c.value, "SCMP_CMP_MASKED_EQ"};
+    case Comparison::not_equal: return {c.index, c.value, 0, "SCMP_CMP_NE"};
+    case Comparison::less: return {c.index, c.value, 0, "SCMP_CMP_LT"};
+    case Comparison::less_or_equal: return {c.index, c.value, 0, "SCMP_CMP_LE"};
+    case Comparison::greater: return {c.index, c.value, 0, "SCMP_CMP_GT"};
+    case Comparison::greater_or_equal: return {c.index, c.value, 0, "SCMP_CMP_GE"};
   }
   return {};
 }
@@ -55,8 +49,8 @@ bundle::SeccompArg to_oci(const Condition& c) {
 std::set<uint64_t> edges(const Condition& c) {
   std::set<uint64_t> out = {0, 1, UINT32_MAX, UINT64_MAX, uint64_t{1} << 32, uint64_t{1} << 63};
   for (const uint64_t near : {c.value - 1, c.value, c.value + 1})
-    for (const uint64_t with : {near, near | ~c.mask, near ^ (uint64_t{1} << 32), near ^ (uint64_t{1} << 63),
-                                near | (uint64_t{UINT32_MAX} << 32)})
+    for (const uint64_t with :
+         {near, near | ~c.mask, near ^ (uint64_t{1} << 32), near ^ (uint64_t{1} << 63), near | (uint64_t{UINT32_MAX} << 32)})
       out.insert(with);
   return out;
 }
@@ -72,8 +66,7 @@ void for_each_edge(const CallRule& rule, seccomp_data data, Check&& check) {
       for (const Condition& c : branch.all_of)
         for (int bit = 0; bit < 64; ++bit) values[c.index].insert(c.value ^ (uint64_t{1} << bit));
   std::vector<std::pair<uint32_t, std::vector<uint64_t>>> axes;
-  for (const auto& [index, set] : values)
-    axes.emplace_back(index, std::vector<uint64_t>(set.begin(), set.end()));
+  for (const auto& [index, set] : values) axes.emplace_back(index, std::vector<uint64_t>(set.begin(), set.end()));
   std::vector<size_t> at(axes.size(), 0);
   for (;;) {
     for (size_t i = 0; i < axes.size(); ++i) data.args[axes[i].first] = axes[i].second[at[i]];
@@ -95,8 +88,7 @@ class DefaultReference {
     }
     for (const auto& [number, name] : calls_of(arch)) {
       int here = libseccomp_number(name);
-      if (here < 0 && arch.token == native_arch().token)
-        here = static_cast<int>(number);  // newer than libseccomp
+      if (here < 0 && arch.token == native_arch().token) here = static_cast<int>(number);  // newer than libseccomp
       if (here < 0) continue;
       covered_.insert(number);
       const CallRule& rule = rules.arches[0].at(number);
@@ -138,9 +130,8 @@ TEST_P(DefaultProfile, GivesTheVerdictsThatLibseccompGives) {
       ++compared;
       const auto ours = run_bpf(*program, data);
       ASSERT_TRUE(ours);
-      ASSERT_EQ(*ours, reference.verdict(rule, data))
-          << "call " << number << " args " << std::hex << data.args[0] << " " << data.args[1] << " "
-          << data.args[2] << " " << data.args[3];
+      ASSERT_EQ(*ours, reference.verdict(rule, data)) << "call " << number << " args " << std::hex << data.args[0] << " "
+                                                      << data.args[1] << " " << data.args[2] << " " << data.args[3];
     });
   }
   EXPECT_GT(compared, 10'000u);
@@ -155,16 +146,14 @@ TEST_P(DefaultProfile, KillsForeignArchitecturesAndX32) {
   ASSERT_TRUE(program);
   const DefaultReference reference(rules, arch);
   std::vector<uint32_t> foreign = {0, 1, UINT32_MAX, arch.audit_arch + 1, arch.audit_arch ^ 0x80000000u};
-  for (const char* other : {"x86_64", "i386", "aarch64", "arm", "riscv64"})
-    foreign.push_back(arch_named(other)->audit_arch);
+  for (const char* other : {"x86_64", "i386", "aarch64", "arm", "riscv64"}) foreign.push_back(arch_named(other)->audit_arch);
   for (const uint32_t audit_arch : foreign) {
     if (audit_arch == arch.audit_arch) continue;
     for (const int number : {0, 1, 59, 102, 435, 1023, -1, 0x40000000})
-      EXPECT_EQ(run_bpf(*program, {number, audit_arch, 0, {}}), SECCOMP_RET_KILL_PROCESS)
-          << audit_arch << " " << number;
+      EXPECT_EQ(run_bpf(*program, {number, audit_arch, 0, {}}), SECCOMP_RET_KILL_PROCESS) << audit_arch << " " << number;
   }
-  for (const uint32_t number : {1024u, 0x3fffffffu, 0x40000000u, 0x40000001u, 0x400001ffu, 0x40000220u,
-                                0x7fffffffu, 0x80000000u, 0xfffffffeu, 0xffffffffu}) {
+  for (const uint32_t number : {1024u, 0x3fffffffu, 0x40000000u, 0x40000001u, 0x400001ffu, 0x40000220u, 0x7fffffffu,
+                                0x80000000u, 0xfffffffeu, 0xffffffffu}) {
     const seccomp_data data = {static_cast<int>(number), arch.audit_arch, 0, {}};
     EXPECT_EQ(run_bpf(*program, data), reference.verdict({{}, kEnosys}, data)) << std::hex << number;
   }
@@ -235,8 +224,8 @@ OneRule compile_alone(const bundle::SeccompRule& rule) {
   Branch branch;
   for (const bundle::SeccompArg& arg : rule.args) {
     const bool masked = arg.op == "SCMP_CMP_MASKED_EQ";
-    branch.all_of.push_back({arg.index, Comparison::equal, masked ? arg.value : UINT64_MAX,
-                             masked ? arg.value_two & arg.value : arg.value});
+    branch.all_of.push_back(
+        {arg.index, Comparison::equal, masked ? arg.value : UINT64_MAX, masked ? arg.value_two & arg.value : arg.value});
   }
   out.edges.branches.push_back(branch);
   Reference reference(kEnosys, SECCOMP_RET_KILL_THREAD);
@@ -254,13 +243,13 @@ TEST(OciSeccomp, AllowsWhatLibseccompAllowsByAnyRuleOfRandomProfiles) {
     std::vector<OneRule> theirs;
     for (const bundle::SeccompRule& rule : profile.syscalls) theirs.push_back(compile_alone(rule));
     const auto compare = [&](const seccomp_data& data) {
-      const bool any = std::ranges::any_of(
-          theirs, [&](const OneRule& rule) { return run_bpf(rule.program, data) == SECCOMP_RET_ALLOW; });
+      const bool any =
+          std::ranges::any_of(theirs, [&](const OneRule& rule) { return run_bpf(rule.program, data) == SECCOMP_RET_ALLOW; });
       ++compared;
       allowed += any;
       ASSERT_EQ(run_bpf(ours->program, data), any ? SECCOMP_RET_ALLOW : kEnosys)
-          << "seed " << seed << " call " << data.nr << std::hex << " args " << data.args[0] << " "
-          << data.args[1] << " " << data.args[2];
+          << "seed " << seed << " call " << data.nr << std::hex << " args " << data.args[0] << " " << data.args[1] << " "
+          << data.args[2];
     };
     for (const OneRule& rule : theirs)
       for_each_edge(rule.edges, {static_cast<int>(rule.number), native_arch().audit_arch, 0, {}}, compare);

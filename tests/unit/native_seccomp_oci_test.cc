@@ -77,10 +77,9 @@ TEST(OciSeccomp, FirstUnconditionalRuleWinsOverEverything) {
 }
 
 TEST(OciSeccomp, StrictestOfSeveralHoldingRulesWins) {
-  const Seccomp s =
-      over("SCMP_ACT_LOG", {{{"ioctl"}, kAllow, {}, {{1, 10, 0, "SCMP_CMP_LT"}}},
-                            {{"ioctl"}, "SCMP_ACT_KILL_PROCESS", {}, {{1, 5, 0, "SCMP_CMP_EQ"}}},
-                            {{"ioctl"}, kErrno, {}, {{1, 4, 0, "SCMP_CMP_GE"}}}});
+  const Seccomp s = over("SCMP_ACT_LOG", {{{"ioctl"}, kAllow, {}, {{1, 10, 0, "SCMP_CMP_LT"}}},
+                                          {{"ioctl"}, "SCMP_ACT_KILL_PROCESS", {}, {{1, 5, 0, "SCMP_CMP_EQ"}}},
+                                          {{"ioctl"}, kErrno, {}, {{1, 4, 0, "SCMP_CMP_GE"}}}});
   EXPECT_EQ(verdict(s, "ioctl", {0, 3}), SECCOMP_RET_ALLOW);
   EXPECT_EQ(verdict(s, "ioctl", {0, 4}), kEperm);
   EXPECT_EQ(verdict(s, "ioctl", {0, 5}), SECCOMP_RET_KILL_PROCESS);
@@ -88,13 +87,11 @@ TEST(OciSeccomp, StrictestOfSeveralHoldingRulesWins) {
 }
 
 TEST(OciSeccomp, ConditionsHoldTogetherUnlessTheyShareAnArgument) {
-  const Seccomp both =
-      over(kErrno, {{{"socket"}, kAllow, {}, {{0, 1, 0, "SCMP_CMP_EQ"}, {1, 2, 0, "SCMP_CMP_EQ"}}}});
+  const Seccomp both = over(kErrno, {{{"socket"}, kAllow, {}, {{0, 1, 0, "SCMP_CMP_EQ"}, {1, 2, 0, "SCMP_CMP_EQ"}}}});
   EXPECT_EQ(verdict(both, "socket", {1, 2}), SECCOMP_RET_ALLOW);
   EXPECT_EQ(verdict(both, "socket", {1, 3}), kEperm);
   EXPECT_EQ(verdict(both, "socket", {2, 2}), kEperm);
-  const Seccomp either =
-      over(kErrno, {{{"socket"}, kAllow, {}, {{0, 1, 0, "SCMP_CMP_EQ"}, {0, 2, 0, "SCMP_CMP_EQ"}}}});
+  const Seccomp either = over(kErrno, {{{"socket"}, kAllow, {}, {{0, 1, 0, "SCMP_CMP_EQ"}, {0, 2, 0, "SCMP_CMP_EQ"}}}});
   EXPECT_EQ(verdict(either, "socket", {1}), SECCOMP_RET_ALLOW);
   EXPECT_EQ(verdict(either, "socket", {2}), SECCOMP_RET_ALLOW);
   EXPECT_EQ(verdict(either, "socket", {3}), kEperm);
@@ -104,8 +101,7 @@ TEST(OciSeccomp, CallsNewerThanTheProfileAnswerEnosysUnlessItAllowsByDefault) {
   const auto at = [](const Seccomp& s, uint32_t number) {
     return run_bpf(compile_seccomp(s)->program, {static_cast<int>(number), native_arch().audit_arch, 0, {}});
   };
-  const Seccomp refusing =
-      over(kErrno, {{{"read", "openat2"}, kAllow, {}, {}}});  // openat2 is 437 everywhere
+  const Seccomp refusing = over(kErrno, {{{"read", "openat2"}, kAllow, {}, {}}});  // openat2 is 437 everywhere
   EXPECT_EQ(at(refusing, 436), kEperm);
   EXPECT_EQ(at(refusing, 438), kEnosys);
   EXPECT_EQ(at(refusing, 1u << 20), kEnosys);
@@ -133,18 +129,15 @@ TEST(OciSeccomp, RefusesWhatItCannotMean) {
   };
   EXPECT_EQ(error([](Seccomp&) {}), "");
   EXPECT_NE(error([](Seccomp& s) { s.default_action = ""; }), "");
-  EXPECT_NE(error([](Seccomp& s) { s.default_action = "SCMP_ACT_PERMIT"; }).find("'SCMP_ACT_PERMIT'"),
-            std::string::npos);
+  EXPECT_NE(error([](Seccomp& s) { s.default_action = "SCMP_ACT_PERMIT"; }).find("'SCMP_ACT_PERMIT'"), std::string::npos);
   EXPECT_NE(error([](Seccomp& s) { s.syscalls[0].action = "allow"; }).find("'allow'"), std::string::npos);
-  EXPECT_NE(error([](Seccomp& s) { s.syscalls[0].action = "SCMP_ACT_NOTIFY"; }).find("NOTIFY"),
-            std::string::npos);
+  EXPECT_NE(error([](Seccomp& s) { s.syscalls[0].action = "SCMP_ACT_NOTIFY"; }).find("NOTIFY"), std::string::npos);
   EXPECT_NE(error([](Seccomp& s) { s.syscalls[0].args[0].op = "=="; }).find("'=='"), std::string::npos);
   EXPECT_NE(error([](Seccomp& s) { s.syscalls[0].args[0].index = 6; }).find("6"), std::string::npos);
   EXPECT_NE(error([](Seccomp& s) { s.architectures = {"x86"}; }).find("'x86'"), std::string::npos);
   EXPECT_NE(error([](Seccomp& s) { s.flags = {"SECCOMP_FILTER_FLAG_NEW_LISTENER"}; }), "");
   EXPECT_EQ(error([](Seccomp& s) { s.architectures = {"SCMP_ARCH_S390X", "SCMP_ARCH_MIPS"}; }), "");
-  EXPECT_EQ(
-      error([](Seccomp& s) { s.flags = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"}; }), "");
+  EXPECT_EQ(error([](Seccomp& s) { s.flags = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"}; }), "");
 }
 
 TEST(OciSeccomp, RefusesAProgramLongerThanTheKernelTakes) {
@@ -166,10 +159,8 @@ Seccomp engine_profile() {
   Seccomp out = over(kErrno, {});
   out.default_errno_ret = ENOSYS;
   out.architectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
-  out.syscalls.push_back(
-      {{"bdflush", "kexec_load", "mbind", "nfsservctl", "umount", "ustat"}, kErrno, EPERM, {}});
-  SeccompRule all = {
-      {"socketcall", "stat64", "_llseek", "mmap2", "send", "semtimedop", "ugetrlimit"}, kAllow, {}, {}};
+  out.syscalls.push_back({{"bdflush", "kexec_load", "mbind", "nfsservctl", "umount", "ustat"}, kErrno, EPERM, {}});
+  SeccompRule all = {{"socketcall", "stat64", "_llseek", "mmap2", "send", "semtimedop", "ugetrlimit"}, kAllow, {}, {}};
   for (const auto& [number, name] : calls_of(native_arch()))
     for (const bool special : {std::ranges::count(out.syscalls[0].names, name) != 0 || name == "socket" ||
                                name == "personality" || name == "clone" || libseccomp_number(name) < 0})
@@ -202,8 +193,7 @@ TEST(OciSeccomp, GivesTheVerdictsThatLibseccompGivesForAnEnginesProfile) {
   const std::vector<sock_filter> theirs = reference_of(profile);
   EXPECT_LT(ours->program.size() * 3, theirs.size()) << "the point of a generator of our own";
   std::vector<uint32_t> numbers;
-  for (uint32_t number = 0; number <= 1023; ++number)
-    numbers.insert(numbers.end(), {number, kX32First | number});
+  for (uint32_t number = 0; number <= 1023; ++number) numbers.insert(numbers.end(), {number, kX32First | number});
   numbers.insert(numbers.end(), {0x3fffffff, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff});
   const std::vector<uint64_t> values = {0,  1,  2,  7,       8,       9,          10,         15,
                                         16, 17, 40, 0x20000, 0x20008, 0x7e020000, 0x10000000, 0xffffffff};
@@ -213,10 +203,8 @@ TEST(OciSeccomp, GivesTheVerdictsThatLibseccompGivesForAnEnginesProfile) {
       for (const uint64_t first : values)
         for (const uint64_t third : {uint64_t{0}, uint64_t{9}, uint64_t{10}})
           for (const uint64_t high : {uint64_t{0}, uint64_t{1} << 32}) {
-            if (high != 0 && std::string_view(arch) == "i386")
-              continue;  // the kernel has no high halves there
-            const seccomp_data data = {
-                static_cast<int>(number), arch_named(arch)->audit_arch, 0, {first | high, 0, third}};
+            if (high != 0 && std::string_view(arch) == "i386") continue;  // the kernel has no high halves there
+            const seccomp_data data = {static_cast<int>(number), arch_named(arch)->audit_arch, 0, {first | high, 0, third}};
             ++compared;
             ASSERT_EQ(run_bpf(ours->program, data), run_bpf(theirs, data))
                 << arch << " call " << std::hex << number << " args " << data.args[0] << " " << third;

@@ -9,9 +9,7 @@
 namespace bailey::native {
 namespace {
 
-std::string profile_text() {
-  return files::read(BAILEY_DEFAULT_PROFILE, 1 << 20).value();
-}
+std::string profile_text() { return files::read(BAILEY_DEFAULT_PROFILE, 1 << 20).value(); }
 
 std::string error_of(const std::string& text) {
   const auto rules = parse_profile(text, "p", *arch_named("x86_64"));
@@ -47,12 +45,9 @@ TEST(SeccompProfile, NamesTheLineOfEachFault) {
             "p:2: the value has bits outside the mask: it could never be equal");
   EXPECT_EQ(error_of("[allow]\nclone when arg0.low == 0x100000000 else EPERM\n"),
             "p:2: the value has bits outside the mask: it could never be equal");
-  EXPECT_EQ(error_of("[allow]\nclone when arg0 == 0\n"),
-            "p:2: expected 'and', 'or' or 'else ERRNO' after the condition");
-  EXPECT_EQ(error_of("[allow]\nclone when arg0 == 0 else EPERM read\n"),
-            "p:2: nothing may follow 'else ERRNO'");
-  EXPECT_EQ(error_of("[allow]\nwhen arg0 == 0 else EPERM\n"),
-            "p:2: a condition needs the name of a call before it");
+  EXPECT_EQ(error_of("[allow]\nclone when arg0 == 0\n"), "p:2: expected 'and', 'or' or 'else ERRNO' after the condition");
+  EXPECT_EQ(error_of("[allow]\nclone when arg0 == 0 else EPERM read\n"), "p:2: nothing may follow 'else ERRNO'");
+  EXPECT_EQ(error_of("[allow]\nwhen arg0 == 0 else EPERM\n"), "p:2: a condition needs the name of a call before it");
 }
 
 TEST(SeccompProfile, ReadsConditionsAndContinuedLines) {
@@ -61,14 +56,12 @@ TEST(SeccompProfile, ReadsConditionsAndContinuedLines) {
   const size_t at = text.find("\nuname") == std::string::npos ? text.find(" uname") : text.find("\nuname");
   ASSERT_NE(at, std::string::npos);
   text.replace(at, 6, "");
-  text +=
-      "\n[allow]\nuname when arg0.low == 1 and arg1 & 0xf0 == 16\n  or arg2 == 010 # eight\n  else EACCES\n";
+  text += "\n[allow]\nuname when arg0.low == 1 and arg1 & 0xf0 == 16\n  or arg2 == 010 # eight\n  else EACCES\n";
   const auto rules = parse_profile(text, "p", *arch_named("x86_64"));
   ASSERT_TRUE(rules) << rules.error().message;
-  const CallRule expected = {
-      {{{{0, Comparison::equal, UINT32_MAX, 1}, {1, Comparison::equal, 0xf0, 16}}, SECCOMP_RET_ALLOW},
-       {{{2, Comparison::equal, UINT64_MAX, 8}}, SECCOMP_RET_ALLOW}},
-      SECCOMP_RET_ERRNO | EACCES};
+  const CallRule expected = {{{{{0, Comparison::equal, UINT32_MAX, 1}, {1, Comparison::equal, 0xf0, 16}}, SECCOMP_RET_ALLOW},
+                              {{{2, Comparison::equal, UINT64_MAX, 8}}, SECCOMP_RET_ALLOW}},
+                             SECCOMP_RET_ERRNO | EACCES};
   EXPECT_EQ(rules->arches[0].at(63), expected);
 }
 

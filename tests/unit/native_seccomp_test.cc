@@ -63,52 +63,40 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"clone_mount_namespace", SYS_clone, {CLONE_NEWNS | CLONE_FS}},
         Call{"unshare_user_namespace", SYS_unshare, {CLONE_NEWUSER | CLONE_NEWPID | 1}},
         Call{"unshare_time_namespace", SYS_unshare, {0x80 | 1}}, Call{"setns", SYS_setns, {-1, 0}},
-        Call{"ptrace", SYS_ptrace, {0x4206, -1}},
-        Call{"process_vm_readv", SYS_process_vm_readv, {-1, kBad, 1, kBad, 1, 0}},
+        Call{"ptrace", SYS_ptrace, {0x4206, -1}}, Call{"process_vm_readv", SYS_process_vm_readv, {-1, kBad, 1, kBad, 1, 0}},
         Call{"process_madvise", SYS_process_madvise, {-1, kBad, 1}}, Call{"kcmp", SYS_kcmp, {-1, -1}},
         Call{"pidfd_getfd", SYS_pidfd_getfd, {-1, 0, 0}}, Call{"mount", SYS_mount, {kBad, kBad, kBad}},
         Call{"umount", SYS_umount2, {kBad}}, Call{"pivot_root", SYS_pivot_root, {kBad, kBad}},
-        Call{"chroot", SYS_chroot, {kBad}}, Call{"fsopen", SYS_fsopen, {kBad, 0}},
-        Call{"fsmount", SYS_fsmount, {-1, 0, 0}}, Call{"open_tree", SYS_open_tree, {-1, kBad, 0}},
-        Call{"move_mount", SYS_move_mount, {-1, kBad, -1, kBad, 0}},
+        Call{"chroot", SYS_chroot, {kBad}}, Call{"fsopen", SYS_fsopen, {kBad, 0}}, Call{"fsmount", SYS_fsmount, {-1, 0, 0}},
+        Call{"open_tree", SYS_open_tree, {-1, kBad, 0}}, Call{"move_mount", SYS_move_mount, {-1, kBad, -1, kBad, 0}},
         Call{"mount_setattr", SYS_mount_setattr, {-1, kBad, 0, kBad, 0}},
         Call{"open_by_handle_at", SYS_open_by_handle_at, {-1, kBad, 0}},
-        Call{"name_to_handle_at", SYS_name_to_handle_at, {-1, kBad, kBad, kBad, 0}},
-        Call{"bpf", SYS_bpf, {0, kBad, 0}},
-        Call{"perf_event_open", SYS_perf_event_open, {kBad, 0, -1, -1, 0}},
-        Call{"userfaultfd", SYS_userfaultfd, {-1}}, Call{"io_uring_setup", SYS_io_uring_setup, {0, kBad}},
-        Call{"io_uring_enter", SYS_io_uring_enter, {-1}},
+        Call{"name_to_handle_at", SYS_name_to_handle_at, {-1, kBad, kBad, kBad, 0}}, Call{"bpf", SYS_bpf, {0, kBad, 0}},
+        Call{"perf_event_open", SYS_perf_event_open, {kBad, 0, -1, -1, 0}}, Call{"userfaultfd", SYS_userfaultfd, {-1}},
+        Call{"io_uring_setup", SYS_io_uring_setup, {0, kBad}}, Call{"io_uring_enter", SYS_io_uring_enter, {-1}},
         Call{"io_uring_register", SYS_io_uring_register, {-1}}, Call{"memfd_secret", SYS_memfd_secret, {-1}},
         Call{"fanotify_init", SYS_fanotify_init, {-1, 0}}, Call{"keyctl", SYS_keyctl, {-1}},
         Call{"add_key", SYS_add_key, {kBad}}, Call{"request_key", SYS_request_key, {kBad}},
         Call{"mbind", SYS_mbind, {0, 4096, -1, 0, 0, 0}}, Call{"set_mempolicy", SYS_set_mempolicy, {-1}},
-        Call{"move_pages", SYS_move_pages, {0, 1, kBad, 0, 0, -1}},
-        Call{"init_module", SYS_init_module, {kBad, 1, kBad}}, Call{"finit_module", SYS_finit_module, {-1}},
-        Call{"delete_module", SYS_delete_module, {kBad}},
+        Call{"move_pages", SYS_move_pages, {0, 1, kBad, 0, 0, -1}}, Call{"init_module", SYS_init_module, {kBad, 1, kBad}},
+        Call{"finit_module", SYS_finit_module, {-1}}, Call{"delete_module", SYS_delete_module, {kBad}},
         Call{"kexec_load", SYS_kexec_load, {0, 99, kBad, -1}}, Call{"reboot", SYS_reboot, {0, 0, 0, 0}},
-        Call{"clock_settime", SYS_clock_settime, {0, kBad}},
-        Call{"settimeofday", SYS_settimeofday, {kBad, 0}}, Call{"adjtimex", SYS_adjtimex, {kBad}},
-        Call{"clock_adjtime", SYS_clock_adjtime, {0, kBad}}, Call{"sethostname", SYS_sethostname, {kBad, -1}},
-        Call{"setdomainname", SYS_setdomainname, {kBad, -1}}, Call{"swapon", SYS_swapon, {kBad}},
-        Call{"swapoff", SYS_swapoff, {kBad}}, Call{"quotactl", SYS_quotactl, {-1, kBad}},
+        Call{"clock_settime", SYS_clock_settime, {0, kBad}}, Call{"settimeofday", SYS_settimeofday, {kBad, 0}},
+        Call{"adjtimex", SYS_adjtimex, {kBad}}, Call{"clock_adjtime", SYS_clock_adjtime, {0, kBad}},
+        Call{"sethostname", SYS_sethostname, {kBad, -1}}, Call{"setdomainname", SYS_setdomainname, {kBad, -1}},
+        Call{"swapon", SYS_swapon, {kBad}}, Call{"swapoff", SYS_swapoff, {kBad}}, Call{"quotactl", SYS_quotactl, {-1, kBad}},
         Call{"acct", SYS_acct, {kBad}}, Call{"syslog", SYS_syslog, {-1}},
-        Call{"socket_vsock", SYS_socket, {40, SOCK_STREAM, 0}},
-        Call{"socket_packet", SYS_socket, {17, 99, 0}}, Call{"socket_alg", SYS_socket, {38, 99, 0}},
-        Call{"socket_netlink_audit", SYS_socket, {16, 99, 9}},
+        Call{"socket_vsock", SYS_socket, {40, SOCK_STREAM, 0}}, Call{"socket_packet", SYS_socket, {17, 99, 0}},
+        Call{"socket_alg", SYS_socket, {38, 99, 0}}, Call{"socket_netlink_audit", SYS_socket, {16, 99, 9}},
         Call{"socket_vsock_with_garbage", SYS_socket, {kHigh | 40, SOCK_STREAM, 0}},
-        Call{"socketpair_vsock", SYS_socketpair, {40, SOCK_STREAM, 0, kBad}},
-        Call{"tiocsti", SYS_ioctl, {-1, TIOCSTI, kBad}},
+        Call{"socketpair_vsock", SYS_socketpair, {40, SOCK_STREAM, 0, kBad}}, Call{"tiocsti", SYS_ioctl, {-1, TIOCSTI, kBad}},
         Call{"tiocsti_with_garbage", SYS_ioctl, {-1, kHigh | TIOCSTI, kBad}},
-        Call{"tioclinux", SYS_ioctl, {-1, TIOCLINUX, kBad}},
-        Call{"tioccons", SYS_ioctl, {-1, TIOCCONS, kBad}}, Call{"tiocsetd", SYS_ioctl, {-1, TIOCSETD, kBad}},
-        Call{"personality_linux32", SYS_personality, {PER_LINUX32}},
+        Call{"tioclinux", SYS_ioctl, {-1, TIOCLINUX, kBad}}, Call{"tioccons", SYS_ioctl, {-1, TIOCCONS, kBad}},
+        Call{"tiocsetd", SYS_ioctl, {-1, TIOCSETD, kBad}}, Call{"personality_linux32", SYS_personality, {PER_LINUX32}},
         Call{"personality_no_randomize", SYS_personality, {ADDR_NO_RANDOMIZE}},
-        Call{"seccomp_listener",
-             SYS_seccomp,
-             {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, kBad}},
+        Call{"seccomp_listener", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, kBad}},
         Call{"fchmod_setuid", SYS_fchmod, {-1, 04755}}, Call{"fchmod_setgid", SYS_fchmod, {-1, 02755}},
-        Call{"fchmodat_setuid", SYS_fchmodat, {-1, kBad, 04755}},
-        Call{"fchmodat2_setuid", 452, {-1, kBad, 04755, 0}},
+        Call{"fchmodat_setuid", SYS_fchmodat, {-1, kBad, 04755}}, Call{"fchmodat2_setuid", 452, {-1, kBad, 04755, 0}},
         Call{"openat_create_setuid", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, 04755}},
         Call{"openat_tmpfile_setgid", SYS_openat, {-1, kBad, O_TMPFILE | O_WRONLY, 02755}},
         Call{"openat_create_setuid_with_garbage", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, kHigh | 04755}},
@@ -118,15 +106,14 @@ INSTANTIATE_TEST_SUITE_P(
     name_of);
 
 #if defined(__x86_64__)
-INSTANTIATE_TEST_SUITE_P(
-    SeccompX86, Refused,
-    testing::Values(Call{"chmod_setuid", SYS_chmod, {kBad, 04755}},
-                    Call{"creat_setuid", SYS_creat, {kBad, 04755}},
-                    Call{"open_create_setuid", SYS_open, {kBad, O_CREAT | O_WRONLY, 04755}},
-                    Call{"mknod_device", SYS_mknod, {kBad, S_IFCHR | 0600, 0x103}},
-                    Call{"iopl", SYS_iopl, {4}}, Call{"ioperm", SYS_ioperm, {-1, -1, 1}},
-                    Call{"modify_ldt", SYS_modify_ldt, {99, kBad, 0}}),
-    name_of);
+INSTANTIATE_TEST_SUITE_P(SeccompX86, Refused,
+                         testing::Values(Call{"chmod_setuid", SYS_chmod, {kBad, 04755}},
+                                         Call{"creat_setuid", SYS_creat, {kBad, 04755}},
+                                         Call{"open_create_setuid", SYS_open, {kBad, O_CREAT | O_WRONLY, 04755}},
+                                         Call{"mknod_device", SYS_mknod, {kBad, S_IFCHR | 0600, 0x103}},
+                                         Call{"iopl", SYS_iopl, {4}}, Call{"ioperm", SYS_ioperm, {-1, -1, 1}},
+                                         Call{"modify_ldt", SYS_modify_ldt, {99, kBad, 0}}),
+                         name_of);
 #endif
 
 class Missing : public testing::TestWithParam<Call> {};
@@ -142,8 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Seccomp, Missing,
                          name_of);
 
 TEST(Seccomp, NumbersWithoutANameAnswerEnosys) {
-  for (const long number : {400L, 500L, 1000L, 100'000L})
-    EXPECT_EQ(answer_of({"", number, {}}, true), "ENOSYS") << number;
+  for (const long number : {400L, 500L, 1000L, 100'000L}) EXPECT_EQ(answer_of({"", number, {}}, true), "ENOSYS") << number;
 }
 
 // What looks like a refused call and is not answers the same with the filter as without.
@@ -162,17 +148,14 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"unshare_fs", SYS_unshare, {CLONE_FS}}, Call{"socket_unix", SYS_socket, {1, SOCK_STREAM, 0}},
         Call{"socket_inet", SYS_socket, {2, SOCK_STREAM, 0}},
         Call{"socket_inet_with_garbage", SYS_socket, {kHigh | 2, SOCK_STREAM, 0}},
-        Call{"socket_inet6", SYS_socket, {10, SOCK_DGRAM, 0}},
-        Call{"socket_netlink_route", SYS_socket, {16, SOCK_RAW, 0}},
+        Call{"socket_inet6", SYS_socket, {10, SOCK_DGRAM, 0}}, Call{"socket_netlink_route", SYS_socket, {16, SOCK_RAW, 0}},
         Call{"socketpair_unix", SYS_socketpair, {1, SOCK_STREAM, 0, kBad}},
         Call{"ioctl_terminal_size", SYS_ioctl, {0, TIOCGWINSZ, kBad}},
-        Call{"ioctl_controlling_terminal", SYS_ioctl, {-1, TIOCSCTTY, 0}},
-        Call{"ficlone", SYS_ioctl, {-1, 0x40049409, -1}},
-        Call{"personality_asked", SYS_personality, {0xffffffff}},
-        Call{"personality_linux", SYS_personality, {0}},
+        Call{"ioctl_controlling_terminal", SYS_ioctl, {-1, TIOCSCTTY, 0}}, Call{"ficlone", SYS_ioctl, {-1, 0x40049409, -1}},
+        Call{"personality_asked", SYS_personality, {0xffffffff}}, Call{"personality_linux", SYS_personality, {0}},
         Call{"seccomp_own_filter", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, kBad}},
-        Call{"seccomp_sizes", SYS_seccomp, {SECCOMP_GET_NOTIF_SIZES, 0, kBad}},
-        Call{"fchmod", SYS_fchmod, {-1, 0755}}, Call{"fchmod_sticky", SYS_fchmod, {-1, 01777}},
+        Call{"seccomp_sizes", SYS_seccomp, {SECCOMP_GET_NOTIF_SIZES, 0, kBad}}, Call{"fchmod", SYS_fchmod, {-1, 0755}},
+        Call{"fchmod_sticky", SYS_fchmod, {-1, 01777}},
         Call{"openat_read_with_garbage", SYS_openat, {-1, kBad, O_RDONLY, 06777}},
         Call{"openat_create", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, 0644}},
         Call{"mknodat_file", SYS_mknodat, {-1, kBad, 0600, 0}},
@@ -180,10 +163,9 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"mknodat_fifo", SYS_mknodat, {-1, kBad, S_IFIFO | 0600, 0}},
         Call{"mknodat_socket", SYS_mknodat, {-1, kBad, S_IFSOCK | 0600, 0}},
         Call{"get_mempolicy", SYS_get_mempolicy, {0, 0, 0, 0, 0}}, Call{"capget", SYS_capget, {kBad, 0}},
-        Call{"timer_create", SYS_timer_create, {1, kBad, kBad}},
-        Call{"prlimit64", SYS_prlimit64, {0, 7, kBad, 0}}, Call{"sysinfo", SYS_sysinfo, {kBad}},
-        Call{"setgid", SYS_setgid, {0}}, Call{"utimensat", SYS_utimensat, {-1, kBad, 0, 0}},
-        Call{"landlock", SYS_landlock_create_ruleset, {0, 0, 1}},
+        Call{"timer_create", SYS_timer_create, {1, kBad, kBad}}, Call{"prlimit64", SYS_prlimit64, {0, 7, kBad, 0}},
+        Call{"sysinfo", SYS_sysinfo, {kBad}}, Call{"setgid", SYS_setgid, {0}},
+        Call{"utimensat", SYS_utimensat, {-1, kBad, 0, 0}}, Call{"landlock", SYS_landlock_create_ruleset, {0, 0, 1}},
         Call{"memfd_create", SYS_memfd_create, {kBad, 0}}, Call{"pidfd_open", SYS_pidfd_open, {-1, 0}},
         Call{"setsid", SYS_setsid, {}}, Call{"execveat", SYS_execveat, {-1, kBad, 0, 0, 0}}),
     name_of);
@@ -213,8 +195,7 @@ TEST(Seccomp, KillsX32Calls) {
 TEST(Seccomp, CanBeInstalledOverItself) {
   const std::string report = in_child([](int out) {
     set_no_new_privileges();
-    dprintf(out, "%d %d", install_seccomp(builtin_seccomp(), 0),
-            install_seccomp(builtin_seccomp(), SECCOMP_FILTER_FLAG_TSYNC));
+    dprintf(out, "%d %d", install_seccomp(builtin_seccomp(), 0), install_seccomp(builtin_seccomp(), SECCOMP_FILTER_FLAG_TSYNC));
   });
   EXPECT_EQ(report, "0 0");
 }
@@ -257,35 +238,31 @@ TEST_P(Everyday, ProgramDoesNotNotice) {
 
 INSTANTIATE_TEST_SUITE_P(
     Seccomp, Everyday,
-    testing::Values(
-        Program{"bash",
-                {"bash", "-c",
-                 "printf '%s\\n' c a b | sort | while read x; do echo $x; done; echo $BASH_VERSION"}},
-        Program{
-            "python",
-            {"python3", "-c",
-             "import threading, subprocess, socket, tempfile\nt = threading.Thread(target=print, args=(1,)); "
-             "t.start(); t.join()\nprint(subprocess.run(['echo', '2'], capture_output=True).stdout, "
-             "socket.socketpair()[0].family)\ntempfile.TemporaryFile().write(b'x')"}},
-        Program{"perl", {"perl", "-e", "print join(',', sort { $a <=> $b } 3, 1, 2), \"\\n\""}},
-        Program{"node", {"node", "-e", "require('fs').readFile('/etc/hostname', () => console.log(6 * 7))"}},
-        Program{"gcc",
-                {"bash", "-c",
-                 "d=$(mktemp -d); cd $d && echo 'int puts(const char*); int main(){puts(\"built\");}' > a.c "
-                 "&& gcc a.c && ./a.out; rm -r $d"}},
-        Program{"git",
-                {"bash", "-c",
-                 "d=$(mktemp -d); cd $d && git init -q && git -c user.name=a -c user.email=b@c commit -q "
-                 "--allow-empty -m x && git log --format=%s; rm -rf $d"}},
-        Program{"files",
-                {"bash", "-c",
-                 "d=$(mktemp -d); cd $d && touch a && cp --reflink=auto a b && ln a c && mv b d && tar cf t "
-                 ". && tar tf t | sort && mkfifo p && chmod 1777 d && ls; rm -r $d"}},
-        Program{"timeout", {"timeout", "20", "echo", "done"}}, Program{"curl", {"curl", "--version"}},
-        Program{"openssl", {"openssl", "dgst", "-sha256", "/etc/passwd"}},
-        Program{"awk", {"awk", "BEGIN { print 1 / 4 }"}},
-        Program{"sqlite", {"sqlite3", ":memory:", "select 6*7;"}},
-        Program{"ps", {"bash", "-c", "ps -o comm= -p 1"}}, Program{"id", {"id"}}),
+    testing::Values(Program{"bash",
+                            {"bash", "-c", "printf '%s\\n' c a b | sort | while read x; do echo $x; done; echo $BASH_VERSION"}},
+                    Program{"python",
+                            {"python3", "-c",
+                             "import threading, subprocess, socket, tempfile\nt = threading.Thread(target=print, args=(1,)); "
+                             "t.start(); t.join()\nprint(subprocess.run(['echo', '2'], capture_output=True).stdout, "
+                             "socket.socketpair()[0].family)\ntempfile.TemporaryFile().write(b'x')"}},
+                    Program{"perl", {"perl", "-e", "print join(',', sort { $a <=> $b } 3, 1, 2), \"\\n\""}},
+                    Program{"node", {"node", "-e", "require('fs').readFile('/etc/hostname', () => console.log(6 * 7))"}},
+                    Program{"gcc",
+                            {"bash", "-c",
+                             "d=$(mktemp -d); cd $d && echo 'int puts(const char*); int main(){puts(\"built\");}' > a.c "
+                             "&& gcc a.c && ./a.out; rm -r $d"}},
+                    Program{"git",
+                            {"bash", "-c",
+                             "d=$(mktemp -d); cd $d && git init -q && git -c user.name=a -c user.email=b@c commit -q "
+                             "--allow-empty -m x && git log --format=%s; rm -rf $d"}},
+                    Program{"files",
+                            {"bash", "-c",
+                             "d=$(mktemp -d); cd $d && touch a && cp --reflink=auto a b && ln a c && mv b d && tar cf t "
+                             ". && tar tf t | sort && mkfifo p && chmod 1777 d && ls; rm -r $d"}},
+                    Program{"timeout", {"timeout", "20", "echo", "done"}}, Program{"curl", {"curl", "--version"}},
+                    Program{"openssl", {"openssl", "dgst", "-sha256", "/etc/passwd"}},
+                    Program{"awk", {"awk", "BEGIN { print 1 / 4 }"}}, Program{"sqlite", {"sqlite3", ":memory:", "select 6*7;"}},
+                    Program{"ps", {"bash", "-c", "ps -o comm= -p 1"}}, Program{"id", {"id"}}),
     name_of);
 
 }  // namespace

@@ -37,9 +37,7 @@ using tests::LeakCheck;
 using tests::read_file;
 using tests::TempDir;
 
-uint32_t same_id(uint32_t id) {
-  return id;
-}
+uint32_t same_id(uint32_t id) { return id; }
 
 std::string text_of(const Secret& secret) {
   return {reinterpret_cast<const char*>(secret.bytes().data()), secret.bytes().size()};
@@ -53,12 +51,8 @@ std::string refusal_of(const Request& request) {
   return secret.error().message;
 }
 
-Request file_request(const std::string& path) {
-  return {.name = "db", .file = path};
-}
-Request fd_request(int fd) {
-  return {.name = "db", .file = "", .fd = fd};
-}
+Request file_request(const std::string& path) { return {.name = "db", .file = path}; }
+Request fd_request(int fd) { return {.name = "db", .file = "", .fd = fd}; }
 
 // The line of /proc/self/smaps that begins with `key`, for the mapping at `address`.
 std::string smaps_line(const void* address, std::string_view key) {
@@ -140,18 +134,15 @@ TEST(SecretRequest, RefusesNonsenseAndNamesIt) {
 
 TEST(SecretSource, ReadsAFileAndAPipe) {
   TempDir dir;
-  EXPECT_EQ(text_of(*read_source(file_request(dir.write("s", std::string("a\0b\n", 4))))),
-            std::string("a\0b\n", 4));
+  EXPECT_EQ(text_of(*read_source(file_request(dir.write("s", std::string("a\0b\n", 4))))), std::string("a\0b\n", 4));
   EXPECT_EQ(text_of(*read_source(file_request(dir.write("empty", "")))), "");
-  EXPECT_EQ(
-      read_source(file_request(dir.write("largest", std::string(kMaxSecretBytes, 'x'))))->bytes().size(),
-      kMaxSecretBytes);
+  EXPECT_EQ(read_source(file_request(dir.write("largest", std::string(kMaxSecretBytes, 'x'))))->bytes().size(),
+            kMaxSecretBytes);
   const Fd file = *files::open(dir.file("s"), O_RDONLY);
   EXPECT_EQ(text_of(*read_source(fd_request(file.get()))), std::string("a\0b\n", 4));
   Pipe pipe = *create_pipe();
   std::thread writer([&] {
-    for (int i = 0; i < 4; ++i)
-      EXPECT_TRUE(files::write_fd(pipe.write.get(), std::string(100'000, 'p'), "pipe"));
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(files::write_fd(pipe.write.get(), std::string(100'000, 'p'), "pipe"));
     pipe.write.reset();
   });
   EXPECT_EQ(text_of(*read_source(fd_request(pipe.read.get()))), std::string(400'000, 'p'));
@@ -185,8 +176,7 @@ TEST(SecretSource, RefusesTooMuch) {
   const std::string path = dir.write("big", std::string(kMaxSecretBytes + 1, 'x'));
   EXPECT_NE(refusal_of(file_request(path)).find("more than 1048576 bytes"), std::string::npos);
   Pipe pipe = *create_pipe();
-  std::thread writer(
-      [&] { (void)files::write_fd(pipe.write.get(), std::string(kMaxSecretBytes + 1, 'x'), "pipe"); });
+  std::thread writer([&] { (void)files::write_fd(pipe.write.get(), std::string(kMaxSecretBytes + 1, 'x'), "pipe"); });
   EXPECT_NE(read_source(fd_request(pipe.read.get())).error().message.find("more than"), std::string::npos);
   pipe.read.reset();
   writer.join();
@@ -253,10 +243,9 @@ class SecretStage : public testing::Test {
 };
 
 TEST_F(SecretStage, HoldsTheFilesWithTheirOwnersAndModes) {
-  const std::vector<Request> requests = {
-      {"db", dir_.write("a", "password\n")},
-      {"key", dir_.write("b", std::string(200'000, 'k')), -1, "/elsewhere", 0440, 7},
-      {"none", dir_.write("c", "")}};
+  const std::vector<Request> requests = {{"db", dir_.write("a", "password\n")},
+                                         {"key", dir_.write("b", std::string(200'000, 'k')), -1, "/elsewhere", 0440, 7},
+                                         {"none", dir_.write("c", "")}};
   const auto stage = Stage::create(requests, 5, 6, [](uint32_t id) { return id + 1000; });
   ASSERT_TRUE(stage) << stage.error().message;
   const int mount = stage->mount_fd();
@@ -298,15 +287,12 @@ TEST_F(SecretStage, AsAttachedNeverSwaps) {
   ASSERT_TRUE(stage) << stage.error().message;
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
-      ::_exit(2);
-    if (::move_mount(stage->mount_fd(), "", AT_FDCWD, dir_.path().c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
-      ::_exit(3);
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) ::_exit(2);
+    if (::move_mount(stage->mount_fd(), "", AT_FDCWD, dir_.path().c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0) ::_exit(3);
     std::istringstream mounts(read_file("/proc/self/mountinfo"));
     for (std::string line; std::getline(mounts, line);)
       if (line.find(" " + dir_.path() + " ") != std::string::npos)
-        ::_exit(line.find("noswap") != std::string::npos || line.find("- ramfs") != std::string::npos ? 0
-                                                                                                      : 4);
+        ::_exit(line.find("noswap") != std::string::npos || line.find("- ramfs") != std::string::npos ? 0 : 4);
     ::_exit(5);
   }
   int status = -1;
@@ -317,12 +303,9 @@ TEST_F(SecretStage, AsAttachedNeverSwaps) {
 TEST_F(SecretStage, OnlyFillsWhatItWasAskedFor) {
   EXPECT_TRUE(Stage::create({}, 0, 0, same_id)->empty());
   const std::string path = dir_.write("a", "x");
-  EXPECT_NE(Stage::create({{"db", path}, {"db", path}}, 0, 0, same_id).error().message.find("twice"),
-            std::string::npos);
+  EXPECT_NE(Stage::create({{"db", path}, {"db", path}}, 0, 0, same_id).error().message.find("twice"), std::string::npos);
   const Fd file = *files::open(path, O_RDONLY);
-  EXPECT_NE(Stage::create({{"a", "", file.get()}, {"b", "", file.get()}}, 0, 0, same_id)
-                .error()
-                .message.find("two secrets"),
+  EXPECT_NE(Stage::create({{"a", "", file.get()}, {"b", "", file.get()}}, 0, 0, same_id).error().message.find("two secrets"),
             std::string::npos);
   EXPECT_FALSE(Stage::create({{"db", path}, {"other", dir_.file("missing")}}, 0, 0, same_id));
 }
@@ -360,8 +343,7 @@ TEST_F(SecretStage, LeavesNothingInMemoryOrBehind) {
       for (unsigned long page = begin; page < end; page += 4096) {
         char bytes[4096];
         if (::pread(memory.get(), bytes, sizeof bytes, static_cast<off_t>(page)) != sizeof bytes) continue;
-        found += std::string_view(bytes, sizeof bytes).find(std::string_view(needle, sizeof needle)) !=
-                 std::string_view::npos;
+        found += std::string_view(bytes, sizeof bytes).find(std::string_view(needle, sizeof needle)) != std::string_view::npos;
       }
     }
     EXPECT_LE(found, 2u) << "the needle itself, and the page it was just read into";
@@ -387,8 +369,7 @@ TEST(SecretStageOfAnOrdinaryUser, CanBeAttachedInAUserNamespace) {
     if (::move_mount(stage->mount_fd(), "", AT_FDCWD, place.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
       return std::fprintf(stderr, "move_mount: %s\n", errno_name(errno)), false;
     struct stat info;
-    if (::stat((place + "/db").c_str(), &info) < 0 || info.st_uid != 0 || (info.st_mode & 07777) != 0400)
-      return false;
+    if (::stat((place + "/db").c_str(), &info) < 0 || info.st_uid != 0 || (info.st_mode & 07777) != 0400) return false;
     return read_file(place + "/db") == "hush" && ::unlink((place + "/db").c_str()) < 0 && errno == EROFS;
   }));
 }
