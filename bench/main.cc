@@ -1,10 +1,14 @@
 // bailey-bench: /bin/true in every runtime that is installed, interleaved, start to exit.
 //
-//   bailey-bench [--bailey PATH] [--runsc PATH] [--rounds N] [--gvisor-rounds N] [--in-flight N]
+//   bailey-bench [--bailey PATH] [--runsc PATH] [--busybox PATH] [--rounds N] [--gvisor-rounds N] [--in-flight N]
 
+#include <linux/close_range.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -15,10 +19,13 @@
 namespace bailey::bench {
 namespace {
 
+constexpr useconds_t kSettleUs = 10'000;  // the kernel frees namespaces in the background; that falls on nobody
+
 struct Options {
   Comparison comparison;
+  std::string runner;
   int rounds = 40;
-  int gvisor_rounds = 15;
+  int gvisor_rounds = 30;
   int in_flight = 0;
 };
 
@@ -26,11 +33,8 @@ struct Row {
   Runtime runtime;
   std::vector<int64_t> wall_us;
   int64_t peak_kib = 0;
+  std::optional<int64_t> calls;
 };
-
-bool is_gvisor(const Runtime& runtime) {
-  return runtime.name.find("runsc") != std::string::npos || runtime.name.find("gvisor") != std::string::npos;
-}
 
 const Row* find(const std::vector<Row>& rows, const std::string& name) {
   for (const Row& row : rows)
@@ -38,60 +42,87 @@ const Row* find(const std::vector<Row>& rows, const std::string& name) {
   return nullptr;
 }
 
-// Interleaved among the given rows, so that a machine's drift falls on all alike. Round -1 warms caches and is not counted.
-Result<> measure(std::vector<Row*> rows, int rounds) {
+// Interleaved, so that a machine's drift falls on all alike, and every second round the other way round, so that each comes as
+// often after one neighbour as after the other. Round -1 warms caches and is not counted.
+Result<> measure(const std::string& runner, std::vector<Row>& rows, int rounds) {
   for (int round = -1; round < rounds; ++round) {
-    for (Row* row : rows) {
-      const Run run = TRY(run_once(row->runtime));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      Row& row = rows[round % 2 == 0 ? i : rows.size() - 1 - i];
+      const Run run = TRY(run_once(runner, row.runtime));
+      ::usleep(kSettleUs);
       if (round < 0) continue;
-      row->wall_us.push_back(run.wall_us);
-      row->peak_kib = std::max(row->peak_kib, run.peak_kib);
+      row.wall_us.push_back(run.wall_ns / 1000);
+      row.peak_kib = std::max(row.peak_kib, run.peak_kib);
     }
   }
   return {};
 }
 
-// gVisor apart from the others: the kernel tears down its namespaces and memory for milliseconds after it has ended, which
-// would fall on whoever comes next.
-Result<> measure_all(std::vector<Row>& rows, const Options& options) {
-  std::vector<Row*> native, gvisor;
-  for (Row& row : rows) (is_gvisor(row.runtime) ? gvisor : native).push_back(&row);
-  TRY(measure(native, options.rounds));
-  return measure(gvisor, options.gvisor_rounds);
-}
-
 void print(const std::vector<Row>& rows) {
-  std::printf("%-16s %6s %10s %10s %8s  %s\n", "runtime", "runs", "median_us", "min_us", "rss_KiB", "ratio (median of pairs)");
+  std::printf("%-14s %5s %10s %8s %8s %8s  %s\n", "runtime", "runs", "median_us", "min_us", "rss_KiB", "syscalls",
+              "ratio (median of pairs)");
   for (const Row& row : rows) {
-    std::printf("%-16s %6zu %10lld %10lld %8lld", row.runtime.name.c_str(), row.wall_us.size(),
+    const std::string calls = row.calls ? std::to_string(*row.calls) : "-";
+    std::printf("%-14s %5zu %10lld %8lld %8lld %8s ", row.runtime.name.c_str(), row.wall_us.size(),
                 static_cast<long long>(median(row.wall_us)), static_cast<long long>(minimum(row.wall_us)),
-                static_cast<long long>(row.peak_kib));
-    if (const Row* base = find(rows, row.runtime.baseline))
-      std::printf("  %.2f x %s", median_ratio(row.wall_us, base->wall_us), base->runtime.name.c_str());
+                static_cast<long long>(row.peak_kib), calls.c_str());
+    for (const std::string& name : row.runtime.baselines)
+      if (const Row* base = find(rows, name))
+        std::printf(" %.3f x %s ", median_ratio(row.wall_us, base->wall_us), name.c_str());
     std::printf("\n");
   }
 }
 
+Result<> compare(std::vector<Runtime> runtimes, const Options& options, int rounds, bool count_calls, int in_flight_rounds) {
+  std::vector<Row> rows;
+  for (Runtime& runtime : runtimes) rows.push_back({std::move(runtime), {}, 0, {}});
+  TRY(measure(options.runner, rows, rounds));
+  if (count_calls)
+    for (Row& row : rows) row.calls = count_system_calls(row.runtime, options.comparison.directory);
+  print(rows);
+  if (options.in_flight == 0) return {};
+  for (const Row& row : rows) {
+    const double rate = TRY(run_many(row.runtime, in_flight_rounds * options.in_flight, options.in_flight));
+    std::printf("%-14s %d in flight: %.1f starts/s\n", row.runtime.name.c_str(), options.in_flight, rate);
+  }
+  return {};
+}
+
+Result<> compare_all(const Options& options) {
+  std::vector<Runtime> native = TRY(native_runtimes(options.comparison));
+  TRY(compare(std::move(native), options, options.rounds, true, 20));
+  if (options.comparison.runsc.empty()) return {};
+  std::printf("\n");
+  std::vector<Runtime> gvisor = TRY(gvisor_runtimes(options.comparison));
+  return compare(std::move(gvisor), options, options.gvisor_rounds, false, 4);
+}
+
+// Everything that is mounted below goes with this process.
+Result<> enter_mount_namespace() {
+  if (::unshare(CLONE_NEWNS) < 0) return sys_error("creating a mount namespace (bailey-bench runs as root)", errno);
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return sys_error("making mounts private", errno);
+  // crun refuses limits on a hybrid host; here it sees version 1 alone, and so do all.
+  (void)::umount2("/sys/fs/cgroup/unified", MNT_DETACH | UMOUNT_NOFOLLOW);
+  return {};
+}
+
+// A descriptor that our caller left open would reach the programs: with one at 251 a bare runsc starts a tenth faster, because
+// its table of descriptors need not grow (docs/gvisor.md), and would be compared with something that no user has.
+Result<> close_inherited() {
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return sys_error("close_range", errno);
+  return {};
+}
+
 Result<> run(Options options) {
+  TRY(close_inherited());
+  TRY(enter_mount_namespace());
   char scratch[] = "/tmp/bailey-bench.XXXXXX";
   if (!::mkdtemp(scratch)) return sys_error("making a scratch directory", errno);
+  if (::mount("bailey-bench", scratch, "tmpfs", 0, "mode=0755") < 0) return sys_error("mounting a scratch tmpfs", errno);
   options.comparison.directory = scratch;
-  auto outcome = [&]() -> Result<> {
-    std::vector<Row> rows;
-    for (Runtime& runtime : TRY(runtimes(options.comparison))) rows.push_back({std::move(runtime), {}, 0});
-    TRY(measure_all(rows, options));
-    print(rows);
-    if (options.in_flight > 0)
-      for (const Row& row : rows)
-        std::printf("%-16s %d in flight: %.0f starts/s\n", row.runtime.name.c_str(), options.in_flight,
-                    TRY(run_many(row.runtime, is_gvisor(row.runtime) ? 4 * options.in_flight : 40 * options.in_flight,
-                                 options.in_flight)));
-    return {};
-  }();
-  // The bare runsc of 2026 pins an empty network namespace in its state directory and leaves it mounted.
-  (void)::umount2((std::string(scratch) + "/state/null-netns").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
-  std::error_code ignored;
-  std::filesystem::remove_all(scratch, ignored);
+  auto outcome = compare_all(options);
+  ::umount2(scratch, MNT_DETACH);
+  ::rmdir(scratch);
   return outcome;
 }
 
@@ -100,10 +131,15 @@ Result<> run(Options options) {
 
 int main(int argc, char** argv) {
   bailey::bench::Options options;
-  options.comparison.bailey = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "bailey").string();
+  const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  options.comparison.bailey = (here / "bailey").string();
+  options.runner = (here / "bailey-bench-runner").string();
   CLI::App app{"times /bin/true in Bailey and its peers, interleaved"};
   app.add_option("--bailey", options.comparison.bailey, "the bailey binary")->check(CLI::ExistingFile);
   app.add_option("--runsc", options.comparison.runsc, "runsc, to compare the gvisor backend with")->check(CLI::ExistingFile);
+  app.add_option("--busybox", options.comparison.busybox,
+                 "a static busybox: run it in a root of its own, not the host's /bin/true")
+      ->check(CLI::ExistingFile);
   app.add_option("--rounds", options.rounds, "rounds of the native runtimes")->check(CLI::Range(1, 10000));
   app.add_option("--gvisor-rounds", options.gvisor_rounds, "rounds of gVisor")->check(CLI::Range(1, 10000));
   app.add_option("--in-flight", options.in_flight, "also measure starts per second with this many at once")

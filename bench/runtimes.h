@@ -1,7 +1,8 @@
 // bench/: Bailey beside its peers, interleaved in one run, so that a machine's drift falls on all alike.
 //
 //   runtimes.h    what is compared: one command line per runtime, same root, same command
-//   measure.h     one timed run, and many in flight
+//   bundles.h     the roots and bundles that those commands name
+//   measure.h     one timed run, and many in flight          runner.c  the small process that times one
 //   statistics.h  median, minimum, ratio          main.cc  the rounds and the table
 #pragma once
 
@@ -14,17 +15,21 @@ namespace bailey::bench {
 
 struct Runtime {
   std::string name;
-  std::vector<std::string> command;  // argv; argv[0] is a path
-  std::string baseline;              // name of the runtime that its ratio is quoted against
+  std::vector<std::string> command;         // argv; argv[0] is a path
+  std::vector<std::string> baselines = {};  // names of the runtimes that its ratios are quoted against
 };
 
 struct Comparison {
   std::string bailey;     // path of the binary
   std::string runsc;      // path, empty: leave gVisor out
+  std::string busybox;    // a static one, path, empty: everything runs in the host's root
   std::string directory;  // scratch: bundles of the bare runtimes are made below it
 };
 
-// Every runtime that is installed here, in the order of the table. Makes the bare runtimes' bundles.
-Result<std::vector<Runtime>> runtimes(const Comparison& comparison);
+// The namespace runtimes that are installed here, in the order of the table; makes their bundles. With a busybox root crun and
+// runc are among them, bare and with everything that engines ask for.
+Result<std::vector<Runtime>> native_runtimes(const Comparison& comparison);
+// Bare runsc and Bailey with gVisor, on the host's root.
+Result<std::vector<Runtime>> gvisor_runtimes(const Comparison& comparison);
 
 }  // namespace bailey::bench
