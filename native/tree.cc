@@ -41,9 +41,12 @@ int open_tree_source(const TreeTarget& target, bool in_child) {
   int error = 0;
   if (target.opened >= 0 && !by_descriptor && !same_file(tree, target.opened)) error = ESTALE;
   if (source.kind == TreeSource::Kind::device && !is_device(tree, source)) error = ENODEV;
-  if (error == 0 && source.attributes != 0) {
+  if (error == 0) {
     mount_attr attributes{};
     attributes.attr_set = source.attributes;
+    // A clone of a shared mount is its peer: what the sandbox mounts below would appear on the host and stay there, and what
+    // the host mounts below would appear in the sandbox, writable and with set-id programs.
+    attributes.propagation = MS_PRIVATE;
     const unsigned recursive = source.recursive ? AT_RECURSIVE : 0;
     if (::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) < 0) error = errno;
   }
