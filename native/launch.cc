@@ -68,6 +68,18 @@ Result<> prepare_child(int pid, const LaunchInputs& in) {
   return in.ids->write(pid);
 }
 
+// The pipes of the streams belong to the workload's user, so that it can open /dev/stdout, as it can outside. Nobody else has
+// them: they are made for this sandbox.
+Result<> give_streams(const LaunchInputs& in) {
+  for (const Fd* stream : {&in.stdio.in, &in.stdio.out, &in.stdio.err}) {
+    struct stat info{};
+    if (!*stream || ::fstat(stream->get(), &info) < 0 || !S_ISFIFO(info.st_mode)) continue;
+    if (::fchown(stream->get(), in.ids->host_uid(in.plan->user.uid), static_cast<gid_t>(-1)) < 0)
+      return sys_error("giving a stream to the workload's user", errno);
+  }
+  return {};
+}
+
 Result<> map_trees(int pid, const Plan& plan, std::span<const int> trees) {
   Fd user_namespace;
   for (size_t i = 0; i < trees.size(); ++i) {
@@ -136,6 +148,7 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
     owned_trees.emplace_back(tree);
     trees.push_back(tree);
   }
+  if (plan.privileged) TRY(give_streams(in));
   const Fd image = TRY(create_init_image());
   SocketPair sockets = TRY(create_socket_pair());
   std::vector<int> join;

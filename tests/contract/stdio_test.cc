@@ -77,6 +77,15 @@ TEST_F(StdioContract, TalksBothWaysWhileItRuns) {
   EXPECT_EQ(got.out, "got one\ngot two\nover\n");
 }
 
+// Servers log to /dev/stdout and scripts complain to /dev/stderr: by opening, not by the descriptor.
+TEST_F(StdioContract, OpensItsStreamsAgainByName) {
+  for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
+    const Outcome got = shell(user, "echo out > /dev/stdout; echo err > /dev/stderr; echo again >> /proc/self/fd/1");
+    EXPECT_EQ(got.out, "out\nagain\n") << got;
+    EXPECT_EQ(got.err, "err\n") << got;
+  }
+}
+
 // A command must not hang because nobody feeds its stdin to the end, and not because it does not read it.
 TEST_F(StdioContract, EndsThoughStdinStaysOpen) {
   RunOptions wish = options({"-i"}, {"/bin/sh", "-c", "exit 4"});
