@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "init/image.h"
+#include "native/namespace_owner.h"
 #include "native/seccomp.h"
 
 namespace bailey::native {
@@ -182,11 +183,18 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 1);
   const int64_t before_clone = clock::monotonic_ns();
   steps.push_back({"trees", before_clone - start});
-  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
-  if (pid == 0) run_child(child);
+  long pid = -1;
+  int clone_error = 0;
+  {
+    NamespaceOwner owner;
+    if (plan.privileged) TRY(owner.become(in.ids->host_uid(0)));
+    pid = ::syscall(SYS_clone3, &args, sizeof args);
+    clone_error = errno;
+    if (pid == 0) run_child(child);
+  }
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 0);  // ours alone: the child has its own copy, until it is hardened
   if (pid < 0) {
-    auto failed = sys_error("creating the sandbox's namespaces", errno);
+    auto failed = sys_error("creating the sandbox's namespaces", clone_error);
     failed.error().step = "clone";
     failed.error().remedy = "`bailey doctor` tells which namespaces this host allows";
     return failed;

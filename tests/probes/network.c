@@ -1,6 +1,5 @@
 // network [PORT ABSTRACT ADDRESS...]: the interfaces, and whether something can be reached that the tests put on the host: an
 // abstract unix socket, a TCP port on each address. One line each: "interface lo", "tcp 127.0.0.1 ECONNREFUSED", ...
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>

@@ -1,6 +1,5 @@
 // What a process knows of itself, as one JSON object: ids, session, directory, umask, limits, capability sets, open
 // descriptors, environment, terminal. Strings are escaped; bytes that are no ASCII pass as they are.
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <grp.h>
 #include <stdio.h>

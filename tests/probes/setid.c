@@ -1,5 +1,4 @@
 // Tries in DIR every way to a set-user-id or set-group-id file and to a device node, and says what came of each.
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,6 +38,7 @@ int main(int argc, char** argv) {
   char path[64];
   snprintf(path, sizeof path, "/proc/self/fd/%d", unnamed);
   if (unnamed >= 0) tell("linkat of it", linkat(AT_FDCWD, path, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW));
+  if (fresh("moved") >= 0) tell("rename with a whiteout", syscall(SYS_renameat2, AT_FDCWD, "moved", AT_FDCWD, "moved-to", 4));
   const unsigned char all[20] = {1, 0, 0, 2, 255, 255, 255, 255, 0, 0, 0, 0, 255, 255, 255, 255};
   if (fresh("file-caps") >= 0) tell("file capabilities", setxattr("file-caps", "security.capability", all, sizeof all, 0));
   return 0;

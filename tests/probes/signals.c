@@ -1,6 +1,5 @@
 // signals handle: says "ready", waits for TERM or INT, waits on to see whether it comes again, says "NAME COUNT", exits 3.
 // signals ignore: says "ready", says "ignored NAME" for each and goes on for ever.
-#define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,4 @@
 // terminal: says "ready", "got LINE" for each line and "size ROWS COLUMNS" for each resize; exits 9 at the line "end".
-#define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
