@@ -22,6 +22,8 @@ constexpr const char* kMaskedPaths[] = {
     "/proc/keys",       "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions",  "/proc/sched_debug",
     "/proc/scsi",       "/proc/slabinfo",      "/proc/timer_list",   "/proc/timer_stats", "/proc/vmallocinfo",
 };
+// The host has 4096 for everybody (kernel.pty.max), of which an instance takes as many as it likes.
+constexpr const char* kMaxTerminals = "max=256";
 constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 bool has_destination(const Config& config, std::string_view path) {
@@ -85,7 +87,7 @@ std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defa
   };
   add("proc", "/proc", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/dev", {"nosuid", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
-  add("devpts", "/dev/pts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"});
+  add("devpts", "/dev/pts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", kMaxTerminals});
   add("tmpfs", "/dev/shm", tmpfs_options({"nosuid", "nodev", "noexec", "mode=1777"}, defaults));
   add("mqueue", "/dev/mqueue", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/tmp", tmpfs_options({"nosuid", "nodev", "mode=1777"}, defaults));

@@ -52,7 +52,7 @@ bool apply_flag(std::string_view option, uint64_t& set) {
 }  // namespace
 
 Result<MountOptions> parse_mount_options(const std::vector<std::string>& options) {
-  constexpr std::string_view kFileSystemKeys[] = {"size", "nr_inodes", "mode", "uid", "gid", "ptmxmode"};
+  constexpr std::string_view kFileSystemKeys[] = {"size", "nr_inodes", "mode", "uid", "gid", "ptmxmode", "max"};
   MountOptions parsed;
   for (const std::string& option : options) {
     if (option == "bind" || option == "rbind") {

@@ -16,6 +16,8 @@ namespace {
 using dispatcher::Spec;
 using Kind = RootOperation::Kind;
 
+// Read-only holds for the node, not for the device: its times on the host stay as they are.
+constexpr uint64_t kDeviceMount = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 constexpr uint64_t kUserMount = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 struct HostDevice {
@@ -201,7 +203,7 @@ class Compiler {
       const std::string path = std::string("/dev/") + device.name;
       const size_t tree = add_tree({.kind = TreeSource::Kind::device,
                                     .path = path,
-                                    .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                                    .attributes = kDeviceMount,
                                     .recursive = false,
                                     .device_major = device.major,
                                     .device_minor = device.minor});
