@@ -50,7 +50,7 @@ class Child {
     step(ChildStep::hostname, name_host());
     step(ChildStep::root, make_root());
     step(ChildStep::mounts, make_mounts());
-    step(ChildStep::pivot, leave_old_root(root_, plan_.root_read_only));
+    step(ChildStep::pivot, leave_old_root(root_.root, plan_.root_read_only));
     step(ChildStep::terminal, set_stdio());
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
@@ -229,7 +229,7 @@ class Child {
   SetupReport report_;
   RootInputs root_inputs_;
   int64_t mark_ns_ = 0;
-  int root_ = -1;
+  NewRoot root_;
 };
 
 }  // namespace

@@ -67,9 +67,21 @@ Result<MountOptions> parse_mount_options(const std::vector<std::string>& options
     bool known = false;
     for (const std::string_view k : kFileSystemKeys) known |= k == key && equals != std::string::npos;
     if (!known) return fail(Fault::refused, "mount option '" + option + "' is not supported", "leave it out");
+    if (option.find(',') != std::string::npos)
+      return fail(Fault::refused, "mount option '" + option + "' has a comma", "write each option as an element of its own");
     parsed.file_system.emplace_back(key, option.substr(equals + 1));
   }
   return parsed;
+}
+
+std::string mount_data(const std::vector<std::pair<std::string, std::string>>& options) {
+  std::string data;
+  for (const auto& [key, value] : options) {
+    if (!data.empty()) data += ',';
+    data.append(key);
+    if (!value.empty()) data.append("=").append(value);
+  }
+  return data;
 }
 
 }  // namespace bailey::native

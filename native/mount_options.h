@@ -1,4 +1,4 @@
-// OCI mount options (runtime-spec config.md, "Mounts"; names of mount(8)) to what the new mount API takes. Pure.
+// OCI mount options (runtime-spec config.md, "Mounts"; names of mount(8)) to what the kernel's mount calls take. Pure.
 #pragma once
 
 #include <cstdint>
@@ -20,5 +20,8 @@ struct MountOptions {
 
 // Error: an option that is not known, or that Bailey refuses (propagation shared, suid in a user's mount is fine, ...).
 Result<MountOptions> parse_mount_options(const std::vector<std::string>& options);
+
+// "size=1,mode=0755": a file system's own options as mount(2) takes them. No value has a comma: parse_mount_options sees to it.
+std::string mount_data(const std::vector<std::pair<std::string, std::string>>& options);
 
 }  // namespace bailey::native

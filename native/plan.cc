@@ -18,6 +18,8 @@ using Kind = RootOperation::Kind;
 
 // Read-only holds for the node, not for the device: its times on the host stay as they are.
 constexpr uint64_t kDeviceMount = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+using Within = RootOperation::Within;
+
 constexpr uint64_t kUserMount = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 struct HostDevice {
@@ -54,10 +56,11 @@ class Compiler {
     for (size_t i = 0; i < config_.mounts.size(); ++i)
       if (auto done = compile_mount(i); !done) problem(std::move(done).error().with(config_.mounts[i].destination));
     compile_secrets();
-    for (const std::string& path : config_.linux.masked_paths) add({.kind = Kind::mask, .path = path});
-    for (const std::string& path : config_.linux.readonly_paths) add({.kind = Kind::read_only, .path = path});
+    for (const std::string& path : config_.linux.masked_paths) add({.kind = Kind::mask, .path = path, .within = within(path)});
+    for (const std::string& path : config_.linux.readonly_paths)
+      add({.kind = Kind::read_only, .path = path, .within = within(path)});
     if (plan_.terminal) add({.kind = Kind::pty, .path = "/dev/pts"});
-    if (has_dev_) add({.kind = Kind::seal, .path = "/dev"});
+    if (has_dev_) add({.kind = Kind::seal, .path = "/dev", .within = Within::own_dev});
     compile_privileges();
     if (!problems_.empty())
       return fail(Fault::refused, "the native backend cannot enforce: " + problems_, "drop it, or use --runtime gvisor");
@@ -133,10 +136,11 @@ class Compiler {
 
   Result<> compile_root() {
     plan_.root_read_only = spec_.request().root_writes == dispatcher::Writes::refuse;
-    plan_.root_options = {{"mode", "0755"}};
+    std::vector<std::pair<std::string, std::string>> options = {{"mode", "0755"}};
     const dispatcher::LimitValues& limits = spec_.limits();
-    if (limits.tmpfs_bytes) plan_.root_options.emplace_back("size", std::to_string(*limits.tmpfs_bytes));
-    if (limits.tmpfs_inodes) plan_.root_options.emplace_back("nr_inodes", std::to_string(*limits.tmpfs_inodes));
+    if (limits.tmpfs_bytes) options.emplace_back("size", std::to_string(*limits.tmpfs_bytes));
+    if (limits.tmpfs_inodes) options.emplace_back("nr_inodes", std::to_string(*limits.tmpfs_inodes));
+    plan_.root_data = plan_.stage_data = mount_data(options);
     if (!spec_.host_rootfs()) {
       plan_.root_overlay = true;
       plan_.root_tree = static_cast<int>(add_tree({.kind = TreeSource::Kind::rootfs,
@@ -154,14 +158,16 @@ class Compiler {
     using Entry = bundle::RootEntry::Kind;
     std::string path = "/" + entry.path;
     switch (entry.kind) {
-      case Entry::directory: return add({.kind = Kind::directory, .path = std::move(path), .mode = entry.mode});
-      case Entry::symlink: return add({.kind = Kind::symlink, .path = std::move(path), .text = std::move(entry.text)});
+      case Entry::directory:
+        own_directories_.push_back(path);
+        return add_own({.kind = Kind::directory, .path = path, .mode = entry.mode});
+      case Entry::symlink: return add_own({.kind = Kind::symlink, .path = std::move(path), .text = std::move(entry.text)});
       case Entry::file:
-        return add({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
+        return add_own({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
       case Entry::bind_directory:
       case Entry::bind_file:
         const size_t tree = add_tree({.path = std::move(entry.text), .attributes = kUserMount | MOUNT_ATTR_RDONLY});
-        return add({.kind = Kind::attach_tree, .path = std::move(path), .tree = tree});
+        return add_own({.kind = Kind::attach_tree, .path = std::move(path), .tree = tree});
     }
   }
 
@@ -186,13 +192,23 @@ class Compiler {
     constexpr std::array<std::string_view, 4> kTypes = {"tmpfs", "proc", "devpts", "mqueue"};
     if (std::ranges::find(kTypes, mount.type) == kTypes.end())
       return fail(Fault::refused, "a file system of type '" + mount.type + "'");
+    // What hides /proc's dangerous files finds it by this name.
+    if (mount.type == "proc" && mount.destination != "/proc") return fail(Fault::refused, "a proc that is not at /proc");
+    Within keep = Within::foreign;
+    if (mount.destination == "/proc" && mount.type == "proc") keep = Within::own_proc;
+    if (mount.destination == "/dev" && mount.type == "tmpfs") keep = Within::own_dev;
+    std::string data = mount_data(options.file_system);
     add({.kind = Kind::file_system,
          .path = mount.destination,
          .text = mount.type,
          .no_links = is_our_own(mount.destination),
          .attributes = options.set | options.set_recursively,
-         .options = std::move(options.file_system)});
-    if (mount.destination == "/dev") compile_devices();
+         .options = std::move(options.file_system),
+         .data = std::move(data),
+         .within = within(mount.destination),
+         .keep = keep});
+    has_proc_ |= keep == Within::own_proc;
+    if (keep == Within::own_dev) compile_devices();
     if (!(options.set & MOUNT_ATTR_RDONLY)) writable_.push_back(mount.destination);
     return {};
   }
@@ -207,9 +223,26 @@ class Compiler {
                                     .recursive = false,
                                     .device_major = device.major,
                                     .device_minor = device.minor});
-      add({.kind = Kind::attach_tree, .path = path, .tree = tree});
+      add({.kind = Kind::attach_tree, .path = path, .tree = tree, .within = Within::own_dev});
     }
-    for (const auto& [path, target] : kDeviceLinks) add({.kind = Kind::symlink, .path = path, .text = target});
+    for (const auto& [path, target] : kDeviceLinks)
+      add({.kind = Kind::symlink, .path = path, .text = target, .within = Within::own_dev});
+  }
+
+  // Names directly in our own /dev and /proc, and directories that the default root begins with. Deeper ones may lie in a
+  // volume.
+  Within within(const std::string& path) const {
+    const size_t last = path.rfind('/');
+    const std::string_view parent = std::string_view(path).substr(0, last == path.npos ? 0 : last);
+    if (has_dev_ && parent == "/dev") return Within::own_dev;
+    if (has_proc_ && parent == "/proc") return Within::own_proc;
+    return std::ranges::find(own_directories_, path) != own_directories_.end() ? Within::own_root : Within::foreign;
+  }
+
+  // Onto the root's own tmpfs, before anything foreign is mounted there.
+  void add_own(RootOperation operation) {
+    operation.within = Within::own_root;
+    add(std::move(operation));
   }
 
   void compile_secrets() {
@@ -241,8 +274,9 @@ class Compiler {
   const HostTraits host_;
   Plan plan_;
   std::vector<std::string> writable_;
+  std::vector<std::string> own_directories_;  // of the default root
   std::string problems_;
-  bool has_dev_ = false;
+  bool has_dev_ = false, has_proc_ = false;  // they are mounted, and ours
 };
 
 const char* to_text(Kind kind) {
@@ -298,6 +332,13 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
 }
 
 }  // namespace
+
+// The parents are ours, so the name is what follows them: all of a path below the root, the last component below /dev and
+// /proc.
+const char* RootOperation::name() const {
+  constexpr size_t kParents[] = {0, 1, sizeof "/dev/" - 1, sizeof "/proc/" - 1};
+  return path.c_str() + kParents[static_cast<size_t>(within)];
+}
 
 Result<Plan> compile(const Spec& spec, const HostTraits& host) { return Compiler(spec, host).compile(); }
 

@@ -52,6 +52,9 @@ struct RootOperation {
     bind_inside,  // what lies at `text` in the new root onto path as well
     pty,          // makes the terminal in path (devpts)
   };
+  // Where `path` is looked up. Foreign: each component is resolved inside the root by openat2. The others hold nothing but what
+  // we made ourselves, so that one plain call with the rest of the path, name(), cannot be led elsewhere.
+  enum class Within { foreign, own_root, own_dev, own_proc };
   Kind kind = Kind::directory;
   std::string path;
   std::string text;
@@ -60,6 +63,10 @@ struct RootOperation {
   size_t tree = 0;
   uint64_t attributes = 0;  // MOUNT_ATTR_*
   std::vector<std::pair<std::string, std::string>> options;
+  std::string data = {};  // the options as mount(2) takes them
+  Within within = Within::foreign;
+  Within keep = Within::foreign;  // file_system: its root is own_dev or own_proc from now on
+  const char* name() const;
 };
 
 struct Plan {
@@ -70,9 +77,10 @@ struct Plan {
   bool loopback_up = false;  // a new network namespace starts with lo down
   std::string hostname, domainname;
   std::vector<TreeSource> trees;
-  int root_tree = -1;                                             // trees index of --rootfs; -1: a tmpfs of our own
-  bool root_overlay = false;                                      // an in-memory layer over root_tree
-  std::vector<std::pair<std::string, std::string>> root_options;  // of the tmpfs root or of the overlay's tmpfs
+  int root_tree = -1;         // trees index of --rootfs; -1: a tmpfs of our own
+  bool root_overlay = false;  // an in-memory layer over root_tree
+  std::string root_data;      // options of the tmpfs root
+  std::string stage_data;     // options of the stage, which has the overlay's upper layer
   bool root_read_only = true;
   std::vector<RootOperation> operations;
   bundle::User user;

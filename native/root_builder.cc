@@ -17,21 +17,23 @@ namespace bailey::native {
 namespace {
 
 using Kind = RootOperation::Kind;
-using Options = std::vector<std::pair<std::string, std::string>>;
+using Within = RootOperation::Within;
 
-// On the new root while it is built: an empty file that is a mount of itself, so that its clones carry the attributes.
-constexpr const char* kMaskFile = ".bailey-empty";
+constexpr const char* kMaskFile = "f";
+constexpr const char* kMaskDirectory = "d";
 constexpr uint64_t kMaskAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 // An owned descriptor that must not drag in anything that allocates.
 class Held {
  public:
-  explicit Held(int fd) : fd_(fd) {}
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  ~Held() {
-    if (fd_ >= 0) ::close(fd_);
+  explicit Held(int fd = -1) : fd_(fd) {}
+  Held(Held&& other) : fd_(other.release()) {}
+  Held& operator=(Held&& other) {
+    reset();
+    fd_ = other.release();
+    return *this;
   }
+  ~Held() { reset(); }
   int get() const { return fd_; }
   bool failed() const { return fd_ < 0; }
   int release() {
@@ -41,20 +43,48 @@ class Held {
   }
 
  private:
+  void reset() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
   int fd_;
 };
 
-// A new file system as a detached mount, or -errno.
-int new_file_system(const char* type, const Options& options, uint64_t attributes) {
-  const Held fs(::fsopen(type, FSOPEN_CLOEXEC));
+// Where something goes: `name` below an opened directory of our own, or "" for what `fd` itself refers to.
+struct Place {
+  int fd = -1;
+  const char* name = "";
+};
+
+// Attaches a detached mount. A last component that is a link is not followed (move_mount(2) does so only when told).
+int attach(int mount, const Place& place) {
+  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*place.name ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
+  return ::move_mount(mount, "", place.fd, place.name, flags) < 0 ? errno : 0;
+}
+
+unsigned long mount_flags(uint64_t attributes) {
+  constexpr std::pair<uint64_t, unsigned long> kSame[] = {{MOUNT_ATTR_RDONLY, MS_RDONLY},
+                                                          {MOUNT_ATTR_NOSUID, MS_NOSUID},
+                                                          {MOUNT_ATTR_NODEV, MS_NODEV},
+                                                          {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+                                                          {MOUNT_ATTR_NOATIME, MS_NOATIME},
+                                                          {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME},
+                                                          {MOUNT_ATTR_NOSYMFOLLOW, 256UL /* MS_NOSYMFOLLOW, Linux 5.10 */}};
+  unsigned long flags = 0;
+  for (const auto& [attribute, flag] : kSame)
+    if (attributes & attribute) flags |= flag;
+  return flags;
+}
+
+// A new file system as a detached mount whose descriptor stays, or -errno. For what later operations stand on: it is that file
+// system, whatever anybody does to the names that lead to it.
+int new_file_system(const RootOperation& op) {
+  const Held fs(::fsopen(op.text.c_str(), FSOPEN_CLOEXEC));
   if (fs.failed()) return -errno;
-  for (const auto& [key, value] : options) {
-    const int done = value.empty() ? ::fsconfig(fs.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-                                   : ::fsconfig(fs.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);
-    if (done < 0) return -errno;
-  }
+  for (const auto& [key, value] : op.options)
+    if (::fsconfig(fs.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0) < 0) return -errno;
   if (::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -errno;
-  const int mount = ::fsmount(fs.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes));
+  const int mount = ::fsmount(fs.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(op.attributes));
   return mount < 0 ? -errno : mount;
 }
 
@@ -126,193 +156,257 @@ bool is_directory(int fd) {
   return ::fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISDIR(st.st_mode);
 }
 
-int attach_at(int root, const RootOperation& op, int mount, bool directory) {
-  const Held place(open_destination(root, op.path.c_str(), directory, op.no_links));
-  if (place.failed()) return -place.get();
-  return attach_mount(mount, place.get()) < 0 ? errno : 0;
-}
+class Builder {
+ public:
+  Builder(RootInputs& inputs, const NewRoot& root)
+      : inputs_(inputs), plan_(*inputs.plan), root_(root.root), stage_(root.stage) {}
 
-int write_file(int root, const RootOperation& op) {
-  const char* name = nullptr;
-  const Held parent(parent_of(root, op.path.c_str(), &name));
-  if (parent.failed()) return -parent.get();
-  const Held file(::openat(parent.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, op.mode));
-  if (file.failed()) return errno;
-  size_t done = 0;
-  while (done < op.text.size()) {
-    const ssize_t put = ::write(file.get(), op.text.data() + done, op.text.size() - done);
-    if (put < 0 && errno != EINTR) return errno;
-    if (put > 0) done += static_cast<size_t>(put);
+  int execute(const RootOperation& op) {
+    switch (op.kind) {
+      case Kind::directory: return make_directory(op);
+      case Kind::symlink: return make_symlink(op);
+      case Kind::file: return write_file(op);
+      case Kind::attach_tree: return attach_tree(op);
+      case Kind::file_system: return op.keep == Within::foreign ? mount_file_system(op) : keep_file_system(op);
+      case Kind::mask: return mask(op);
+      case Kind::read_only: return make_read_only(op);
+      case Kind::seal: return seal(op);
+      case Kind::bind_inside: return bind_inside(op);
+      case Kind::secrets: return attach_at(op, inputs_.secrets, true);
+      case Kind::pty: return make_pty(op);
+    }
+    return EINVAL;
   }
-  return 0;
-}
 
-int make_symlink(int root, const RootOperation& op) {
-  const char* name = nullptr;
-  const Held parent(parent_of(root, op.path.c_str(), &name));
-  if (parent.failed()) return -parent.get();
-  return ::symlinkat(op.text.c_str(), parent.get(), name) < 0 ? errno : 0;
-}
-
-// A mask is a clone of our own empty file or an empty tmpfs, never the sandbox's /dev/null, which a hostile root may have
-// replaced by a link (CVE-2025-31133). What does not exist needs no mask.
-int mask(int root, const RootOperation& op) {
-  const Held place(openat2_in_root(root, op.path.c_str(), O_PATH | O_NOFOLLOW));
-  if (place.failed()) return errno == ENOENT ? 0 : errno;
-  const bool directory = is_directory(place.get());
-  const Held cover(directory ? new_file_system("tmpfs", op.options, kMaskAttributes)
-                             : ::open_tree(root, kMaskFile, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (cover.failed()) return directory ? -cover.get() : errno;
-  return attach_mount(cover.get(), place.get()) < 0 ? errno : 0;
-}
-
-int make_read_only(int root, const RootOperation& op) {
-  const Held place(openat2_in_root(root, op.path.c_str(), O_PATH | O_NOFOLLOW));
-  if (place.failed()) return errno == ENOENT ? 0 : errno;
-  const Held tree(::open_tree(place.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE));
-  if (tree.failed()) return errno;
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) return errno;
-  return attach_mount(tree.get(), place.get()) < 0 ? errno : 0;
-}
-
-int bind_inside(int root, const RootOperation& op) {
-  const Held source(openat2_in_root(root, op.text.c_str(), O_PATH | O_NOFOLLOW));
-  if (source.failed()) return errno;
-  const Held tree(::open_tree(source.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
-  return tree.failed() ? errno : attach_at(root, op, tree.get(), is_directory(tree.get()));
-}
-
-int seal(int root, const RootOperation& op) {
-  const Held place(openat2_in_root(root, op.path.c_str(), O_PATH | O_DIRECTORY));
-  if (place.failed()) return errno;
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  return ::mount_setattr(place.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ? errno : 0;
-}
-
-// The pty comes from the sandbox's own devpts and its slave is opened through the master (TIOCGPTPEER, Linux 4.13): no path
-// of the sandbox is followed (CVE-2025-52565).
-int make_pty(RootInputs& inputs, int root, const RootOperation& op) {
-  const Held pts(openat2_in_root(root, op.path.c_str(), O_PATH | O_DIRECTORY));
-  if (pts.failed()) return errno;
-  Held master(::openat(pts.get(), "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
-  if (master.failed()) return errno;
-  int unlocked = 0;
-  if (::ioctl(master.get(), TIOCSPTLCK, &unlocked) < 0) return errno;
-  Held slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (slave.failed()) return errno;
-  const bundle::User& user = inputs.plan->user;
-  if (user.uid != 0 && ::fchown(slave.get(), user.uid, static_cast<gid_t>(-1)) < 0) return errno;
-  winsize size{};
-  size.ws_row = static_cast<unsigned short>(inputs.plan->console_rows);
-  size.ws_col = static_cast<unsigned short>(inputs.plan->console_columns);
-  if (size.ws_row && ::ioctl(master.get(), TIOCSWINSZ, &size) < 0) return errno;
-  inputs.terminal_master = master.release();
-  inputs.terminal_slave = slave.release();
-  return 0;
-}
-
-int execute(RootInputs& inputs, int root, const RootOperation& op) {
-  switch (op.kind) {
-    case Kind::directory: {
-      const Held made(make_directories(root, op.path.c_str(), op.mode));
-      return made.failed() ? -made.get() : 0;
+ private:
+  // The directory of our own that op.name() is relative to; -1: op.path has to be walked.
+  int base_of(const RootOperation& op) const {
+    switch (op.within) {
+      case Within::foreign: return -1;
+      case Within::own_root: return root_;
+      case Within::own_dev: return dev_.get();
+      case Within::own_proc: return proc_.get();
     }
-    case Kind::symlink: return make_symlink(root, op);
-    case Kind::file: return write_file(root, op);
-    case Kind::attach_tree: {
-      const int tree = inputs.trees[op.tree];
-      return attach_at(root, op, tree, is_directory(tree));
-    }
-    case Kind::file_system: {
-      const Held mount(new_file_system(op.text.c_str(), op.options, op.attributes));
-      return mount.failed() ? -mount.get() : attach_at(root, op, mount.get(), true);
-    }
-    case Kind::mask: return mask(root, op);
-    case Kind::read_only: return make_read_only(root, op);
-    case Kind::seal: return seal(root, op);
-    case Kind::bind_inside: return bind_inside(root, op);
-    case Kind::secrets: return attach_at(root, op, inputs.secrets, true);
-    case Kind::pty: return make_pty(inputs, root, op);
+    return -1;
   }
-  return EINVAL;
-}
 
-int make_mask_file(int root) {
-  const Held file(::openat(root, kMaskFile, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0444));
-  if (file.failed()) return errno;
-  const Held tree(::open_tree(root, kMaskFile, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (tree.failed()) return errno;
-  mount_attr attributes{};
-  attributes.attr_set = kMaskAttributes;
-  if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
-  return attach_mount(tree.get(), file.get()) < 0 ? errno : 0;
-}
+  // The place of something new that is no mount: its directory, opened when it had to be walked to, and its last component.
+  int parent(const RootOperation& op, Held& opened, Place& place) const {
+    place = {base_of(op), op.name()};
+    if (place.fd >= 0) return 0;
+    opened = Held(parent_of(root_, op.path.c_str(), &place.name));
+    place.fd = opened.get();
+    return opened.failed() ? -opened.get() : 0;
+  }
 
-// Its clones stay mounted where they are.
-int remove_mask_file(int root) {
-  if (::fchdir(root) < 0 || ::umount2(kMaskFile, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) return errno;
-  return ::unlinkat(root, kMaskFile, 0) < 0 ? errno : 0;
-}
+  // The place of a mount, made when missing with the kind of what will cover it.
+  int destination(const RootOperation& op, bool directory, Held& opened, Place& place) const {
+    place = {base_of(op), op.name()};
+    if (place.fd < 0) {
+      opened = Held(open_destination(root_, op.path.c_str(), directory, op.no_links));
+      place = {opened.get(), ""};
+      return opened.failed() ? -opened.get() : 0;
+    }
+    const int made = directory ? ::mkdirat(place.fd, place.name, 0755) : ::mknodat(place.fd, place.name, S_IFREG | 0444, 0);
+    return made < 0 && errno != EEXIST ? errno : 0;
+  }
 
-// Stacks a detached mount on "/": it needs a place in this namespace before anything can be mounted below it (detached trees
-// take no mounts before Linux 6.15), and "/" is the one directory that every host has.
-int stack_on_root(int mount) {
-  const Held slash(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (slash.failed()) return errno;
-  return attach_mount(mount, slash.get()) < 0 ? errno : 0;
+  int attach_at(const RootOperation& op, int mount, bool directory) const {
+    Held opened;
+    Place place;
+    if (int error = destination(op, directory, opened, place)) return error;
+    return attach(mount, place);
+  }
+
+  int make_directory(const RootOperation& op) const {
+    if (const int base = base_of(op); base >= 0) return ::mkdirat(base, op.name(), op.mode) < 0 && errno != EEXIST ? errno : 0;
+    const Held made(make_directories(root_, op.path.c_str(), op.mode));
+    return made.failed() ? -made.get() : 0;
+  }
+
+  int make_symlink(const RootOperation& op) const {
+    Held opened;
+    Place place;
+    if (int error = parent(op, opened, place)) return error;
+    return ::symlinkat(op.text.c_str(), place.fd, place.name) < 0 ? errno : 0;
+  }
+
+  int write_file(const RootOperation& op) const {
+    Held opened;
+    Place place;
+    if (int error = parent(op, opened, place)) return error;
+    const Held file(::openat(place.fd, place.name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, op.mode));
+    if (file.failed()) return errno;
+    size_t done = 0;
+    while (done < op.text.size()) {
+      const ssize_t put = ::write(file.get(), op.text.data() + done, op.text.size() - done);
+      if (put < 0 && errno != EINTR) return errno;
+      if (put > 0) done += static_cast<size_t>(put);
+    }
+    return 0;
+  }
+
+  int attach_tree(const RootOperation& op) const {
+    const int tree = inputs_.trees[op.tree];
+    return attach_at(op, tree, plan_.trees[op.tree].kind != TreeSource::Kind::device && is_directory(tree));
+  }
+
+  int keep_file_system(const RootOperation& op) {
+    Held mount(new_file_system(op));
+    if (mount.failed()) return -mount.get();
+    if (int error = attach_at(op, mount.get(), true)) return error;
+    (op.keep == Within::own_dev ? dev_ : proc_) = std::move(mount);
+    return 0;
+  }
+
+  // mount(2) takes a path, and "." is the one that cannot lead elsewhere: the opened destination is the working directory. A
+  // fourth of the calls that fsopen(2) and its like take.
+  int mount_file_system(const RootOperation& op) const {
+    Held opened;
+    Place place;
+    if (int error = destination(op, true, opened, place)) return error;
+    if (*place.name) {
+      opened = Held(::openat(place.fd, place.name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      if (opened.failed()) return errno;
+    }
+    if (::fchdir(opened.get()) < 0) return errno;
+    return ::mount("bailey", ".", op.text.c_str(), mount_flags(op.attributes), op.data.c_str()) < 0 ? errno : 0;
+  }
+
+  // A mask is a clone of our own empty file or directory, never the sandbox's /dev/null, which a hostile root may have replaced
+  // by a link (CVE-2025-31133). What does not exist needs no mask.
+  int mask(const RootOperation& op) {
+    Held opened;
+    Place place{base_of(op), op.name()};
+    if (place.fd < 0) {
+      opened = Held(openat2_in_root(root_, op.path.c_str(), O_PATH | O_NOFOLLOW));
+      if (opened.failed()) return errno == ENOENT ? 0 : errno;
+      place = {opened.get(), ""};
+    }
+    int error = cover(place, kMaskFile, spare_file_);
+    if (error == EINVAL || error == ENOTDIR) error = cover(place, kMaskDirectory, spare_directory_);  // it is a directory
+    return error == ENOENT ? 0 : error;
+  }
+
+  // A clone that found nothing to cover is kept for the next mask.
+  int cover(const Place& place, const char* source, Held& spare) const {
+    if (spare.failed()) spare = Held(::open_tree(stage_, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (spare.failed()) return errno;
+    const int error = attach(spare.get(), place);
+    if (error == 0) spare = Held();
+    return error;
+  }
+
+  int make_read_only(const RootOperation& op) const {
+    Held opened;
+    Place place{base_of(op), op.name()};
+    if (place.fd < 0) {
+      opened = Held(openat2_in_root(root_, op.path.c_str(), O_PATH | O_NOFOLLOW));
+      if (opened.failed()) return errno == ENOENT ? 0 : errno;
+      place = {opened.get(), ""};
+    }
+    constexpr unsigned kClone = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW;
+    const Held tree(::open_tree(place.fd, place.name, kClone | (*place.name ? 0 : AT_EMPTY_PATH)));
+    if (tree.failed()) return errno == ENOENT ? 0 : errno;
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) return errno;
+    return attach(tree.get(), place);
+  }
+
+  int bind_inside(const RootOperation& op) const {
+    const Held source(openat2_in_root(root_, op.text.c_str(), O_PATH | O_NOFOLLOW));
+    if (source.failed()) return errno;
+    const Held tree(::open_tree(source.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+    return tree.failed() ? errno : attach_at(op, tree.get(), is_directory(tree.get()));
+  }
+
+  // Of a mount that was kept.
+  int seal(const RootOperation& op) const {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_RDONLY;
+    return ::mount_setattr(base_of(op), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ? errno : 0;
+  }
+
+  // The pty comes from the sandbox's own devpts and its slave is opened through the master (TIOCGPTPEER, Linux 4.13): no path
+  // of the sandbox is followed (CVE-2025-52565).
+  int make_pty(const RootOperation& op) const {
+    const Held pts(openat2_in_root(root_, op.path.c_str(), O_PATH | O_DIRECTORY));
+    if (pts.failed()) return errno;
+    Held master(::openat(pts.get(), "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
+    if (master.failed()) return errno;
+    int unlocked = 0;
+    if (::ioctl(master.get(), TIOCSPTLCK, &unlocked) < 0) return errno;
+    Held slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (slave.failed()) return errno;
+    if (plan_.user.uid != 0 && ::fchown(slave.get(), plan_.user.uid, static_cast<gid_t>(-1)) < 0) return errno;
+    winsize size{};
+    size.ws_row = static_cast<unsigned short>(plan_.console_rows);
+    size.ws_col = static_cast<unsigned short>(plan_.console_columns);
+    if (size.ws_row && ::ioctl(master.get(), TIOCSWINSZ, &size) < 0) return errno;
+    inputs_.terminal_master = master.release();
+    inputs_.terminal_slave = slave.release();
+    return 0;
+  }
+
+  RootInputs& inputs_;
+  const Plan& plan_;
+  const int root_, stage_;
+  Held dev_, proc_;                    // kept file systems
+  Held spare_file_, spare_directory_;  // covers that no mask has taken yet
+};
+
+// A directory for what the making needs and the sandbox must not see: it covers the old tree's /proc, which nobody needs any
+// more, and leaves with the old root. Holds what masks are clones of, and the layers of an overlay.
+int make_stage(const Plan& plan, int* stage) {
+  if (::mount("bailey", "/proc", "tmpfs", MS_NOSUID | MS_NODEV, plan.stage_data.c_str()) < 0) return errno;
+  Held top(::open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (top.failed() || ::mkdirat(top.get(), kMaskDirectory, 0555) < 0) return errno;
+  if (::mknodat(top.get(), kMaskFile, S_IFREG | 0444, 0) < 0) return errno;
+  *stage = top.release();
+  return 0;
 }
 
 // An in-memory layer over --rootfs: mount points that are missing in it appear here, never in the user's directory.
-int stack_overlay(const RootInputs& inputs, int* root) {
-  const Held stage(new_file_system("tmpfs", inputs.plan->root_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  if (stage.failed()) return -stage.get();
-  if (int error = stack_on_root(stage.get())) return error;
+int mount_overlay(const RootInputs& inputs, int stage) {
   for (const char* name : {"lower", "upper", "work"})
-    if (::mkdirat(stage.get(), name, 0755) < 0) return errno;
-  const Held lower(::openat(stage.get(), "lower", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (lower.failed() || attach_mount(inputs.trees[inputs.plan->root_tree], lower.get()) < 0) return errno;
+    if (::mkdirat(stage, name, 0755) < 0) return errno;
+  if (int error = attach(inputs.trees[inputs.plan->root_tree], {stage, "lower"})) return error;
   // Paths relative to the stage: nothing of the user's path can be mistaken for an option's separator.
-  if (::fchdir(stage.get()) < 0) return errno;
-  const Held fs(::fsopen("overlay", FSOPEN_CLOEXEC));
-  if (fs.failed()) return errno;
-  constexpr const char* kLayers[][2] = {{"lowerdir", "lower"}, {"upperdir", "upper"}, {"workdir", "work"}};
-  if (::fsconfig(fs.get(), FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) < 0) return errno;
-  for (const auto& [key, value] : kLayers)
-    if (::fsconfig(fs.get(), FSCONFIG_SET_STRING, key, value, 0) < 0) return errno;
-  if (::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return errno;
-  Held mount(::fsmount(fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  if (mount.failed()) return errno;
-  // The overlay has clones of its layers; the stage leaves before it would end up stacked on the old root.
-  if (::umount2(".", MNT_DETACH) < 0) return errno;
-  if (int error = stack_on_root(mount.get())) return error;
-  *root = mount.release();
-  return 0;
+  if (::fchdir(stage) < 0) return errno;
+  constexpr const char* kLayers = "lowerdir=lower,upperdir=upper,workdir=work,userxattr";
+  return ::mount("bailey", "/", "overlay", MS_NOSUID | MS_NODEV, kLayers) < 0 ? errno : 0;
 }
 
 }  // namespace
 
-int enter_root(RootInputs& inputs, int* root) {
+int enter_root(RootInputs& inputs, NewRoot* root) {
   // New mounts of the host shall not come in, ours shall not go out. Recursive: the namespace is a copy of all mounts.
   mount_attr attributes{};
   attributes.propagation = MS_PRIVATE;
   if (::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes) < 0) return errno;
-  if (inputs.plan->root_overlay) return stack_overlay(inputs, root);
-  Held mount(new_file_system("tmpfs", inputs.plan->root_options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  if (mount.failed()) return -mount.get();
-  if (int error = stack_on_root(mount.get())) return error;
-  *root = mount.release();
-  return 0;
+  const Plan& plan = *inputs.plan;
+  if (int error = make_stage(plan, &root->stage)) return error;
+  // On "/", the one directory that every host has: detached trees take no mounts before Linux 6.15, the new root needs a place.
+  if (plan.root_overlay) {
+    if (int error = mount_overlay(inputs, root->stage)) return error;
+  } else if (::mount("bailey", "/", "tmpfs", MS_NOSUID | MS_NODEV, plan.root_data.c_str()) < 0) {
+    return errno;
+  }
+  root->root = ::open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);  // ".." of a root leads to what is stacked on it
+  if (root->root < 0) return errno;
+  // What is cloned of the stage from here on is read-only; an overlay has clones of its own of its layers.
+  attributes = {};
+  attributes.attr_set = kMaskAttributes;
+  return ::mount_setattr(root->stage, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ? errno : 0;
 }
 
-RootResult build_root(RootInputs& inputs, int root) {
-  if (int error = make_mask_file(root)) return {error, -1};
+RootResult build_root(RootInputs& inputs, const NewRoot& root) {
+  Builder builder(inputs, root);
   const auto& operations = inputs.plan->operations;
   for (size_t i = 0; i < operations.size(); ++i)
-    if (int error = execute(inputs, root, operations[i])) return {error, static_cast<int>(i)};
-  return {remove_mask_file(root), -1};
+    if (int error = builder.execute(operations[i])) return {error, static_cast<int>(i)};
+  return {};
 }
 
 int leave_old_root(int root, bool read_only) {

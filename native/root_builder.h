@@ -1,8 +1,10 @@
 // Builds the sandbox's file tree inside its new mount namespace and makes it the root. Runs between clone and exec: nothing
-// here allocates, logs or throws; every destination is resolved by openat2(RESOLVE_IN_ROOT) and mounted onto the descriptor.
+// here allocates, logs or throws; every destination that is not of our own making is resolved by
+// openat2(RESOLVE_IN_ROOT) and mounted onto the descriptor.
 //
 //   old "/"  <-- new root stacked on it (tmpfs, or overlay of --rootfs)     pivot_root(".", "."), old root detached
-//                  |- operations of the plan, in order
+//     |            |- operations of the plan, in order                         with everything below it
+//     |- old "/proc" <-- stage: a tmpfs for what masks are clones of and for the layers of an overlay
 #pragma once
 
 #include "native/plan.h"
@@ -23,8 +25,14 @@ struct RootResult {
   int operation = -1;
 };
 
-int enter_root(RootInputs& inputs, int* root);  // makes and stacks the new root, answers its descriptor
-RootResult build_root(RootInputs& inputs, int root);
+// Descriptors, O_PATH; closed by exec.
+struct NewRoot {
+  int root = -1;
+  int stage = -1;
+};
+
+int enter_root(RootInputs& inputs, NewRoot* root);  // makes and stacks the new root
+RootResult build_root(RootInputs& inputs, const NewRoot& root);
 int leave_old_root(int root, bool read_only);  // pivots, detaches the old root, seals the new one, chdir("/")
 
 }  // namespace bailey::native

@@ -79,6 +79,29 @@ TEST(NativePlan, MasksKernelFilesAndSealsDev) {
   EXPECT_EQ(find(plan, Kind::file_system, "/sys"), nullptr);
 }
 
+// A plain call relative to a descriptor is for places that hold nothing but our own; what may lie behind a link or in a volume
+// is walked to, component by component.
+TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
+  using Within = RootOperation::Within;
+  dispatcher::Request request = trusted_request();
+  request.config.root = bundle::Root{"/usr/share", true};
+  const Plan directory = *compile(admit(std::move(request)), kHost);
+  for (const RootOperation& op : directory.operations) {
+    EXPECT_NE(op.within, Within::own_root) << op.path;
+    if (op.within == Within::own_proc) EXPECT_EQ(op.path.rfind('/'), sizeof "/proc" - 1) << op.path;
+  }
+  EXPECT_EQ(find(directory, Kind::file_system, "/proc")->within, Within::foreign);
+  EXPECT_EQ(find(directory, Kind::file_system, "/tmp")->within, Within::foreign);
+  EXPECT_EQ(find(directory, Kind::mask, "/proc/kcore")->within, Within::own_proc);
+
+  const Plan host = *compile(admit(trusted_request()), kHost);
+  EXPECT_EQ(find(host, Kind::file_system, "/proc")->within, Within::own_root);
+  EXPECT_STREQ(find(host, Kind::file_system, "/proc")->name(), "proc");
+  EXPECT_STREQ(find(host, Kind::file, "/etc/passwd")->name(), "etc/passwd");
+  EXPECT_STREQ(find(host, Kind::mask, "/proc/kcore")->name(), "kcore");
+  EXPECT_STREQ(find(host, Kind::symlink, "/dev/ptmx")->name(), "ptmx");
+}
+
 TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
   const Plan plan = *compile(admit(trusted_request()), kHost);
   int devices = 0;
@@ -120,6 +143,8 @@ TEST(NativePlan, RefusesWhatItCouldNotEnforce) {
       {"process.apparmorProfile", [](bundle::Config& c) { c.process->apparmor_profile = "x"; }},
       {"process.selinuxLabel", [](bundle::Config& c) { c.process->selinux_label = "x"; }},
       {"65535", [](bundle::Config& c) { c.process->user.uid = 70000; }},
+      {"/elsewhere: a proc that is not at /proc",
+       [](bundle::Config& c) { c.mounts.push_back({"/elsewhere", "proc", "proc", {}, {}, {}}); }},
   };
   for (const Case& c : cases) {
     dispatcher::Request request = trusted_request();
@@ -169,7 +194,7 @@ TEST(MountOptions, HandsFileSystemOptionsOn) {
 }
 
 TEST(MountOptions, RefusesWhatItDoesNotKnow) {
-  for (const char* option : {"shared", "rshared", "lowerdir=/etc", "size", "context=x", "sizes=1", ""})
+  for (const char* option : {"shared", "rshared", "lowerdir=/etc", "size", "context=x", "sizes=1", "size=1,context=x", ""})
     EXPECT_FALSE(parse_mount_options({option})) << option;
 }
 
