@@ -322,6 +322,15 @@ void decode_config(ObjectView& view, Config& out) {
   view.object("linux", [&](ObjectView& member) { decode_linux(member, out.linux); });
 }
 
+Result<Seccomp> parse_seccomp(std::string_view text, std::string_view name) {
+  const json::Value document = TRY(json::parse(text, name));
+  Seccomp seccomp;
+  json::Decoder decoder(json::UnknownKeys::refuse);
+  decoder.object(document, [&](ObjectView& view) { decode_seccomp(view, seccomp); });
+  TRY(decoder.finish(name));
+  return seccomp;
+}
+
 Result<Config> parse_config(std::string_view text, std::string_view name, json::UnknownKeys unknown) {
   const json::Value document = TRY(json::parse(text, name));
   json::Decoder decoder(unknown);

@@ -15,6 +15,10 @@ namespace bailey::bundle {
 // UnknownKeys::ignore is what the specification asks of a runtime; `name` is the file in messages.
 Result<Config> parse_config(std::string_view text, std::string_view name, json::UnknownKeys unknown);
 
+// A seccomp object alone, as in linux.seccomp. Unknown keys are faults: engines' own profile files (archMap, includes, ...)
+// mean something else without them.
+Result<Seccomp> parse_seccomp(std::string_view text, std::string_view name);
+
 // Pieces for documents that hold a configuration or a part of one: the request document's "config", `exec --process`,
 // `update --resources`. Faults go to the view's decoder; absent members leave what `out` holds.
 void decode_config(json::ObjectView& view, Config& out);

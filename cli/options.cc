@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "bundle/reader.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/sink.h"
@@ -21,6 +22,7 @@ namespace {
 constexpr const char* kRequestGroup = "The sandbox";
 constexpr const char* kLimitGroup = "Limits (above the level's ceiling is refused)";
 constexpr size_t kMaxEnvFile = 1 << 20;
+constexpr size_t kMaxSeccompFile = 4 << 20;
 
 using dispatcher::Request;
 
@@ -201,6 +203,9 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
   one("--name", flags.name, "ID", "name of the sandbox (default: random)");
   one("--platform", flags.platform, "P", "gvisor: systrap, ptrace or kvm (default: the best that works)");
   one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
+  one("--seccomp", flags.seccomp, "FILE|fd:N",
+      "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says");
+  flag("--seccomp-log", flags.seccomp_log, "native: count refused system calls by name in the result record");
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     const std::string name(limit.flag);
     app.add_option_function<std::string>(
@@ -236,6 +241,11 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   if (flags.hostname) request.config.hostname = *flags.hostname;
   if (flags.platform) request.platform = *flags.platform;
   if (flags.runsc) request.runsc = TRY(absolute(*flags.runsc));
+  if (flags.seccomp) {
+    const std::string text = TRY(read_source("--seccomp", *flags.seccomp, kMaxSeccompFile));
+    request.config.linux.seccomp = TRY(bundle::parse_seccomp(text, *flags.seccomp));
+  }
+  if (flags.seccomp_log) request.seccomp_log = dispatcher::SeccompLog::denied;
   TRY(set_process(request, flags, std::move(command)));
   TRY(set_limits(request, flags));
   return request;

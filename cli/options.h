@@ -20,8 +20,8 @@ namespace bailey::cli {
 // What describes the sandbox: everything that a request document can say. With --request none of these may be
 // given.
 struct RequestFlags {
-  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc;
-  bool unsafe_native = false, allow_host_network = false, writable = false, terminal = false;
+  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc, seccomp;
+  bool unsafe_native = false, allow_host_network = false, writable = false, terminal = false, seccomp_log = false;
   std::vector<std::string> secrets, volumes, env, env_files;
   std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value
 };

@@ -55,6 +55,7 @@ std::string describe(const Level& level) {
   text += row("volumes", dispatcher::name_of(level.volumes, dispatcher::kVolumeRuleNames));
   text +=
       row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
+  text += row("seccomp", dispatcher::name_of(level.seccomp, dispatcher::kSeccompRuleNames));
   text += row("secrets", level.secrets ? "yes" : "no");
   text += row("directfs", level.directfs ? "yes" : "no");
   text += row("limit", "default", "ceiling");

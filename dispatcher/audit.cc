@@ -33,14 +33,14 @@ void describe_request(json::Object& line, const Request& request) {
   if (!unsafe.empty()) line.set("unsafe", std::move(unsafe));
 }
 
-void describe_backend(json::Object& line, const Spec& spec, const About& about) {
+void describe_backend(json::Object& line, const Spec& spec, const About& about, const FilterAbout& filter) {
   json::Object backend;
   backend.set("name", about.name);
   backend.set("version", about.version);
   backend.set("platform", about.platform);
   line.set("backend", std::move(backend));
   line.set("reason", spec.why_backend());
-  line.set("profile", about.profile);
+  if (!filter.profile.empty()) line.set("seccomp", to_json(filter));
 }
 
 }  // namespace
@@ -69,11 +69,11 @@ Result<> Audit::append(json::Object line) const {
   return {};
 }
 
-Result<> Audit::admit(const Spec& spec, const About& about) const {
+Result<> Audit::admit(const Spec& spec, const About& about, const FilterAbout& filter) const {
   if (!fd_) return {};
   json::Object line = line_of("admit", spec.id(), spec.request().trust);
   describe_request(line, spec.request());
-  describe_backend(line, spec, about);
+  describe_backend(line, spec, about, filter);
   line.set("limits", to_json(spec.limits()));
   return append(std::move(line));
 }
@@ -86,10 +86,10 @@ Result<> Audit::refuse(const Request& request, const Error& reason) const {
   return append(std::move(line));
 }
 
-Result<> Audit::start(const Spec& spec, const About& about) const {
+Result<> Audit::start(const Spec& spec, const About& about, const FilterAbout& filter) const {
   if (!fd_) return {};
   json::Object line = line_of("start", spec.id(), spec.request().trust);
-  describe_backend(line, spec, about);
+  describe_backend(line, spec, about, filter);
   return append(std::move(line));
 }
 

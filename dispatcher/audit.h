@@ -20,9 +20,9 @@ class Audit {
   // 0600.
   static Result<Audit> open(const std::string& path);
 
-  Result<> admit(const Spec& spec, const About& about) const;
+  Result<> admit(const Spec& spec, const About& about, const FilterAbout& filter) const;
   Result<> refuse(const Request& request, const Error& reason) const;
-  Result<> start(const Spec& spec, const About& about) const;
+  Result<> start(const Spec& spec, const About& about, const FilterAbout& filter) const;
   Result<> exit(const Record& record) const;
 
  private:

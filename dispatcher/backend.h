@@ -49,7 +49,23 @@ struct About {
   std::string name;      // "native", "gvisor"
   std::string version;   // of what isolates: kernel release, runsc's label
   std::string platform;  // gvisor: "systrap"; native: ""
-  std::string profile;   // native: hash of the seccomp program that is installed, for the audit; gvisor: ""
+};
+
+// The filter of system calls that a sandbox gets, as --explain, the audit and the record say it.
+struct FilterAbout {
+  std::string profile;                   // native: "builtin"; "narrowed" or "replaced" by the caller's; gvisor: ""
+  std::string hash;                      // of the program that says all that holds for the workload
+  std::vector<std::string> allows_more;  // system calls that get through and would not by the built-in profile
+};
+
+// Calls that a filter reported (SeccompLog). Bounded: what finds no place any more is counted in `others`.
+struct CallCount {
+  std::string name;
+  uint64_t count = 0;
+};
+struct LoggedCalls {
+  std::vector<CallCount> denied, used;  // by name
+  uint64_t others = 0;
 };
 
 class Instance {
@@ -63,6 +79,10 @@ class Instance {
   virtual void kill_all() = 0;
   // Readable (POLLIN) when the sandbox has ended; valid from create to reap. The Instance owns it.
   virtual int exit_fd() const = 0;
+  // Readable when the filter has reported calls (SeccompLog), -1: none can come. Whoever made one waits until serve_calls.
+  virtual int calls_fd() const { return -1; }
+  virtual void serve_calls() {}
+  virtual LoggedCalls calls() const { return {}; }
   // Waits for what exit_fd announced; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
 };
@@ -80,6 +100,8 @@ class Backend {
   virtual Result<About> about() = 0;
   // Refuses every field that this backend could not enforce, all of them in one error; never ignores one.
   virtual Result<> check(const Spec& spec) = 0;
+  // Of a spec that check() took.
+  virtual FilterAbout filter(const Spec&) { return {}; }
   // What the sandbox's cgroup is created with: the limits asked for, plus what this backend's own processes need, so that the
   // workload meets its limits where it asked for them. Pure.
   virtual bundle::Resources resources(const Spec& spec) const = 0;

@@ -21,6 +21,11 @@ inline constexpr std::pair<std::string_view, Writes> kWritesNames[] = {{"refuse"
 inline constexpr std::pair<std::string_view, VolumeRule> kVolumeRuleNames[] = {
     {"none", VolumeRule::none}, {"read_only", VolumeRule::read_only}, {"read_write", VolumeRule::read_write}};
 
+inline constexpr std::pair<std::string_view, SeccompRule> kSeccompRuleNames[] = {
+    {"builtin", SeccompRule::builtin}, {"narrow", SeccompRule::narrow}, {"replace", SeccompRule::replace}};
+inline constexpr std::pair<std::string_view, SeccompLog> kSeccompLogNames[] = {
+    {"off", SeccompLog::off}, {"denied", SeccompLog::denied}, {"all", SeccompLog::all}};
+
 template <typename E, size_t N>
 constexpr const char* name_of(E enumerator, const std::pair<std::string_view, E> (&names)[N]) {
   for (const auto& [name, value] : names)

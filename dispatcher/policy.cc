@@ -57,6 +57,7 @@ Level trusted_level(bool root) {
     level.defaults.pids = 4096;
   }
   level.volumes = VolumeRule::read_write;
+  level.seccomp = SeccompRule::replace;
   level.secrets = true;
   level.untrusted = false;
   return level;

@@ -34,13 +34,18 @@ struct LimitValues {
 
 enum class VolumeRule { none, read_only, read_write };
 
+// What a seccomp profile of the caller's may do (linux.seccomp): nothing, take away from the built-in one, or stand in its
+// place, above what always holds (native/profiles/floor.seccomp).
+enum class SeccompRule { builtin, narrow, replace };
+
 struct Level {
   std::string name;
   std::vector<BackendKind> runtimes;  // the first one is what `auto` takes; there is no second try
   std::vector<NetworkMode> networks;
   LimitValues defaults, ceilings;
   VolumeRule volumes = VolumeRule::read_write;
-  std::vector<std::string> volume_roots;  // when not empty, every source must lie below one of them
+  std::vector<std::string> volume_roots;      // when not empty, every source must lie below one of them
+  SeccompRule seccomp = SeccompRule::narrow;  // never `replace` for untrusted code
   bool secrets = false;
   bool directfs = true;   // gvisor: false is the stronger sentry, 14-19 ms dearer
   bool untrusted = true;  // the invariants for untrusted code hold, whatever the level is called

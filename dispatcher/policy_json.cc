@@ -81,6 +81,8 @@ void check_untrusted(ObjectView& view, const Level& level) {
         "an untrusted level lists no native; unsafe_native_for_untrusted and --unsafe-native together allow it for one run");
   if (std::ranges::find(level.networks, NetworkMode::host) != level.networks.end())
     view.fault("networks", "an untrusted level never gets the host's network");
+  if (level.seccomp == SeccompRule::replace)
+    view.fault("seccomp", "an untrusted level keeps the built-in seccomp profile: 'narrow' or 'builtin'");
 }
 
 void decode_level(ObjectView& view, Level& level) {
@@ -92,6 +94,7 @@ void decode_level(ObjectView& view, Level& level) {
   if (view.get("volume_roots", level.volume_roots))
     for (const std::string& root : level.volume_roots)
       if (!is_plain_path(root)) view.fault("volume_roots", "'" + root + "' is not an absolute, normalised path");
+  view.get_enum("seccomp", level.seccomp, kSeccompRuleNames);
   view.get("secrets", level.secrets);
   view.get("directfs", level.directfs);
   if (level.runtimes.empty()) view.fault("runtimes", "lists no runtime; the first one is what 'auto' takes");
@@ -133,6 +136,7 @@ json::Value encode_level(const Level& level) {
   members.append("limits", std::move(limit_members));
   members.append("volumes", name_of(level.volumes, kVolumeRuleNames));
   members.append("volume_roots", json::Array(level.volume_roots.begin(), level.volume_roots.end()));
+  members.append("seccomp", name_of(level.seccomp, kSeccompRuleNames));
   members.append("secrets", level.secrets);
   members.append("directfs", level.directfs);
   return members;

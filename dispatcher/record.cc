@@ -62,6 +62,26 @@ void set_captured(json::Object& object, const std::string& key, const std::optio
   else object.set(key + "_base64", base64(*text));
 }
 
+json::Array call_list(const std::vector<CallCount>& calls) {
+  json::Array list;
+  for (const CallCount& call : calls) {
+    json::Object one;
+    one.set("syscall", call.name);
+    one.set("count", call.count);
+    list.emplace_back(std::move(one));
+  }
+  return list;
+}
+
+json::Object seccomp_object(const Record& record) {
+  json::Object object = to_json(record.filter);
+  if (record.seccomp_log == SeccompLog::off || record.started_wall_ns == 0) return object;
+  object.set("denied", call_list(record.calls.denied));
+  if (record.seccomp_log == SeccompLog::all) object.set("used", call_list(record.calls.used));
+  if (record.calls.others != 0) object.set("others", record.calls.others);
+  return object;
+}
+
 json::Object error_object(const Error& error) {
   json::Object object;
   object.set("message", error.message);
@@ -117,6 +137,14 @@ json::Value to_json(const LimitValues& values) {
   return object;
 }
 
+json::Object to_json(const FilterAbout& filter) {
+  json::Object object;
+  object.set("profile", filter.profile);
+  object.set("hash", filter.hash);
+  if (!filter.allows_more.empty()) object.set("allows_more", json::Array(filter.allows_more.begin(), filter.allows_more.end()));
+  return object;
+}
+
 json::Value to_json(const Record& record) {
   json::Object object;
   object.set("id", record.id);
@@ -145,6 +173,7 @@ json::Value to_json(const Record& record) {
     backend.set("why", record.why_backend);
     object.set("backend", std::move(backend));
   }
+  if (!record.filter.profile.empty()) object.set("seccomp", seccomp_object(record));
   if (!record.network.empty()) object.set("network", record.network);
   if (record.started_wall_ns != 0) {
     object.set("started", clock::wall_text(record.started_wall_ns));

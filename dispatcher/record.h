@@ -22,6 +22,9 @@ struct Record {
   std::string network;
   About backend;  // name empty: none was chosen
   std::string why_backend;
+  FilterAbout filter;
+  SeccompLog seccomp_log = SeccompLog::off;
+  LoggedCalls calls;
 
   Outcome outcome = Outcome::setup_failed;
   int exit_code = 0;           // of exited
@@ -47,6 +50,7 @@ struct Record {
 int exit_code(const Record& record);
 // Captured output that is not UTF-8 appears as "stdout_base64" in place of "stdout", so that no byte is lost.
 json::Value to_json(const Record& record);
+json::Object to_json(const FilterAbout& filter);
 json::Value to_json(const LimitValues& limits);  // what is limited only: "memory_bytes", "timeout_ms", "cpus", "pids"
 const char* to_text(Outcome outcome);
 

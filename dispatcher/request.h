@@ -22,6 +22,9 @@ namespace bailey::dispatcher {
 enum class BackendKind { native, gvisor };
 enum class RuntimeChoice { automatic, native, gvisor };
 enum class NetworkMode { none, host, bridge, userspace };
+// Which system calls the result record counts (native only): none, those that the filter refused, or every one (`bailey
+// seccomp trace`).
+enum class SeccompLog { off, denied, all };
 enum class Writes { refuse, memory };  // of the root file system; volumes have their own ro and rw
 
 // Opt-ins of the caller; each needs the policy's consent as well. Named so that they grep.
@@ -53,6 +56,7 @@ struct Request {
   bundle::Config config;
   Writes root_writes = Writes::refuse;
   RunLimits limits;
+  SeccompLog seccomp_log = SeccompLog::off;
   std::vector<secrets::Request> secrets;
   std::string platform;  // gvisor: "systrap", "ptrace", "kvm"; empty: the best that works
   std::string runsc;     // path given by the caller; empty: policy, PATH, usual places

@@ -82,6 +82,7 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     });
     view.object("config", [&](ObjectView& config) { bundle::decode_config(config, request.config); });
     view.get_enum("root_writes", request.root_writes, kWritesNames);
+    view.get_enum("seccomp_log", request.seccomp_log, kSeccompLogNames);
     view.object("limits", [&](ObjectView& limits) { decode_limits(limits, request); });
     view.array("secrets", [&](ObjectView& secret) { decode_secret(secret, request.secrets.emplace_back()); });
     view.get("platform", request.platform);
@@ -106,6 +107,7 @@ json::Value to_json(const Request& request) {
   }
   members.append("config", bundle::encode_config(request.config));
   if (request.root_writes != fresh.root_writes) members.append("root_writes", name_of(request.root_writes, kWritesNames));
+  if (request.seccomp_log != fresh.seccomp_log) members.append("seccomp_log", name_of(request.seccomp_log, kSeccompLogNames));
   if (json::Object values = encode_limits(request.limits); !values.empty()) members.append("limits", std::move(values));
   json::Array secret_list;
   for (const secrets::Request& secret : request.secrets) secret_list.push_back(encode_secret(secret));

@@ -19,7 +19,7 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 constexpr int64_t kKillAgainMs = 1000;
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kOom, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kOom, kCalls, kStreams };
 
 // Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
 // says nothing.
@@ -85,6 +85,8 @@ Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer ti
   record_.backend = about_;
   record_.why_backend = spec_.why_backend();
   record_.limits = spec_.limits();
+  record_.filter = around_.backend.filter(spec_);
+  record_.seccomp_log = spec_.request().seccomp_log;
 }
 
 Record Sandbox::run() {
@@ -101,7 +103,7 @@ Record Sandbox::run() {
 }
 
 Result<> Sandbox::live() {
-  TRY(around_.audit.admit(spec_, about_));
+  TRY(around_.audit.admit(spec_, about_, record_.filter));
   json::Object admitted;
   admitted.set("trust", spec_.request().trust);
   admitted.set("backend", about_.name);
@@ -154,7 +156,7 @@ Result<> Sandbox::create() {
 
 Result<> Sandbox::start() {
   step_ = "start";
-  TRY(around_.audit.start(spec_, about_));
+  TRY(around_.audit.start(spec_, about_, record_.filter));
   Steps steps;
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();
@@ -172,6 +174,7 @@ Result<> Sandbox::start() {
 Result<> Sandbox::supervise() {
   step_ = "supervise";
   TRY(wait_for_end());
+  record_.calls = instance_->calls();
   const Ending ending = TRY(instance_->reap());
   record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
   phase_ = Phase::stopped;
@@ -192,6 +195,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
   set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
+  set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -204,6 +208,7 @@ Result<> Sandbox::wait_for_end() {
     if (set[kExit].revents != 0) return {};
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
+    if (set[kCalls].revents != 0) instance_->serve_calls();
     streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop(Stop::output_limit);

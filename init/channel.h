@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "init/job.h"
 
@@ -20,5 +21,12 @@ Result<> send_signal(int fd, int signal);
 
 // The next report; nothing at the end of file. Blocks until there is one.
 Result<std::optional<Report>> receive_report(int fd);
+
+// The same from a socket, with the descriptor that came along, if one did.
+struct ReportWithDescriptor {
+  Report report;
+  Fd descriptor;
+};
+Result<std::optional<ReportWithDescriptor>> receive_report_and_descriptor(int socket);
 
 }  // namespace bailey::init

@@ -53,6 +53,7 @@ const char* step_name(Step step) {
     case Step::user: return "user";
     case Step::umask: return "umask";
     case Step::cwd: return "cwd";
+    case Step::seccomp: return "seccomp";
     case Step::exec:
     case Step::interpreter: return "exec";
   }
@@ -117,6 +118,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::fork: return "starting the first process";
     case Step::read_job: return "init reading its job";
     case Step::session: return "making a session";
+    case Step::seccomp: return "installing the seccomp filter";
     default: return "starting the command";
   }
 }
@@ -130,7 +132,7 @@ Result<uint32_t> parse_rlimit(std::string_view name) {
               "names are as in getrlimit(2): RLIMIT_NOFILE, RLIMIT_FSIZE, ...");
 }
 
-Result<std::string> encode_job(const bundle::Process& process, UserChange user_change) {
+Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter) {
   if (process.args.empty()) return fail(Fault::bad_input, "there is no command to run");
   const bundle::User& user = process.user;
   if (process.rlimits.size() > kMaxRlimits) return fail(Fault::bad_input, "more than 64 resource limits");
@@ -149,6 +151,10 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
     header.gid = user.gid;
   }
   header.umask = user.umask.value_or(0);
+  if (filter.program.size() > kMaxInstructions)
+    return fail(Fault::bad_input, "a seccomp filter of more than 4096 instructions");
+  header.filter_count = static_cast<uint32_t>(filter.program.size());
+  header.filter_flags = filter.flags;
 
   std::string job;
   append(job, header);
@@ -156,6 +162,8 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
     append(job, JobRlimit{TRY(parse_rlimit(limit.type)), limit.soft, limit.hard});
   if (header.gid_count)
     job.append(reinterpret_cast<const char*>(user.additional_gids.data()), header.gid_count * sizeof(uint32_t));
+  static_assert(sizeof(JobInstruction) == sizeof(sock_filter));
+  if (!filter.program.empty()) job.append(reinterpret_cast<const char*>(filter.program.data()), filter.program.size_bytes());
   TRY(append_string(job, process.cwd, "the working directory"));
   for (const std::string& argument : process.args) TRY(append_string(job, argument, "an argument"));
   for (const std::string& variable : process.env) TRY(append_string(job, variable, "an environment variable"));

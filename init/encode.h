@@ -12,6 +12,9 @@
 // Needs no privileges. Allocates: not between clone and exec (encode before the clone).
 #pragma once
 
+#include <linux/filter.h>
+
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,9 +28,15 @@ namespace bailey::init {
 // the workload.
 enum class UserChange { by_backend, by_init };
 
+// A seccomp filter for the workload alone; no instructions: none.
+struct JobFilter {
+  std::span<const sock_filter> program;
+  unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
+};
+
 // The job for `process`: args, env, cwd, umask, rlimits, terminal, and the user when init is to change to it.
 // Errors (bad_input): no args, a NUL in a string, an unknown limit, too large for kMaxJobBytes.
-Result<std::string> encode_job(const bundle::Process& process, UserChange user_change);
+Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter = {});
 
 // RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) names the value.
 Result<uint32_t> parse_rlimit(std::string_view name);

@@ -24,6 +24,10 @@
 // included. Inside gVisor a workload of the same user can kill PID 1, which ends the sandbox without a last
 // report; the kernel does not allow that.
 //
+// A filter is installed as the last act before the exec, which it must allow, and exit_group with it. With
+// SECCOMP_FILTER_FLAG_NEW_LISTENER in its flags the message with Report{started} carries the listener; nobody in the
+// sandbox keeps it. That needs the socket of the first form.
+//
 // The workload has no descriptor but 0-2, and init gives those up once the workload has them. Integers are in
 // host byte order: both ends are one machine.
 #pragma once
@@ -38,7 +42,8 @@ inline constexpr uint32_t kReportMagic = 0x31525942;  // "BYR1"
 inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // execve takes a quarter of the stack: 2 MiB by default
 inline constexpr uint32_t kMaxChunk = 64u << 10;
 inline constexpr uint32_t kMaxRlimits = 64;
-inline constexpr uint32_t kMaxGids = 65536;  // NGROUPS_MAX
+inline constexpr uint32_t kMaxGids = 65536;         // NGROUPS_MAX
+inline constexpr uint32_t kMaxInstructions = 4096;  // BPF_MAXINSNS
 
 inline constexpr int kExitFailed = 125;  // no workload was started, the report says why
 inline constexpr int kExitAlone = 137;   // the dispatcher went away
@@ -54,8 +59,10 @@ struct JobHeader {
   uint32_t uid;
   uint32_t gid;
   uint32_t umask;
-  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], then NUL-terminated strings:
-  // cwd, argv..., env...
+  uint32_t filter_count;  // instructions of a seccomp filter that the workload gets and PID 1 does not; 0: none
+  uint32_t filter_flags;  // SECCOMP_FILTER_FLAG_*
+  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], JobInstruction[filter_count], then
+  // NUL-terminated strings: cwd, argv..., env...
 };
 
 enum JobFlags : uint32_t {
@@ -70,6 +77,12 @@ struct JobRlimit {
   uint64_t hard;
 };
 
+struct JobInstruction {  // sock_filter
+  uint16_t code;
+  uint8_t jump_true, jump_false;
+  uint32_t value;
+};
+
 struct Order {
   uint32_t magic;
   uint32_t signal;  // 1..64
@@ -79,7 +92,7 @@ enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled
 
 // In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
 // its #! line or ELF header names is missing.
-enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, exec, interpreter };
+enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, seccomp, exec, interpreter };
 
 struct Report {
   uint32_t magic;

@@ -47,8 +47,11 @@ size_t pointers_of_job(const void* bytes, size_t size) {
 bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
   if (pointers_of_job(bytes, size) == 0 || next_frame(bytes, size) != Frame::job || size_of_job(bytes) != size) return false;
   const auto* header = static_cast<const JobHeader*>(bytes);
-  if (header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids) return false;
-  const size_t fixed = sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit) + header->gid_count * sizeof(uint32_t);
+  if (header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids || header->filter_count > kMaxInstructions)
+    return false;
+  const size_t gids_at = sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit);
+  const size_t filter_at = gids_at + header->gid_count * sizeof(uint32_t);
+  const size_t fixed = filter_at + header->filter_count * sizeof(JobInstruction);
   if (fixed > size) return false;
 
   const char* begin = static_cast<const char*>(bytes);
@@ -56,7 +59,8 @@ bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
   const char* end = begin + size;
   job.header = header;
   job.rlimits = reinterpret_cast<const JobRlimit*>(begin + sizeof(JobHeader));
-  job.gids = reinterpret_cast<const uint32_t*>(begin + sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit));
+  job.gids = reinterpret_cast<const uint32_t*>(begin + gids_at);
+  job.filter = reinterpret_cast<const JobInstruction*>(begin + filter_at);
   const char** env = pointers + header->argc + 1;
   if (!take_strings(text, end, 1, &job.cwd) || !take_strings(text, end, header->argc, pointers) ||
       !take_strings(text, end, header->envc, env) || text != end)

@@ -13,6 +13,7 @@ struct Job {
   const JobHeader* header = nullptr;
   const JobRlimit* rlimits = nullptr;
   const uint32_t* gids = nullptr;
+  const JobInstruction* filter = nullptr;
   const char* cwd = nullptr;
   const char* const* argv = nullptr;  // ends with nullptr
   const char* const* env = nullptr;   // ends with nullptr

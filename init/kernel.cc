@@ -9,6 +9,7 @@
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/wait.h>
 
 extern "C" {
@@ -156,6 +157,8 @@ void close_range(unsigned first, unsigned last) {
   if (call(__NR_close_range, first, last, 0) < 0) close_listed(first, last);
 }
 
+void close_range_on_exec(unsigned first, unsigned last) { call(__NR_close_range, first, last, 4 /* CLOSE_RANGE_CLOEXEC */); }
+
 long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, address(path), 0); }
 bool exists(const char* path) { return call(__NR_faccessat, AT_FDCWD, address(path), 0) == 0; }
 
@@ -175,8 +178,9 @@ void* map(size_t size) {
 }
 void unmap(void* at, size_t size) { call(__NR_munmap, address(at), static_cast<long>(size)); }
 
-long spawn_sharing(void* stack, void (*entry)(void*), void* argument) {
-  return bailey_init_clone(CLONE_VM | CLONE_VFORK | SIGCHLD, stack, entry, argument);
+long spawn_sharing(void* stack, void (*entry)(void*), void* argument, Descriptors descriptors) {
+  const unsigned long files = descriptors == Descriptors::shared ? CLONE_FILES : 0;
+  return bailey_init_clone(CLONE_VM | CLONE_VFORK | SIGCHLD | files, stack, entry, argument);
 }
 long execve(const char* path, const char* const* argv, const char* const* env) {
   return call(__NR_execve, address(path), address(argv), address(env));
@@ -211,6 +215,37 @@ long setuid(uint32_t uid) { return call(__NR_setresuid, uid, uid, uid); }
 void hide_self() {
   call(__NR_prctl, PR_SET_DUMPABLE, 0);
   call(__NR_prctl, PR_SET_NAME, address("init"));
+}
+
+long install_filter(const void* program, unsigned short count, unsigned flags) {
+  const struct {  // sock_fprog
+    unsigned short length;
+    const void* filter;
+  } argument = {count, program};
+  return call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, address(&argument));
+}
+
+// msghdr and cmsghdr as the kernel reads them on 64-bit machines (include/linux/socket.h).
+long send_descriptor(int socket, const void* message, size_t size, int descriptor) {
+  const struct {
+    size_t length;
+    int level, type;
+    int descriptor, padding;
+  } control = {sizeof(size_t) + 3 * sizeof(int), 1 /* SOL_SOCKET */, 1 /* SCM_RIGHTS */, descriptor, 0};
+  const struct {
+    const void* base;
+    size_t length;
+  } part = {message, size};
+  const struct {
+    const void* name;
+    int name_length;
+    const void* parts;
+    size_t part_count;
+    const void* control;
+    size_t control_length;
+    int flags;
+  } header = {nullptr, 0, &part, 1, &control, sizeof control, 0};
+  return call(__NR_sendmsg, socket, address(&header), 0x4000 /* MSG_NOSIGNAL */);
 }
 
 }  // namespace bailey::init::kernel

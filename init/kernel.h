@@ -19,6 +19,7 @@ long write(int fd, const void* buffer, size_t size);
 long close(int fd);
 // Closes first..last. Kernels without close_range (gVisor of 2022) get it from /proc/self/fd.
 void close_range(unsigned first, unsigned last);
+void close_range_on_exec(unsigned first, unsigned last);  // Linux 5.11
 long unlink(const char* path);
 bool exists(const char* path);
 bool is_directory(const char* path);
@@ -30,8 +31,10 @@ void* map(size_t size);  // anonymous, private, zero; nullptr when there is no m
 void unmap(void* at, size_t size);
 
 // Starts entry(argument) in a process that shares this memory until it executes or exits; waits for that.
-// `stack` is its highest address, 16-aligned. Answers the pid.
-long spawn_sharing(void* stack, void (*entry)(void*), void* argument);
+// `stack` is its highest address, 16-aligned. Answers the pid. With Descriptors::shared a descriptor that the process opens is
+// ours as well, and so is one that it closes; it gets a copy of its own when it executes.
+enum class Descriptors { copied, shared };
+long spawn_sharing(void* stack, void (*entry)(void*), void* argument, Descriptors descriptors);
 long execve(const char* path, const char* const* argv, const char* const* env);
 [[noreturn]] void exit(int code);
 long getpid();
@@ -52,5 +55,9 @@ long setgid(uint32_t gid);  // real, effective and saved
 long setuid(uint32_t uid);
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();
+// `program`: count instructions (sock_filter). Answers the listener when the flags ask for one, else 0.
+long install_filter(const void* program, unsigned short count, unsigned flags);
+// One message over a socket, with a descriptor.
+long send_descriptor(int socket, const void* message, size_t size, int descriptor);
 
 }  // namespace bailey::init::kernel

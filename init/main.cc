@@ -236,7 +236,13 @@ void follow_orders(const Channel& channel, int workload) {
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);
   kernel::unmap(inbox.bytes, kInboxBytes);
   if (start.failed != Step::none) fail(channel, start.failed, start.error, start.detail);
-  report(channel, ReportKind::started, start.pid);
+  if (start.listener >= 0) {
+    const Report message{kReportMagic, ReportKind::started, start.pid, Step::none, 0};
+    while (kernel::send_descriptor(channel.out, &message, sizeof message, start.listener) == -EINTR) {}
+    kernel::close(start.listener);
+  } else {
+    report(channel, ReportKind::started, start.pid);
+  }
   kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
   for (unsigned number = 1; number <= kernel::kSignals; ++number)
     if (inbox.early & signal_bit(number)) kernel::kill(start.pid, static_cast<int>(number));

@@ -4,6 +4,7 @@
 #include <asm/resource.h>
 #include <linux/errno.h>
 #include <linux/limits.h>
+#include <linux/seccomp.h>
 
 namespace bailey::init {
 
@@ -31,11 +32,17 @@ bool has_slash(const char* text) {
   return false;
 }
 
+bool wants_listener(const Job& job) {
+  return job.header->filter_count && (job.header->filter_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER);
+}
+
 // One try. ENOENT of a file that is there means its interpreter or loader: remembered, because it makes the
 // better message.
 long execute(const char* path, const Job& job, bool& interpreter_missing) {
   const long error = -kernel::execve(path, job.argv, job.env);
-  if (error == ENOENT && kernel::exists(path)) interpreter_missing = true;
+  // With a listener that nobody serves yet, a call that the filter reports would never return: only execve and exit are sure
+  // to pass.
+  if (error == ENOENT && !wants_listener(job) && kernel::exists(path)) interpreter_missing = true;
   return error;
 }
 
@@ -47,7 +54,7 @@ long search_and_execute(const Job& job, bool& interpreter_missing) {
   if (!*name) return ENOENT;
   if (has_slash(name)) {
     const long error = execute(name, job, interpreter_missing);
-    return error == EACCES && kernel::is_directory(name) ? EISDIR : error;
+    return error == EACCES && !wants_listener(job) && kernel::is_directory(name) ? EISDIR : error;
   }
   const size_t name_length = length(name);
   if (name_length > NAME_MAX) return ENAMETOOLONG;
@@ -122,9 +129,16 @@ void become_workload(void* argument) {
   }
   if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));
   if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);
-  kernel::close_range(3, ~0u);
+  if (wants_listener(job)) kernel::close_range_on_exec(3, ~0u);  // the table is PID 1's as well
+  else kernel::close_range(3, ~0u);
   require(Step::cwd, enter_directory(job.cwd));
   kernel::block_signals(0);
+  if (job.header->filter_count) {
+    const long listener =
+        kernel::install_filter(job.filter, static_cast<unsigned short>(job.header->filter_count), job.header->filter_flags);
+    require(Step::seccomp, listener);
+    if (wants_listener(job)) shared->result.listener = static_cast<int>(listener);
+  }
   bool interpreter_missing = false;
   const long error = search_and_execute(job, interpreter_missing);
   require(error == ENOENT && interpreter_missing ? Step::interpreter : Step::exec, -error);
@@ -139,7 +153,10 @@ Start start_workload(const Job& job) {
     shared.terminal_is_ours = kernel::ioctl(0, TIOCGPGRP, &group) == 0;
   }
   auto* stack = static_cast<char*>(kernel::map(kStackBytes));
-  const long pid = stack ? kernel::spawn_sharing(stack + kStackBytes, become_workload, &shared) : -ENOMEM;
+  // The listener comes to us by the shared table: once the filter is on, the new process can be sure of no call by which it
+  // could hand it over.
+  const auto descriptors = wants_listener(job) ? kernel::Descriptors::shared : kernel::Descriptors::copied;
+  const long pid = stack ? kernel::spawn_sharing(stack + kStackBytes, become_workload, &shared, descriptors) : -ENOMEM;
   if (stack) kernel::unmap(stack, kStackBytes);
   if (pid < 0) {
     shared.result.failed = Step::fork;

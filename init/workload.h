@@ -11,10 +11,11 @@ struct Start {
   Step failed = Step::none;  // none: the program is running, or was killed on its way there
   int error = 0;
   uint32_t detail = 0;
+  int listener = -1;  // of the filter, when its flags ask for one; ours alone
 };
 
 // The new process gets: its own session (kill(0, SIGKILL) by it harms nobody else), the terminal, limits,
-// groups and user, umask, working directory, signals all default and unblocked, no descriptor but 0-2. Every
+// groups and user, umask, working directory, its filter, signals all default and unblocked, no descriptor but 0-2. Every
 // signal is blocked here.
 Start start_workload(const Job& job);
 

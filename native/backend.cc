@@ -10,7 +10,6 @@
 #include "native/instance.h"
 #include "native/launch.h"
 #include "native/plan.h"
-#include "native/seccomp.h"
 #include "secrets/stage.h"
 
 namespace bailey::native {
@@ -36,17 +35,18 @@ class NativeBackend final : public dispatcher::Backend {
     return {};
   }
 
+  dispatcher::FilterAbout filter(const Spec& spec) override {
+    const auto plan = plan_of(spec);
+    return plan ? (*plan)->seccomp.about : dispatcher::FilterAbout{};
+  }
+
   bundle::Resources resources(const Spec& spec) const override {
     bundle::Resources resources = spec.config().linux.resources;
     if (resources.pids_limit && *resources.pids_limit > 0) *resources.pids_limit += kInitProcesses;
     return resources;
   }
 
-  Result<json::Value> explain(const Spec& spec) override {
-    json::Value plan = to_json(*TRY(plan_of(spec)));
-    plan.as<json::Object>()->set("seccomp", builtin_seccomp_hash());
-    return plan;
-  }
+  Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
 
   Result<dispatcher::Created> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                      dispatcher::Steps& steps) override;
@@ -84,7 +84,8 @@ Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::
                                                   dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const Plan& plan = *TRY(plan_of(spec));
-  std::string job = TRY(init::encode_job(spec.process(), init::UserChange::by_backend));
+  std::string job =
+      TRY(init::encode_job(spec.process(), init::UserChange::by_backend, {plan.seccomp.on_top, plan.seccomp.on_top_flags}));
   IdMap ids = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
 
@@ -106,7 +107,8 @@ Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::
   Launched launched = TRY(launch(std::move(inputs), steps));
   dispatcher::Created created;
   created.terminal = std::move(launched.terminal);
-  created.instance = std::make_unique<NativeInstance>(std::move(launched), std::move(ids), std::move(job), spec.process());
+  created.instance =
+      std::make_unique<NativeInstance>(std::move(launched), std::move(ids), std::move(job), spec.process(), plan.seccomp);
   return created;
 }
 

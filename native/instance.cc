@@ -35,15 +35,22 @@ NativeInstance::~NativeInstance() {
 
 Result<> NativeInstance::start(dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  auto report = [&]() -> Result<std::optional<init::Report>> {
+  auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
     TRY(init::send_job(launched_.socket.get(), job_));
-    return init::receive_report(launched_.socket.get());
+    return init::receive_report_and_descriptor(launched_.socket.get());
   }();
   job_.clear();
   steps.push_back({"start", clock::monotonic_ns() - begin});
   if (!report) return std::unexpected(std::move(report).error().in_step("start"));
   // No report: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
-  if (report->has_value() && (*report)->kind == init::ReportKind::failed) not_started_ = init::start_error(**report, process_);
+  if (!report->has_value()) return {};
+  const init::Report& told = (*report)->report;
+  if (told.kind == init::ReportKind::failed) {
+    not_started_ = init::start_error(told, process_);
+  } else if (verdicts_) {
+    if (!(*report)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
+    log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), verdicts_, log_mode_));
+  }
   return {};
 }
 

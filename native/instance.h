@@ -6,20 +6,29 @@
 #include "dispatcher/backend.h"
 #include "native/id_map.h"
 #include "native/launch.h"
+#include "native/syscall_log.h"
 
 namespace bailey::native {
 
 class NativeInstance final : public dispatcher::Instance {
  public:
   // `job`: init/encode.h. `process` is for messages. Owns everything that it is given.
-  NativeInstance(Launched launched, IdMap ids, std::string job, bundle::Process process)
-      : ids_(std::move(ids)), launched_(std::move(launched)), job_(std::move(job)), process_(std::move(process)) {}
+  NativeInstance(Launched launched, IdMap ids, std::string job, bundle::Process process, const SeccompPlan& seccomp)
+      : ids_(std::move(ids)),
+        launched_(std::move(launched)),
+        job_(std::move(job)),
+        process_(std::move(process)),
+        verdicts_(seccomp.verdicts),
+        log_mode_(seccomp.log) {}
   ~NativeInstance() override;
 
   Result<> start(dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
+  int calls_fd() const override { return log_ ? log_->fd() : -1; }
+  void serve_calls() override { log_->serve(); }
+  dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
   Result<dispatcher::Ending> reap() override;
 
  private:
@@ -29,6 +38,9 @@ class NativeInstance final : public dispatcher::Instance {
   Launched launched_;
   std::string job_;
   bundle::Process process_;
+  std::shared_ptr<const FilterRules> verdicts_;  // when calls are reported
+  dispatcher::SeccompLog log_mode_;
+  std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   bool reaped_ = false;
 };

@@ -20,7 +20,6 @@
 #include "base/files.h"
 #include "init/image.h"
 #include "native/namespace_owner.h"
-#include "native/seccomp.h"
 
 namespace bailey::native {
 
@@ -158,7 +157,8 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
 
   ChildInputs child;
   child.plan = &plan;
-  child.filter = &builtin_seccomp();
+  const sock_fprog filter = plan.seccomp.base_program();
+  child.filter = &filter;
   child.join = join;
   child.tree_targets = in.tree_targets;
   child.trees = trees;

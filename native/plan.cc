@@ -62,6 +62,9 @@ class Compiler {
     if (plan_.terminal) add({.kind = Kind::pty, .path = "/dev/pts"});
     if (has_dev_) add({.kind = Kind::seal, .path = "/dev", .within = Within::own_dev});
     compile_privileges();
+    // The guard refuses it for an untrusted level; here it could not open one either.
+    const auto rule = spec_.level().untrusted ? dispatcher::SeccompRule::narrow : spec_.level().seccomp;
+    plan_.seccomp = TRY(compile_seccomp_plan(config_.linux.seccomp, rule, spec_.request().seccomp_log));
     if (!problems_.empty())
       return fail(Fault::refused, "the native backend cannot enforce: " + problems_, "drop it, or use --runtime gvisor");
     return std::move(plan_);
@@ -78,7 +81,6 @@ class Compiler {
     if (!config_.hooks.empty()) problem("hooks");
     if (!l.devices.empty()) problem("linux.devices");
     if (!l.sysctl.empty()) problem("linux.sysctl");
-    if (l.seccomp) problem("linux.seccomp (the built-in profile is always on)");
     if (!l.uid_mappings.empty() || !l.gid_mappings.empty())
       problem("linux.uidMappings and gidMappings (each sandbox has a range of its own)");
     if (!l.mount_label.empty()) problem("linux.mountLabel");
@@ -363,6 +365,7 @@ json::Value to_json(const Plan& plan) {
   object.set("gid", plan.user.gid);
   object.set("oom_score_adj", plan.oom_score_adj);
   object.set("capabilities", caps_text(plan.caps.effective));
+  object.set("seccomp", to_json(plan.seccomp));
   if (plan.landlock.why_off.empty()) object.set("landlock_abi", plan.landlock.abi);
   else object.set("landlock_off", plan.landlock.why_off);
   return object;

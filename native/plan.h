@@ -22,6 +22,7 @@
 #include "native/caps.h"
 #include "native/id_map.h"
 #include "native/landlock.h"
+#include "native/seccomp_plan.h"
 
 namespace bailey::native {
 
@@ -89,6 +90,7 @@ struct Plan {
   int oom_score_adj = 0;
   CapsPlan caps;
   LandlockPlan landlock;
+  SeccompPlan seccomp;
 };
 
 // What the plan depends on of this host.

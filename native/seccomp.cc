@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "native/default_seccomp.h"
+#include "native/floor_seccomp.h"
 
 namespace bailey::native {
 
@@ -16,6 +17,15 @@ const sock_fprog& builtin_seccomp() {
 }
 
 const char* builtin_seccomp_hash() { return kDefaultSeccompHash; }
+const char* builtin_seccomp_text() { return kDefaultSeccompText; }
+
+const sock_fprog& floor_seccomp() {
+  static const sock_fprog program = {std::size(kFloorSeccomp), const_cast<sock_filter*>(kFloorSeccomp)};
+  return program;
+}
+
+const char* floor_seccomp_hash() { return kFloorSeccompHash; }
+const char* floor_seccomp_text() { return kFloorSeccompText; }
 
 int install_seccomp(const sock_fprog& program, unsigned flags) {
   const long answer = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);

@@ -1,8 +1,10 @@
 // Seccomp filters of the native backend. The built-in one is compiled when Bailey is built, from
 // native/profiles/default.seccomp; an OCI profile is compiled when it is met.
 //
-//   seccomp.h          what a start uses                 seccomp_program.h  rules -> BPF, by binary search
+//   seccomp.h          what a start installs             seccomp_program.h  rules -> BPF, by binary search
+//   seccomp_plan.h     which filters one sandbox gets    seccomp_rules.h    asking and joining rules
 //   seccomp_profile.h  our profile's text -> rules       seccomp_names.h    names and numbers (libseccomp)
+//   seccomp_oci.h      an OCI profile -> rules           syscall_log.h      the listener of --seccomp-log
 //   seccomp_compile.cc the build's tool
 #pragma once
 
@@ -19,6 +21,11 @@ namespace bailey::native {
 // For this architecture; lives for ever. Allows what an init as PID 1 needs as well.
 const sock_fprog& builtin_seccomp();
 const char* builtin_seccomp_hash();  // 16 hexadecimal digits
+const char* builtin_seccomp_text();  // the profile that people write and review
+// What holds whatever profile a caller brings (native/profiles/floor.seccomp).
+const sock_fprog& floor_seccomp();
+const char* floor_seccomp_hash();
+const char* floor_seccomp_text();
 
 // A filter made at run time. Move it as you like: `program` is what install_seccomp takes, through view().
 struct CompiledFilter {

@@ -101,18 +101,31 @@ std::vector<CallTarget> call_targets(const Arch& arch, const std::string& name) 
   return {};
 }
 
+namespace {
+
+std::string known_name(const Arch& arch, uint32_t number) {
+  if (char* name = seccomp_syscall_resolve_num_arch(arch.token, static_cast<int>(number))) {
+    std::string out = name;
+    free(name);
+    return out;
+  }
+  for (const NewCall& call : kNewCalls)
+    if (call.number == number && has(arch, call)) return std::string(call.name);
+  return {};
+}
+
+}  // namespace
+
 std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch) {
   std::vector<std::pair<uint32_t, std::string>> out;
-  for (uint32_t number = 0; number <= kNewestReviewed; ++number) {
-    if (char* name = seccomp_syscall_resolve_num_arch(arch.token, static_cast<int>(number))) {
-      out.emplace_back(number, name);
-      free(name);
-      continue;
-    }
-    for (const NewCall& call : kNewCalls)
-      if (call.number == number && has(arch, call)) out.emplace_back(number, call.name);
-  }
+  for (uint32_t number = 0; number <= kNewestReviewed; ++number)
+    if (std::string name = known_name(arch, number); !name.empty()) out.emplace_back(number, std::move(name));
   return out;
+}
+
+std::string call_name(const Arch& arch, uint32_t number) {
+  std::string name = number <= INT32_MAX ? known_name(arch, number) : std::string();
+  return name.empty() ? "syscall_" + std::to_string(number) : name;
 }
 
 std::optional<int> errno_named(std::string_view name) {

@@ -35,6 +35,7 @@ std::vector<CallTarget> call_targets(const Arch& arch, const std::string& name);
 // The calls of a 64-bit architecture as (number, name) in the order of the numbers, up to the newest that was
 // reviewed for our profile (Linux 6.18).
 std::vector<std::pair<uint32_t, std::string>> calls_of(const Arch& arch);
+std::string call_name(const Arch& arch, uint32_t number);  // "syscall_1023" when it has none
 
 std::optional<int> errno_named(std::string_view name);  // "EPERM"; the ones a filter may sensibly answer
 

@@ -19,7 +19,9 @@
 
 #include "native/seccomp.h"
 #include "native/seccomp_names.h"
+#include "native/seccomp_oci.h"
 #include "native/seccomp_program.h"
+#include "native/seccomp_rules.h"
 
 namespace bailey::native {
 namespace {
@@ -72,10 +74,7 @@ Result<uint32_t> action_of(const std::string& name, std::optional<uint32_t> errn
               "the OCI runtime specification lists the SCMP_ACT_ names");
 }
 
-bool permits(uint32_t action) {
-  const uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
-  return kind == SECCOMP_RET_ALLOW || kind == SECCOMP_RET_LOG || kind == SECCOMP_RET_TRACE;
-}
+bool lets_pass(uint32_t action) { return permits(action) || (action & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE; }
 
 // The kernel compares actions as signed numbers; the lowest is the strictest.
 bool stricter(const Branch& a, const Branch& b) {
@@ -117,7 +116,7 @@ class ArchCompiler {
   // Into the interval map of its AUDIT_ARCH; x32 shares x86_64's.
   void finish(ArchRules& out, uint32_t default_action) {
     const uint32_t last = arch_.family == ArchFamily::x86_64 ? kX32First - 1 : kX32Last;
-    if (newest_ != 0 && newest_ < last && !permits(default_action))
+    if (newest_ != 0 && newest_ < last && !lets_pass(default_action))
       out.assign(newest_ + 1, last, {{}, SECCOMP_RET_ERRNO | ENOSYS});
     for (auto& [number, rules] : calls_) {
       std::ranges::stable_sort(rules.branches, stricter);
@@ -200,11 +199,15 @@ FilterRules join(std::vector<ArchCompiler>& compilers, uint32_t default_action) 
 
 }  // namespace
 
-Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
-  CompiledFilter out;
+Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp) {
+  OciRules out;
+  if (!seccomp.listener_path.empty() || !seccomp.listener_metadata.empty())
+    return fail(Fault::unavailable, "seccomp listenerPath: Bailey hands no listener on", "leave listenerPath out");
   for (const std::string& flag : seccomp.flags) {
     const auto known = std::ranges::find(kFlags, std::string_view(flag), &std::pair<std::string_view, unsigned>::first);
-    if (known == std::end(kFlags)) return fail(Fault::bad_input, "unknown seccomp flag '" + flag + "'");
+    if (known == std::end(kFlags))
+      return fail(Fault::bad_input, "unknown seccomp flag '" + flag + "'",
+                  "the OCI runtime specification lists the SECCOMP_FILTER_FLAG_ names");
     out.flags |= known->second;
   }
   const uint32_t default_action = TRY(action_of(seccomp.default_action, seccomp.default_errno_ret));
@@ -219,7 +222,13 @@ Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
       if (!known) out.ignored_names.push_back(name);
     }
   }
-  out.program = TRY(assemble(join(compilers, default_action)));
+  out.rules = join(compilers, default_action);
+  return out;
+}
+
+Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
+  OciRules read = TRY(read_oci_seccomp(seccomp));
+  CompiledFilter out{TRY(assemble(read.rules)), read.flags, {}, std::move(read.ignored_names)};
   out.hash = hash_of(out.program);
   return out;
 }

@@ -64,12 +64,12 @@ class Parser {
   Result<FilterRules> finish() {
     std::string missing;
     for (const auto& [number, name] : calls_of(arch_))
-      if (!rules_.contains(number)) missing += (missing.empty() ? "" : " ") + name;
+      if (!allows_rest_ && !rules_.contains(number)) missing += (missing.empty() ? "" : " ") + name;
     if (!missing.empty()) {
       return fail(Fault::bad_input, std::string(file_) + ": no verdict for: " + missing,
                   "put each of them into a group of the profile");
     }
-    ArchRules out(arch_.audit_arch, {{}, errno_action(ENOSYS)});
+    ArchRules out(arch_.audit_arch, {{}, allows_rest_ ? SECCOMP_RET_ALLOW : errno_action(ENOSYS)});
     for (const auto& [number, rule] : rules_) out.assign(number, rule);
     if (arch_.family == ArchFamily::x86_64) out.assign(kX32First, kX32Last, {{}, kWrongArch});
     return FilterRules{{std::move(out)}, kWrongArch};
@@ -80,8 +80,12 @@ class Parser {
     return fail(Fault::bad_input, std::string(file_) + ":" + std::to_string(line_) + ": " + message);
   }
 
-  // [allow] or [deny ERRNO]
+  // [allow], [deny ERRNO], or the statement [allow the rest]
   Result<> read_group() {
+    if (words_.size() == 3 && words_[0] == "[allow" && words_[1] == "the" && words_[2] == "rest]") {
+      allows_rest_ = true;
+      return {};
+    }
     in_group_ = true;
     if (words_.size() == 1 && words_[0] == "[allow]") {
       group_ = SECCOMP_RET_ALLOW;
@@ -172,6 +176,7 @@ class Parser {
   std::vector<std::string_view> words_;
   size_t at_ = 0;
   bool in_group_ = false;
+  bool allows_rest_ = false;
   uint32_t group_ = 0;
   std::map<uint32_t, CallRule> rules_;
 };

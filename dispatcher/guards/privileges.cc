@@ -1,5 +1,6 @@
 // Rule: an untrusted level never gets a hook, a device, a namespace that is not new, a capability, a user namespace of its own,
-// a kernel parameter or a filter other than the built-in one; no policy lifts this. For the others this guard stops what would
+// a kernel parameter or a way out of the built-in seccomp profile; no policy lifts this. A profile of the caller's comes on top
+// of the built-in one or in its place, as the level says. For the others this guard stops what would
 // go round another guard; what is left must be enforceable by the backend, whose check() refuses the rest.
 #include <algorithm>
 
@@ -35,7 +36,6 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
       {!process.capabilities.empty(), "capabilities"},
       {!linux.uid_mappings.empty() || !linux.gid_mappings.empty(), "id mappings of its own"},
       {!linux.sysctl.empty(), "kernel parameters (sysctl)"},
-      {linux.seccomp.has_value(), "a seccomp filter other than the built-in one"},
       {!linux.rootfs_propagation.empty() && linux.rootfs_propagation != "private" && linux.rootfs_propagation != "rprivate",
        "mounts that reach the host (rootfsPropagation)"},
       {process.oom_score_adj.value_or(0) < 0, "an oomScoreAdj below 0, which would let others be killed first"},
@@ -61,6 +61,17 @@ void judge_namespaces(const bundle::Config& config, const Level& level, Findings
   }
 }
 
+void judge_seccomp(const Request& request, const Level& level, Findings& findings) {
+  const bool given = request.config.linux.seccomp.has_value();
+  if (given && level.seccomp == SeccompRule::builtin)
+    findings.add("level '" + level.name + "' takes no seccomp profile of the caller's",
+                 "leave --seccomp out, or \"seccomp\": \"narrow\" for the level in the policy");
+  if (given && level.untrusted && level.seccomp == SeccompRule::replace)  // the policy file cannot say so; code could
+    findings.add("the untrusted level '" + level.name + "' keeps the built-in seccomp profile", "leave --seccomp out");
+  if (given && request.seccomp_log == SeccompLog::all)
+    findings.add("counting every system call is for the built-in profile", "seccomp_log \"denied\", or no profile");
+}
+
 // Every sandbox of `run` has the standard devices and no others: a rule that says more or less would be ignored.
 bool is_deny_all(const bundle::DeviceRule& rule) {
   return !rule.allow && (rule.type.empty() || rule.type == "a") && !rule.major && !rule.minor;
@@ -73,6 +84,7 @@ Verdict guard_privileges(const Request& request, const Policy& policy, const Hos
   Findings findings;
   if (level.untrusted) judge_untrusted(request.config, level.name, findings);
   judge_namespaces(request.config, level, findings);
+  judge_seccomp(request, level, findings);
   if (!request.config.linux.cgroups_path.empty())
     findings.add("linux.cgroupsPath: where the cgroup is, the policy says",
                  "leave it out; cgroup_parent in the policy sets the parent");

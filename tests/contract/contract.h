@@ -4,7 +4,8 @@
 //   exit_test       how a run ends, and limits       lifecycle_test   signals, many runs, death of the launcher
 //   process_test    what the command is given        documents_test   request, result, events, explain
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
-//   files_test      root, volumes, home              secrets_test     network_test
+//   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
+//   secrets_test    network_test
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
 // Comments "peer fault N" name what the closest comparable program gets wrong; the numbers are those of docs/threat-model.md.

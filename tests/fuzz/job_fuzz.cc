@@ -28,6 +28,7 @@ void check_job(const uint8_t* data, size_t size) {
   CHECK(strings == size_t{job.header->argc} + job.header->envc);
   CHECK(job.cwd > begin);
   CHECK(reinterpret_cast<const char*>(job.gids + job.header->gid_count) <= job.cwd);
+  CHECK(reinterpret_cast<const char*>(job.filter + job.header->filter_count) == job.cwd);
   const char* path = find_variable(job.env, "PATH");
   CHECK(!path || std::strlen(path) < size);
 }

@@ -169,7 +169,6 @@ TEST(GuardPrivileges, NeverGivesAnUntrustedLevelAny) {
        [](bundle::Config& c) { c.linux.namespaces = {{bundle::NamespaceType::network, "/proc/1/ns/net"}}; }},
       {"id mapping", [](bundle::Config& c) { c.linux.uid_mappings = {{0, 0, 4294967295U}}; }},
       {"sysctl", [](bundle::Config& c) { c.linux.sysctl["user.max_user_namespaces"] = "100"; }},
-      {"filter", [](bundle::Config& c) { c.linux.seccomp.emplace().default_action = "SCMP_ACT_ALLOW"; }},
       {"propagation", [](bundle::Config& c) { c.linux.rootfs_propagation = "rshared"; }},
       {"oom score", [](bundle::Config& c) { c.process->oom_score_adj = -1; }},
       {"personality", [](bundle::Config& c) { c.linux.personality = bundle::Personality{"LINUX32", {}}; }},
@@ -187,6 +186,28 @@ TEST(GuardPrivileges, NeverGivesAnUntrustedLevelAny) {
     const Verdict verdict = guard_privileges(request, policy, host());
     EXPECT_FALSE(verdict.allowed);
     EXPECT_FALSE(verdict.remedy.empty());
+  }
+}
+
+TEST(GuardPrivileges, TakesASeccompProfileAsTheLevelSays) {
+  using enum SeccompRule;
+  for (const char* trust : {"trusted", "untrusted"}) {
+    Policy policy = builtin_policy(true);
+    EXPECT_EQ(policy.levels.at(trust).seccomp, std::string_view(trust) == "trusted" ? replace : narrow);
+    Request request = wish(trust);
+    for (const SeccompRule rule : {builtin, narrow, replace}) {
+      policy.levels.at(trust).seccomp = rule;
+      request.config.linux.seccomp.reset();
+      EXPECT_TRUE(guard_privileges(request, policy, host()).allowed);
+      request.config.linux.seccomp.emplace().default_action = "SCMP_ACT_ALLOW";
+      const bool may = rule == narrow || (rule == replace && std::string_view(trust) == "trusted");
+      EXPECT_EQ(guard_privileges(request, policy, host()).allowed, may) << trust;
+      request.seccomp_log = SeccompLog::denied;
+      EXPECT_EQ(guard_privileges(request, policy, host()).allowed, may) << trust;
+      request.seccomp_log = SeccompLog::all;
+      EXPECT_FALSE(guard_privileges(request, policy, host()).allowed) << trust;
+      request.seccomp_log = SeccompLog::off;
+    }
   }
 }
 

@@ -64,8 +64,9 @@ class PlainBackend : public Backend {
  public:
   bool refuses_to_create = false;
   BackendKind kind() const override { return BackendKind::native; }
-  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = "", .profile = "p"}; }
+  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
   Result<> check(const Spec&) override { return {}; }
+  FilterAbout filter(const Spec&) override { return {"narrowed", "f00d", {}}; }
   bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
   Result<json::Value> explain(const Spec&) override { return json::Value(); }
   Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
@@ -178,7 +179,7 @@ TEST_F(SandboxTest, WritesOneAuditLineForEachTurn) {
   EXPECT_NE(text.find("\"event\":\"admit\""), std::string::npos);
   EXPECT_NE(text.find("\"event\":\"start\""), std::string::npos);
   EXPECT_NE(text.find("\"event\":\"exit\""), std::string::npos);
-  EXPECT_NE(text.find("\"profile\":\"p\""), std::string::npos);
+  EXPECT_NE(text.find("\"seccomp\":{\"profile\":\"narrowed\",\"hash\":\"f00d\"}"), std::string::npos);
   EXPECT_NE(text.find("\"memory_bytes\""), std::string::npos);
 }
 

@@ -39,7 +39,8 @@ TEST(Job, ComesOutAsItWentIn) {
   process.user = {.uid = 7, .gid = 8, .umask = 027, .additional_gids = {9, 10}};
   process.rlimits = {{"RLIMIT_NOFILE", 64, 128}};
   process.terminal = true;
-  const auto bytes = encode_job(process, UserChange::by_init);
+  const sock_filter filter[] = {{0x06, 1, 2, 0x7fff0000}, {0x20, 0, 0, 4}};
+  const auto bytes = encode_job(process, UserChange::by_init, {filter, 2});
   ASSERT_TRUE(bytes);
   std::vector<uint64_t> aligned;
   std::vector<const char*> pointers;
@@ -53,6 +54,9 @@ TEST(Job, ComesOutAsItWentIn) {
   EXPECT_EQ(job.header->flags, uint32_t{kJobSetUser | kJobSetUmask | kJobTerminal});
   EXPECT_EQ(job.header->umask, 027u);
   EXPECT_EQ(job.gids[1], 10u);
+  EXPECT_EQ(job.header->filter_count, 2u);
+  EXPECT_EQ(job.header->filter_flags, 2u);
+  EXPECT_EQ(std::memcmp(job.filter, filter, sizeof filter), 0);
   EXPECT_EQ(job.rlimits[0].resource, uint64_t{RLIMIT_NOFILE});
   EXPECT_EQ(job.rlimits[0].hard, 128u);
   EXPECT_STREQ(find_variable(job.env, "PATH"), "/bin");
@@ -82,6 +86,8 @@ TEST(Job, CannotBeMadeOfNothingNulBytesOrUnknownLimits) {
   bundle::Process process = command({"a"});
   process.rlimits = {{"RLIMIT_NOFILES", 1, 1}};
   EXPECT_NE(encode_job(process, UserChange::by_backend).error().message.find("RLIMIT_NOFILES"), std::string::npos);
+  const std::vector<sock_filter> too_long(kMaxInstructions + 1);
+  EXPECT_EQ(encode_job(command({"a"}), UserChange::by_backend, {too_long, 0}).error().fault, Fault::bad_input);
   EXPECT_EQ(encode_job(command({std::string(kMaxJobBytes, 'x')}), UserChange::by_backend).error().fault, Fault::bad_input);
 }
 

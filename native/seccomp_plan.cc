@@ -1,0 +1,129 @@
+#include "native/seccomp_plan.h"
+
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "dispatcher/names.h"
+#include "dispatcher/record.h"
+#include "native/seccomp.h"
+#include "native/seccomp_names.h"
+#include "native/seccomp_oci.h"
+#include "native/seccomp_profile.h"
+#include "native/seccomp_rules.h"
+
+namespace bailey::native {
+namespace {
+
+using dispatcher::SeccompLog;
+using dispatcher::SeccompRule;
+
+uint32_t kind_of(uint32_t action) { return action & SECCOMP_RET_ACTION_FULL; }
+
+FilterRules with_call(FilterRules rules, uint32_t number, uint32_t action) {
+  for (ArchRules& arch : rules.arches)
+    if (arch.audit_arch() == native_arch().audit_arch) arch.assign(number, {{}, action});
+  return rules;
+}
+
+// A program that cannot start or end is of no use; and a new process between the filter and its exec can be sure of no other
+// call (init/workload.cc).
+Result<> check_usable(const FilterRules& rules) {
+  for (const auto& [name, number] : {std::pair{"execve", SYS_execve}, {"exit_group", SYS_exit_group}})
+    if (!always_permits(rules, native_arch().audit_arch, static_cast<uint32_t>(number)))
+      return fail(Fault::bad_input,
+                  std::string("the seccomp profile does not allow ") + name +
+                      (number == SYS_execve ? ": no command could be started" : ": no command could end"),
+                  std::string("add ") + name + " to the allowed calls, without conditions");
+  return {};
+}
+
+std::vector<std::string> allowed_beyond(const FilterRules& rules, const FilterRules& builtin) {
+  std::vector<std::string> out;
+  const uint32_t arch = native_arch().audit_arch;
+  for (const auto& [number, name] : calls_of(native_arch())) {
+    if (never_permits(builtin, arch, number) && !never_permits(rules, arch, number)) out.push_back(name);
+    else if (!always_permits(builtin, arch, number) && always_permits(rules, arch, number))
+      out.push_back(name + " with any arguments");
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+// Calls without which no program goes on, and none that somebody would want to count: they pass unreported, because a process
+// between the filter and its exec has nobody yet who would answer, and because a call that a signal interrupts is restarted.
+constexpr int kUnreported[] = {SYS_execve, SYS_exit_group, SYS_exit, SYS_rt_sigreturn, SYS_restart_syscall};
+
+FilterRules reporting(const FilterRules& rules, SeccompLog log) {
+  FilterRules out = map_actions(rules, [log](uint32_t action) -> uint32_t {
+    const bool reported = kind_of(action) == SECCOMP_RET_ERRNO || (log == SeccompLog::all && permits(action));
+    return reported ? SECCOMP_RET_USER_NOTIF : action;
+  });
+  if (log != SeccompLog::all) return out;
+  for (const int number : kUnreported) {
+    const auto call = static_cast<uint32_t>(number);
+    if (always_permits(rules, native_arch().audit_arch, call)) out = with_call(std::move(out), call, SECCOMP_RET_ALLOW);
+  }
+  return out;
+}
+
+// Refusals as RET_TRACE; and the new process must be able to ask for its listener. The filter on top forbids it to the
+// workload.
+FilterRules base_of_reporting(const FilterRules& rules) {
+  FilterRules out = map_actions(
+      rules, [](uint32_t action) -> uint32_t { return kind_of(action) == SECCOMP_RET_ERRNO ? SECCOMP_RET_TRACE : action; });
+  return with_call(std::move(out), SYS_seccomp, SECCOMP_RET_ALLOW);
+}
+
+Result<FilterRules> rules_of(const char* text, const char* name) { return parse_profile(text, name, native_arch()); }
+
+}  // namespace
+
+Result<FilterRules> builtin_rules() { return rules_of(builtin_seccomp_text(), "default.seccomp"); }
+Result<FilterRules> floor_rules() { return rules_of(floor_seccomp_text(), "floor.seccomp"); }
+
+sock_fprog SeccompPlan::base_program() const {
+  if (base.empty()) return *compiled_base;
+  return {static_cast<unsigned short>(base.size()), const_cast<sock_filter*>(base.data())};
+}
+
+Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& profile, SeccompRule rule, SeccompLog log) {
+  SeccompPlan plan;
+  plan.log = log;
+  const bool replaces = profile && rule == SeccompRule::replace;
+  plan.compiled_base = replaces ? &floor_seccomp() : &builtin_seccomp();
+  plan.about.profile = !profile ? "builtin" : replaces ? "replaced" : "narrowed";
+  plan.about.hash = builtin_seccomp_hash();
+  if (!profile && log == SeccompLog::off) return plan;
+
+  const FilterRules builtin = TRY(builtin_rules());
+  const FilterRules below = replaces ? TRY(floor_rules()) : builtin;
+  FilterRules holds = builtin;
+  if (profile) {
+    OciRules read = TRY_WITH(read_oci_seccomp(*profile), "linux.seccomp");
+    holds = strictest(below, read.rules);
+    TRY(check_usable(holds));
+    plan.on_top = TRY(assemble(read.rules));
+    // One thread installs it; with a listener the kernel refuses the flag.
+    plan.on_top_flags = read.flags & ~unsigned{SECCOMP_FILTER_FLAG_TSYNC};
+    const std::vector<sock_filter> whole = TRY(assemble(holds));
+    plan.about.hash = hash_of(whole);
+    plan.about.allows_more = allowed_beyond(holds, builtin);
+  }
+  if (log == SeccompLog::off) return plan;
+  plan.base = TRY(assemble(base_of_reporting(below)));
+  plan.on_top = TRY(assemble(reporting(holds, log)));
+  plan.on_top_flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  plan.verdicts = std::make_shared<const FilterRules>(std::move(holds));
+  return plan;
+}
+
+json::Object to_json(const SeccompPlan& plan) {
+  json::Object object = dispatcher::to_json(plan.about);
+  if (plan.log != SeccompLog::off) object.set("log", dispatcher::name_of(plan.log, dispatcher::kSeccompLogNames));
+  return object;
+}
+
+}  // namespace bailey::native

@@ -1,0 +1,53 @@
+// Which filters one sandbox gets. PID 1 and the workload get the base; the workload gets another one on top when the caller
+// brought a profile, or when its calls are to be reported. Pure.
+//
+//   the caller's profile   base (PID 1 and workload)   on top (workload)          what holds for the workload
+//   none                   built-in                    -                          built-in
+//   narrows                built-in                    the caller's               the stricter of both
+//   replaces               floor                       the caller's               the stricter of both
+//   calls are reported     the base, refusals as       what holds, refusals       the same, and the listener gives the
+//                          RET_TRACE                   as RET_USER_NOTIF          errno that would have been given
+//
+// RET_TRACE is weaker than RET_USER_NOTIF, so the report wins; and it refuses with ENOSYS where nobody traces, so PID 1 stays
+// filtered, and the workload would be, too, if the filter on top were missing.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "bundle/config.h"
+#include "dispatcher/backend.h"
+#include "dispatcher/policy.h"
+#include "native/seccomp_program.h"
+
+namespace bailey::native {
+
+struct SeccompPlan {
+  dispatcher::FilterAbout about;
+  std::vector<sock_filter> base;                // made here; empty: `compiled_base`
+  const sock_fprog* compiled_base = nullptr;    // made when Bailey was built
+  std::vector<sock_filter> on_top;              // empty: none
+  unsigned on_top_flags = 0;                    // SECCOMP_FILTER_FLAG_*
+  std::shared_ptr<const FilterRules> verdicts;  // of what holds for the workload; only when calls are reported
+  dispatcher::SeccompLog log = dispatcher::SeccompLog::off;
+
+  sock_fprog base_program() const;
+};
+
+// Errors: those of read_oci_seccomp; Fault::bad_input for a profile that does not let a program start or end (execve,
+// exit_group), and for one that is too long.
+Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& profile, dispatcher::SeccompRule rule,
+                                         dispatcher::SeccompLog log);
+json::Object to_json(const SeccompPlan& plan);
+
+// The built-in profile and the floor as rules of this machine's architecture.
+Result<FilterRules> builtin_rules();
+Result<FilterRules> floor_rules();
+
+}  // namespace bailey::native
