@@ -291,7 +291,7 @@ Object encode_seccomp_rule(const SeccompRule& rule) {
   return object;
 }
 
-Object encode_seccomp(const Seccomp& seccomp) {
+Object encode_filter(const Seccomp& seccomp) {
   Object object;
   object.append("defaultAction", seccomp.default_action);
   put(object, "defaultErrnoRet", seccomp.default_errno_ret);
@@ -336,7 +336,7 @@ Object encode_linux(const Linux& linux) {
   put(object, "cgroupsPath", linux.cgroups_path);
   put_list(object, "namespaces", linux.namespaces, encode_namespace);
   put_list(object, "devices", linux.devices, encode_device);
-  if (linux.seccomp) object.append("seccomp", encode_seccomp(*linux.seccomp));
+  if (linux.seccomp) object.append("seccomp", encode_filter(*linux.seccomp));
   put(object, "rootfsPropagation", linux.rootfs_propagation);
   put(object, "maskedPaths", linux.masked_paths);
   put(object, "readonlyPaths", linux.readonly_paths);
@@ -365,6 +365,8 @@ Value encode_process(const Process& process) {
   put(object, "selinuxLabel", process.selinux_label);
   return object;
 }
+
+Value encode_seccomp(const Seccomp& seccomp) { return encode_filter(seccomp); }
 
 Value encode_resources(const Resources& resources) {
   Object object;

@@ -10,5 +10,6 @@ namespace bailey::bundle {
 json::Value encode_config(const Config& config);
 json::Value encode_process(const Process& process);
 json::Value encode_resources(const Resources& resources);
+json::Value encode_seccomp(const Seccomp& seccomp);
 
 }  // namespace bailey::bundle

@@ -1,9 +1,9 @@
 // The command line: one file per command, each with one add_* function that gives the command's own CLI11 App
 // its options and fills Invocation. cli/ is the outermost room:
 //
-//   main.cc      first acts, the table of commands   options.h   run's flags -> Request       backends.h  the
-//   table of backends run.cc doctor.cc policy.cc gc.cc                 terminal.h  the caller's terminal
-//   version.h
+//   main.cc      first acts, the table of commands     options.h   run's flags -> Request
+//   backends.h   the table of backends                 run.h       one run, for `run` and `seccomp trace`
+//   run.cc doctor.cc policy.cc seccomp.cc gc.cc        version.h
 //
 // Only the command that was named is set up: an App with all options costs a tenth of a native start.
 #pragma once
@@ -24,7 +24,7 @@ inline constexpr int kExitBailey = 125;  // Bailey failed or refused (docs/exit-
 
 struct Invocation {
   std::function<int()> act;          // set by add_*; called once, after the options were parsed; answers the exit code
-  std::vector<std::string> command;  // `run` only: what follows the options, "--" itself left out
+  std::vector<std::string> command;  // `run` and `seccomp trace`: what follows the options, "--" itself left out
   int64_t started_ns = 0;            // monotonic, read in the first line of main
 };
 
@@ -32,6 +32,7 @@ void add_run(CLI::App& app, Invocation& invocation);
 void add_doctor(CLI::App& app, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);
 void add_gc(CLI::App& app, Invocation& invocation);
+void add_seccomp(CLI::App& app, Invocation& invocation);
 
 // Splits `run`'s arguments into its own options and the command: at "--", else at the first argument that is
 // neither an option nor an option's value (as env(1) and docker do). `app` says which options take a value.

@@ -27,14 +27,16 @@ struct Command {
   const char* name;
   const char* summary;
   void (*add)(CLI::App&, Invocation&);
-  bool takes_command;  // what follows the options is somebody else's command line
+  // What follows the options is somebody else's command line: of the command itself (""), of a subcommand, or never.
+  const char* command_line_of;
 };
 
 constexpr std::initializer_list<Command> kCommands = {
-    {"run", "run one command in a sandbox", add_run, true},
-    {"doctor", "say what this host can do, each thing tried", add_doctor, false},
-    {"policy", "show the policy in force, or check a file", add_policy, false},
-    {"gc", "remove what sandboxes left whose bailey was killed", add_gc, false},
+    {"run", "run one command in a sandbox", add_run, ""},
+    {"doctor", "say what this host can do, each thing tried", add_doctor, nullptr},
+    {"policy", "show the policy in force, or check a file", add_policy, nullptr},
+    {"seccomp", "show, check or trace profiles of system calls", add_seccomp, "trace"},
+    {"gc", "remove what sandboxes left whose bailey was killed", add_gc, nullptr},
 };
 
 // A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us,
@@ -89,13 +91,18 @@ int print(const std::string& text) {
 int parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation) {
   CLI::App app(command.summary, std::string("bailey ") + command.name);
   command.add(app, invocation);
-  if (command.takes_command)
-    app.footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
+  CLI::App* runs = nullptr;  // what takes a command line
+  if (command.command_line_of && !*command.command_line_of) runs = &app;
+  else if (command.command_line_of && !arguments.empty() && arguments[0] == command.command_line_of)
+    runs = app.get_subcommand(arguments[0]);
+  if (runs) runs->footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
   try {
     std::vector<std::string> options = arguments;
-    if (command.takes_command) {
-      SplitArguments split = split_command(app, arguments);
-      options = std::move(split.options);
+    if (runs) {
+      const auto own = arguments.begin() + (runs == &app ? 0 : 1);
+      SplitArguments split = split_command(*runs, {own, arguments.end()});
+      options.assign(arguments.begin(), own);
+      options.insert(options.end(), split.options.begin(), split.options.end());
       invocation.command = std::move(split.command);
     }
     app.parse(std::vector<std::string>(options.rbegin(), options.rend()));  // CLI11 takes them last first

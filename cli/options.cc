@@ -205,7 +205,10 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
   one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
   one("--seccomp", flags.seccomp, "FILE|fd:N",
       "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says");
-  flag("--seccomp-log", flags.seccomp_log, "native: count refused system calls by name in the result record");
+  app.add_flag_callback(
+         "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
+         "native: count refused system calls by name in the result record")
+      ->group(kRequestGroup);
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     const std::string name(limit.flag);
     app.add_option_function<std::string>(
@@ -245,7 +248,7 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
     const std::string text = TRY(read_source("--seccomp", *flags.seccomp, kMaxSeccompFile));
     request.config.linux.seccomp = TRY(bundle::parse_seccomp(text, *flags.seccomp));
   }
-  if (flags.seccomp_log) request.seccomp_log = dispatcher::SeccompLog::denied;
+  request.seccomp_log = flags.seccomp_log;
   TRY(set_process(request, flags, std::move(command)));
   TRY(set_limits(request, flags));
   return request;

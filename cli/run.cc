@@ -15,6 +15,7 @@
 #include "cli/command_line.h"
 #include "cli/explain.h"
 #include "cli/options.h"
+#include "cli/run.h"
 #include "dispatcher/admission.h"
 #include "dispatcher/request_json.h"
 #include "dispatcher/sandbox.h"
@@ -28,14 +29,6 @@ using namespace dispatcher;
 constexpr size_t kMaxRequestDocument = 16 << 20;
 constexpr int kResultPatienceMs = 10'000;
 constexpr const char* kRunGroup = "This run";
-
-struct RunFlags {
-  RequestFlags request;
-  std::vector<std::string> given;  // of the request flags
-  std::optional<std::string> document, policy, result, events;
-  bool attach_stdin = false, json = false, explain = false;
-  std::string log_level = "warning";
-};
 
 Result<> configure_log(const std::string& text) {
   constexpr std::pair<const char*, log::Level> kLevels[] = {{"debug", log::Level::debug},
@@ -63,6 +56,8 @@ class Run {
  public:
   Run(const RunFlags& flags, Invocation& invocation)
       : flags_(flags), command_(std::move(invocation.command)), timer_(invocation.started_ns) {}
+
+  const Record& record() const { return record_; }
 
   int perform() {
     if (auto opened = open_sinks(); !opened) return report(opened.error());
@@ -133,6 +128,7 @@ class Run {
     TRY(choose());
     StreamOptions streams;
     streams.attach_stdin = flags_.attach_stdin;
+    streams.out = flags_.stdout_to;
     if (flags_.json) streams.output = StreamOptions::Output::capture;
     sandbox_.emplace(std::move(*decision_.spec), about_,
                      Surroundings{.backend = *backend_,
@@ -210,6 +206,12 @@ class Run {
 
 }  // namespace
 
+int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& afterwards) {
+  Run run(flags, invocation);
+  const int rc = run.perform();
+  return afterwards ? afterwards(run.record(), rc) : rc;
+}
+
 void add_run(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
   add_request_flags(app, flags->request);
@@ -230,7 +232,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
       ->group(kRunGroup);
   invocation.act = [flags, &app, &invocation] {
     flags->given = given_request_flags(app);
-    return Run(*flags, invocation).perform();
+    return perform_run(*flags, invocation);
   };
 }
 

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/json.h"
 #include "native/seccomp.h"
 #include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
@@ -152,33 +153,6 @@ class ArchCompiler {
   std::map<uint32_t, Collected> calls_;
 };
 
-Result<std::vector<ArchCompiler>> arches_of(const std::vector<std::string>& names) {
-  std::vector<ArchCompiler> out{ArchCompiler(native_arch())};
-  for (const std::string& name : names) {
-    if (std::ranges::find(kSpecifiedArches, name) == std::end(kSpecifiedArches))
-      return fail(Fault::bad_input, "unknown seccomp architecture '" + name + "'",
-                  "the OCI runtime specification lists the SCMP_ARCH_ names");
-    const std::optional<Arch> arch = arch_named(name);
-    if (!arch || !runs_here(*arch)) continue;
-    if (std::ranges::none_of(out, [&](const ArchCompiler& known) { return known.arch().token == arch->token; }))
-      out.emplace_back(*arch);
-  }
-  return out;
-}
-
-Result<std::vector<Branch>> branches_of(const bundle::SeccompRule& rule, uint32_t action) {
-  std::vector<Condition> conditions;
-  std::set<uint32_t> indices;
-  for (const bundle::SeccompArg& arg : rule.args) {
-    conditions.push_back(TRY(condition_of(arg)));
-    indices.insert(arg.index);
-  }
-  if (indices.size() == conditions.size()) return std::vector<Branch>{{conditions, action}};
-  std::vector<Branch> out;
-  for (const Condition& condition : conditions) out.push_back({{condition}, action});
-  return out;
-}
-
 FilterRules join(std::vector<ArchCompiler>& compilers, uint32_t default_action) {
   FilterRules out{{}, SECCOMP_RET_KILL_THREAD};
   bool x32 = false;
@@ -197,33 +171,96 @@ FilterRules join(std::vector<ArchCompiler>& compilers, uint32_t default_action) 
   return out;
 }
 
+// Reads all of it, whatever is wrong on the way.
+class Reader {
+ public:
+  Reader(const bundle::Seccomp& seccomp, std::vector<OciFault>& faults) : seccomp_(seccomp), faults_(faults) {}
+
+  OciRules read() {
+    OciRules out;
+    if (!seccomp_.listener_path.empty() || !seccomp_.listener_metadata.empty())
+      add(seccomp_.listener_path.empty() ? ".listenerMetadata" : ".listenerPath",
+          {.message = "Bailey hands no listener on", .remedy = "leave it out", .fault = Fault::unavailable});
+    for (size_t i = 0; i < seccomp_.flags.size(); ++i)
+      out.flags |= take(json::element_path(".flags", i), flag(seccomp_.flags[i]));
+    const uint32_t default_action = take(".defaultAction", action_of(seccomp_.default_action, seccomp_.default_errno_ret));
+    std::vector<ArchCompiler> compilers{ArchCompiler(native_arch())};
+    for (size_t i = 0; i < seccomp_.architectures.size(); ++i)
+      take(json::element_path(".architectures", i), add_arch(compilers, seccomp_.architectures[i]));
+    for (size_t i = 0; i < seccomp_.syscalls.size(); ++i) {
+      const bundle::SeccompRule& rule = seccomp_.syscalls[i];
+      const std::string path = json::element_path(".syscalls", i);
+      const uint32_t action = take(path + ".action", action_of(rule.action, rule.errno_ret));
+      std::vector<Branch> branches = branches_of(rule, action, path);
+      if (action == default_action) branches.clear();
+      for (const std::string& name : rule.names) {
+        bool known = false;
+        for (ArchCompiler& compiler : compilers) known |= compiler.add(name, branches);
+        if (!known) out.ignored_names.push_back(name);
+      }
+    }
+    if (faults_.empty()) out.rules = join(compilers, default_action);
+    return out;
+  }
+
+ private:
+  void add(std::string path, Error error) { faults_.push_back({std::move(path), std::move(error)}); }
+
+  template <typename T>
+  T take(const std::string& path, Result<T> value) {
+    if (value) return *value;
+    add(path, std::move(value).error());
+    return T{};
+  }
+
+  static Result<unsigned> flag(const std::string& name) {
+    const auto known = std::ranges::find(kFlags, std::string_view(name), &std::pair<std::string_view, unsigned>::first);
+    if (known != std::end(kFlags)) return known->second;
+    return fail(Fault::bad_input, "unknown seccomp flag '" + name + "'",
+                "the OCI runtime specification lists the SECCOMP_FILTER_FLAG_ names");
+  }
+
+  static Result<bool> add_arch(std::vector<ArchCompiler>& compilers, const std::string& name) {
+    if (std::ranges::find(kSpecifiedArches, name) == std::end(kSpecifiedArches))
+      return fail(Fault::bad_input, "unknown seccomp architecture '" + name + "'",
+                  "the OCI runtime specification lists the SCMP_ARCH_ names");
+    const std::optional<Arch> arch = arch_named(name);
+    if (!arch || !runs_here(*arch)) return false;
+    if (std::ranges::any_of(compilers, [&](const ArchCompiler& known) { return known.arch().token == arch->token; }))
+      return false;
+    compilers.emplace_back(*arch);
+    return true;
+  }
+
+  std::vector<Branch> branches_of(const bundle::SeccompRule& rule, uint32_t action, const std::string& path) {
+    std::vector<Condition> conditions;
+    std::set<uint32_t> indices;
+    for (size_t i = 0; i < rule.args.size(); ++i) {
+      conditions.push_back(take(json::element_path(path + ".args", i), condition_of(rule.args[i])));
+      indices.insert(rule.args[i].index);
+    }
+    if (indices.size() == conditions.size()) return {{conditions, action}};
+    std::vector<Branch> out;
+    for (const Condition& condition : conditions) out.push_back({{condition}, action});
+    return out;
+  }
+
+  const bundle::Seccomp& seccomp_;
+  std::vector<OciFault>& faults_;
+};
+
 }  // namespace
 
+std::optional<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp, std::vector<OciFault>& faults) {
+  OciRules rules = Reader(seccomp, faults).read();
+  if (!faults.empty()) return std::nullopt;
+  return rules;
+}
+
 Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp) {
-  OciRules out;
-  if (!seccomp.listener_path.empty() || !seccomp.listener_metadata.empty())
-    return fail(Fault::unavailable, "seccomp listenerPath: Bailey hands no listener on", "leave listenerPath out");
-  for (const std::string& flag : seccomp.flags) {
-    const auto known = std::ranges::find(kFlags, std::string_view(flag), &std::pair<std::string_view, unsigned>::first);
-    if (known == std::end(kFlags))
-      return fail(Fault::bad_input, "unknown seccomp flag '" + flag + "'",
-                  "the OCI runtime specification lists the SECCOMP_FILTER_FLAG_ names");
-    out.flags |= known->second;
-  }
-  const uint32_t default_action = TRY(action_of(seccomp.default_action, seccomp.default_errno_ret));
-  std::vector<ArchCompiler> compilers = TRY(arches_of(seccomp.architectures));
-  for (const bundle::SeccompRule& rule : seccomp.syscalls) {
-    const uint32_t action = TRY(action_of(rule.action, rule.errno_ret));
-    std::vector<Branch> branches = TRY(branches_of(rule, action));
-    if (action == default_action) branches.clear();
-    for (const std::string& name : rule.names) {
-      bool known = false;
-      for (ArchCompiler& compiler : compilers) known |= compiler.add(name, branches);
-      if (!known) out.ignored_names.push_back(name);
-    }
-  }
-  out.rules = join(compilers, default_action);
-  return out;
+  std::vector<OciFault> faults;
+  if (auto rules = read_oci_seccomp(seccomp, faults)) return std::move(*rules);
+  return std::unexpected(std::move(faults.front().error).with("seccomp" + faults.front().path));
 }
 
 Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {

@@ -1,6 +1,7 @@
 // The `seccomp` object of an OCI configuration as rules. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,16 @@ struct OciRules {
   std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error
 };
 
-// With the meaning that runc and libseccomp give it; seccomp_oci.cc says it at its top.
-// Errors: Fault::bad_input for an unknown action, architecture, operator or flag; Fault::unavailable for SCMP_ACT_NOTIFY and
-// listenerPath.
+// What a profile says that cannot be meant: an unknown action, architecture, operator or flag (Fault::bad_input), a wish for a
+// listener (Fault::unavailable). `path` is the JSON path below the seccomp object: ".syscalls[3].action".
+struct OciFault {
+  std::string path;
+  Error error;
+};
+
+// With the meaning that runc and libseccomp give it; seccomp_oci.cc says it at its top. Nothing when there are faults.
+std::optional<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp, std::vector<OciFault>& faults);
+// The same with the first fault as the error.
 Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp);
 
 }  // namespace bailey::native

@@ -102,7 +102,7 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
   const FilterRules below = replaces ? TRY(floor_rules()) : builtin;
   FilterRules holds = builtin;
   if (profile) {
-    OciRules read = TRY_WITH(read_oci_seccomp(*profile), "linux.seccomp");
+    OciRules read = TRY(read_oci_seccomp(*profile));
     holds = strictest(below, read.rules);
     TRY(check_usable(holds));
     plan.on_top = TRY(assemble(read.rules));

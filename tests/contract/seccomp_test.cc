@@ -293,5 +293,69 @@ TEST_F(NativeSeccomp, TheListenerStaysWithTheDispatcher) {
   EXPECT_EQ(bailey.finish().exit_code, 128 + SIGTERM);
 }
 
+// A traced command runs under the profile that was made of it, which opens nothing that the built-in one does not; what needs
+// more is refused.
+class Trace : public NativeSeccomp, public testing::WithParamInterface<std::pair<const char*, const char*>> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    NativeSeccomp, Trace,
+    testing::Values(
+        std::pair{"python3",
+                  "cd /tmp && python3 -c 'import json, subprocess, threading\n"
+                  "t = threading.Thread(target=print, args=(json.dumps([6 * 7]),))\nt.start()\nt.join()\n"
+                  "print(subprocess.run([\"echo\", \"sub\"], capture_output=True).stdout)'"},
+        std::pair{"bash",
+                  "bash -c 'set -o pipefail; seq 1000 | sort -rn | head -n 3; wait; echo $((6 * 7)) >/tmp/f; cat /tmp/f'"},
+        std::pair{"gcc", "cd /tmp && printf 'int main(void) { return 42; }' >m.c && gcc -O1 m.c -o m && ./m; echo $?"}),
+    [](const auto& value) { return std::string(value.param.first); });
+
+TEST_P(Trace, MakesAProfileUnderWhichTheCommandRunsAgain) {
+  const auto& [program, script] = GetParam();
+  BAILEY_REQUIRE(program);
+  const TempDir directory;
+  const std::string file = directory.file("traced.json");
+  RunOptions wish;
+  wish.arguments = {"seccomp", "trace", "--trust", "trusted", "-o", file, "--", "/bin/sh", "-c", script};
+  const Outcome traced = run_bailey(std::move(wish));
+  ASSERT_EQ(traced.exit_code, 0) << traced;
+  const Outcome plain = shell(script);
+  EXPECT_EQ(traced.out, plain.out);
+
+  const Outcome again = shell({"--seccomp", file, "--seccomp-log"}, script);
+  EXPECT_EQ(again.exit_code, 0) << again;
+  EXPECT_EQ(again.out, plain.out) << again;
+  EXPECT_EQ(again.find("seccomp.allows_more"), nullptr) << again;
+  EXPECT_EQ(run({"--seccomp", file}, {"/bin/sh", "-c", script}).text("seccomp.hash"), again.text("seccomp.hash"));
+
+  const std::string inotify = call(SYS_inotify_init1, {0}), timer = call(SYS_timerfd_create, {1, 0});
+  EXPECT_EQ(answers({}, {inotify, timer}), (std::map<std::string, std::string>{{inotify, "ok"}, {timer, "ok"}})) << "control";
+  for (const auto& [what, answer] : answers({"--seccomp", file}, {inotify, timer})) EXPECT_EQ(answer, "EPERM") << what;
+}
+
+TEST_F(NativeSeccomp, TraceGivesTheProfileToStdoutAndTheCommandsCodeToTheCaller) {
+  RunOptions wish;
+  wish.arguments = {"seccomp", "trace", "--trust", "trusted", "--", "/bin/sh", "-c", "echo out; exit 7"};
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 7) << got;
+  EXPECT_EQ(got.err, "out\n") << got;
+  const auto profile = json::parse(got.out, "stdout");
+  ASSERT_TRUE(profile) << got;
+  EXPECT_EQ(text_of(*profile, "defaultAction"), "SCMP_ACT_ERRNO");
+}
+
+TEST_F(NativeSeccomp, TraceRunsNothingThatMayNotRunNatively) {
+  for (const Arguments& flags : {Arguments{}, Arguments{"--trust", "trusted", "--runtime", "gvisor"},
+                                 Arguments{"--trust", "trusted", "--seccomp", "/nowhere"}}) {
+    RunOptions wish;
+    wish.arguments = {"seccomp", "trace"};
+    wish.arguments.insert(wish.arguments.end(), flags.begin(), flags.end());
+    wish.arguments.insert(wish.arguments.end(), {"--", "/bin/echo", "ran"});
+    const Outcome got = run_bailey(std::move(wish));
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_EQ(got.out, "") << got;
+    EXPECT_NE(got.err.find("remedy"), std::string::npos) << got;
+  }
+}
+
 }  // namespace
 }  // namespace bailey::tests

@@ -5,6 +5,7 @@
 
 #include "native/seccomp.h"
 #include "native/seccomp_names.h"
+#include "native/seccomp_oci.h"
 #include "native/seccomp_program.h"
 #include "tests/unit/native_bpf.h"
 #include "tests/unit/native_child.h"
@@ -138,6 +139,21 @@ TEST(OciSeccomp, RefusesWhatItCannotMean) {
   EXPECT_NE(error([](Seccomp& s) { s.flags = {"SECCOMP_FILTER_FLAG_NEW_LISTENER"}; }), "");
   EXPECT_EQ(error([](Seccomp& s) { s.architectures = {"SCMP_ARCH_S390X", "SCMP_ARCH_MIPS"}; }), "");
   EXPECT_EQ(error([](Seccomp& s) { s.flags = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"}; }), "");
+}
+
+TEST(OciSeccomp, NamesThePlaceOfEachFault) {
+  Seccomp s = over("SCMP_ACT_PERMIT",
+                   {{{"read"}, kAllow, {}, {}}, {{"write"}, "allow", {}, {{0, 1, 0, "=="}, {6, 1, 0, "SCMP_CMP_EQ"}}}});
+  s.flags = {"SECCOMP_FILTER_FLAG_LOG", "LOG"};
+  s.architectures = {"SCMP_ARCH_X86_64", "amd64"};
+  s.listener_path = "/run/listener";
+  std::vector<OciFault> faults;
+  EXPECT_FALSE(read_oci_seccomp(s, faults));
+  std::vector<std::string> paths;
+  for (const OciFault& fault : faults) paths.push_back(fault.path);
+  EXPECT_EQ(paths, (std::vector<std::string>{".listenerPath", ".flags[1]", ".defaultAction", ".architectures[1]",
+                                             ".syscalls[1].action", ".syscalls[1].args[0]", ".syscalls[1].args[1]"}));
+  EXPECT_EQ(faults[0].error.fault, Fault::unavailable);
 }
 
 TEST(OciSeccomp, RefusesAProgramLongerThanTheKernelTakes) {

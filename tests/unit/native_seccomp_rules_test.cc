@@ -13,6 +13,7 @@
 #include "native/seccomp_oci.h"
 #include "native/seccomp_plan.h"
 #include "native/seccomp_rules.h"
+#include "native/seccomp_trace.h"
 #include "tests/unit/native_bpf.h"
 
 namespace bailey::native {
@@ -236,6 +237,50 @@ TEST(SeccompPlan, RefusesAProfileThatLetsNothingStartOrEnd) {
   EXPECT_NE(error().find("exit_group"), std::string::npos) << "with a condition it may fail";
   profile.syscalls.back().args.clear();
   EXPECT_EQ(error(), "");
+}
+
+TEST(SeccompTrace, MakesTheLeastProfileThatLetsTheSameThrough) {
+  dispatcher::LoggedCalls calls;
+  for (const char* name : {"write", "socket", "clone", "read", "ioctl", "syscall_1000"}) calls.used.push_back({name, 3});
+  calls.denied = {{"clone3", 1}, {"keyctl", 1}, {"socket", 1}};
+  const auto profile = least_profile(calls);
+  ASSERT_TRUE(profile);
+  EXPECT_EQ(profile->syscalls[0].names, (std::vector<std::string>{"execve", "exit", "exit_group", "ioctl", "read",
+                                                                  "restart_syscall", "rt_sigreturn", "write"}));
+  EXPECT_EQ(profile->syscalls.back().names, std::vector<std::string>{"clone3"});
+  const FilterRules builtin = builtin_rules().value();
+  for (const auto rule : {dispatcher::SeccompRule::narrow, dispatcher::SeccompRule::replace}) {
+    const SeccompPlan plan = compile_seccomp_plan(*profile, rule, dispatcher::SeccompLog::off).value();
+    EXPECT_TRUE(plan.about.allows_more.empty());
+    const std::vector<std::string> open = {"execve", "exit", "exit_group", "restart_syscall", "rt_sigreturn", "write", "socket",
+                                           "clone",  "read", "ioctl"};
+    for_each_call([&](const seccomp_data& call) {
+      const std::string name = call_name(native_arch(), static_cast<uint32_t>(call.nr));
+      const uint32_t verdict = answer_of(plan, call);
+      if (std::ranges::find(open, name) != open.end()) {
+        ASSERT_EQ(permits(verdict), permits(verdict_of(builtin, call))) << name;
+      } else {
+        ASSERT_FALSE(permits(verdict)) << name;
+      }
+      if (name == "clone3") {
+        ASSERT_EQ(verdict, SECCOMP_RET_ERRNO | ENOSYS);
+      }
+    });
+  }
+}
+
+// What a trace lets go on is exactly what the built-in profile allows; what it refuses is refused as there.
+TEST(SeccompTrace, RunsUnderTheBuiltInProfile) {
+  const SeccompPlan plan = compile_seccomp_plan({}, dispatcher::SeccompRule::replace, dispatcher::SeccompLog::all).value();
+  size_t unreported = 0;
+  for_each_call([&](const seccomp_data& call) {
+    const uint32_t answer = answer_of(plan, call);
+    if (answer == SECCOMP_RET_USER_NOTIF) return;
+    ++unreported;
+    ASSERT_EQ(answer, SECCOMP_RET_ALLOW);
+  });
+  EXPECT_EQ(unreported, 5 * 60u);
+  EXPECT_EQ(plan.about.hash, builtin_seccomp_hash());
 }
 
 }  // namespace

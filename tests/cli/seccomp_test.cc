@@ -1,0 +1,74 @@
+// bailey seccomp show and check; trace is in tests/contract/seccomp_test.cc.
+#include <gtest/gtest.h>
+
+#include "tests/support/run_bailey.h"
+
+namespace bailey::tests {
+namespace {
+
+Outcome seccomp(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "seccomp");
+  RunOptions options;
+  options.arguments = std::move(arguments);
+  return run_bailey(std::move(options));
+}
+
+TEST(SeccompShow, PrintsTheProfileAndTheHashOfItsProgram) {
+  const Outcome hash = seccomp({"show", "--hash"}), text = seccomp({"show"}), floor = seccomp({"show", "--floor"});
+  EXPECT_EQ(hash.out.size(), 17u) << hash;
+  EXPECT_NE(text.out.find(hash.out.substr(0, 16)), std::string::npos) << text;
+  EXPECT_NE(text.out.find("\n[deny EPERM]\n"), std::string::npos) << text;
+  EXPECT_NE(floor.out.find("\n[allow the rest]\n"), std::string::npos) << floor;
+  EXPECT_EQ(floor.out.find(hash.out.substr(0, 16)), std::string::npos) << floor;
+}
+
+class SeccompCheck : public testing::Test {
+ protected:
+  Outcome check(const std::string& text) {
+    directory_.write("profile.json", text);
+    return seccomp({"check", directory_.file("profile.json")});
+  }
+  TempDir directory_;
+};
+
+TEST_F(SeccompCheck, TakesAProfileAndSaysWhatItComesTo) {
+  const Outcome got = check(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["uname", "no_such_call"],
+    "action": "SCMP_ACT_ERRNO"}]})");
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_NE(got.out.find("profile.json: good"), std::string::npos) << got;
+  EXPECT_NE(got.out.find("allows more: "), std::string::npos) << got;
+  EXPECT_NE(got.out.find("no_such_call"), std::string::npos) << got;
+}
+
+TEST_F(SeccompCheck, NamesEveryFaultWithLineAndPath) {
+  const Outcome got = check(
+      "{\n\"defaultAction\": \"SCMP_ACT_WHAT\",\n\"flags\": [\n\"A\"],\n\"syscalls\": [{\"names\": [\"read\"],\n"
+      "\"action\": \"allow\"},\n{\"names\": [\"write\"], \"action\": \"SCMP_ACT_ALLOW\",\n\"args\": [\n"
+      "{\"index\": 7, \"value\": 1, \"op\": \"SCMP_CMP_EQ\"}]}]}");
+  EXPECT_EQ(got.exit_code, 125) << got;
+  for (const char* fault : {"profile.json:2: $.defaultAction: ", "profile.json:4: $.flags[0]: ",
+                            "profile.json:6: $.syscalls[0].action: ", "profile.json:9: $.syscalls[1].args[0]: "})
+    EXPECT_NE(got.err.find(fault), std::string::npos) << fault << got;
+  EXPECT_NE(got.err.find("remedy: "), std::string::npos) << got;
+}
+
+TEST_F(SeccompCheck, NamesFaultsOfForm) {
+  const std::pair<const char*, const char*> kFaults[] = {
+      {"{", "profile.json:1"},
+      {"[]", "profile.json:1: $: "},
+      {R"({"defaultAction": 3})", "$.defaultAction: expected a string"},
+      {R"({"defaultAction": "SCMP_ACT_ALLOW", "archMap": []})", "$.archMap: "},
+      {R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "read", "action": "SCMP_ACT_ERRNO"}]})",
+       "$.syscalls[0].name"},
+      {R"({"defaultAction": "SCMP_ACT_ERRNO"})", "execve"},
+  };
+  for (const auto& [text, fault] : kFaults) {
+    const Outcome got = check(text);
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find(fault), std::string::npos) << fault << got;
+  }
+  EXPECT_EQ(seccomp({"check", directory_.file("missing")}).exit_code, 125);
+}
+
+}  // namespace
+}  // namespace bailey::tests
