@@ -24,7 +24,9 @@ constexpr const char* kMaskedPaths[] = {
 };
 // The host has 4096 for everybody (kernel.pty.max), of which an instance takes as many as it likes.
 constexpr const char* kMaxTerminals = "max=256";
-constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+// pressure: whoever may write there has the host's kernel watch the host's load for it.
+constexpr const char* kReadonlyPaths[] = {"/proc/bus",      "/proc/fs",  "/proc/irq",
+                                          "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"};
 
 bool has_destination(const Config& config, std::string_view path) {
   return std::ranges::any_of(config.mounts, [&](const Mount& mount) { return mount.destination == path; });
