@@ -3,6 +3,7 @@
 
 root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 HOME="${HOME:-/root}"
+PATH=$PATH:/usr/local/go/bin:$HOME/.cargo/bin  # where Go and Rust put themselves
 export CCACHE_BASEDIR=$root_dir CCACHE_NOHASHDIR=1  # where there is a ccache, one clone's objects serve the next
 
 say() { printf '\n== %s\n' "$*"; }
@@ -18,12 +19,30 @@ apt_update() {
   apt_updated=yes
 }
 
+# without_services COMMAND...: what it installs starts no service, now or at the next boot. Debian asks policy-rc.d before it
+# starts one, and 101 forbids it; a policy that the machine has already is left alone.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d before
+  before=$(ls /etc/systemd/system/*.wants 2>/dev/null | sort -u || true)
+  (
+    if [ ! -e "$policy" ]; then
+      trap 'rm -f "$policy"' EXIT
+      printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 0755 "$policy"
+    fi
+    "$@"
+  ) || return
+  command -v systemctl >/dev/null || return 0
+  ls /etc/systemd/system/*.wants 2>/dev/null | sort -u | comm -13 <(printf '%s\n' "$before") - |
+    grep -E '^(nginx|postgresql).*\.service$' | xargs -r systemctl disable --quiet || true
+}
+
 # install_packages KIND...: those of packages.txt that are not installed.
 install_packages() {
   local name kind missing=()
   while read -r name kind _; do
     case "$name" in ''|'#'*) continue ;; esac
-    case " $* " in *" $kind "*) ;; *) continue ;; esac
+    case " $* " in *" ${kind%%\?*} "*) ;; *) continue ;; esac
+    case "$kind" in *\?*) ! command -v "${kind#*\?}" >/dev/null || continue ;; esac
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
   done < "$root_dir/scripts/packages.txt"
   if [ ${#missing[@]} = 0 ]; then
@@ -32,7 +51,7 @@ install_packages() {
   fi
   need_root "installing ${missing[*]}"
   apt_update
-  apt-get install -y -q --no-install-recommends "${missing[@]}"
+  without_services apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
 # --- runsc ------------------------------------------------------------------------------------------------------------

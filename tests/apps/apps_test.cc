@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <ostream>
 #include <sstream>
 
@@ -91,6 +92,28 @@ TEST_P(Everyday, GivesTheSameAsOutside) {
   const Outcome inside = run_bailey(std::move(options));
   EXPECT_EQ(inside.exit_code, outside.exit_code) << inside;
   EXPECT_EQ(inside.out, outside.out) << inside;
+}
+
+// What a caller gets who says nothing: the untrusted level, its memory, processes and CPUs. The language runtimes look at the
+// machine and make threads and heaps to its measure.
+class DefaultLevel : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Apps, DefaultLevel,
+                         testing::Values("Java", "NodeWorkers", "PythonMultiprocessing", "GccThreads", "Make"),
+                         [](const auto& value) { return std::string(value.param); });
+
+TEST_P(DefaultLevel, IsEnough) {
+  BAILEY_REQUIRE("root", "cgroup", "runsc");
+  const auto app = std::ranges::find(everyday_apps(), std::string_view(GetParam()), &App::name);
+  ASSERT_NE(app, everyday_apps().end());
+  if (const std::string program = missing_program(app->programs); !program.empty()) {
+    BAILEY_REQUIRE(program);
+  }
+  RunOptions options;
+  options.arguments = {"run", "-w", kHome, "-e", std::string("HOME=") + kHome, "--", "sh", "-c", app->script};
+  const Outcome inside = run_bailey(std::move(options));
+  EXPECT_EQ(inside.exit_code, app->exit_code) << inside;
+  EXPECT_EQ(inside.out, run_outside(*app).out) << inside;
 }
 
 // The closest thing to a container image that needs no download: one static program as the whole root, run as

@@ -217,6 +217,35 @@ worker.on("message", (answer) => {
 });
 end
 node n.js)sh"},
+    {"Java", "java,javac", R"sh(cat >J.java <<'end'
+import java.util.concurrent.*;
+import java.util.stream.*;
+public class J {
+  public static void main(String[] a) throws Exception {
+    ExecutorService pool = Executors.newFixedThreadPool(8);
+    long sum = 0;
+    for (Future<Integer> f : pool.invokeAll(IntStream.range(0, 100).<Callable<Integer>>mapToObj(i -> () -> i * i).collect(Collectors.toList())))
+      sum += f.get();
+    pool.shutdown();
+    Process child = new ProcessBuilder("echo", "child").start();
+    System.out.println(sum + " " + new String(child.getInputStream().readAllBytes()).trim());
+    java.net.ServerSocket server = new java.net.ServerSocket(0, 5, java.net.InetAddress.getLoopbackAddress());
+    Thread thread = new Thread(() -> {
+      try (java.net.Socket c = server.accept()) { c.getOutputStream().write("tcp".getBytes()); } catch (Exception e) { e.printStackTrace(); }
+    });
+    thread.start();
+    try (java.net.Socket c = new java.net.Socket(server.getInetAddress(), server.getLocalPort())) {
+      System.out.println(new String(c.getInputStream().readAllBytes()));
+    }
+    thread.join();
+    java.nio.file.Files.writeString(java.nio.file.Path.of("f"), "file");
+    System.out.println(java.nio.file.Files.readString(java.nio.file.Path.of("f")));
+    System.exit(3);
+  }
+}
+end
+javac J.java && java J)sh",
+     3},
     {"Bc", "bc", R"sh(echo '2^200; scale=10; 4*a(1)' | bc -l)sh"},
     {"Jq", "jq", R"sh(echo '{"a":[1,2,{"b":null}]}' | jq -c '.a | map(type)')sh"},
     {"Sqlite", "sqlite3",
