@@ -1,9 +1,9 @@
 // Backend and Instance: the seam between the domain and what really isolates. A new backend is one folder, one BackendKind,
 // one line in cli/ and a green contract suite.
 //
-//   create                start                       reap
-//   ------> [created] -----------> [running] ... [ended] ------> Ending
-//   the sandbox exists,   the job is handed to PID 1   every process is gone and waited for
+//   create, await_created      start                       reap
+//   -----------> [created] -----------> [running] ... [ended] ------> Ending
+//   the sandbox exists,        the job is handed to PID 1   every process is gone and waited for
 //   PID 1 waits for a job
 #pragma once
 
@@ -71,6 +71,10 @@ struct LoggedCalls {
 class Instance {
  public:
   virtual ~Instance() = default;  // kills and reaps what is left
+  // Waits until the sandbox is made and PID 1 waits for its job; once, before start. Answers the pty's master when
+  // process().terminal, else an empty descriptor. Errors: what failed in the making. Steps name what this waited for, in order,
+  // without overlap.
+  virtual Result<Fd> await_created(Steps& steps) = 0;
   // Hands over the job; returns when PID 1 has it. Steps as for create.
   virtual Result<> start(Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.
@@ -85,11 +89,6 @@ class Instance {
   virtual LoggedCalls calls() const { return {}; }
   // Waits for what exit_fd announced; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
-};
-
-struct Created {
-  std::unique_ptr<Instance> instance;
-  Fd terminal;  // pty master when process().terminal
 };
 
 class Backend {
@@ -108,8 +107,9 @@ class Backend {
   // The plan as --explain prints it. Starts nothing.
   virtual Result<json::Value> explain(const Spec& spec) = 0;
   // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
-  // with an empty mask and default actions. Undoes all of it on error. Steps name what was timed, in order, without overlap.
-  virtual Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
+  // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:
+  // what the caller does until await_created costs no time. `spec` and the Backend outlive that. Steps as there.
+  virtual Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
 };
 
 }  // namespace bailey::dispatcher

@@ -124,14 +124,6 @@ Result<> Sandbox::create() {
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
-  step_ = "state record";
-  StateRecord state = TRY(StateRecord::of_this_process());
-  state.backend = about_.name;
-  state.trust = spec_.request().trust;
-  state.cgroups = leases_.cgroup.paths();
-  TRY(entry_.write(state));
-  timer_.lap(step_);
-
   step_ = "streams";
   StreamOptions options = around_.streams;
   options.terminal = spec_.process().terminal;
@@ -141,14 +133,27 @@ Result<> Sandbox::create() {
 
   step_ = "create";
   Steps steps;
-  Created created = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
-  instance_ = std::move(created.instance);
+  instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
+  timer_.lap(steps, "create, rest");
+
+  // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
+  step_ = "state record";
+  StateRecord state = TRY(StateRecord::of_this_process());
+  state.backend = about_.name;
+  state.trust = spec_.request().trust;
+  state.cgroups = leases_.cgroup.paths();
+  TRY(entry_.write(state));
+  timer_.lap(step_);
+
+  step_ = "create";
+  steps.clear();
+  Fd terminal = TRY(instance_->await_created(steps));
   if (options.terminal) {
-    copy_terminal_size(created.terminal.get());
-    TRY(streams_.attach_terminal(std::move(created.terminal)));
+    copy_terminal_size(terminal.get());
+    TRY(streams_.attach_terminal(std::move(terminal)));
     if (options.attach_stdin) caller_terminal_ = TRY(RawTerminal::enter(options.in));
   }
-  timer_.lap(steps, "create, rest");
+  timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
   return {};

@@ -13,7 +13,7 @@ namespace bailey::gvisor {
 namespace {
 
 using dispatcher::About;
-using dispatcher::Created;
+using dispatcher::Instance;
 using dispatcher::Leases;
 using dispatcher::Spec;
 using dispatcher::Stdio;
@@ -49,7 +49,7 @@ class GvisorBackend final : public dispatcher::Backend {
     return explain_plan(plan);
   }
 
-  Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
+  Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     TRY(find_runsc());
     const std::string runsc_id = TRY(draw_runsc_id());
     Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
@@ -72,10 +72,7 @@ class GvisorBackend final : public dispatcher::Backend {
     inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;
     Launched launched = TRY(launch(std::move(inputs), steps));
 
-    Created created;
-    created.terminal = std::move(launched.terminal);
-    created.instance = std::make_unique<SandboxInstance>(std::move(plan), spec.process(), std::move(launched));
-    return created;
+    return std::make_unique<SandboxInstance>(std::move(plan), spec.process(), std::move(launched));
   }
 
  private:

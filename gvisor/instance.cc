@@ -40,6 +40,18 @@ SandboxInstance::~SandboxInstance() {
   (void)wait_for(launched_.pidfd.get());
 }
 
+// runsc is executed; that it has made a sandbox shows when init takes the job. A held child with a terminal cannot wait until
+// start(): runsc makes the terminal.
+Result<Fd> SandboxInstance::await_created(dispatcher::Steps& steps) {
+  if (launched_.go && !plan_.terminal) return Fd();
+  const int64_t begin = clock::monotonic_ns();
+  TRY(release(launched_));
+  Fd terminal;
+  if (plan_.terminal) terminal = TRY(receive_console(launched_));
+  steps.push_back({"launch", clock::monotonic_ns() - begin});
+  return terminal;
+}
+
 Result<> SandboxInstance::start(dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   if (plan_.channel_directory) {

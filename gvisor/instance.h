@@ -15,6 +15,7 @@ class SandboxInstance final : public dispatcher::Instance {
   SandboxInstance(Plan plan, bundle::Process process, Launched launched);
   ~SandboxInstance() override;
 
+  Result<Fd> await_created(dispatcher::Steps& steps) override;
   Result<> start(dispatcher::Steps& steps) override;
   // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
   Result<> signal(int number) override;

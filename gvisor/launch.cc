@@ -71,24 +71,6 @@ Error child_error(const Failure& failure, const PrivateRoot& root) {
   return error;
 }
 
-// The pty's master, which runsc sends when the sandbox exists. Error when runsc ends before.
-Result<Fd> receive_console(int listening, int pidfd, const PrivateRoot& root) {
-  const clock::Deadline deadline = clock::Deadline::in_ms(kConsoleMs);
-  for (;;) {
-    pollfd fds[2] = {{listening, POLLIN, 0}, {pidfd, POLLIN, 0}};
-    const int ready = ::poll(fds, 2, deadline.poll_ms());
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) return sys_error("waiting for runsc's terminal", errno);
-    if (ready == 0) return fail(Fault::failed, "runsc has not made a terminal within 30 seconds");
-    if (fds[0].revents & POLLIN) break;
-    const std::string errors = read_last_words(root);
-    return fail(Fault::failed, "runsc ended before it made a terminal" + (errors.empty() ? "" : ": " + errors));
-  }
-  const Fd connection(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!connection) return sys_error("accepting runsc's terminal", errno);
-  return receive_fd(connection.get());
-}
-
 // Both ends of everything that connects us to the child.
 struct Ends {
   ChildEnds child;
@@ -159,6 +141,24 @@ Result<> release(Launched& launched) {
   return {};
 }
 
+Result<Fd> receive_console(const Launched& launched) {
+  const int listening = launched.root.console.get();
+  const clock::Deadline deadline = clock::Deadline::in_ms(kConsoleMs);
+  for (;;) {
+    pollfd fds[2] = {{listening, POLLIN, 0}, {launched.pidfd.get(), POLLIN, 0}};
+    const int ready = ::poll(fds, 2, deadline.poll_ms());
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return sys_error("waiting for runsc's terminal", errno);
+    if (ready == 0) return fail(Fault::failed, "runsc has not made a terminal within 30 seconds");
+    if (fds[0].revents & POLLIN) break;
+    const std::string errors = read_last_words(launched.root);
+    return fail(Fault::failed, "runsc ended before it made a terminal" + (errors.empty() ? "" : ": " + errors));
+  }
+  const Fd connection(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!connection) return sys_error("accepting runsc's terminal", errno);
+  return receive_fd(connection.get());
+}
+
 Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   Ends ends = TRY(connect(in));
@@ -166,7 +166,7 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   Pending pending(std::move(spawned.pidfd));
   ends.child = {};  // our copies of the child's ends: a pipe whose other side is gone must say so
   const int64_t cloned = clock::monotonic_ns();
-  steps.push_back({"private_root", cloned - begin});
+  steps.push_back({"private_root and clone", cloned - begin});
 
   Launched out;
   out.root = std::move(spawned.root);
@@ -174,11 +174,7 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   out.report = std::move(ends.report);
   out.go = std::move(ends.go);
   out.status = std::move(ends.status);
-  // A held child with a terminal cannot wait: the terminal is made by runsc, and create() has to answer it.
-  if (!out.go || in.plan->terminal) TRY(release(out));
-  if (in.plan->terminal) out.terminal = TRY(receive_console(out.root.console.get(), pending.get(), out.root));
   out.pidfd = pending.release();
-  steps.push_back({"launch", clock::monotonic_ns() - cloned});
   return out;
 }
 

@@ -1,5 +1,5 @@
-// Launch: the private root, the clone, and the wait until runsc has been executed. One call; either a running runsc or an error
-// that names the step, and no process left.
+// Launch: the private root and the clone, then the wait until runsc has been executed. Either a process or an error that names
+// the step, and no process left.
 #pragma once
 
 #include <string>
@@ -13,19 +13,22 @@
 namespace bailey::gvisor {
 
 struct Launched {
-  Fd pidfd;       // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
-  Fd job;         // write end to init (init/channel.h); empty with plan.channel_directory
-  Fd report;      // read end; empty likewise
-  Fd go, status;  // with plan.channel_directory: the child is held before exec until release()
-  Fd terminal;    // pty master, with plan.terminal
+  Fd pidfd;   // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
+  Fd job;     // write end to init (init/channel.h); empty with plan.channel_directory
+  Fd report;  // read end; empty likewise
+  Fd go;      // with plan.channel_directory: the child is held before exec until release()
+  Fd status;  // says how its exec went
   PrivateRoot root;
 };
 
-// Steps gain "private_root" and "launch". The child is a copy of this process: not after threads exist.
+// Steps gain "private_root and clone". The child is a copy of this process: not after threads exist.
 Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
 
-// Lets a held child go on to exec, once; nothing to do for one that was not held.
+// Lets a held child go on and waits until it has executed runsc; once, nothing to do a second time.
 Result<> release(Launched& launched);
+
+// The pty's master, which runsc sends when the sandbox exists. Error when runsc ends before.
+Result<Fd> receive_console(const Launched& launched);
 
 // runsc with `arguments` in the namespaces of the sandbox, waited for at most 5 seconds. The exit code.
 Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments);

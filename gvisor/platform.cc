@@ -41,6 +41,7 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   dispatcher::Steps steps;
   Launched launched = TRY(launch(std::move(inputs), steps));
   SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
+  TRY(instance.await_created(steps));
   TRY(instance.start(steps));
   timed_out = !ended_before(instance.exit_fd(), clock::Deadline::in_ms(limit_ms));
   if (timed_out) instance.kill_all();

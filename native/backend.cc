@@ -48,8 +48,8 @@ class NativeBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
 
-  Result<dispatcher::Created> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
-                                     dispatcher::Steps& steps) override;
+  Result<std::unique_ptr<dispatcher::Instance>> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
+                                                       dispatcher::Steps& steps) override;
 
  private:
   static constexpr int kInitProcesses = 1;  // PID 1 counts in the pids cgroup and is ours
@@ -80,8 +80,8 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
   return targets;
 }
 
-Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
-                                                  dispatcher::Steps& steps) {
+Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& spec, dispatcher::Leases& leases,
+                                                                    dispatcher::Stdio stdio, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const Plan& plan = *TRY(plan_of(spec));
   std::string job =
@@ -105,11 +105,7 @@ Result<dispatcher::Created> NativeBackend::create(const Spec& spec, dispatcher::
   inputs.cgroup = &leases.cgroup;
   inputs.secrets = stage.mount_fd();
   Launched launched = TRY(launch(std::move(inputs), steps));
-  dispatcher::Created created;
-  created.terminal = std::move(launched.terminal);
-  created.instance =
-      std::make_unique<NativeInstance>(std::move(launched), std::move(ids), std::move(job), spec.process(), plan.seccomp);
-  return created;
+  return std::make_unique<NativeInstance>(plan, std::move(launched), std::move(ids), std::move(job), spec.process());
 }
 
 }  // namespace

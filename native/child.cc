@@ -42,8 +42,8 @@ class Child {
   explicit Child(const ChildInputs& inputs) : in_(inputs), plan_(*inputs.plan) {}
 
   [[noreturn]] void run() {
-    mark_ns_ = now_ns();
     step(ChildStep::cgroup, join_cgroup());
+    step(ChildStep::namespaces, unshare_namespaces());
     step(ChildStep::maps, wait_for_maps());
     step(ChildStep::identity, become_inner_root());
     step(ChildStep::network, bring_loopback_up());
@@ -61,9 +61,7 @@ class Child {
 
  private:
   void step(ChildStep which, int error) {
-    const int64_t now = now_ns();
-    report_.step_ns[static_cast<size_t>(which)] = now - mark_ns_;
-    mark_ns_ = now;
+    report_.end_ns[static_cast<size_t>(which)] = now_ns();
     if (error == 0) return;
     report_.step = which;
     report_.error = error;
@@ -83,8 +81,13 @@ class Child {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
     for (const int fd : in_.join)
       if (::write(fd, "0", 1) != 1) return errno;
-    if (plan_.new_cgroup_namespace && ::unshare(CLONE_NEWCGROUP) < 0) return errno;
     return 0;
+  }
+
+  // After the cgroup was joined: a cgroup namespace has its root where the process is.
+  int unshare_namespaces() {
+    const uint64_t flags = (plan_.clone_flags & ~kCloneAtOnce) | (plan_.new_cgroup_namespace ? CLONE_NEWCGROUP : 0);
+    return ::unshare(static_cast<int>(flags)) < 0 ? errno : 0;
   }
 
   // End of file instead of the byte: the parent died before it wrote the maps.
@@ -228,15 +231,14 @@ class Child {
   const Plan& plan_;
   SetupReport report_;
   RootInputs root_inputs_;
-  int64_t mark_ns_ = 0;
   NewRoot root_;
 };
 
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"cgroup", "id_maps",  "identity",   "network",  "hostname", "root",     "mounts",
-                                    "pivot",  "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
+  constexpr const char* kNames[] = {"cgroup", "namespaces", "id_maps",  "identity",   "network",  "hostname", "root",
+                                    "mounts", "pivot",      "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
 }

@@ -3,8 +3,8 @@
 //
 //   parent                                   child (PID 1 of the new namespaces)
 //   -------------------------------------------------------------------------------------------
-//   clone3 --------------------------------> joins its cgroup, waits for one byte
-//   writes uid_map, gid_map, maps tree ids
+//   clone3 (user, pid) --------------------> joins its cgroup, unshares all other namespaces,
+//   writes uid_map, gid_map, maps tree ids   waits for one byte
 //   'g' -----------------------------------> becomes inner root, builds the root, pivots,
 //                                            drops everything
 //   [pty master] <--------- SCM_RIGHTS ----- only with a terminal
@@ -13,6 +13,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <sched.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -26,6 +27,7 @@ namespace bailey::native {
 // In order. The names are the result record's step names.
 enum class ChildStep : uint32_t {
   cgroup,
+  namespaces,
   maps,
   identity,
   network,
@@ -45,12 +47,16 @@ const char* to_text(ChildStep step);
 struct SetupReport {
   static constexpr uint32_t kMagic = 0x53525942;  // "BYRS"
   uint32_t magic = kMagic;
-  ChildStep step = ChildStep::cgroup;  // of the error
-  int32_t error = 0;                   // errno; 0: all steps done
-  int32_t operation = -1;              // index into Plan::operations, of an error in `mounts`
-  int32_t landlock_rule = -1;          // index into Plan::landlock.rules, of an error in `landlock`
-  int64_t step_ns[static_cast<size_t>(ChildStep::count)] = {};
+  ChildStep step = ChildStep::cgroup;                          // of the error
+  int32_t error = 0;                                           // errno; 0: all steps done
+  int32_t operation = -1;                                      // index into Plan::operations, of an error in `mounts`
+  int32_t landlock_rule = -1;                                  // index into Plan::landlock.rules, of an error in `landlock`
+  int64_t end_ns[static_cast<size_t>(ChildStep::count)] = {};  // CLOCK_MONOTONIC
 };
+
+// Of Plan::clone_flags, what clone3 has to do itself. The rest the child unshares: a network namespace alone takes as long as
+// all that the parent does meanwhile.
+inline constexpr uint64_t kCloneAtOnce = CLONE_NEWUSER | CLONE_NEWPID;
 
 struct ChildInputs {
   const Plan* plan = nullptr;

@@ -13,15 +13,18 @@ namespace bailey::native {
 class NativeInstance final : public dispatcher::Instance {
  public:
   // `job`: init/encode.h. `process` is for messages. Owns everything that it is given.
-  NativeInstance(Launched launched, IdMap ids, std::string job, bundle::Process process, const SeccompPlan& seccomp)
-      : ids_(std::move(ids)),
+  // `plan` stays the caller's, until await_created has answered.
+  NativeInstance(const Plan& plan, Launched launched, IdMap ids, std::string job, bundle::Process process)
+      : plan_(&plan),
+        ids_(std::move(ids)),
         launched_(std::move(launched)),
         job_(std::move(job)),
         process_(std::move(process)),
-        verdicts_(seccomp.verdicts),
-        log_mode_(seccomp.log) {}
+        verdicts_(plan.seccomp.verdicts),
+        log_mode_(plan.seccomp.log) {}
   ~NativeInstance() override;
 
+  Result<Fd> await_created(dispatcher::Steps& steps) override { return await_setup(launched_, *plan_, steps); }
   Result<> start(dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;
@@ -34,6 +37,7 @@ class NativeInstance final : public dispatcher::Instance {
  private:
   Result<dispatcher::Ending> ending(int status);
 
+  const Plan* plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
   Launched launched_;
   std::string job_;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
@@ -25,6 +26,7 @@ namespace bailey::native {
 
 namespace {
 
+constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
 
 // init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
@@ -102,6 +104,7 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
     attempted += ": Landlock rule for " + plan.landlock.rules[static_cast<size_t>(report.landlock_rule)].path;
   Error error = sys_error(attempted, report.error).error();
   error.step = to_text(report.step);
+  if (report.step == ChildStep::namespaces) error.remedy = kNamespacesRemedy;
   if (report.step == ChildStep::mounts && report.error == ELOOP)
     error.remedy = "the root directory has a symbolic link there: put a directory in its place";
   return error;
@@ -117,8 +120,18 @@ Result<ssize_t> receive(int socket, void* buffer, size_t size) {
   }
 }
 
-Result<> await_setup(const Plan& plan, int socket, dispatcher::Steps& steps) {
+}  // namespace
+
+Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Steps& steps) {
+  const int64_t began = clock::monotonic_ns();
+  const int socket = launched.socket.get();
+  Fd terminal;
   SetupReport report;
+  if (plan.terminal) {
+    // A child that fails before the pty sends its report instead, which receive_fd takes for a message without descriptor.
+    const ssize_t got = ::recv(socket, &report, sizeof report, MSG_PEEK);
+    if (got == 1) terminal = TRY(receive_fd(socket));
+  }
   const ssize_t got = TRY(receive(socket, &report, sizeof report));
   if (got == 0)
     return fail(Fault::failed, "setting up the sandbox: the new process was killed",
@@ -126,12 +139,14 @@ Result<> await_setup(const Plan& plan, int socket, dispatcher::Steps& steps) {
   if (got != sizeof report || report.magic != SetupReport::kMagic)
     return fail(Fault::failed, "setting up the sandbox: the new process sent no report");
   if (report.error != 0) return std::unexpected(setup_error(plan, report));
-  for (size_t i = 0; i < static_cast<size_t>(ChildStep::exec); ++i)
-    steps.push_back({to_text(static_cast<ChildStep>(i)), report.step_ns[i]});
-  return {};
+  int64_t from = began;
+  for (size_t i = 0; i < static_cast<size_t>(ChildStep::exec); ++i) {
+    const int64_t until = std::max(report.end_ns[i], from);
+    steps.push_back({to_text(static_cast<ChildStep>(i)), until - from});
+    from = until;
+  }
+  return terminal;
 }
-
-}  // namespace
 
 Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   const Plan& plan = *in.plan;
@@ -172,7 +187,7 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
 
   int pidfd = -1;
   clone_args args{};
-  args.flags = plan.clone_flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  args.flags = (plan.clone_flags & kCloneAtOnce) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   if (in.cgroup && in.cgroup->clone_into_fd() >= 0) {
@@ -196,7 +211,7 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   if (pid < 0) {
     auto failed = sys_error("creating the sandbox's namespaces", clone_error);
     failed.error().step = "clone";
-    failed.error().remedy = "`bailey doctor` tells which namespaces this host allows";
+    failed.error().remedy = kNamespacesRemedy;
     return failed;
   }
   Pending pending(static_cast<int>(pid), Fd(pidfd));
@@ -210,13 +225,6 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   if (::send(sockets.ours.get(), "g", 1, MSG_NOSIGNAL) < 0) return sys_error("releasing the sandbox's first process", errno);
 
   Launched launched;
-  if (plan.terminal) {
-    // A child that fails before the pty sends its report instead, which receive_fd takes for a message without descriptor.
-    SetupReport peeked;
-    const ssize_t got = ::recv(sockets.ours.get(), &peeked, sizeof peeked, MSG_PEEK);
-    if (got == 1) launched.terminal = TRY(receive_fd(sockets.ours.get()));
-  }
-  TRY(await_setup(plan, sockets.ours.get(), steps));
   launched.pid = pending.pid();
   launched.pidfd = pending.release();
   launched.socket = std::move(sockets.ours);

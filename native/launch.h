@@ -1,5 +1,5 @@
-// Launch: clone3 with every namespace, id maps, and the wait for the child's set-up report. One call; either a sandbox whose
-// PID 1 is our init waiting for its job, or an error that names the step, and no process left.
+// Launch: clone3, the id maps, then the wait for the child's set-up report: a sandbox whose PID 1 is our init waiting for its
+// job. An error names the step.
 #pragma once
 
 #include "base/fd.h"
@@ -22,11 +22,15 @@ struct LaunchInputs {
 struct Launched {
   Fd pidfd;
   int pid = -1;
-  Fd socket;    // init's protocol (init/job.h)
-  Fd terminal;  // pty master, with plan.terminal
+  Fd socket;  // init's protocol (init/job.h), once await_setup has answered
 };
 
-// Steps gain what each part took. Not after threads exist: the child is a copy of this process.
+// Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps gain what each part took.
+// Not after threads exist: the child is a copy of this process.
 Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
+
+// Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error the caller kills and reaps. Steps
+// gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs nothing.
+Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Steps& steps);
 
 }  // namespace bailey::native

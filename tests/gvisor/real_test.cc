@@ -31,7 +31,8 @@ constexpr int64_t kPatienceMs = 120'000;
 // One sandbox with pipes at its ends.
 struct Running {
   dispatcher::Leases leases;
-  dispatcher::Created created;
+  std::unique_ptr<dispatcher::Instance> instance;
+  Fd terminal;
   Fd in, out, err;
   std::string read_out() const { return files::read_fd(out.get(), 64 << 20, "stdout").value_or("?"); }
   std::string read_err() const { return files::read_fd(err.get(), 64 << 20, "stderr").value_or("?"); }
@@ -104,23 +105,27 @@ class RealRunsc : public testing::TestWithParam<const char*> {
     dispatcher::Steps steps;
     auto created = backend_->create(*spec, running.leases, std::move(stdio), steps);
     EXPECT_TRUE(created) << created.error().message;
-    if (created) running.created = std::move(*created);
+    if (!created) return running;
+    running.instance = std::move(*created);
+    auto made = running.instance->await_created(steps);
+    EXPECT_TRUE(made) << made.error().message;
+    if (made) running.terminal = std::move(*made);
     return running;
   }
   static void start(Running& running) {
     dispatcher::Steps steps;
-    const auto started = running.created.instance->start(steps);
+    const auto started = running.instance->start(steps);
     EXPECT_TRUE(started) << started.error().message;
   }
   static Ending reap(Running& running) {
-    EXPECT_TRUE(wait_readable(running.created.instance->exit_fd())) << "it does not end";
-    auto ending = running.created.instance->reap();
+    EXPECT_TRUE(wait_readable(running.instance->exit_fd())) << "it does not end";
+    auto ending = running.instance->reap();
     EXPECT_TRUE(ending) << ending.error().message;
     return ending ? std::move(*ending) : Ending{};
   }
   Ending run(dispatcher::Request request, std::string* out = nullptr, std::string* err = nullptr) {
     Running running = create(std::move(request));
-    if (!running.created.instance) return {};
+    if (!running.instance) return {};
     start(running);
     running.in.reset();
     const std::string said = running.read_out(), complained = running.read_err();
@@ -153,7 +158,7 @@ TEST_P(RealRunsc, ReportsHowTheCommandEnded) {
 
 TEST_P(RealRunsc, KeepsTheThreeStreamsApart) {
   Running running = create(wish({"/bin/sh", "-c", "cat; echo complaint >&2"}));
-  ASSERT_TRUE(running.created.instance);
+  ASSERT_TRUE(running.instance);
   start(running);
   const std::string text("bytes \0\xff\n", 9);
   ASSERT_TRUE(files::write_fd(running.in.get(), text, "stdin"));
@@ -199,26 +204,26 @@ TEST_P(RealRunsc, LeavesADirectoryUsedAsRootAsItIs) {
 
 TEST_P(RealRunsc, DeliversSignalsToTheCommandAndNotToRunsc) {
   Running running = create(wish({"/bin/sh", "-c", "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.1; done"}));
-  ASSERT_TRUE(running.created.instance);
+  ASSERT_TRUE(running.instance);
   start(running);
   char ready[6] = {};
   ASSERT_TRUE(wait_readable(running.out.get()));
   ASSERT_EQ(::read(running.out.get(), ready, sizeof ready), 6);
-  EXPECT_TRUE(running.created.instance->signal(SIGTERM));
+  EXPECT_TRUE(running.instance->signal(SIGTERM));
   EXPECT_EQ(running.read_out(), "caught\n");
   const Ending ending = reap(running);
   EXPECT_EQ(ending.kind, Ending::Kind::exited);
   EXPECT_EQ(ending.value, 3);
-  EXPECT_TRUE(running.created.instance->signal(SIGTERM));  // too late is no error
+  EXPECT_TRUE(running.instance->signal(SIGTERM));  // too late is no error
 }
 
 TEST_P(RealRunsc, EndsAtOnceWhenKilledInAnyState) {
   for (const int delay_ms : {0, 5, 20, 50, 90, 150, 400}) {
     Running running = create(wish({"/bin/sh", "-c", "while :; do sleep 1; done & exec sleep 600"}));
-    ASSERT_TRUE(running.created.instance);
+    ASSERT_TRUE(running.instance);
     if (delay_ms % 2 == 0) start(running);
-    (void)wait_readable(running.created.instance->exit_fd(), delay_ms);
-    running.created.instance->kill_all();
+    (void)wait_readable(running.instance->exit_fd(), delay_ms);
+    running.instance->kill_all();
     const Ending ending = reap(running);
     EXPECT_EQ(ending.kind, Ending::Kind::signaled) << ending.error.message;
     EXPECT_EQ(ending.value, SIGKILL);
@@ -229,7 +234,7 @@ TEST_P(RealRunsc, GoesAwayWithItsInstance) {
   { const Running never_started = create(wish({"/bin/sleep", "600"})); }
   Running running = create(wish({"/bin/sleep", "600"}));
   start(running);
-  (void)wait_readable(running.created.instance->exit_fd(), 300);
+  (void)wait_readable(running.instance->exit_fd(), 300);
 }  // the leak check of TearDown is the test
 
 TEST_P(RealRunsc, DiesWithTheProcessThatStartedIt) {
@@ -238,7 +243,7 @@ TEST_P(RealRunsc, DiesWithTheProcessThatStartedIt) {
     if (parent == 0) {
       Running running = create(wish({"/bin/sleep", "600"}));
       start(running);
-      (void)wait_readable(running.created.instance->exit_fd(), delay_ms);
+      (void)wait_readable(running.instance->exit_fd(), delay_ms);
       ::kill(::getpid(), SIGKILL);
     }
     int status = 0;
@@ -252,12 +257,12 @@ TEST_P(RealRunsc, SeesNeitherTheHostsFilesNorTheCallersEnvironmentAndDescriptors
   const Fd leaked(::fcntl(secret.get(), F_DUPFD, 50));  // without CLOEXEC
   ASSERT_EQ(::setenv("BAILEY_TEST_SECRET", "value", 1), 0);
   Running running = create(wish({"/bin/sh", "-c", "echo ready; read line; exit 0"}));
-  ASSERT_TRUE(running.created.instance);
+  ASSERT_TRUE(running.instance);
   start(running);
   char ready[6] = {};
   ASSERT_TRUE(wait_readable(running.out.get()));
   ASSERT_EQ(::read(running.out.get(), ready, sizeof ready), 6);
-  const std::string proc = "/proc/" + std::to_string(pid_of(running.created.instance->exit_fd()));
+  const std::string proc = "/proc/" + std::to_string(pid_of(running.instance->exit_fd()));
   EXPECT_EQ(files::read(proc + "/environ", 1 << 20).value_or("?"), "");
   const Fd root = std::move(*files::open(proc + "/root", O_RDONLY | O_DIRECTORY));
   const std::vector<std::string> names = *files::list(root.get());
@@ -276,13 +281,13 @@ TEST_P(RealRunsc, GivesATerminalThatWorks) {
       wish({"/bin/sh", "-c", "test -t 0 -a -t 1 -a -t 2 && echo terminal; read line; echo got $line"});
   request.config.process->terminal = true;
   Running running = create(std::move(request));
-  ASSERT_TRUE(running.created.terminal);
+  ASSERT_TRUE(running.terminal);
   start(running);
-  ASSERT_TRUE(files::write_fd(running.created.terminal.get(), "words\n", "terminal"));
+  ASSERT_TRUE(files::write_fd(running.terminal.get(), "words\n", "terminal"));
   std::string seen;
-  while (seen.find("got words") == std::string::npos && wait_readable(running.created.terminal.get())) {
+  while (seen.find("got words") == std::string::npos && wait_readable(running.terminal.get())) {
     char part[256];
-    const ssize_t got = ::read(running.created.terminal.get(), part, sizeof part);
+    const ssize_t got = ::read(running.terminal.get(), part, sizeof part);
     if (got <= 0) break;
     seen.append(part, static_cast<size_t>(got));
   }
@@ -323,7 +328,7 @@ TEST_P(RealRunsc, RunsManyAtOnce) {
   std::vector<Running> all;
   for (int i = 0; i < 6; ++i) {
     all.push_back(create(wish({"/bin/sh", "-c", "read line; exit " + std::to_string(i)})));
-    ASSERT_TRUE(all.back().created.instance);
+    ASSERT_TRUE(all.back().instance);
     start(all.back());
   }
   for (Running& running : all) running.in.reset();

@@ -37,6 +37,7 @@ class PlainInstance : public Instance {
     if (::write(gate_.get(), "g", 1) != 1) return sys_error("opening the gate", errno);
     return {};
   }
+  Result<Fd> await_created(Steps&) override { return Fd(); }
   Result<> signal(int number) override {
     ::kill(pid_, number);
     return {};
@@ -69,7 +70,7 @@ class PlainBackend : public Backend {
   FilterAbout filter(const Spec&) override { return {"narrowed", "f00d", {}}; }
   bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
   Result<json::Value> explain(const Spec&) override { return json::Value(); }
-  Result<Created> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
+  Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     if (refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
     const Pipe gate = create_pipe().value();
     const pid_t pid = ::fork();
@@ -93,9 +94,7 @@ class PlainBackend : public Backend {
     steps.push_back({"fork", 1});
     Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     Fd gate_end = gate.write.duplicate().value();
-    Created created;
-    created.instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
-    return created;
+    return std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
   }
 };
 
