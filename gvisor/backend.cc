@@ -66,7 +66,7 @@ class GvisorBackend final : public dispatcher::Backend {
     if (!spec.secrets().empty())
       inputs.stage_secrets = [&spec] {
         const bundle::User& user = spec.process().user;
-        return secrets::Stage::create(spec.secrets(), user.uid, user.gid, [](uint32_t id) { return id; });
+        return secrets::Stage::create(spec.secrets(), {.uid = user.uid, .gid = user.gid});
       };
     inputs.stdio = std::move(stdio);
     inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;

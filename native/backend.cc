@@ -92,8 +92,10 @@ Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& 
   secrets::Stage stage;
   if (!spec.secrets().empty()) {
     const int64_t before = clock::monotonic_ns();
-    stage = TRY(
-        secrets::Stage::create(spec.secrets(), plan.user.uid, plan.user.gid, [&ids](uint32_t id) { return ids.host_uid(id); }));
+    stage = TRY(secrets::Stage::create(spec.secrets(), {.uid = plan.user.uid,
+                                                        .gid = plan.user.gid,
+                                                        .host_uid = [&ids](uint32_t id) { return ids.host_uid(id); },
+                                                        .host_gid = [&ids](uint32_t id) { return ids.host_gid(id); }}));
     steps.push_back({"secrets", clock::monotonic_ns() - before});
   }
   std::vector<TreeTarget> targets = tree_targets(plan, spec);

@@ -101,9 +101,10 @@ class Child {
   }
 
   int become_inner_root() {
-    // With a single id mapped there is no inner 0 but the workload itself; the capabilities are there all the same.
-    const uint32_t uid = plan_.many_ids ? 0 : plan_.user.uid;
-    const uint32_t gid = plan_.many_ids ? 0 : plan_.user.gid;
+    // An ordinary user's own id is the workload's inside (id_map.h), and paths are walked and mount points made as that user;
+    // the capabilities are there whatever the id.
+    const uint32_t uid = plan_.privileged ? 0 : plan_.user.uid;
+    const uint32_t gid = plan_.privileged ? 0 : plan_.user.gid;
     if (::syscall(SYS_setresgid, gid, gid, gid) < 0) return errno;
     if (plan_.many_ids && ::syscall(SYS_setgroups, 0, nullptr) < 0) return errno;
     if (::syscall(SYS_setresuid, uid, uid, uid) < 0) return errno;

@@ -1,6 +1,7 @@
 #include "native/id_map.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,8 +35,12 @@ std::string user_name(uint32_t uid) {
   return {};
 }
 
+struct Range {
+  uint32_t first = 0, count = 0;
+};
+
 // The caller's first range (subuid(5): NAME-OR-UID:FIRST:COUNT).
-std::optional<bundle::IdMapping> subordinate_range(const char* file) {
+std::optional<Range> subordinate_range(const char* file) {
   const uint32_t uid = ::geteuid();
   const std::string name = user_name(uid);
   std::stringstream lines(files::read(file, kMaxFile).value_or(""));
@@ -45,8 +50,7 @@ std::optional<bundle::IdMapping> subordinate_range(const char* file) {
     const auto first = units::parse_unsigned(fields[1]);
     const auto count = units::parse_unsigned(fields[2]);
     if (!first || !count || *first > UINT32_MAX || *count == 0) continue;
-    return bundle::IdMapping{1, static_cast<uint32_t>(*first),
-                             static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
+    return Range{static_cast<uint32_t>(*first), static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
   }
   return std::nullopt;
 }
@@ -68,6 +72,7 @@ std::string map_text(const std::vector<bundle::IdMapping>& map) {
 
 IdMapKind IdMap::kind_here() {
   if (::geteuid() == 0) return IdMapKind::own_range;
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return IdMapKind::single;
   const bool helpers = !find_helper("newuidmap").empty() && !find_helper("newgidmap").empty();
   return helpers && subordinate_range(kSubuid) && subordinate_range(kSubgid) ? IdMapKind::subordinate : IdMapKind::single;
 }
@@ -84,12 +89,26 @@ Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory
     const auto gids = subordinate_range(kSubgid);
     if (!uids || !gids)
       return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
-    map.uids_ = {{0, ::geteuid(), 1}, *uids};
-    map.gids_ = {{0, ::getegid(), 1}, *gids};
+    map.uids_ = around(workload.uid, ::geteuid(), uids->first, uids->count);
+    map.gids_ = around(workload.gid, ::getegid(), gids->first, gids->count);
+    for (const uint32_t gid : workload.additional_gids)
+      if (map.host_gid(gid) == kUnmapped)
+        return fail(Fault::refused, "group " + std::to_string(gid) + " lies beyond this user's range in /etc/subgid",
+                    "a smaller group id, or a longer range");
   } else {
     map.uids_ = {{workload.uid, ::geteuid(), 1}};
     map.gids_ = {{workload.gid, ::getegid(), 1}};
   }
+  return map;
+}
+
+std::vector<bundle::IdMapping> IdMap::around(uint32_t own, uint32_t caller, uint32_t first, uint32_t count) {
+  std::vector<bundle::IdMapping> map;
+  const uint32_t below = std::min(own, count);
+  if (below > 0) map.push_back({0, first, below});
+  map.push_back({own, caller, 1});
+  if (count > below && own + 1 < UidRange::kSize)
+    map.push_back({own + 1, first + below, std::min(count - below, UidRange::kSize - 1 - own)});
   return map;
 }
 
@@ -114,7 +133,7 @@ Result<> IdMap::run_helper(const char* name, int pid, const std::vector<bundle::
   const CommandOutcome outcome = TRY_WITH(run_command(command), name);
   if (outcome.exit_code == 0) return {};
   return fail(Fault::unavailable, std::string(name) + " refused the range: " + outcome.err,
-              "compare /etc/subuid and /etc/subgid with `id`");
+              "compare /etc/subuid and /etc/subgid with `id`: newgidmap maps the group of /etc/passwd only");
 }
 
 uint32_t IdMap::host_id(const std::vector<bundle::IdMapping>& map, uint32_t inner) {

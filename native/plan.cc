@@ -123,6 +123,8 @@ class Compiler {
     plan_.privileged = host_.ids == IdMapKind::own_range;
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
+    if (!plan_.many_ids && !process.user.additional_gids.empty())
+      problem("additional groups (this user has one group id to give: no range in /etc/subuid and /etc/subgid that works)");
     // Without CAP_SYS_RESOURCE nobody may lower it (proc(5)): a default below our own gives way, a wish does not.
     const std::optional<bundle::Process>& asked = spec_.request().config.process;
     plan_.oom_score_adj = process.oom_score_adj.value_or(kWorkloadOomScore);

@@ -45,7 +45,8 @@ Result<> check_distinct(const std::vector<Request>& requests) {
   return {};
 }
 
-Result<> write_file(int mount, const Request& request, const Secret& secret, uint32_t uid, uint32_t gid) {
+Result<> write_file(int mount, const Request& request, const Secret& secret, const Owner& owner) {
+  const uint32_t uid = request.uid.value_or(owner.uid);
   const std::string attempted = "staging secret '" + request.name + "'";
   const Fd file(::openat(mount, request.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
   if (!file) return sys_error(attempted, errno);
@@ -56,9 +57,11 @@ Result<> write_file(int mount, const Request& request, const Secret& secret, uin
     if (put <= 0) return sys_error(attempted, put < 0 ? errno : EIO);
     rest = rest.subspan(static_cast<size_t>(put));
   }
-  if (::fchown(file.get(), uid, gid) < 0) {
+  if (::fchown(file.get(), owner.host_uid(uid), owner.host_gid(owner.gid)) < 0) {
     Error error =
-        sys_error(attempted + ": giving it to uid " + std::to_string(uid) + " gid " + std::to_string(gid), errno).error();
+        sys_error(attempted + ": giving it to the sandbox's uid " + std::to_string(uid) + " gid " + std::to_string(owner.gid),
+                  errno)
+            .error();
     error.remedy =
         "as an ordinary user, bailey can give secrets only to the sandbox user who stands for you; run the "
         "workload as that "
@@ -76,8 +79,7 @@ size_t whole_pages(size_t bytes) {
 
 }  // namespace
 
-Result<Stage> Stage::create(const std::vector<Request>& requests, uint32_t default_uid, uint32_t default_gid,
-                            const std::function<uint32_t(uint32_t)>& host_id) {
+Result<Stage> Stage::create(const std::vector<Request>& requests, const Owner& owner) {
   if (requests.empty()) return Stage();
   TRY(check_distinct(requests));
   // Room for the largest: what is not written costs nothing.
@@ -86,7 +88,7 @@ Result<Stage> Stage::create(const std::vector<Request>& requests, uint32_t defau
     const Undumpable undumpable;
     for (const Request& request : requests) {
       const Secret secret = TRY(read_source(request));
-      TRY(write_file(mount.fd(), request, secret, host_id(request.uid.value_or(default_uid)), host_id(default_gid)));
+      TRY(write_file(mount.fd(), request, secret, owner));
     }
   }
   return Stage(TRY(mount.seal()));

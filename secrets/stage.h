@@ -19,15 +19,21 @@
 
 namespace bailey::secrets {
 
+// The workload's ids inside, and how ids inside become those of the host.
+struct Owner {
+  using HostId = std::function<uint32_t(uint32_t)>;
+  uint32_t uid = 0, gid = 0;
+  HostId host_uid = std::identity(), host_gid = std::identity();
+};
+
 class Stage {
  public:
   Stage() = default;  // no secrets: nothing was made
   // Reads every source through locked memory that is wiped before this returns (source.h), and writes them to
-  // a new detached mount. `host_id` maps an inner uid or gid to the host's; `default_uid` is the workload's.
+  // a new detached mount, for `owner` where a request names no other.
   // This process cannot be dumped or traced meanwhile. Errors name the secret, never its contents.
   // Single-threaded; not between clone and exec.
-  static Result<Stage> create(const std::vector<Request>& requests, uint32_t default_uid, uint32_t default_gid,
-                              const std::function<uint32_t(uint32_t)>& host_id);
+  static Result<Stage> create(const std::vector<Request>& requests, const Owner& owner);
   bool empty() const { return !mount_; }
   int mount_fd() const { return mount_.get(); }  // for move_mount(MOVE_MOUNT_F_EMPTY_PATH)
 

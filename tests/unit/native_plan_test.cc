@@ -126,6 +126,31 @@ TEST(NativePlan, KeepsAnOomScoreAboveTheDefaultUnlessItWasAskedFor) {
   EXPECT_EQ(compile(admit(std::move(request)), host)->oom_score_adj, 300);
 }
 
+// Without a range setgroups(2) is closed: the groups would be missing without a word.
+TEST(NativePlan, RefusesGroupsThatNobodyCanMap) {
+  dispatcher::Request request = trusted_request();
+  request.config.process->user = {.uid = 5, .gid = 6, .additional_gids = {7}};
+  HostTraits host = kHost;
+  host.ids = IdMapKind::subordinate;
+  EXPECT_TRUE(compile(admit(request), host));
+  host.ids = IdMapKind::single;
+  const auto refused = compile(admit(request), host);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::refused);
+  EXPECT_NE(refused.error().message.find("group"), std::string::npos) << refused.error().message;
+}
+
+// The workload is the caller, whatever its number inside; nobody is mapped twice, and nobody beyond the range.
+TEST(IdMap, PutsTheCallerInThePlaceOfTheWorkload) {
+  using Map = std::vector<bundle::IdMapping>;
+  EXPECT_EQ(IdMap::around(0, 1000, 100'000, 65'535), (Map{{0, 1000, 1}, {1, 100'000, 65'535}}));
+  EXPECT_EQ(IdMap::around(33, 1000, 100'000, 65'535), (Map{{0, 100'000, 33}, {33, 1000, 1}, {34, 100'033, 65'502}}));
+  EXPECT_EQ(IdMap::around(65'535, 1000, 100'000, 65'535), (Map{{0, 100'000, 65'535}, {65'535, 1000, 1}}));
+  EXPECT_EQ(IdMap::around(500, 1000, 100'000, 100), (Map{{0, 100'000, 100}, {500, 1000, 1}}));
+  EXPECT_EQ(IdMap::around(100, 1000, 100'000, 100), (Map{{0, 100'000, 100}, {100, 1000, 1}}));
+  EXPECT_EQ(IdMap::around(7, 1000, 100'000, 0), (Map{{7, 1000, 1}}));
+}
+
 TEST(NativePlan, GivesNoCapability) {
   const Plan plan = *compile(admit(trusted_request()), kHost);
   EXPECT_EQ(plan.caps, CapsPlan{});

@@ -37,8 +37,6 @@ using tests::LeakCheck;
 using tests::read_file;
 using tests::TempDir;
 
-uint32_t same_id(uint32_t id) { return id; }
-
 std::string text_of(const Secret& secret) {
   return {reinterpret_cast<const char*>(secret.bytes().data()), secret.bytes().size()};
 }
@@ -246,7 +244,10 @@ TEST_F(SecretStage, HoldsTheFilesWithTheirOwnersAndModes) {
   const std::vector<Request> requests = {{"db", dir_.write("a", "password\n")},
                                          {"key", dir_.write("b", std::string(200'000, 'k')), -1, "/elsewhere", 0440, 7},
                                          {"none", dir_.write("c", "")}};
-  const auto stage = Stage::create(requests, 5, 6, [](uint32_t id) { return id + 1000; });
+  const auto stage = Stage::create(requests, {.uid = 5,
+                                              .gid = 6,
+                                              .host_uid = [](uint32_t id) { return id + 1000; },
+                                              .host_gid = [](uint32_t id) { return id + 2000; }});
   ASSERT_TRUE(stage) << stage.error().message;
   const int mount = stage->mount_fd();
   EXPECT_EQ(*files::list(Fd(*files::open_at(mount, ".", O_RDONLY | O_DIRECTORY)).get()),
@@ -257,7 +258,7 @@ TEST_F(SecretStage, HoldsTheFilesWithTheirOwnersAndModes) {
   struct stat info;
   ASSERT_EQ(::fstatat(mount, "db", &info, 0), 0);
   EXPECT_EQ(info.st_uid, 1005u);
-  EXPECT_EQ(info.st_gid, 1006u);
+  EXPECT_EQ(info.st_gid, 2006u);
   EXPECT_EQ(info.st_mode, static_cast<mode_t>(S_IFREG | 0400));
   ASSERT_EQ(::fstatat(mount, "key", &info, 0), 0);
   EXPECT_EQ(info.st_uid, 1007u);
@@ -266,7 +267,7 @@ TEST_F(SecretStage, HoldsTheFilesWithTheirOwnersAndModes) {
 
 TEST_F(SecretStage, IsSealedInMemoryAndInNoMountTable) {
   const std::string before = read_file("/proc/self/mountinfo");
-  const auto stage = Stage::create({{"db", dir_.write("a", "x")}}, 0, 0, same_id);
+  const auto stage = Stage::create({{"db", dir_.write("a", "x")}}, {});
   ASSERT_TRUE(stage) << stage.error().message;
   EXPECT_EQ(read_file("/proc/self/mountinfo"), before);
   struct statvfs flags;
@@ -283,7 +284,7 @@ TEST_F(SecretStage, IsSealedInMemoryAndInNoMountTable) {
 }
 
 TEST_F(SecretStage, AsAttachedNeverSwaps) {
-  const auto stage = Stage::create({{"db", dir_.write("a", "x")}}, 0, 0, same_id);
+  const auto stage = Stage::create({{"db", dir_.write("a", "x")}}, {});
   ASSERT_TRUE(stage) << stage.error().message;
   const pid_t child = ::fork();
   if (child == 0) {
@@ -301,20 +302,20 @@ TEST_F(SecretStage, AsAttachedNeverSwaps) {
 }
 
 TEST_F(SecretStage, OnlyFillsWhatItWasAskedFor) {
-  EXPECT_TRUE(Stage::create({}, 0, 0, same_id)->empty());
+  EXPECT_TRUE(Stage::create({}, {})->empty());
   const std::string path = dir_.write("a", "x");
-  EXPECT_NE(Stage::create({{"db", path}, {"db", path}}, 0, 0, same_id).error().message.find("twice"), std::string::npos);
+  EXPECT_NE(Stage::create({{"db", path}, {"db", path}}, {}).error().message.find("twice"), std::string::npos);
   const Fd file = *files::open(path, O_RDONLY);
-  EXPECT_NE(Stage::create({{"a", "", file.get()}, {"b", "", file.get()}}, 0, 0, same_id).error().message.find("two secrets"),
+  EXPECT_NE(Stage::create({{"a", "", file.get()}, {"b", "", file.get()}}, {}).error().message.find("two secrets"),
             std::string::npos);
-  EXPECT_FALSE(Stage::create({{"db", path}, {"other", dir_.file("missing")}}, 0, 0, same_id));
+  EXPECT_FALSE(Stage::create({{"db", path}, {"other", dir_.file("missing")}}, {}));
 }
 
 TEST_F(SecretStage, TakesManyOfTheLargest) {
   std::vector<Request> requests;
   const std::string path = dir_.write("a", std::string(kMaxSecretBytes, 'x'));
   for (int i = 0; i < 20; ++i) requests.push_back({"s" + std::to_string(i), path});
-  const auto stage = Stage::create(requests, 0, 0, same_id);
+  const auto stage = Stage::create(requests, {});
   ASSERT_TRUE(stage) << stage.error().message;
   EXPECT_EQ(contents_at(stage->mount_fd(), "s19").size(), kMaxSecretBytes);
 }
@@ -330,7 +331,7 @@ TEST_F(SecretStage, LeavesNothingInMemoryOrBehind) {
       ASSERT_EQ(::write(pipe.write.get(), &byte, 1), 1);
     }
     pipe.write.reset();
-    const auto stage = Stage::create({{"db", "", pipe.read.get()}}, 0, 0, same_id);
+    const auto stage = Stage::create({{"db", "", pipe.read.get()}}, {});
     ASSERT_TRUE(stage) << stage.error().message;
     char needle[16];
     for (int i = 0; i < 16; ++i) needle[i] = static_cast<char>('a' + ((i + 64) * 7 + (i + 64) / 26) % 26);
@@ -359,7 +360,8 @@ TEST(SecretStageOfAnOrdinaryUser, CanBeAttachedInAUserNamespace) {
   ASSERT_EQ(::mkdir(place.c_str(), 0755), 0);
   EXPECT_TRUE(as_nobody([&] {
     if (::prctl(PR_SET_DUMPABLE, 1) < 0) return false;  // setresuid has taken it
-    auto stage = Stage::create({{"db", path}}, 0, 0, [](uint32_t) { return 65534u; });
+    const auto nobody = [](uint32_t) { return 65534u; };
+    auto stage = Stage::create({{"db", path}}, {.host_uid = nobody, .host_gid = nobody});
     if (!stage) return std::fprintf(stderr, "%s\n", stage.error().message.c_str()), false;
     if (::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD) return false;
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return false;
@@ -380,7 +382,7 @@ TEST(SecretStageOfAnOrdinaryUser, CannotBeGivenToAnotherUser) {
   ASSERT_EQ(::chmod(dir.path().c_str(), 0755), 0);
   const std::string path = dir.write("s", "hush", 0644);
   EXPECT_TRUE(as_nobody([&] {  // and is undumpable, as after any change of user
-    const auto stage = Stage::create({{"db", path}}, 0, 0, [](uint32_t) { return 1u; });
+    const auto stage = Stage::create({{"db", path}}, {.host_uid = [](uint32_t) { return 1u; }});
     return !stage && stage.error().remedy.find("root") != std::string::npos;
   }));
 }
