@@ -30,6 +30,7 @@ class Spec {
   const OpenedSource& rootfs() const { return facts_.rootfs; }
   // The opened source of config().mounts[i]; fd empty for mounts that have none (proc, tmpfs, ...).
   const OpenedSource& source_of(size_t mount) const;
+  uint32_t caller_uid() const { return facts_.euid; }
   const std::vector<Verdict>& verdicts() const { return verdicts_; }
 
  private:

@@ -26,6 +26,15 @@ bool known_mount(const bundle::Mount& mount) {
   return is_bind(mount) || std::ranges::find(kTypes, mount.type) != kTypes.end();
 }
 
+// An ordinary user has one id to give, and it is 0 inside (spawn.cc). What the workload makes in a volume as anybody else would
+// have no owner.
+bool lacks_owner(const Spec& spec, const bundle::Mount& mount) {
+  const bundle::User& user = spec.process().user;
+  const auto read_only = [](const std::string& option) { return option == "ro" || option == "rro"; };
+  return spec.caller_uid() != 0 && (user.uid != 0 || user.gid != 0) && is_bind(mount) &&
+         std::ranges::none_of(mount.options, read_only);
+}
+
 class Refusals {
  public:
   void add_if(bool refused, std::string_view what) {
@@ -79,6 +88,9 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
       refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
   for (const bundle::Mount& mount : config.mounts) {
     refusals.add_if(!known_mount(mount), "the mount of type '" + mount.type + "' at " + mount.destination);
+    refusals.add_if(lacks_owner(spec, mount),
+                    "writes of uid " + std::to_string(process.user.uid) + " to the volume " + mount.destination +
+                        " (for an ordinary user only uid 0 inside is the caller: drop --user, or make the volume :ro)");
     refusals.add_if(!mount.uid_mappings.empty() || !mount.gid_mappings.empty(),
                     "id mappings of the mount at " + mount.destination);
   }
