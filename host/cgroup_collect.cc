@@ -16,10 +16,14 @@ namespace {
 constexpr int64_t kCollectMs = 5'000;
 constexpr int kDeepest = 32;
 
-// Every directory of one of the names below `at`, which is opened O_PATH.
+// Every directory of one of the names below `at`, which is opened O_PATH. What may not be listed is another user's, and so is
+// all below it.
 Result<> search(int at, const std::string& path, const std::vector<std::string>& names, bool v2, int depth,
                 std::vector<Cgroup::Directory>& found) {
-  for (const std::string& name : TRY(child_cgroups(at))) {
+  const auto below = child_cgroups(at);
+  if (!below && below.error().sys == EACCES) return {};
+  if (!below) return std::unexpected(below.error());
+  for (const std::string& name : *below) {
     auto fd = files::open_at(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) continue;  // gone meanwhile
     if (std::ranges::find(names, name) == names.end()) {
