@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
@@ -21,22 +22,38 @@ namespace {
 
 constexpr const char* kRecordName = "record.json";
 constexpr size_t kMaxRecordBytes = 64 << 10;
+constexpr const char* kOwnPlace = "set XDG_RUNTIME_DIR to a directory of your own with mode 0700, such as /run/user/UID";
 
 Error unusable(Error error, const std::string& path) {
   error = std::move(error).with("the runtime directory " + path);
-  if (error.remedy.empty())
-    error.remedy = ::geteuid() == 0 ? "make /run a writable file system with room in it"
-                                    : "set XDG_RUNTIME_DIR to a writable directory of your own with mode 0700";
+  if (error.remedy.empty()) error.remedy = ::geteuid() == 0 ? "make /run a writable file system with room in it" : kOwnPlace;
   return error;
+}
+
+// Whoever could put another directory in its place could show us their records. Root's is below /run.
+Result<> check_above(int fd) {
+  std::string above = TRY(files::readlink("/proc/self/fd/" + std::to_string(fd)));
+  while (above.size() > 1) {
+    above.resize(std::max<size_t>(1, above.rfind('/')));
+    struct stat info{};
+    if (::lstat(above.c_str(), &info) != 0) return sys_error("looking at " + above, errno);
+    if (info.st_uid != 0 && info.st_uid != ::geteuid())
+      return fail(Fault::refused, above + " above it belongs to uid " + std::to_string(info.st_uid), kOwnPlace);
+    // In a sticky directory nobody can rename or remove what belongs to somebody else.
+    if ((info.st_mode & (S_IWGRP | S_IWOTH)) && !(info.st_mode & S_ISVTX))
+      return fail(Fault::refused, "others may write " + above + " above it", kOwnPlace);
+  }
+  return {};
 }
 
 // /tmp is everybody's: what stands there under our name must be ours alone.
 Result<> check_ours(int fd, const std::string& path) {
   const struct stat info = TRY(files::stat_fd(fd, path));
   if (info.st_uid != ::geteuid())
-    return fail(Fault::failed, "it belongs to uid " + std::to_string(info.st_uid), "remove " + path);
-  if ((info.st_mode & 077) != 0) return fail(Fault::failed, "others may enter it", "chmod 0700 " + path);
-  return {};
+    return fail(Fault::refused, "it belongs to uid " + std::to_string(info.st_uid),
+                ::geteuid() == 0 ? "remove " + path : kOwnPlace);
+  if ((info.st_mode & 077) != 0) return fail(Fault::refused, "others may enter it", "chmod 0700 " + path);
+  return ::geteuid() == 0 ? Result<>() : check_above(fd);
 }
 
 // Shared while an entry is made, exclusive while dead ones are collected.

@@ -2,7 +2,7 @@
 // removed.
 //
 //   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's
-//   own, never a link
+//   own, never a link; and for an ordinary user nobody else may replace it or a directory above it
 //     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however
 //     the owner dies
 //       record.json              who owns it

@@ -8,6 +8,8 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
 
 #include "tests/support/leaks.h"
@@ -34,9 +36,11 @@ class OrdinaryUser : public testing::Test {
   }
   void TearDown() override { before_.empty() ? ::unsetenv("BAILEY") : ::setenv("BAILEY", before_.c_str(), 1); }
 
-  Outcome run(std::vector<std::string> arguments) {
+  Outcome run(std::vector<std::string> arguments) { return run_with_runtime(directory_.file("run"), std::move(arguments)); }
+
+  Outcome run_with_runtime(const std::string& runtime, std::vector<std::string> arguments) {
     RunOptions wish{.arguments = std::move(arguments)};
-    wish.environment = {"XDG_RUNTIME_DIR=" + directory_.file("run")};
+    wish.environment = {"XDG_RUNTIME_DIR=" + runtime};
     wish.directory = "/";
     wish.before_exec = [] {
       if (::setgroups(0, nullptr) != 0 || ::setresgid(kUser, kUser, kUser) != 0 || ::setresuid(kUser, kUser, kUser) != 0)
@@ -71,11 +75,67 @@ TEST_F(OrdinaryUser, IsToldThatALimitCannotBeKept) {
   EXPECT_NE(got.err.find("remedy"), std::string::npos) << got;
 }
 
-TEST_F(OrdinaryUser, RefusesARuntimeDirectoryOfAnother) {
-  ASSERT_EQ(::mkdir((directory_.file("run") + "/bailey").c_str(), 0700), 0);  // root's
-  const Outcome got = run({"run", "--trust", "trusted", "--", "/bin/echo", "STARTED"});
-  EXPECT_EQ(got.exit_code, 125) << got;
-  EXPECT_NE(got.err.find(directory_.file("run")), std::string::npos) << got;
+// What another user can plant where the runtime directory goes, or put in its place later. Each with the control: without what
+// was planted it works.
+TEST_F(OrdinaryUser, RefusesARuntimeDirectoryThatAnotherHasAHandIn) {
+  const std::string place = directory_.file("shared"), bailey = place + "/bailey", elsewhere = directory_.file("elsewhere");
+  constexpr uid_t kAttacker = kUser + 1;
+  const auto make = [](const std::string& path, uid_t uid, mode_t mode) {
+    ASSERT_EQ(::mkdir(path.c_str(), 0700), 0) << path;
+    ASSERT_EQ(::chown(path.c_str(), uid, uid), 0);
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+  };
+  make(elsewhere, kUser, 0700);
+  const struct {
+    const char* what;
+    std::function<void()> plant;
+    const char* says;
+  } cases[] = {
+      {"a directory of theirs", [&] { make(place, 0, 01777), make(bailey, kAttacker, 0700); }, "EACCES"},
+      {"one that all may enter", [&] { make(place, 0, 01777), make(bailey, kAttacker, 0777); }, "belongs to uid 47111"},
+      {"a link to a directory of ours",
+       [&] { make(place, 0, 01777), std::filesystem::create_directory_symlink(elsewhere, bailey); }, "bailey"},
+      {"a dangling link", [&] { make(place, 0, 01777), std::filesystem::create_directory_symlink("/nowhere", bailey); },
+       "bailey"},
+      {"a file", [&] { make(place, 0, 01777), std::ofstream(bailey) << "x"; }, "bailey"},
+      {"a FIFO", [&] { make(place, 0, 01777), ::mkfifo(bailey.c_str(), 0666); }, "bailey"},
+      {"ours, open to others", [&] { make(place, 0, 01777), make(bailey, kUser, 0755); }, "others may enter"},
+      {"ours, in a place that others may write", [&] { make(place, 0, 0777), make(bailey, kUser, 0700); }, "others may write"},
+      {"ours, in a place of theirs", [&] { make(place, kAttacker, 01777), make(bailey, kUser, 0700); }, "belongs to uid 47111"},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.what);
+    one.plant();
+    const Outcome got = run_with_runtime(place, {"run", "--trust", "trusted", "--", "/bin/echo", "STARTED"});
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_EQ(got.out, "") << got;
+    EXPECT_NE(got.err.find(place), std::string::npos) << got;
+    EXPECT_NE(got.err.find(one.says), std::string::npos) << got;
+    EXPECT_NE(got.err.find("remedy: "), std::string::npos) << got;
+    EXPECT_TRUE(std::filesystem::is_empty(elsewhere));
+    std::filesystem::remove_all(place);
+  }
+  make(place, 0, 01777);
+  const Outcome control = run_with_runtime(place, {"run", "--trust", "trusted", "--", "/bin/echo", "STARTED"});
+  EXPECT_EQ(control.out, "STARTED\n") << control;
+}
+
+// Without XDG_RUNTIME_DIR it is a name in /tmp that everybody can guess.
+TEST_F(OrdinaryUser, RefusesWhatAnotherHasPlantedInTmp) {
+  const std::string planted = "/tmp/bailey-" + std::to_string(kUser);
+  ASSERT_FALSE(std::filesystem::exists(planted));
+  ASSERT_EQ(::mkdir(planted.c_str(), 0777), 0);
+  ASSERT_EQ(::chown(planted.c_str(), kUser + 1, kUser + 1), 0);
+  for (const char* runtime : {"", "relative"}) {
+    const Outcome got = run_with_runtime(runtime, {"run", "--trust", "trusted", "--", "/bin/echo", "STARTED"});
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find(planted), std::string::npos) << got;
+    EXPECT_NE(got.err.find("XDG_RUNTIME_DIR"), std::string::npos) << got;
+  }
+  ASSERT_EQ(::rmdir(planted.c_str()), 0);
+  const Outcome control = run_with_runtime("", {"run", "--trust", "trusted", "--", "/bin/echo", "STARTED"});
+  EXPECT_EQ(control.out, "STARTED\n") << control;
+  std::filesystem::remove_all(planted);
 }
 
 }  // namespace
