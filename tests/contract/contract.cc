@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/clock.h"
+#include "tests/contract/differences.h"
 
 namespace bailey::tests {
 
@@ -21,7 +22,14 @@ void Contract::SetUp() {
   // No default: a suite that silently ran on another backend than its name says would prove nothing.
   if (!name || !*name) FAIL() << "BAILEY_CONTRACT_BACKEND is not set: one of native, gvisor, gvisor-2022";
   backend_ = name;
-  BAILEY_REQUIRE("root", "cgroup");
+  if (caller() == Caller::root) {
+    BAILEY_REQUIRE("root", "cgroup");
+  } else if (geteuid() != kTestUid) {
+    BAILEY_REQUIRE("root");  // to become that user, and to prepare what it needs
+  }
+  if (caller() == Caller::ranges) {
+    BAILEY_REQUIRE("newuidmap", "newgidmap");
+  }
   backend_flags_ = {"--trust", "trusted", "--runtime", gvisor() ? "gvisor" : "native"};
   if (backend_ == "gvisor") {
     BAILEY_REQUIRE("runsc");
@@ -38,6 +46,24 @@ void Contract::SetUp() {
 void Contract::TearDown() {
   probes_.reset();
   if (leaks_) leaks_->expect_clean();
+  if (find_difference(backend_) && !asked_for_difference_)
+    ADD_FAILURE() << "stands in the table of differences and does not ask differs_here()";
+}
+
+bool Contract::differs_here() {
+  asked_for_difference_ = true;
+  const Difference* difference = find_difference(backend_);
+  if (!difference) return false;
+  if (difference->flags.empty()) return true;
+  RunOptions wish = options(difference->flags, {"/bin/sh", "-c", "echo STARTED"});
+  wish.record = false;
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << difference->reason << ": " << got;
+  EXPECT_EQ(got.out, "") << difference->reason << ": " << got;
+  for (const std::string& text : difference->says)
+    EXPECT_NE(got.err.find(text), std::string::npos) << "does not say " << text << ": " << got;
+  EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+  return true;
 }
 
 RunOptions Contract::options(const Arguments& flags, const Arguments& command) const {
@@ -57,7 +83,8 @@ RunOptions Contract::options(const Arguments& flags, const Arguments& command) c
 Arguments Contract::with_probes(Arguments flags) {
   if (!probes_) {
     probes_ = std::make_unique<TempDir>();
-    for (const auto& entry : fs::directory_iterator(BAILEY_PROBES)) {
+    const char* prepared = std::getenv("BAILEY_PROBES");
+    for (const auto& entry : fs::directory_iterator(prepared ? prepared : BAILEY_PROBES)) {
       const std::string name = entry.path().filename();
       if (!name.starts_with("probe_") || !entry.is_regular_file()) continue;
       fs::copy_file(entry.path(), probes_->file(name));

@@ -8,7 +8,9 @@
 //   secrets_test    network_test
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
-// Comments "peer fault N" name what the closest comparable program gets wrong; the numbers are those of docs/threat-model.md.
+// BAILEY_CONTRACT_USER: the whole suite as an ordinary user (ordinary_user.h). What that user is refused by nature stands in
+// one table, differences.cc; nothing is skipped. Comments "peer fault N" name what the closest comparable program gets wrong;
+// the numbers are those of docs/threat-model.md.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/contract/ordinary_user.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 #include "tests/support/run_bailey.h"
@@ -33,6 +36,9 @@ class Contract : public ::testing::Test {
 
   bool gvisor() const { return backend_ != "native"; }
   const std::string& backend() const { return backend_; }
+  // Whether this test stands in the table of differences for this caller and backend. Then it has tried what stands there in
+  // place of the test, which has to return: if (differs_here()) return;
+  bool differs_here();
 
   // bailey run --trust trusted --runtime BACKEND FLAGS -- COMMAND, with the result record.
   RunOptions options(const Arguments& flags, const Arguments& command) const;
@@ -58,6 +64,7 @@ class Contract : public ::testing::Test {
   std::vector<std::string> backend_flags_;
   std::unique_ptr<LeakCheck> leaks_;
   std::unique_ptr<TempDir> probes_;
+  bool asked_for_difference_ = false;
 };
 
 // Members of a JSON object, for look_from_inside: "" or -1 when absent.

@@ -36,7 +36,9 @@ TEST_F(DocumentsContract, WritesAResultThatAddsUp) {
   EXPECT_EQ(got.number("stdout_bytes"), 6);
   EXPECT_EQ(got.number("stderr_bytes"), 4);
   EXPECT_GT(got.number("wall_us").value_or(0), 0);
-  EXPECT_GT(got.number("peak_memory_bytes").value_or(0), 0);
+  // What cannot be measured is missing; a zero would be a lie.
+  if (differs_here()) EXPECT_FALSE(got.number("peak_memory_bytes")) << got;
+  else EXPECT_GT(got.number("peak_memory_bytes").value_or(0), 0);
   EXPECT_GT(got.number("user_us").value_or(0) + got.number("system_us").value_or(0), 0) << got;
   EXPECT_NE(got.text("id"), "");
 
@@ -102,8 +104,10 @@ TEST_F(DocumentsContract, TellsWhatHappensInOrder) {
 
 TEST_F(DocumentsContract, TellsOfMemoryAndOutputInTheEvents) {
   const TempDir directory;
-  run(with_probes({"--events", directory.file("oom"), "--memory", "128M"}), {probe("memory"), "600"});
-  EXPECT_NE(read_file(directory.file("oom")).find("\"oom\""), std::string::npos) << read_file(directory.file("oom"));
+  if (!differs_here()) {
+    run(with_probes({"--events", directory.file("oom"), "--memory", "128M"}), {probe("memory"), "600"});
+    EXPECT_NE(read_file(directory.file("oom")).find("\"oom\""), std::string::npos) << read_file(directory.file("oom"));
+  }
   shell({"--events", directory.file("output"), "--output-limit", "1K"}, "yes");
   EXPECT_NE(read_file(directory.file("output")).find("\"output_truncated\""), std::string::npos)
       << read_file(directory.file("output"));
@@ -124,15 +128,15 @@ TEST_F(DocumentsContract, WritesEventsToADescriptor) {
 TEST_F(DocumentsContract, ReadsBackTheRequestThatItPrints) {
   const TempDir volume;
   volume.write("file", "in the volume\n");
-  const Arguments flags = {"-v",         volume.path() + ":/data:ro",
-                           "-e",         "A=b c",
-                           "-w",         "/data",
-                           "--user",     "12:34",
-                           "--memory",   "200M",
-                           "--pids",     "50",
-                           "--umask",    "027",
-                           "--timeout",  "1m",
-                           "--hostname", "keep"};
+  const bool limited = !differs_here();
+  Arguments flags = {"-v",         volume.path() + ":/data:ro",
+                     "-e",         "A=b c",
+                     "-w",         "/data",
+                     "--user",     "12:34",
+                     "--umask",    "027",
+                     "--timeout",  "1m",
+                     "--hostname", "keep"};
+  if (limited) flags.insert(flags.end(), {"--memory", "200M", "--pids", "50"});
   const Arguments command = {"/bin/sh",
                              "-c",
                              "cat file; echo \"$A\"; id -u; umask; hostname; printf '%s|' \"$@\"",

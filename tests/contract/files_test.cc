@@ -110,28 +110,74 @@ TEST_F(FilesContract, WritesThroughAReadWriteVolume) {
   EXPECT_EQ(read_file(volume.file("sub/file")), "deep\n");
 }
 
-// What a workload leaves in a volume belongs to who owns the volume, not to an id of a range that nobody knows.
-TEST_F(FilesContract, LeavesFilesOfTheVolumesOwner) {
+// What a workload leaves in a volume belongs to the caller, not to an id of a range that nobody knows. Root may be everybody:
+// what its --user writes is that user's.
+void expect_owner(const std::string& directory, uid_t uid, gid_t gid, int count) {
+  int seen = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    struct stat info{};
+    ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, uid) << entry;
+    EXPECT_EQ(info.st_gid, gid) << entry;
+    ++seen;
+  }
+  EXPECT_EQ(seen, count);
+}
+constexpr const char* kMakesAllKinds =
+    "set -e; cd /data; echo x > file; mkdir dir; echo y > dir/file; ln -s file link; mkfifo fifo; ln file hard";
+
+TEST_F(FilesContract, LeavesFilesOfTheCaller) {
   const TempDir volume;
-  ASSERT_EQ(chown(volume.path().c_str(), 4321, 4321), 0);
-  const Outcome got = shell({"-v", volume.path() + ":/data", "--user", "4321:4321"}, "echo made > /data/new");
+  const Outcome got = shell({"-v", volume.path() + ":/data"}, kMakesAllKinds);
   EXPECT_EQ(got.exit_code, 0) << got;
-  struct stat info{};
-  ASSERT_EQ(stat(volume.file("new").c_str(), &info), 0) << got;
-  EXPECT_EQ(info.st_uid, 4321u);
-  EXPECT_EQ(info.st_gid, 4321u);
+  expect_owner(volume.path(), geteuid(), getegid(), gvisor() ? 5 : 6);  // a FIFO of gVisor's is known to its own kernel only
+}
+
+TEST_F(FilesContract, LeavesFilesOfTheCallerAsAnotherUserInside) {
+  if (differs_here()) return;
+  const TempDir volume;
+  const bool root = caller() == Caller::root;
+  if (root) {
+    ASSERT_EQ(chown(volume.path().c_str(), 4321, 4322), 0);
+  }
+  const Outcome got = shell({"-v", volume.path() + ":/data", "--user", "4321:4322"}, kMakesAllKinds);
+  EXPECT_EQ(got.exit_code, 0) << got;
+  expect_owner(volume.path(), root ? 4321 : geteuid(), root ? 4322 : getegid(), gvisor() ? 5 : 6);
+}
+
+// An earlier set-id file must not stay one with other contents.
+TEST_F(FilesContract, TakesTheSetIdBitsOfAFileThatItChanges) {
+  const TempDir volume;
+  for (const char* name : {"written", "appended", "truncated"}) volume.write(name, "earlier\n", 06755);
+  const Outcome got = shell({"-v", volume.path() + ":/data"},
+                            "cd /data; echo x > written; echo x >> appended; : > truncated; cat written appended truncated");
+  EXPECT_EQ(got.out, "x\nearlier\nx\n") << got;
+  for (const char* name : {"written", "appended", "truncated"}) {
+    // The gofer of 2022 truncates with CAP_FSETID. What is left is a part of the earlier contents; a write takes the bits there
+    // too.
+    if (backend() == "gvisor-2022" && name == std::string_view("truncated")) continue;
+    struct stat info{};
+    ASSERT_EQ(stat(volume.file(name).c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0755u) << name << ": " << got;
+  }
 }
 
 // Peer fault 9: a read-only volume with a submount wrote to the host. Ours is read-only all the way down.
 TEST_F(FilesContract, RefusesWritesBelowAReadOnlyVolumeToo) {
-  const TempDir volume;
-  fs::create_directory(volume.file("sub"));
-  ASSERT_EQ(mount("tmpfs", volume.file("sub").c_str(), "tmpfs", 0, "size=1m"), 0);
-  const Outcome got =
-      shell({"-v", volume.path() + ":/data:ro"}, "touch /data/sub/new && echo WRITTEN; touch /data/new && echo WRITTEN; true");
+  const TempDir own;
+  const std::string volume = caller() == Caller::root ? own.path() : prepared().submount, sub = volume + "/sub";
+  if (caller() == Caller::root) {
+    fs::create_directory(sub);
+    ASSERT_EQ(mount("tmpfs", sub.c_str(), "tmpfs", 0, "size=1m"), 0);
+  }
+  const std::string script = "touch /data/sub/new && echo WRITTEN; touch /data/new && echo WRITTEN; true";
+  const Outcome got = shell({"-v", volume + ":/data:ro"}, script);
   EXPECT_EQ(got.out, "") << got;
-  EXPECT_FALSE(fs::exists(volume.file("sub/new")));
-  umount2(volume.file("sub").c_str(), MNT_DETACH);
+  EXPECT_FALSE(fs::exists(sub + "/new"));
+  EXPECT_EQ(shell({"-v", volume + ":/data"}, script).out, "WRITTEN\nWRITTEN\n") << "it could not be written to at all";
+  fs::remove(sub + "/new");
+  fs::remove(volume + "/new");
+  if (caller() == Caller::root) umount2(sub.c_str(), MNT_DETACH);
 }
 
 TEST_F(FilesContract, TakesASingleFileAsVolume) {
@@ -156,14 +202,15 @@ TEST_F(FilesContract, KeepsTheOrderOfNestedVolumes) {
 
 // Security fact: uid 0 without a mapping leaves root-owned setuid files in read-write volumes.
 TEST_F(FilesContract, LeavesNoSetuidProgramOfRootThatRuns) {
+  if (differs_here()) return;
   const TempDir volume;
+  ASSERT_EQ(chmod(volume.path().c_str(), 0777), 0);
   const Outcome got =
       shell({"-v", volume.path() + ":/data", "--user", "1000:1000"},
             "cp /bin/sh /data/sh; chmod 4755 /data/sh; cp /data/sh /tmp/sh; chmod 4755 /tmp/sh; /tmp/sh -c id; true");
   struct stat info{};
-  if (stat(volume.file("sh").c_str(), &info) == 0) {
-    EXPECT_FALSE(info.st_uid == 0 && (info.st_mode & S_ISUID)) << got;
-  }
+  ASSERT_EQ(stat(volume.file("sh").c_str(), &info), 0) << got;
+  EXPECT_EQ(info.st_mode & 06000, 0u) << got;
   EXPECT_EQ(got.out.find("euid=0"), std::string::npos) << got;
 }
 
@@ -271,25 +318,32 @@ TEST_F(FilesContract, RunsNoInitOfAVolume) {
 }
 
 // A set-id file or a device in a volume outlives the sandbox, and nosuid of our mount does not hold for the host's users.
+void expect_no_set_id_or_device(const std::string& directory, const Outcome& got) {
+  int seen = 0;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    struct stat info{};
+    ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 06000, 0u) << entry.path() << ": " << got;
+    EXPECT_FALSE(S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) << entry.path() << ": " << got;
+    ++seen;
+  }
+  EXPECT_GT(seen, 1) << got;  // it could make what is harmless
+}
+
 TEST_F(FilesContract, LeavesNoSetIdFileOrDeviceInAVolume) {
   const TempDir volume;
-  for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
-    ASSERT_EQ(chmod(volume.path().c_str(), 0777), 0);
-    Arguments flags = with_probes(user);
-    flags.insert(flags.end(), {"-v", volume.path() + ":/data"});
-    const Outcome got = run(flags, {probe("setid"), "/data"});
-    EXPECT_EQ(got.exit_code, 0) << got;
-    int seen = 0;
-    for (const auto& entry : fs::directory_iterator(volume.path())) {
-      struct stat info{};
-      ASSERT_EQ(lstat(entry.path().c_str(), &info), 0);
-      EXPECT_EQ(info.st_mode & 06000, 0u) << entry.path() << ": " << got;
-      EXPECT_FALSE(S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode)) << entry.path() << ": " << got;
-      fs::remove_all(entry.path());
-      ++seen;
-    }
-    EXPECT_GT(seen, 1) << got;  // it could make what is harmless
-  }
+  const Outcome got = run(with_probes({"-v", volume.path() + ":/data"}), {probe("setid"), "/data"});
+  EXPECT_EQ(got.exit_code, 0) << got;
+  expect_no_set_id_or_device(volume.path(), got);
+}
+
+TEST_F(FilesContract, LeavesNoSetIdFileOrDeviceInAVolumeAsAnotherUser) {
+  if (differs_here()) return;
+  const TempDir volume;
+  ASSERT_EQ(chmod(volume.path().c_str(), 0777), 0);
+  const Outcome got = run(with_probes({"-v", volume.path() + ":/data", "--user", "1000:1000"}), {probe("setid"), "/data"});
+  EXPECT_EQ(got.exit_code, 0) << got;
+  expect_no_set_id_or_device(volume.path(), got);
 }
 
 // --- everyday programs in the default root -----------------------------------------------------------------------------

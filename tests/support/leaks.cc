@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -25,6 +26,13 @@ void add_entries(HostState& state, const std::string& directory, const std::stri
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
     state.insert(kind + " " + it->path().string());
+}
+
+// A name with a dot is a backend's own and stays (dispatcher/state_store.h).
+void add_state(HostState& state, const std::string& directory) {
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error))
+    if (!it->path().filename().string().starts_with('.')) state.insert("state " + it->path().string());
 }
 
 // Other programs make and remove files in /tmp all the time: only names that we (the state of an ordinary user) or runsc
@@ -147,7 +155,8 @@ HostState look_at_host() {
   add_device_owners(state);
   add_entries(state, "/sys/class/net", "link");
   add_entries(state, "/run/netns", "netns");
-  add_entries(state, "/run/bailey", "state");
+  add_state(state, "/run/bailey");
+  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR")) add_state(state, std::string(runtime) + "/bailey");
   add_entries(state, "/dev/shm", "file");
   add_temporary_files(state);
   return state;

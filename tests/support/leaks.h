@@ -1,8 +1,9 @@
 // LeakCheck: the host as it was when a test began, and proof that it is so again when the test ends.
 //
 //   mounts of this mount namespace · processes below this one, orphans included (it becomes their reaper) · cgroup directories
-//   with our name · network links and named network namespaces · entries of /run/bailey and /dev/shm, our names in /tmp · our
-//   descriptors · owner and mode of /dev/null, /dev/zero, /dev/full (runsc of 2022 chowns a /dev/null that it gets as stdin)
+//   with our name · network links and named network namespaces · entries of the runtime directory and /dev/shm, our names in
+//   /tmp · our descriptors · owner and mode of /dev/null, /dev/zero, /dev/full (runsc of 2022 chowns a /dev/null that it gets
+//   as stdin)
 //
 // What is new is looked at again until it is gone or the deadline has passed, because the kernel tears namespaces down late.
 // Something that other programs of the machine make and remove meanwhile is no leak.
