@@ -29,8 +29,11 @@ bool host_has_swap() {
 Result<> write_and_check(int directory, const CgroupSetting& setting) {
   const bool writes = !setting.value.empty();
   const Fd fd = TRY(files::open_at(directory, setting.file, writes ? O_RDWR : O_RDONLY));
-  if (writes && ::write(fd.get(), setting.value.data(), setting.value.size()) < 0)
-    return sys_error("writing '" + setting.value + "' to " + setting.file, errno);
+  ssize_t put = 0;
+  do {  // a pending signal ends the memory controller's change of a limit with EINTR (mm/memcontrol-v1.c)
+    put = writes ? ::write(fd.get(), setting.value.data(), setting.value.size()) : 0;
+  } while (put < 0 && errno == EINTR);
+  if (put < 0) return sys_error("writing '" + setting.value + "' to " + setting.file, errno);
   if (setting.check == CgroupSetting::Check::none) return {};
   char text[4096];
   const ssize_t length = ::pread(fd.get(), text, sizeof text, 0);
