@@ -1,5 +1,4 @@
-// The kernel's view of a seccomp program, for tests: an interpreter of what seccomp accepts, and libseccomp's
-// own program of the same rules to compare with.
+// What seccomp programs are compared with in tests: libseccomp's own program of the same rules.
 #pragma once
 
 #include <linux/filter.h>
@@ -10,11 +9,9 @@
 #include <vector>
 
 #include "bundle/config.h"
+#include "tests/support/run_bpf.h"
 
 namespace bailey::tests {
-
-// The verdict, or nothing when the kernel would have refused the program.
-std::optional<uint32_t> run_bpf(const std::vector<sock_filter>& program, const seccomp_data& data);
 
 // This machine's number as libseccomp knows it; below 0 when it has none here, or at all (-1).
 int libseccomp_number(const std::string& name);
