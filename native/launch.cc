@@ -89,8 +89,11 @@ Result<> map_trees(int pid, const Plan& plan, std::span<const int> trees) {
     if (!user_namespace) user_namespace = TRY(files::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
     const int error = map_tree_ids(trees[i], user_namespace.get(), plan.trees[i].recursive);
     if (error == 0) continue;
-    auto failed = sys_error("mapping the ids of " + plan.trees[i].path, error);
-    failed.error().remedy = "its file system takes no id-mapped mounts: put the directory on ext4, xfs, btrfs or tmpfs";
+    const std::string kind = file_system_name(trees[i]);
+    auto failed = sys_error("mapping the ids of " + plan.trees[i].path + " (" + kind + ")", error);
+    failed.error().remedy = kind +
+                            ", or what is mounted below it, takes no id-mapped mounts: put the directory on ext4, xfs, "
+                            "btrfs or tmpfs, or use --runtime gvisor";
     return failed;
   }
   return {};

@@ -1,12 +1,15 @@
 #include "native/tree.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "native/kernel_abi.h"
 
@@ -53,6 +56,19 @@ int open_tree_source(const TreeTarget& target, bool in_child) {
   if (error == 0) return tree;
   ::close(tree);
   return -error;
+}
+
+const char* file_system_name(int tree) {
+  // Those that are known to refuse it, and those whose mounts below may be the ones that do.
+  constexpr std::pair<uint64_t, const char*> kNames[] = {
+      {OVERLAYFS_SUPER_MAGIC, "overlay"}, {NFS_SUPER_MAGIC, "nfs"},  {V9FS_MAGIC, "9p"},        {FUSE_SUPER_MAGIC, "fuse"},
+      {ECRYPTFS_SUPER_MAGIC, "ecryptfs"}, {TMPFS_MAGIC, "tmpfs"},    {RAMFS_MAGIC, "ramfs"},    {EXT4_SUPER_MAGIC, "ext4"},
+      {CEPH_SUPER_MAGIC, "ceph"},         {SMB2_SUPER_MAGIC, "smb"}, {CIFS_SUPER_MAGIC, "cifs"}};
+  struct statfs info{};
+  if (::fstatfs(tree, &info) < 0) return "this file system";
+  for (const auto& [magic, name] : kNames)
+    if (static_cast<uint64_t>(info.f_type) == magic) return name;
+  return "this file system";
 }
 
 int map_tree_ids(int tree, int user_namespace, bool recursive) {

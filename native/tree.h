@@ -18,5 +18,7 @@ int open_tree_source(const TreeTarget& target, bool in_child);
 
 // Shows on-disk ids 0-65535 as those of `user_namespace` (Linux 5.12, file system permitting). 0 or an errno.
 int map_tree_ids(int tree, int user_namespace, bool recursive);
+// "overlay", "nfs", ...; "this file system" for one that has no name here.
+const char* file_system_name(int tree);
 
 }  // namespace bailey::native

@@ -5,11 +5,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +22,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "host/cgroup.h"
+#include "tests/contract/file_systems.h"
 #include "tests/support/run_bailey.h"
 
 namespace bailey::tests {
@@ -30,6 +34,7 @@ namespace fs = std::filesystem;
 namespace {
 
 Prepared g_prepared;
+Fd g_root;  // the user's end of the socket to the process that is still root
 
 [[noreturn]] void give_up(const std::string& what) {
   std::fprintf(stderr, "preparing for an ordinary user: %s: %s\n", what.c_str(), std::strerror(errno));
@@ -171,7 +176,27 @@ void become_the_user() {
   if (::chdir("/") != 0) give_up("chdir");
 }
 
+// Until the user's process ends and with it the last other end.
+void serve(const Fd& socket) {
+  char order[PATH_MAX + 1];
+  for (;;) {
+    const ssize_t got = ::recv(socket.get(), order, sizeof order - 1, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return;
+    order[got] = '\0';
+    const bool done = order[0] == 'm' ? mount_file_systems(order + 1, kTestUid, kTestGid) : unmount_file_systems(order + 1);
+    (void)::send(socket.get(), done ? "y" : "n", 1, MSG_NOSIGNAL);
+  }
+}
+
 }  // namespace
+
+bool ask_root(char what, const std::string& directory) {
+  const std::string order = what + directory;
+  char answer = 'n';
+  return ::send(g_root.get(), order.data(), order.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(order.size()) &&
+         ::recv(g_root.get(), &answer, 1, 0) == 1 && answer == 'y';
+}
 
 Caller caller() {
   const char* kind = std::getenv("BAILEY_CONTRACT_USER");
@@ -202,15 +227,20 @@ int run_as_ordinary_user(int (*tests)()) {
       cgroups.add_closed("bailey-contract-closed-" + suffix);
     }
     std::fflush(nullptr);
-    const pid_t child = ::fork();
+    auto sockets = create_socket_pair();
+    const pid_t child = sockets ? ::fork() : -1;
     if (child < 0) give_up("fork");
     if (child == 0) {
+      sockets->ours.reset();
+      g_root = std::move(sockets->theirs);
       cgroups.enter(::getpid());
       become_the_user();
       code = tests();
       std::fflush(nullptr);
       ::_exit(code);
     }
+    sockets->theirs.reset();
+    serve(sockets->ours);
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

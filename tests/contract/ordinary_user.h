@@ -32,6 +32,9 @@ struct Prepared {
 };
 const Prepared& prepared();
 
+// Has the process that is still root do one thing (ordinary_user.cc) with a directory of the test's. false: it failed.
+bool ask_root(char what, const std::string& directory);
+
 // Makes all of it, runs `tests` as the user in a child and takes everything back. Its exit code.
 int run_as_ordinary_user(int (*tests)());
 
