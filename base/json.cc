@@ -271,9 +271,32 @@ Result<Value> parse(std::string_view text, std::string_view name, Comments comme
   }
 }
 
+namespace {
+
+// Delete (U+007F) and U+0080 to U+009F, which terminals obey as they do the control characters that the library escapes.
+// Text of JSON has them in strings only.
+std::string without_other_controls(std::string text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  size_t done = 0;
+  for (size_t at = 0; (at = text.find_first_of("\x7f\xc2", at)) != std::string::npos;) {
+    const bool is_delete = text[at] == '\x7f';
+    const auto code = static_cast<unsigned char>(is_delete ? 0x7f : at + 1 < text.size() ? text[at + 1] : 0);
+    if (!is_delete && (code < 0x80 || code >= 0xa0)) {
+      ++at;
+      continue;
+    }
+    out.append(text, done, at - done).append("\\u00").append(1, kDigits[code >> 4]).append(1, kDigits[code & 15]);
+    done = at += is_delete ? 1 : 2;
+  }
+  return done == 0 ? text : out.append(text, done);
+}
+
+}  // namespace
+
 std::string write(const Value& value, Layout layout) {
-  return to_library(value).dump(layout == Layout::indented ? 2 : -1, ' ', /*ensure_ascii=*/false,
-                                nlohmann::ordered_json::error_handler_t::replace);
+  return without_other_controls(to_library(value).dump(layout == Layout::indented ? 2 : -1, ' ', /*ensure_ascii=*/false,
+                                                       nlohmann::ordered_json::error_handler_t::replace));
 }
 
 std::string describe(const std::vector<Fault>& faults, std::string_view name) {

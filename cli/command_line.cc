@@ -22,18 +22,6 @@ bool wants_next(const CLI::App& app, const std::string& argument) {
   return false;
 }
 
-std::string printable(std::string_view text) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n') || byte == 0x7f)
-      out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-    else out.push_back(c);
-  }
-  return out;
-}
-
 }  // namespace
 
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments) {
@@ -59,6 +47,28 @@ int exit_code(Fault fault) {
     case Fault::not_found: return 127;
     default: return kExitBailey;
   }
+}
+
+std::string printable(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  const auto escape = [&](unsigned char byte) {
+    out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
+      escape(byte);
+    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F: terminals obey these too
+      escape(byte);
+      escape(next);
+      ++i;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
 }
 
 int report(const Error& error) {

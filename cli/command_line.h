@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -40,6 +41,9 @@ struct SplitArguments {
   std::vector<std::string> options, command;
 };
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments);
+
+// With control characters but the line's end as \xNN: what others named must not command the terminal it is shown on.
+std::string printable(std::string_view text);
 
 // "bailey: MESSAGE" and "  remedy: REMEDY" on stderr, control characters escaped. Answers the exit code that
 // the fault stands for: 125, 126 or 127.

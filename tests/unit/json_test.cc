@@ -95,7 +95,7 @@ TEST(Json, WritesBytesThatAreNoUtf8AsReplacementCharacters) {
                   "b"),
             "\"a\xef\xbf\xbd"
             "b\"");
-  EXPECT_EQ(write(std::string("\x1b[31m\x7f", 6)), "\"\\u001b[31m\x7f\"");
+  EXPECT_EQ(write(std::string("\x1b[31m\x7f", 6)), "\"\\u001b[31m\\u007f\"");
 }
 
 TEST(Json, QuotesPathPartsThatAreNoIdentifiers) {
@@ -258,6 +258,15 @@ TEST(Decoder, ListsTheNamesOfAnEnumeration) {
   });
   EXPECT_EQ(a, Color::blue);
   EXPECT_EQ(decoder.finish("f").error().message, "f:1: $.b: 'green' is not known; known are: red, blue");
+}
+
+// Whatever a terminal could take for a command; what only begins like it stays.
+TEST(Json, WritesNoControlCharacters) {
+  const std::string text = "\x1b[m\x7f|\xc2\x80|\xc2\x9b|\xc2\xa0|\xc3\x9b|\xc2";
+  EXPECT_EQ(write(Value(text)), "\"\\u001b[m\\u007f|\\u0080|\\u009b|\xc2\xa0|\xc3\x9b|\xef\xbf\xbd\"");
+  const auto again = parse(write(Value(std::string("\xc2\x9b\x7f"))), "text");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again->as<std::string>(), "\xc2\x9b\x7f");
 }
 
 }  // namespace
