@@ -21,11 +21,6 @@ inline int openat2_in_root(int root, const char* path, uint64_t flags, uint64_t 
   return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
 }
 
-// Attaches the mount behind `mount` onto the opened `place`: no path is walked again, so nothing can be swapped meanwhile.
-inline int attach_mount(int mount, int place) {
-  return ::move_mount(mount, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
-
 inline int pivot_root(const char* new_root, const char* put_old) {
   return static_cast<int>(::syscall(SYS_pivot_root, new_root, put_old));
 }

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
-#include <cstring>
+#include <utility>
 
 #include "native/kernel_abi.h"
+#include "native/places.h"
 
 namespace bailey::native {
 
@@ -22,45 +22,6 @@ using Within = RootOperation::Within;
 constexpr const char* kMaskFile = "f";
 constexpr const char* kMaskDirectory = "d";
 constexpr uint64_t kMaskAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-
-// An owned descriptor that must not drag in anything that allocates.
-class Held {
- public:
-  explicit Held(int fd = -1) : fd_(fd) {}
-  Held(Held&& other) : fd_(other.release()) {}
-  Held& operator=(Held&& other) {
-    reset();
-    fd_ = other.release();
-    return *this;
-  }
-  ~Held() { reset(); }
-  int get() const { return fd_; }
-  bool failed() const { return fd_ < 0; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  int fd_;
-};
-
-// Where something goes: `name` below an opened directory of our own, or "" for what `fd` itself refers to.
-struct Place {
-  int fd = -1;
-  const char* name = "";
-};
-
-// Attaches a detached mount. A last component that is a link is not followed (move_mount(2) does so only when told).
-int attach(int mount, const Place& place) {
-  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*place.name ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
-  return ::move_mount(mount, "", place.fd, place.name, flags) < 0 ? errno : 0;
-}
 
 unsigned long mount_flags(uint64_t attributes) {
   constexpr std::pair<uint64_t, unsigned long> kSame[] = {{MOUNT_ATTR_RDONLY, MS_RDONLY},
@@ -86,69 +47,6 @@ int new_file_system(const RootOperation& op) {
   if (::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -errno;
   const int mount = ::fsmount(fs.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(op.attributes));
   return mount < 0 ? -errno : mount;
-}
-
-// mkdir -p below root, one component at a time on opened descriptors, so that a link in the tree cannot lead outside: each
-// step resolves inside the root. Answers an O_PATH descriptor of the directory, or -errno.
-int make_directories(int root, const char* path, mode_t mode) {
-  const int there = openat2_in_root(root, *path ? path : "/", O_PATH | O_DIRECTORY);
-  if (there >= 0) return there;
-  if (errno != ENOENT) return -errno;
-  char part[PATH_MAX];
-  const size_t length = std::strlen(path);
-  if (length >= sizeof part) return -ENAMETOOLONG;
-  int parent = openat2_in_root(root, "/", O_PATH | O_DIRECTORY);
-  if (parent < 0) return -errno;
-  size_t start = 0;
-  while (start < length) {
-    while (start < length && path[start] == '/') ++start;
-    size_t end = start;
-    while (end < length && path[end] != '/') ++end;
-    if (end == start) break;
-    const Held here(parent);
-    std::memcpy(part, path + start, end - start);
-    part[end - start] = '\0';
-    if (std::strcmp(part, "..") == 0) return -EINVAL;
-    std::memcpy(part, path, end);
-    part[end] = '\0';
-    parent = openat2_in_root(root, part, O_PATH | O_DIRECTORY);
-    if (parent < 0 && errno == ENOENT) {
-      std::memmove(part, part + start, end - start + 1);
-      if (::mkdirat(here.get(), part, mode) < 0 && errno != EEXIST) return -errno;
-      parent = ::openat(here.get(), part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    }
-    if (parent < 0) return -errno;
-    start = end;
-  }
-  return parent;
-}
-
-// The directory of `path` (made when missing), with `*name` set to the last component. -errno on failure.
-int parent_of(int root, const char* path, const char** name) {
-  char directory[PATH_MAX];
-  const char* slash = std::strrchr(path, '/');
-  if (!slash || slash[1] == '\0') return -EINVAL;
-  const auto length = static_cast<size_t>(slash - path);
-  if (length >= sizeof directory) return -ENAMETOOLONG;
-  std::memcpy(directory, path, length);
-  directory[length] = '\0';
-  *name = slash + 1;
-  return make_directories(root, directory, 0755);
-}
-
-// Where a mount goes: an existing path, or one made here with the kind of what will cover it.
-int open_destination(int root, const char* path, bool directory, bool no_links) {
-  const int there = openat2_in_root(root, path, O_PATH, no_links ? RESOLVE_NO_SYMLINKS : 0);
-  if (there >= 0) return there;
-  if (errno != ENOENT) return -errno;
-  if (directory) return make_directories(root, path, 0755);
-  const char* name = nullptr;
-  const Held parent(parent_of(root, path, &name));
-  if (parent.failed()) return parent.get();
-  const Held made(::openat(parent.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0444));
-  if (made.failed()) return -errno;
-  const int again = ::openat(parent.get(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  return again < 0 ? -errno : again;
 }
 
 bool is_directory(int fd) {
