@@ -143,6 +143,13 @@ json::Object to_json(const Probe& probe) {
   return object;
 }
 
+// Where state is kept, and that nobody else has a hand in it.
+Probe probe_runtime_directory() {
+  const auto store = StateStore::open();
+  if (store) return {"runtime directory", Probe::State::ok, store->path(), "", ""};
+  return {"runtime directory", Probe::State::missing, store.error().message, "nothing runs", store.error().remedy};
+}
+
 struct Diagnosis {
   std::vector<Probe> host;
   std::vector<LevelRun> runs;
@@ -186,6 +193,7 @@ Diagnosis diagnose(const Flags& flags) {
     return found;
   }
   found.host.push_back({"policy", Probe::State::ok, policy->source, "", ""});
+  found.host.push_back(probe_runtime_directory());
   const char* path = ::getenv("PATH");
   for (Probe& probe : gvisor::probe_for_doctor({.runsc = flags.runsc.empty() ? policy->runsc : flags.runsc,
                                                 .search_path = path ? path : "",

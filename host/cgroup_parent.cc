@@ -17,9 +17,8 @@ namespace bailey::host {
 namespace {
 
 constexpr const char* kPermissionRemedy =
-    "run as root, or in a cgroup that belongs to this user (cgroup v2: systemd-run --user --scope -p "
-    "Delegate=yes "
-    "bailey ...; or have one made and name it as cgroup_parent in the policy)";
+    "run as root, or in a cgroup that belongs to this user (v2: systemd-run --user --scope -p Delegate=yes bailey ...; v1: a "
+    "directory of this user's in each hierarchy, which bailey is in or which the policy names as cgroup_parent)";
 
 bool contains_word(std::string_view list, std::string_view word) {
   while (!list.empty()) {

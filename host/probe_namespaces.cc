@@ -1,5 +1,6 @@
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,17 +163,21 @@ Probe probe_namespace_limits() {
 Probe probe_id_ranges() {
   const std::string name = "id ranges";
   if (::geteuid() == 0) return {name, State::ok, "root: a range of its own for each sandbox", "", ""};
-  const std::string cost = "one id inside a native sandbox: programs cannot change to another user";
+  const std::string cost = "one id inside a native sandbox: no additional groups, and the caller's own cannot be dropped";
   const std::string number = std::to_string(::geteuid()), user = user_name(number);
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+    return {name, State::degraded, "this process can gain no privileges (no_new_privs), and newuidmap is set-user-id", cost,
+            "start bailey where it may (systemd: NoNewPrivileges=no)"};
   const Range uids = find_range("/etc/subuid", user, number), gids = find_range("/etc/subgid", user, number);
   if (uids.count == 0 || gids.count == 0)
-    return {name, State::degraded, "no range for '" + user + "' in /etc/subuid and /etc/subgid", cost,
-            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + user};
+    return {
+        name, State::degraded, "no range for '" + user + "' in /etc/subuid and /etc/subgid", cost,
+        "a line " + user + ":FIRST:65536 in both, with a range that no other line has (usermod --add-subuids, --add-subgids)"};
   const std::string fault = try_id_maps(::geteuid(), uids, ::getegid(), gids);
   if (fault.empty())
     return {name, State::ok, "newuidmap: " + std::to_string(uids.count) + " ids from " + std::to_string(uids.start), "", ""};
   return {name, State::degraded, fault, cost,
-          "install newuidmap and newgidmap (Debian: package uidmap), setuid root or with file capabilities"};
+          "newuidmap and newgidmap (Debian: package uidmap), set-user-id root; the group has to be the one of /etc/passwd"};
 }
 
 }  // namespace bailey::host
