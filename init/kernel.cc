@@ -157,7 +157,9 @@ void close_range(unsigned first, unsigned last) {
   if (call(__NR_close_range, first, last, 0) < 0) close_listed(first, last);
 }
 
-void close_range_on_exec(unsigned first, unsigned last) { call(__NR_close_range, first, last, 4 /* CLOSE_RANGE_CLOEXEC */); }
+long close_range_on_exec(unsigned first, unsigned last) {
+  return call(__NR_close_range, first, last, 4 /* CLOSE_RANGE_CLOEXEC */);
+}
 
 long unlink(const char* path) { return call(__NR_unlinkat, AT_FDCWD, address(path), 0); }
 bool exists(const char* path) { return call(__NR_faccessat, AT_FDCWD, address(path), 0) == 0; }

@@ -19,7 +19,7 @@ long write(int fd, const void* buffer, size_t size);
 long close(int fd);
 // Closes first..last. Kernels without close_range (gVisor of 2022) get it from /proc/self/fd.
 void close_range(unsigned first, unsigned last);
-void close_range_on_exec(unsigned first, unsigned last);  // Linux 5.11
+long close_range_on_exec(unsigned first, unsigned last);  // Linux 5.11
 long unlink(const char* path);
 bool exists(const char* path);
 bool is_directory(const char* path);

@@ -129,7 +129,7 @@ void become_workload(void* argument) {
   }
   if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));
   if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);
-  if (wants_listener(job)) kernel::close_range_on_exec(3, ~0u);  // the table is PID 1's as well
+  if (wants_listener(job)) require(Step::seccomp, kernel::close_range_on_exec(3, ~0u));  // the table is PID 1's as well
   else kernel::close_range(3, ~0u);
   require(Step::cwd, enter_directory(job.cwd));
   kernel::block_signals(0);

@@ -32,7 +32,7 @@ struct CompiledFilter {
   std::vector<sock_filter> program;
   unsigned flags = 0;                      // SECCOMP_FILTER_FLAG_* for install_seccomp
   std::string hash;                        // as builtin_seccomp_hash
-  std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error; say them with --debug
+  std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error
   bool empty() const { return program.empty(); }
   sock_fprog view() const { return {static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())}; }
 };

@@ -104,6 +104,7 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
   if (profile) {
     OciRules read = TRY(read_oci_seccomp(*profile));
     holds = strictest(below, read.rules);
+    plan.unknown_calls = std::move(read.ignored_names);
     TRY(check_usable(holds));
     plan.on_top = TRY(assemble(read.rules));
     // One thread installs it; with a listener the kernel refuses the flag.
@@ -123,6 +124,8 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
 json::Object to_json(const SeccompPlan& plan) {
   json::Object object = dispatcher::to_json(plan.about);
   if (plan.log != SeccompLog::off) object.set("log", dispatcher::name_of(plan.log, dispatcher::kSeccompLogNames));
+  if (!plan.unknown_calls.empty())
+    object.set("unknown_calls", json::Array(plan.unknown_calls.begin(), plan.unknown_calls.end()));
   return object;
 }
 

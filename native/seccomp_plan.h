@@ -36,6 +36,7 @@ struct SeccompPlan {
   unsigned on_top_flags = 0;                    // SECCOMP_FILTER_FLAG_*
   std::shared_ptr<const FilterRules> verdicts;  // of what holds for the workload; only when calls are reported
   dispatcher::SeccompLog log = dispatcher::SeccompLog::off;
+  std::vector<std::string> unknown_calls;  // of the caller's profile: names that this machine does not have
 
   sock_fprog base_program() const;
 };

@@ -62,6 +62,19 @@ TEST_F(OrdinaryUser, RunsATrustedCommand) {
   EXPECT_TRUE(std::filesystem::is_empty(directory_.file("run") + "/bailey"));
 }
 
+TEST_F(OrdinaryUser, HasProfilesOfItsOwnAndTheLogOfRefusals) {
+  directory_.write("profile.json",
+                   R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["uname"], "action": "SCMP_ACT_ERRNO"}]})",
+                   0644);
+  const Outcome got = run(
+      {"run", "--trust", "trusted", "--seccomp", directory_.file("profile.json"), "--seccomp-log", "--json", "--", "uname"});
+  EXPECT_EQ(got.exit_code, 1) << got;
+  EXPECT_NE(got.out.find(R"("denied":[{"syscall":"uname","count":1}])"), std::string::npos) << got;
+  const Outcome traced = run({"seccomp", "trace", "--trust", "trusted", "--", "uname"});
+  EXPECT_EQ(traced.exit_code, 0) << traced;
+  EXPECT_NE(traced.out.find("\"uname\""), std::string::npos) << traced;
+}
+
 TEST_F(OrdinaryUser, KeepsItsTimeLimit) {
   EXPECT_EQ(run({"run", "--trust", "trusted", "--timeout", "300ms", "--", "sleep", "1000"}).exit_code, 124);
 }

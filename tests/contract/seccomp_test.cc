@@ -194,6 +194,18 @@ TEST_F(NativeSeccomp, ALevelMayTakeNoneAndAnUntrustedOneNeverReplaces) {
   EXPECT_EQ(run(flags, {"/bin/true"}).text("seccomp.profile"), "narrowed");
 }
 
+TEST_F(NativeSeccomp, ExplainListsNamesThatThisMachineDoesNotHave) {
+  RunOptions wish = options(profile(R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["no_such_call", "read"],
+      "action": "SCMP_ACT_LOG"}]})",
+                                    {"--explain"}),
+                            {"/bin/true"});
+  wish.record = false;
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_NE(got.out.find("\"unknown_calls\""), std::string::npos) << got;
+  EXPECT_NE(got.out.find("\"no_such_call\""), std::string::npos) << got;
+}
+
 TEST_F(NativeSeccomp, RefusesAProfileThatItCannotKeep) {
   const std::pair<const char*, const char*> kFaults[] = {
       {R"({"defaultAction": "SCMP_ACT_NOTIFY"})", "SCMP_ACT_NOTIFY"},
