@@ -4,8 +4,8 @@
 //   plan.h           Spec -> Plan (pure; --explain prints it)      mount_options.h   OCI option strings -> mount API
 //   backend.h        create: leases, trees, launch                 uid_range.h       the sandbox's own 65536 host ids
 //   tree.h           host ends of bind mounts, opened and cloned   launch.h          clone3, id maps, the set-up report
-//   child.h          the new process: order of set-up, to exec     root_builder.h    its mounts          places.h  where they go
-//   id_map.h         which host ids the inner users are
+//   child.h          the new process: order of set-up, to exec     root_builder.h    its mounts
+//   id_map.h         which host ids the inner users are            places.h          where they go
 //   caps.h  landlock.h  seccomp.h                                  kernel_abi.h      raw system calls
 #pragma once
 

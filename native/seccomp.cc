@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <iterator>
+
 #include "native/default_seccomp.h"
 #include "native/floor_seccomp.h"
 

@@ -10,12 +10,6 @@
 
 #include <linux/filter.h>
 
-#include <string>
-#include <vector>
-
-#include "base/result.h"
-#include "bundle/config.h"
-
 namespace bailey::native {
 
 // For this architecture; lives for ever. Allows what an init as PID 1 needs as well.
@@ -27,22 +21,7 @@ const sock_fprog& floor_seccomp();
 const char* floor_seccomp_hash();
 const char* floor_seccomp_text();
 
-// A filter made at run time. Move it as you like: `program` is what install_seccomp takes, through view().
-struct CompiledFilter {
-  std::vector<sock_filter> program;
-  unsigned flags = 0;                      // SECCOMP_FILTER_FLAG_* for install_seccomp
-  std::string hash;                        // as builtin_seccomp_hash
-  std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error
-  bool empty() const { return program.empty(); }
-  sock_fprog view() const { return {static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())}; }
-};
-
-// Compiles the `seccomp` object of an OCI configuration with the meaning that runc and libseccomp give it.
-// Errors: Fault::bad_input for an unknown action, architecture, operator or flag; Fault::unavailable for
-// SCMP_ACT_NOTIFY.
-Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp);
-
-// Installs it in the calling thread (SECCOMP_FILTER_FLAG_TSYNC in `flags`: in all). Answers 0 or an errno.
+// Installs a program in the calling thread (SECCOMP_FILTER_FLAG_TSYNC in `flags`: in all). Answers 0 or an errno.
 // Async-signal-safe, made to be called between clone and exec, as the last step. Needs no_new_privs, or
 // CAP_SYS_ADMIN in the user namespace.
 int install_seccomp(const sock_fprog& program, unsigned flags);

@@ -18,7 +18,6 @@
 #include <set>
 
 #include "base/json.h"
-#include "native/seccomp.h"
 #include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
 #include "native/seccomp_program.h"
@@ -261,13 +260,6 @@ Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp) {
   std::vector<OciFault> faults;
   if (auto rules = read_oci_seccomp(seccomp, faults)) return std::move(*rules);
   return std::unexpected(std::move(faults.front().error).with("seccomp" + faults.front().path));
-}
-
-Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
-  OciRules read = TRY(read_oci_seccomp(seccomp));
-  CompiledFilter out{TRY(assemble(read.rules)), read.flags, {}, std::move(read.ignored_names)};
-  out.hash = hash_of(out.program);
-  return out;
 }
 
 }  // namespace bailey::native

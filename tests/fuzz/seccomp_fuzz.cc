@@ -83,7 +83,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<OciFault> faults;
   const auto read = read_oci_seccomp(*profile, faults);
   CHECK(read.has_value() == faults.empty());
-  CHECK(compile_seccomp(*profile).has_value() <= read.has_value());
   for (const OciFault& fault : faults) CHECK(fault.path.starts_with(".") && !fault.error.message.empty());
   if (!read) return 0;
   for (const auto rule : {dispatcher::SeccompRule::narrow, dispatcher::SeccompRule::replace})

@@ -9,6 +9,17 @@
 #include <map>
 
 #include "base/fd.h"
+#include "native/seccomp_oci.h"
+#include "native/seccomp_program.h"
+
+namespace bailey::native {
+
+Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
+  OciRules read = TRY(read_oci_seccomp(seccomp));
+  return CompiledFilter{TRY(assemble(read.rules)), read.flags, std::move(read.ignored_names)};
+}
+
+}  // namespace bailey::native
 
 namespace bailey::tests {
 

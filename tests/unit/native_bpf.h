@@ -8,8 +8,22 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "bundle/config.h"
 #include "tests/support/run_bpf.h"
+
+namespace bailey::native {
+
+// The program of an OCI profile alone, without what Bailey puts below it.
+struct CompiledFilter {
+  std::vector<sock_filter> program;
+  unsigned flags = 0;
+  std::vector<std::string> ignored_names;
+  sock_fprog view() const { return {static_cast<unsigned short>(program.size()), const_cast<sock_filter*>(program.data())}; }
+};
+Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp);
+
+}  // namespace bailey::native
 
 namespace bailey::tests {
 
