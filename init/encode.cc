@@ -202,6 +202,9 @@ Error start_error(const Report& report, const bundle::Process& process) {
     error.remedy = "the hard limit may only be lowered without CAP_SYS_RESOURCE: ask for less, or raise Bailey's own";
   if (report.step == Step::seccomp && (report.value == EINVAL || report.value == ENOSYS))
     error.remedy = "this kernel may be too old for what the profile or --seccomp-log asks for: leave it out";
+  if (report.step == Step::seccomp && report.value == EBUSY)
+    error.remedy =
+        "whoever runs Bailey supervises its system calls already, and the kernel allows one listener: leave --seccomp-log out";
   if (report.step == Step::fork && report.value == EAGAIN)
     error.remedy = "the limit of processes is too low to start the command";
   return std::move(error).in_step(step_name(report.step));

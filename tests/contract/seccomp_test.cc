@@ -1,4 +1,6 @@
 // Seccomp profiles of the caller's and the log of refusals. Under gVisor both are refused: its own kernel answers system calls.
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -282,6 +284,20 @@ TEST_F(NativeSeccomp, TheLogChangesNoEnding) {
             "for i in 1 2 3 4; do while :; do " + probe("calls") + " " + call(SYS_keyctl) + " >/dev/null; done & done; wait");
   EXPECT_EQ(storm.exit_code, 124) << storm;
   EXPECT_GT(denied(storm)["keyctl"], 0) << storm;
+}
+
+TEST_F(NativeSeccomp, TheLogIsRefusedToWhomAnotherSupervisesAlready) {
+  RunOptions wish = options({"--seccomp-log"}, {"/bin/true"});
+  wish.before_exec = [] {
+    sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program = {1, allow};
+    const long listener = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    if (listener < 0 || ::fcntl(static_cast<int>(listener), F_SETFD, 0) != 0) ::_exit(99);  // kept: closed, it does not count
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_EQ(got.text("error.step"), "seccomp") << got;
+  EXPECT_NE(got.err.find("one listener"), std::string::npos) << got;
 }
 
 // The descriptors of a process that are listeners.
