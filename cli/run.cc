@@ -98,6 +98,7 @@ class Run {
     timer_.lap(step_);
     step_ = "admission";
     decision_ = TRY(Admission(policy_).judge(request_, std::move(facts)));
+    if (!flags_.explain) request_.id = record_.id = decision_.id;
     timer_.lap(step_);
     return {};
   }

@@ -117,6 +117,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
     return fail(Fault::failed, "these host facts are not this request's");
   Decision decision;
   if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
+  decision.id = request.id;
   bool refused = false;
   for (const NamedGuard& guard : guards()) {
     decision.verdicts.push_back(guard.judge(request, policy_, facts));

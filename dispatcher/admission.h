@@ -15,6 +15,7 @@ class Admission {
   explicit Admission(const Policy& policy) : policy_(policy) {}
 
   struct Decision {
+    std::string id;                 // the request's, or the one that was drawn
     std::vector<Verdict> verdicts;  // all guards', refusals included
     std::optional<Spec> spec;       // absent when any refused
   };

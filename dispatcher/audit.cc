@@ -86,10 +86,15 @@ Result<> Audit::refuse(const Request& request, const Error& reason) const {
   return append(std::move(line));
 }
 
-Result<> Audit::start(const Spec& spec, const About& about, const FilterAbout& filter) const {
+Result<> Audit::start(const Spec& spec, const About& about, const FilterAbout& filter,
+                      const std::vector<bundle::IdMapping>& uid_map) const {
   if (!fd_) return {};
   json::Object line = line_of("start", spec.id(), spec.request().trust);
   describe_backend(line, spec, about, filter);
+  json::Array ranges;
+  for (const bundle::IdMapping& range : uid_map)
+    ranges.emplace_back(json::Array{json::Value(range.container_id), json::Value(range.host_id), json::Value(range.size)});
+  if (!ranges.empty()) line.set("uid_map", std::move(ranges));
   return append(std::move(line));
 }
 

@@ -22,7 +22,9 @@ class Audit {
 
   Result<> admit(const Spec& spec, const About& about, const FilterAbout& filter) const;
   Result<> refuse(const Request& request, const Error& reason) const;
-  Result<> start(const Spec& spec, const About& about, const FilterAbout& filter) const;
+  // `uid_map`: Instance::uid_map, so that files and processes of the host can be told to be this sandbox's.
+  Result<> start(const Spec& spec, const About& about, const FilterAbout& filter,
+                 const std::vector<bundle::IdMapping>& uid_map) const;
   Result<> exit(const Record& record) const;
 
  private:

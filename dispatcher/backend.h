@@ -75,6 +75,8 @@ class Instance {
   // process().terminal, else an empty descriptor. Errors: what failed in the making. Steps name what this waited for, in order,
   // without overlap.
   virtual Result<Fd> await_created(Steps& steps) = 0;
+  // How its user ids stand on the host, from await_created on. Empty: they are no ids of the host's.
+  virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
   // Hands over the job; returns when PID 1 has it. Steps as for create.
   virtual Result<> start(Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.

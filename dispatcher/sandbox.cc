@@ -161,7 +161,7 @@ Result<> Sandbox::create() {
 
 Result<> Sandbox::start() {
   step_ = "start";
-  TRY(around_.audit.start(spec_, about_, record_.filter));
+  TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();

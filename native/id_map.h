@@ -28,6 +28,7 @@ class IdMap {
 
   // Writes uid_map and gid_map of a process that waits in its new user namespace. Before it does anything there.
   Result<> write(int pid) const;
+  const std::vector<bundle::IdMapping>& uids() const { return uids_; }
   uint32_t host_uid(uint32_t inner) const { return host_id(uids_, inner); }
   uint32_t host_gid(uint32_t inner) const { return host_id(gids_, inner); }
 

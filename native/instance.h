@@ -25,6 +25,7 @@ class NativeInstance final : public dispatcher::Instance {
   ~NativeInstance() override;
 
   Result<Fd> await_created(dispatcher::Steps& steps) override { return await_setup(launched_, *plan_, steps); }
+  std::vector<bundle::IdMapping> uid_map() const override { return ids_.uids(); }
   Result<> start(dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;

@@ -219,6 +219,9 @@ TEST_F(DocumentsContract, AuditsWhatItAdmitsAndRefuses) {
   for (const char* word : {"admit", "start", "exit", "refuse"})
     EXPECT_NE(text.find(word), std::string::npos) << word << ": " << text;
   EXPECT_EQ(text.find("in-the-environment"), std::string::npos) << text;
+  EXPECT_EQ(text.find("\"id\":\"\""), std::string::npos) << text;  // a refusal has its id, too
+  // gVisor's users are its own kernel's.
+  EXPECT_EQ(text.find("\"uid_map\":[[") != std::string::npos, backend() == "native") << text;
   // A configured audit file that cannot be written: nothing starts.
   const std::string broken = directory.write("broken.json", "{\"audit_file\": \"/no/such/directory/audit.log\"}\n");
   const Outcome got = shell({"--policy", broken}, "echo STARTED");
