@@ -1,6 +1,6 @@
 // Rule: there is a command, and everything about it is what it seems: an id that is a name, no NUL that would cut an argument
-// short, KEY=VALUE in the environment, a working directory that leads through nothing of the host (CVE-2024-21626 went in by a
-// working directory of /proc/self/fd/N).
+// short, KEY=VALUE in the environment, names that a kernel takes and a line of /etc/hosts holds, a working directory that leads
+// through nothing of the host (CVE-2024-21626 went in by a working directory of /proc/self/fd/N).
 #include <algorithm>
 
 #include "base/units.h"
@@ -14,6 +14,16 @@ namespace {
 constexpr uint32_t kNoUser = UINT32_MAX - 1;  // (uid_t)-1 means "leave it", (uid_t)-2 does not fit a mapping
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+// uname(2): 64 bytes. A blank or a newline would make another line or word of /etc/hosts and /etc/hostname.
+void judge_host_name(const std::string& what, const std::string& name, Findings& findings) {
+  constexpr size_t kMaxBytes = 64;
+  const auto breaks_a_line = [](unsigned char c) { return c <= ' ' || c == 0x7f; };
+  if (name.size() > kMaxBytes)
+    findings.add(what + " of " + std::to_string(name.size()) + " bytes", "the kernel takes at most 64");
+  else if (std::ranges::any_of(name, breaks_a_line))
+    findings.add(what + " with a blank or control character in it", "letters, digits, '-' and '.'");
+}
 
 void judge_process(const bundle::Process& process, Findings& findings) {
   if (process.args.empty() || process.args.front().empty()) findings.add("no command", "give one behind --");
@@ -38,6 +48,8 @@ Verdict guard_command(const Request& request, const Policy&, const HostFacts&) {
   Findings findings;
   if (!request.id.empty())
     if (auto name = units::check_name("id", request.id); !name) findings.add(name.error().message, name.error().remedy);
+  judge_host_name("a host name", request.config.hostname, findings);
+  judge_host_name("a domain name", request.config.domainname, findings);
   judge_process(request.config.process.value_or(bundle::Process{}), findings);
   return findings.verdict("command", request.config.process && !request.config.process->args.empty()
                                          ? request.config.process->args.front()

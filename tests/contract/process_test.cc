@@ -165,6 +165,11 @@ TEST_F(ProcessContract, SeesOnlyItsOwnProcesses) {
 TEST_F(ProcessContract, HasTheHostNameAskedFor) {
   EXPECT_EQ(text_of(look_from_inside(), "hostname"), "bailey");
   EXPECT_EQ(text_of(look_from_inside({"--hostname", "keep"}), "hostname"), "keep");
+  const std::string longest(64, 'h');
+  EXPECT_EQ(text_of(look_from_inside({"--hostname", longest}), "hostname"), longest);
+  const Outcome got = shell({"--hostname", longest + "h"}, "echo STARTED");
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_EQ(got.out, "");
 }
 
 // Peer fault 4: `kill(0, SIGKILL)` killed the launcher and every process of the launcher's group on the host.

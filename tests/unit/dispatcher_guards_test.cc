@@ -259,6 +259,9 @@ TEST(GuardCommand, RefusesWhatIsNotWhatItSeems) {
       {"umask", [](Request& r) { r.config.process->user.umask = 01000; }},
       {"id", [](Request& r) { r.id = "../x"; }},
       {"long id", [](Request& r) { r.id = std::string(65, 'a'); }},
+      {"a host name of 65 bytes", [](Request& r) { r.config.hostname = std::string(65, 'a'); }},
+      {"a host name of two lines", [](Request& r) { r.config.hostname = "a\n10.0.0.1 bank"; }},
+      {"a domain name with a blank", [](Request& r) { r.config.domainname = "a b"; }},
   };
   for (const auto& [name, change] : kBad) {
     Request request = wish();
