@@ -1,6 +1,12 @@
 // bailey seccomp show and check; trace is in tests/contract/seccomp_test.cc.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "tests/support/require.h"
 #include "tests/support/run_bailey.h"
 
 namespace bailey::tests {
@@ -68,6 +74,22 @@ TEST_F(SeccompCheck, NamesFaultsOfForm) {
     EXPECT_NE(got.err.find(fault), std::string::npos) << fault << got;
   }
   EXPECT_EQ(seccomp({"check", directory_.file("missing")}).exit_code, 125);
+}
+
+// The kernel allows one listener for all filters of a process.
+TEST(SeccompLog, IsRefusedToWhomAnotherSupervisesAlready) {
+  BAILEY_REQUIRE("root");
+  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--seccomp-log", "--", "/bin/true"}, .record = true};
+  wish.before_exec = [] {
+    sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program = {1, allow};
+    const long listener = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    if (listener < 0 || ::fcntl(static_cast<int>(listener), F_SETFD, 0) != 0) ::_exit(99);  // kept: closed, it does not count
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_EQ(got.text("error.step"), "seccomp") << got;
+  EXPECT_NE(got.err.find("one listener"), std::string::npos) << got;
 }
 
 }  // namespace
