@@ -222,7 +222,9 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   }
   TRY(streams.connect_output(streams.out_, streams.workload_.out, options.out, "stdout"));
   streams.merged_ = options.output == StreamOptions::Output::pass_on && same_file(options.out, options.err);
-  if (streams.merged_) streams.workload_.err = TRY(streams.workload_.out.duplicate());
+  // Opened again, not duplicated: gVisor makes what it is given non-blocking, and would then take the second one for a wish.
+  if (streams.merged_)
+    streams.workload_.err = TRY(files::open("/proc/self/fd/" + std::to_string(streams.workload_.out.get()), O_WRONLY));
   else TRY(streams.connect_output(streams.err_, streams.workload_.err, options.err, "stderr"));
   return streams;
 }

@@ -36,6 +36,24 @@ TEST_F(StdioContract, KeepsTheOrderOfBothWhenTheyAreOneFile) {
             "o1\ne1\no2\ne2\no3\ne3\no4\ne4\no5\ne5\no6\ne6\no7\ne7\no8\ne8\no9\ne9\n");
 }
 
+// A reader that comes late: the command waits for it, whichever of the two it writes to.
+TEST_F(StdioContract, WaitsForTheReaderOfBothStreamsInOne) {
+  Pipe pipe = std::move(*create_pipe());
+  RunOptions wish =
+      options({}, {"/bin/sh", "-c", "set -e; head -c 3M /dev/zero; head -c 3M /dev/zero >&2; head -c 3M /dev/zero"});
+  wish.pass = {{pipe.write.get(), 1}, {pipe.write.get(), 2}};
+  BaileyProcess process(std::move(wish));
+  pipe.write.reset();
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  for (int waiting = 0; waiting < 60'000 && !deadline.passed(); usleep(5000)) ioctl(pipe.read.get(), FIONREAD, &waiting);
+  size_t total = 0;
+  std::string buffer(1 << 16, '\0');
+  for (ssize_t n; (n = read(pipe.read.get(), buffer.data(), buffer.size())) > 0;) total += static_cast<size_t>(n);
+  const Outcome got = process.finish();
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(total, size_t{9} << 20);
+}
+
 TEST_F(StdioContract, LosesNothingOfALongOutput) {
   const Outcome got = shell("seq 1 300000; seq 1 300000 >&2");
   std::string expected;
