@@ -1,5 +1,8 @@
 #include "base/log.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #define SPDLOG_HEADER_ONLY
 #define FMT_HEADER_ONLY
 #include <spdlog/sinks/stdout_sinks.h>
@@ -30,7 +33,7 @@ spdlog::logger& logger() {
 }
 
 void write(Level level, spdlog::level::level_enum as, const char* name, std::string_view message) {
-  if (!enabled(level)) return;
+  if (!enabled(level) || !reader_takes_more()) return;
   try {
     if (g_options.format == Format::json) {
       json::Object line;
@@ -39,7 +42,7 @@ void write(Level level, spdlog::level::level_enum as, const char* name, std::str
       line.set("time", clock::wall_text(clock::wall_ns()));
       logger().log(as, "{}", json::write(std::move(line)));
     } else {
-      logger().log(as, "{}", message);
+      logger().log(as, "{}", printable(message));
     }
   } catch (const std::exception&) {
     // A closed stderr must not end a sandbox; there is nowhere left to say it.
@@ -47,6 +50,37 @@ void write(Level level, spdlog::level::level_enum as, const char* name, std::str
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  const auto escape = [&](unsigned char byte) {
+    out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
+      escape(byte);
+    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F: terminals obey these too
+      escape(byte);
+      escape(next);
+      ++i;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+bool reader_takes_more() {
+  constexpr int kPatienceMs = 2'000;
+  static int patience_ms = kPatienceMs;
+  pollfd writable{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&writable, 1, patience_ms) != 0) return true;  // an error too: the write says which
+  patience_ms = 0;
+  return false;
+}
 
 void configure(Options options) { g_options = options; }
 bool enabled(Level level) { return level >= g_options.level && g_options.level != Level::off; }

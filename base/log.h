@@ -2,6 +2,7 @@
 // a start, measured). Nothing is set up before the first line that passes the level. Never called between clone and exec.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace bailey::log {
@@ -20,5 +21,12 @@ void debug(std::string_view message);
 void info(std::string_view message);
 void warning(std::string_view message);
 void error(std::string_view message);
+
+// With control characters but the line's end as \xNN: what others named must not command the terminal it is shown on.
+std::string printable(std::string_view text);
+
+// Whether stderr takes PIPE_BUF bytes without waiting, now or within a few seconds: a full pipe that nobody reads must not hold
+// up a Bailey, its deadline or its exit code. Once it has not, nothing is waited for again.
+bool reader_takes_more();
 
 }  // namespace bailey::log

@@ -1,8 +1,10 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <climits>
 
 #include "base/files.h"
+#include "base/log.h"
 
 namespace bailey::cli {
 
@@ -49,32 +51,11 @@ int exit_code(Fault fault) {
   }
 }
 
-std::string printable(std::string_view text) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  const auto escape = [&](unsigned char byte) {
-    out.append("\\x").append(1, kDigits[byte >> 4]).append(1, kDigits[byte & 15]);
-  };
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
-    if ((byte < 0x20 && byte != '\n') || byte == 0x7f) {
-      escape(byte);
-    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {  // U+0080 to U+009F: terminals obey these too
-      escape(byte);
-      escape(next);
-      ++i;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
-}
-
 int report(const Error& error) {
-  std::string text = "bailey: " + printable(error.message) + "\n";
-  if (!error.remedy.empty()) text += "  remedy: " + printable(error.remedy) + "\n";
-  (void)files::write_fd(2, text, "stderr");  // a closed stderr leaves the exit code
+  std::string text = "bailey: " + log::printable(error.message) + "\n";
+  if (!error.remedy.empty()) text += "  remedy: " + log::printable(error.remedy) + "\n";
+  if (text.size() > PIPE_BUF) text.resize(PIPE_BUF);                       // what a pipe that polls writable takes at once
+  if (log::reader_takes_more()) (void)files::write_fd(2, text, "stderr");  // a closed stderr leaves the exit code
   return exit_code(error.fault);
 }
 

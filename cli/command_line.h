@@ -42,9 +42,6 @@ struct SplitArguments {
 };
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments);
 
-// With control characters but the line's end as \xNN: what others named must not command the terminal it is shown on.
-std::string printable(std::string_view text);
-
 // "bailey: MESSAGE" and "  remedy: REMEDY" on stderr, control characters escaped. Answers the exit code that
 // the fault stands for: 125, 126 or 127.
 int report(const Error& error);

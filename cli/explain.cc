@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cli/command_line.h"
+#include "base/log.h"
 #include "dispatcher/request_json.h"
 
 namespace bailey::cli {
@@ -23,13 +23,13 @@ std::string Explanation::text() const {
   for (const dispatcher::Verdict& verdict : verdicts) width = std::max(width, verdict.guard.size());
   std::string out;
   for (const dispatcher::Verdict& verdict : verdicts) {
-    out += padded(verdict.guard, width) + (verdict.allowed ? "ok       " : "REFUSED  ") + printable(verdict.reason) + "\n";
-    if (!verdict.remedy.empty()) out += padded("", width) + "         remedy: " + printable(verdict.remedy) + "\n";
+    out += padded(verdict.guard, width) + (verdict.allowed ? "ok       " : "REFUSED  ") + log::printable(verdict.reason) + "\n";
+    if (!verdict.remedy.empty()) out += padded("", width) + "         remedy: " + log::printable(verdict.remedy) + "\n";
   }
   if (backend_fault) {
-    out += padded("backend", width) + "REFUSED  " + printable(backend_fault->message) + "\n";
+    out += padded("backend", width) + "REFUSED  " + log::printable(backend_fault->message) + "\n";
     if (!backend_fault->remedy.empty())
-      out += padded("", width) + "         remedy: " + printable(backend_fault->remedy) + "\n";
+      out += padded("", width) + "         remedy: " + log::printable(backend_fault->remedy) + "\n";
   } else if (!about.name.empty()) {
     out += padded("backend", width) + "ok       " + about.name + " " + about.version +
            (about.platform.empty() ? "" : ", " + about.platform) + ": " + why_backend + "\n";
