@@ -94,7 +94,7 @@ TEST_F(CallProbes, FindsNoSocketsBeyondUnixAndTheInternet) {
 }
 
 // bubblewrap and flatpak, CVE-2017-5226, CVE-2019-10063, CVE-2023-28100: the kernel reads 32 bits of the request.
-TEST_F(CallProbes, TypesIntoNoTerminal) {
+TEST_F(CallProbes, Cve2017_5226_Cve2019_10063_Cve2023_28100_TypesIntoNoTerminal) {
   const Verdicts seen = inside("kernel", {"terminal"}), control = outside("kernel", {"terminal"});
   bool typed_outside = false;
   for (const auto& [name, answer] : control) {

@@ -47,7 +47,7 @@ TEST_F(PathProbes, FindTheHostsFileByNoRoute) {
 }
 
 // CVE-2024-21626: a directory that the caller left open, and a start in or below it.
-TEST_F(PathProbes, FindTheHostsFileByNoLeakedDescriptor) {
+TEST_F(PathProbes, Cve2024_21626_FindTheHostsFileByNoLeakedDescriptor) {
   Fd root(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), directory(open(host_.path().c_str(), O_PATH | O_CLOEXEC));
   RunOptions wish = options(with_probes(), {probe("paths"), "find", file_, kText});
   wish.pass = {{root.get(), 3}, {directory.get(), 4}, {root.get(), 9}, {directory.get(), 200}};
@@ -155,7 +155,7 @@ class Flipper {
 };
 
 // CVE-2021-30465: the place of a mount is a directory when it is checked and a link when it is mounted.
-TEST_F(PathProbes, MountNothingBehindAFlippingLink) {
+TEST_F(PathProbes, Cve2021_30465_MountNothingBehindAFlippingLink) {
   BAILEY_REQUIRE("busybox");
   const TempDir outer, inner, victim;
   inner.write("file", "inner");

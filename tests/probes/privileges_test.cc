@@ -67,7 +67,7 @@ TEST_F(PrivilegeProbes, GainNothingByProgramsWithSetIdBitsOrCapabilities) {
 }
 
 // CVE-2022-29162, and CVE-2022-27650 of crun: inheritable capabilities were left, which file capabilities make permitted ones.
-TEST_F(PrivilegeProbes, HaveNoneWhateverTheCallerHas) {
+TEST_F(PrivilegeProbes, Cve2022_29162_HaveNoneWhateverTheCallerHas) {
   for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
     RunOptions wish = options(with_probes(user), {probe("self")});
     wish.before_exec = [] {  // a caller with inheritable capabilities
