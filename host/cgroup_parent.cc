@@ -148,7 +148,10 @@ bool will_do(const CgroupParent& at, bool own, bool top) {
 // The paths below the mount that v2's rules allow, best first.
 std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
   std::vector<std::string> found;
-  for (std::string path = where.own_path; !path.empty();) {
+  std::string path = where.own_path;
+  // Where an earlier sandbox of this process has moved it to: ours are made beside it, not below.
+  if (path.ends_with(std::string("/") + kLauncherName)) path.resize(std::max<size_t>(path.rfind('/'), 1));
+  while (!path.empty()) {
     const bool top = path == "/";
     CgroupParent at{{}, join(where.directory, path)};
     if (auto fd = open_cgroup(at.path, true)) {

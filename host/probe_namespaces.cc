@@ -106,7 +106,12 @@ std::string try_id_maps(uint32_t uid, Range uids, uint32_t gid, Range gids) {
                                       {},
                                       5000});
     if (!outcome) fault = outcome.error().message;
-    else if (outcome->exit_code != 0) fault = std::string(program) + ": " + outcome->err.substr(0, outcome->err.find('\n'));
+    else if (outcome->exit_code != 0)
+      fault = std::string(program) + ": " +
+              (outcome->timed_out ? "no answer"
+               : outcome->err.empty()
+                   ? "exit code " + std::to_string(outcome->exit_code) + ", signal " + std::to_string(outcome->signal)
+                   : outcome->err.substr(0, outcome->err.find('\n')));
   };
   map("newuidmap", uid, uids);
   map("newgidmap", gid, gids);

@@ -105,6 +105,8 @@ class CgroupOnV2 : public ::testing::Test {
       std::string told;
       {
         auto mounts = find_cgroups();
+        { auto earlier = Cgroup::create(*mounts, parent, "earlier", limits()); }  // may have moved this process
+        mounts = find_cgroups();
         auto made = Cgroup::create(*mounts, parent, "v2", limits());
         const std::string path = made ? made->paths().front() : "";
         told = path + "\n" + own_cgroup() + "\n" + (made ? "" : made.error().message) + "\n" +
