@@ -39,9 +39,14 @@ Result<Sink> Sink::open(const std::string& text, Writing writing) {
     sink.fd_ = Fd(copy);
     return sink;
   }
-  // O_NONBLOCK: a FIFO without a reader is an error and not a wait.
+  // O_NONBLOCK: a FIFO without a reader is an error and not a wait. O_NOFOLLOW: in a directory that was a volume, an earlier
+  // workload may have left a link there, to a file that only we may write. /dev/stderr is the kernel's own link.
   const int append = writing == Writing::lines ? O_APPEND : 0;
-  sink.fd_ = TRY(files::open(text, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | append, 0600));
+  const int no_follow = text.starts_with("/dev/") || text.starts_with("/proc/") ? 0 : O_NOFOLLOW;
+  auto opened = files::open(text, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | append | no_follow, 0600);
+  if (!opened && opened.error().sys == ELOOP)
+    opened.error().remedy = "it is a symbolic link, which somebody else may have put there: name the file itself, or fd:N";
+  sink.fd_ = TRY(std::move(opened));
   return sink;
 }
 

@@ -83,6 +83,17 @@ TEST_F(KernelFileProbes, TellNothingOfTheHostButItsKernel) {
       outside("kernel_files", {"search", "/proc/sys/kernel", "--", texts[5]}).contains("/proc/sys/kernel/random/boot_id"));
 }
 
+TEST_F(KernelFileProbes, ReadNoLogOfTheKernel) {
+  const Verdicts seen = inside("devices", {"open", "/proc/kmsg", "/dev/kmsg", "/proc/kcore", "/dev/mem", "/dev/null"});
+  for (const char* path : {"/proc/kmsg", "/dev/kmsg", "/proc/kcore", "/dev/mem"})
+    EXPECT_NE(verdict(seen, path), "done") << path;
+  EXPECT_EQ(verdict(seen, "/dev/null"), "done");
+  const Outcome log = shell("dmesg");  // gVisor's kernel has one of its own
+  EXPECT_TRUE(gvisor() || log.exit_code != 0) << log;
+  EXPECT_EQ(log.out.find("Command line:"), std::string::npos) << log;
+  EXPECT_EQ(verdict(outside("devices", {"open", "/dev/kmsg"}), "/dev/kmsg"), "done");
+}
+
 class Lifting : public KernelFileProbes {
  protected:
   // No way to it worked, and nothing could be read there.

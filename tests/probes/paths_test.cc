@@ -133,6 +133,29 @@ TEST_F(PathProbes, LinkNoFileOfTheHostIntoAVolume) {
   EXPECT_EQ(verdict(outside("paths", {"link", file_, volume.path()}), "link"), "done");
 }
 
+// The caller keeps results where the workload may write: what one run leaves there must not lead the next one's record to a
+// file that only the caller may write.
+TEST_F(PathProbes, LeadNoRecordOfTheNextRunAway) {
+  const TempDir volume;
+  const Arguments share = {"-v", volume.path() + ":/data"};
+  const Outcome planted = shell(share, "ln -s " + file_ + " /data/result; ln -s " + file_ + " /data/events; echo planted");
+  ASSERT_EQ(planted.out, "planted\n") << planted;
+  ASSERT_EQ(mkfifo(volume.file("fifo").c_str(), 0666), 0);  // not by the workload: gVisor makes none in a volume
+  for (const char* flag : {"--result", "--events"}) {
+    for (const char* name : {"result", "events", "fifo"}) {
+      RunOptions wish = options({flag, volume.file(name)}, {"/bin/true"});
+      wish.record = false;
+      const Outcome got = run_bailey(std::move(wish));
+      EXPECT_EQ(got.exit_code, 125) << flag << " " << name << ": " << got;
+      EXPECT_EQ(read_file(file_), kText) << flag << " " << name;
+    }
+    RunOptions wish = options({flag, volume.file(std::string("plain") + flag)}, {"/bin/true"});
+    wish.record = false;
+    EXPECT_EQ(run_bailey(std::move(wish)).exit_code, 0);
+    EXPECT_NE(read_file(volume.file(std::string("plain") + flag)), "");  // the control: a file of its own is written
+  }
+}
+
 // --- races -----------------------------------------------------------------------------------------------------------------
 
 // Exchanges a directory and a link to a victim for as long as it lives.
