@@ -63,25 +63,61 @@ TEST_F(PeerProbes, FindNothingOfEachOther) {
   server.finish();
 }
 
+// Serves on the host until it is destroyed.
+class HostServer {
+ public:
+  HostServer(const std::string& program, const std::string& name) {
+    Pipe input = std::move(*create_pipe()), output = std::move(*create_pipe());
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(input.read.get(), 0);
+      dup2(output.write.get(), 1);
+      execl(program.c_str(), "peers", "serve", name.c_str(), nullptr);
+      _exit(127);
+    }
+    output.write.reset();
+    char line[64];
+    EXPECT_GT(read(output.read.get(), line, sizeof line), 0);
+    input_ = std::move(input.write);
+  }
+  ~HostServer() {
+    input_.reset();
+    waitpid(pid_, nullptr, 0);
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+  Fd input_;
+};
+
 // The control of the above: two processes without sandboxes find all of it.
 TEST_F(PeerProbes, FindEverythingOfEachOtherOutside) {
-  Pipe input = std::move(*create_pipe()), output = std::move(*create_pipe());
-  const pid_t server = fork();
-  if (server == 0) {
-    dup2(input.read.get(), 0);
-    dup2(output.write.get(), 1);
-    execl(program_outside("peers").c_str(), "peers", "serve", name_.c_str(), nullptr);
-    _exit(127);
-  }
-  output.write.reset();
-  input.read.reset();
-  char line[64];
-  ASSERT_GT(read(output.read.get(), line, sizeof line), 0);
-  const Verdicts seen = outside("peers", {"seek", name_, std::to_string(server)});
-  input.write.reset();
-  waitpid(server, nullptr, 0);
+  const HostServer server(program_outside("peers"), name_);
+  const Verdicts seen = outside("peers", {"seek", name_, std::to_string(server.pid())});
   EXPECT_EQ(seen.size(), 12u) << to_text(seen);
   for (const auto& [what, answer] : seen) EXPECT_EQ(answer, "done") << what;
+}
+
+// Abstract sockets belong to a network namespace: in the host's, Landlock keeps a native workload from them (Linux 6.12).
+TEST_F(PeerProbes, ReachNoAbstractSocketInTheHostsNetwork) {
+  const HostServer server(program_outside("peers"), name_);
+  const Verdicts seen =
+      inside({"--net", "host", "--allow-host-network"}, "peers", {"seek", name_, std::to_string(server.pid())});
+  // gVisor's Unix sockets are its own kernel's, whatever the network.
+  EXPECT_EQ(verdict(seen, "abstract"), gvisor() ? "ECONNREFUSED" : "EPERM");
+  for (const auto& [what, answer] : seen) EXPECT_NE(answer, "done") << what;
+}
+
+// The files of /usr are the host's own in the native backend, and the kernel tells everybody who watches one that it is opened:
+// by a sibling, too. docs/threat-model.md says so. gVisor watches nothing but its own.
+TEST_F(PeerProbes, SeeThatASharedFileIsOpenedInTheNativeBackendOnly) {
+  BaileyProcess watcher = start({"-i"}, {probe("peers"), "watch", "/usr/bin/env"});
+  ASSERT_TRUE(watcher.wait_for_output("ready"));
+  EXPECT_EQ(run({"/usr/bin/env"}).exit_code, 0);
+  watcher.close_input();
+  const Outcome got = watcher.finish();
+  EXPECT_EQ(verdict(parse_verdicts(got.out), "event"), gvisor() ? "none" : "seen") << got;
 }
 
 TEST_F(PeerProbes, SignalNobodyOutside) {
