@@ -120,6 +120,19 @@ TEST_F(PeerProbes, SeeThatASharedFileIsOpenedInTheNativeBackendOnly) {
   EXPECT_EQ(verdict(parse_verdicts(got.out), "event"), gvisor() ? "none" : "seen") << got;
 }
 
+// In a root directory that two share, each has an overlay with inodes of its own.
+TEST_F(PeerProbes, SeeNothingInARootDirectoryThatTheyShare) {
+  BAILEY_REQUIRE("busybox");
+  const TempDir root;
+  make_busybox_root(root.path());
+  BaileyProcess watcher = start({"-i", "--rootfs", root.path()}, {probe("peers"), "watch", "/bin/busybox"});
+  ASSERT_TRUE(watcher.wait_for_output("ready"));
+  EXPECT_EQ(run({"--rootfs", root.path()}, {"/bin/busybox", "true"}).exit_code, 0);
+  watcher.close_input();
+  const Outcome got = watcher.finish();
+  EXPECT_EQ(verdict(parse_verdicts(got.out), "event"), "none") << got;
+}
+
 TEST_F(PeerProbes, SignalNobodyOutside) {
   const pid_t bystander = fork();
   if (bystander == 0)
