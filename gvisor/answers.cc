@@ -23,11 +23,16 @@ std::string file_name(const Identity& identity) {
   return std::to_string(identity.device) + "-" + std::to_string(identity.inode) + ".json";
 }
 
-// The directory, made when it is missing. Not a link, this user's, closed to others: what stands in it is believed.
+// The directory, made when it is missing. Not a link, this user's, closed to others: what stands in it is believed. The one
+// above it is not made here (the state store does that), and nothing is made in one that may be another user's trap.
 Result<Fd> open_directory(const std::string& runtime_directory) {
+  const Fd above = TRY(files::open(runtime_directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const struct stat holder = TRY(files::stat_fd(above.get(), runtime_directory));
+  if (holder.st_uid != ::geteuid() || (holder.st_mode & 022) != 0)
+    return fail(Fault::unavailable, runtime_directory + " is not this user's alone", "remove it");
   const std::string path = runtime_directory + "/.runsc";
-  TRY(files::create_directories(path, 0700));
-  Fd directory = TRY(files::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (::mkdirat(above.get(), ".runsc", 0700) < 0 && errno != EEXIST) return sys_error("mkdir " + path, errno);
+  Fd directory = TRY(files::open_at(above.get(), ".runsc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   const struct stat info = TRY(files::stat_fd(directory.get(), path));
   if (info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
     return fail(Fault::unavailable, path + " is not this user's alone", "remove it");

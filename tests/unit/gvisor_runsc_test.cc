@@ -185,6 +185,20 @@ TEST_F(AnswersFile, CountsAsAbsentWhenItWasCutOrChanged) {
   EXPECT_TRUE(load());
 }
 
+TEST_F(AnswersFile, IsNotMadeBehindALinkOrInAPlaceOfOthers) {
+  const tests::TempDir target;
+  ASSERT_EQ(::symlink(target.path().c_str(), directory_.file("link").c_str()), 0);
+  EXPECT_FALSE(keep_answers(directory_.file("link"), identity_, answers_));
+  EXPECT_NE(::access(target.file(".runsc").c_str(), F_OK), 0);
+  ASSERT_EQ(::chmod(directory_.path().c_str(), 0777), 0);
+  EXPECT_FALSE(keep_answers(directory_.path(), identity_, answers_));
+  EXPECT_NE(::access(directory_.file(".runsc").c_str(), F_OK), 0);
+  EXPECT_FALSE(keep_answers(directory_.file("missing"), identity_, answers_));
+  ASSERT_EQ(::chmod(directory_.path().c_str(), 0700), 0);
+  keep();
+  EXPECT_TRUE(load());
+}
+
 TEST_F(AnswersFile, IsNotBelievedWhenOthersCouldHaveWrittenIt) {
   keep();
   ASSERT_EQ(::chmod(file().c_str(), 0666), 0);
