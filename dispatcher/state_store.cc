@@ -30,6 +30,15 @@ Error unusable(Error error, const std::string& path) {
   return error;
 }
 
+// Inside a user namespace that does not map it, the host's root looks like nobody. So do other users of the host; whoever made
+// the namespace answers for what it shows.
+bool may_be_root(uid_t uid) {
+  constexpr uid_t kOverflow = 65534;
+  if (uid == 0) return true;
+  const auto map = files::read("/proc/self/uid_map", 4096);
+  return uid == kOverflow && map && map->find("4294967295") == std::string::npos;
+}
+
 // Whoever could put another directory in its place could show us their records. Root's is below /run.
 Result<> check_above(int fd) {
   std::string above = TRY(files::readlink("/proc/self/fd/" + std::to_string(fd)));
@@ -37,7 +46,7 @@ Result<> check_above(int fd) {
     above.resize(std::max<size_t>(1, above.rfind('/')));
     struct stat info{};
     if (::lstat(above.c_str(), &info) != 0) return sys_error("looking at " + above, errno);
-    if (info.st_uid != 0 && info.st_uid != ::geteuid())
+    if (info.st_uid != ::geteuid() && !may_be_root(info.st_uid))
       return fail(Fault::refused, above + " above it belongs to uid " + std::to_string(info.st_uid), kOwnPlace);
     // In a sticky directory nobody can rename or remove what belongs to somebody else.
     if ((info.st_mode & (S_IWGRP | S_IWOTH)) && !(info.st_mode & S_ISVTX))

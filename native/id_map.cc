@@ -28,28 +28,49 @@ std::vector<std::string> split(const std::string& line) {
   return fields;
 }
 
-std::string user_name(uint32_t uid) {
+// The caller's line of /etc/passwd, which may be somewhere else (LDAP). Read by hand: getpwuid would load the host's NSS
+// modules.
+struct Account {
+  std::string name, gid;
+};
+Account account() {
   std::stringstream lines(files::read("/etc/passwd", kMaxFile).value_or(""));
   for (std::string line; std::getline(lines, line);)
-    if (const auto fields = split(line); fields.size() > 2 && fields[2] == std::to_string(uid)) return fields[0];
+    if (const auto fields = split(line); fields.size() > 3 && fields[2] == std::to_string(::geteuid()))
+      return {fields[0], fields[3]};
   return {};
+}
+
+// newuidmap and newgidmap are set-user-id, and serve nobody whose group is another than that of /etc/passwd (newgrp(1)).
+bool helpers_serve_us() {
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return false;
+  const std::string gid = account().gid;
+  return gid.empty() || gid == std::to_string(::getegid());
 }
 
 struct Range {
   uint32_t first = 0, count = 0;
 };
 
+// In a user namespace of somebody else's (a container) /etc/subuid may speak of ids that do not exist.
+bool exists_here(uint64_t first, uint64_t count, const char* map_file) {
+  std::stringstream lines(files::read(map_file, kMaxFile).value_or(""));
+  for (uint64_t inner = 0, outer = 0, size = 0; lines >> inner >> outer >> size;)
+    if (first >= inner && first + count <= inner + size) return true;
+  return false;
+}
+
 // The caller's first range (subuid(5): NAME-OR-UID:FIRST:COUNT).
-std::optional<Range> subordinate_range(const char* file) {
+std::optional<Range> subordinate_range(const char* file, const char* map_file) {
   const uint32_t uid = ::geteuid();
-  const std::string name = user_name(uid);
+  const std::string name = account().name;
   std::stringstream lines(files::read(file, kMaxFile).value_or(""));
   for (std::string line; std::getline(lines, line);) {
     const auto fields = split(line);
     if (fields.size() != 3 || fields[0].empty() || (fields[0] != name && fields[0] != std::to_string(uid))) continue;
     const auto first = units::parse_unsigned(fields[1]);
     const auto count = units::parse_unsigned(fields[2]);
-    if (!first || !count || *first > UINT32_MAX || *count == 0) continue;
+    if (!first || !count || *first > UINT32_MAX || *count == 0 || !exists_here(*first, *count, map_file)) continue;
     return Range{static_cast<uint32_t>(*first), static_cast<uint32_t>(std::min<uint64_t>(*count, UidRange::kSize - 1))};
   }
   return std::nullopt;
@@ -72,9 +93,11 @@ std::string map_text(const std::vector<bundle::IdMapping>& map) {
 
 IdMapKind IdMap::kind_here() {
   if (::geteuid() == 0) return IdMapKind::own_range;
-  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return IdMapKind::single;
+  if (!helpers_serve_us()) return IdMapKind::single;
   const bool helpers = !find_helper("newuidmap").empty() && !find_helper("newgidmap").empty();
-  return helpers && subordinate_range(kSubuid) && subordinate_range(kSubgid) ? IdMapKind::subordinate : IdMapKind::single;
+  return helpers && subordinate_range(kSubuid, "/proc/self/uid_map") && subordinate_range(kSubgid, "/proc/self/gid_map")
+             ? IdMapKind::subordinate
+             : IdMapKind::single;
 }
 
 Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload) {
@@ -85,8 +108,8 @@ Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory
     map.range_ = TRY(UidRange::create(directory.get()));
     map.uids_ = map.gids_ = {{0, map.range_.first(), UidRange::kSize}};
   } else if (kind == IdMapKind::subordinate) {
-    const auto uids = subordinate_range(kSubuid);
-    const auto gids = subordinate_range(kSubgid);
+    const auto uids = subordinate_range(kSubuid, "/proc/self/uid_map");
+    const auto gids = subordinate_range(kSubgid, "/proc/self/gid_map");
     if (!uids || !gids)
       return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
     map.uids_ = around(workload.uid, ::geteuid(), uids->first, uids->count);

@@ -20,8 +20,9 @@ enum class IdMapKind { own_range, subordinate, single };
 class IdMap {
  public:
   IdMap() = default;
-  // What this caller can have; reads /etc/subuid, /etc/subgid and /etc/passwd, tries nothing. Ranges are none where this
-  // process can gain no privileges (no_new_privs): newuidmap is set-user-id.
+  // What this caller can have; reads /etc/subuid, /etc/subgid and /etc/passwd, tries nothing. A range
+  // counts where newuidmap could serve it: with new privileges, in the account's own group, and in a user namespace that has
+  // it.
   static IdMapKind kind_here();
   // Reserves what the kind needs. `runtime_directory`: see UidRange. Fault::refused when a group of the workload's has no id.
   static Result<IdMap> create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload);
