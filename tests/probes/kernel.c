@@ -230,6 +230,10 @@ static int open_raw(const void* family) {
   return socket((int)((const struct family*)family)->number, SOCK_RAW, 255) < 0 ? errno : 0;
 }
 
+static int open_seqpacket(const void* family) {
+  return socket((int)((const struct family*)family)->number, SOCK_SEQPACKET, 0) < 0 ? errno : 0;
+}
+
 static int open_pair(const void* family) {
   int pair[2];
   return socketpair((int)((const struct family*)family)->number, SOCK_STREAM, 0, pair) < 0 ? errno : 0;
@@ -241,6 +245,17 @@ static void say_sockets(void) {
       {"unix", AF_UNIX, 0},
       {"inet", AF_INET, 0},
       {"inet6", AF_INET6, 0},
+      {"inet tcp", AF_INET, 6},
+      {"inet udp", AF_INET, 17},
+      {"inet6 tcp", AF_INET6, 6},
+      {"inet6 udp", AF_INET6, 17},
+      {"inet sctp", AF_INET, 132},
+      {"inet6 sctp", AF_INET6, 132},
+      {"inet dccp", AF_INET, 33},
+      {"inet l2tp", AF_INET, 115},
+      {"inet udplite", AF_INET, 136},
+      {"inet smc", AF_INET, 256},
+      {"inet sctp with high bits", high | AF_INET, high | 132},
       {"netlink route", AF_NETLINK, 0},
       {"netlink sock_diag", AF_NETLINK, 4},
       {"netlink xfrm", AF_NETLINK, 6},
@@ -280,6 +295,8 @@ static void say_sockets(void) {
   };
   for (size_t i = 0; i < sizeof families / sizeof *families; i++)
     say("", families[i].name, in_child(open_socket, &families[i]));
+  const struct family seqpacket = {"inet", AF_INET, 0};
+  say("seqpacket", seqpacket.name, in_child(open_seqpacket, &seqpacket));
   for (int i = 1; i < 3; i++) say("raw", families[i].name, in_child(open_raw, &families[i]));
   for (int i = 0; i < 3; i++) say("pair", families[i].name, in_child(open_pair, &families[i]));
 }
