@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/files.h"
 #include "bench/measure.h"
 #include "bench/statistics.h"
 
@@ -101,6 +102,9 @@ Result<> compare_all(const Options& options) {
 Result<> enter_mount_namespace() {
   if (::unshare(CLONE_NEWNS) < 0) return sys_error("creating a mount namespace (bailey-bench runs as root)", errno);
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return sys_error("making mounts private", errno);
+  // State on memory for all, as /run is on an ordinary host; the others have theirs on the scratch tmpfs.
+  TRY(files::create_directories("/run/bailey", 0700));
+  if (::mount("bailey-bench", "/run/bailey", "tmpfs", 0, "mode=0700") < 0) return sys_error("mounting /run/bailey", errno);
   // crun refuses limits on a hybrid host; here it sees version 1 alone, and so do all.
   (void)::umount2("/sys/fs/cgroup/unified", MNT_DETACH | UMOUNT_NOFOLLOW);
   return {};
