@@ -116,6 +116,8 @@ class Child {
     // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
     if (::setsid() < 0) return errno;
     if (int error = join_fresh_keyring()) return error;
+    if (!plan_.privileged)
+      if (int error = leave_half_to_the_caller()) return error;
     return refuse_user_namespaces();
   }
 

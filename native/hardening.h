@@ -15,4 +15,9 @@ int join_fresh_keyring();
 // Until the next exec nobody may trace this process or look into its /proc/PID (CVE-2016-9962).
 int forbid_dumping();
 
+// To the kernel an ordinary user's sandbox is that user. Takes no more than half of what one user may have of inotify
+// instances, of queued signals and POSIX timers, and of message queues. In the sandbox's own user namespace, with its
+// capabilities and still with the host's /proc.
+int leave_half_to_the_caller();
+
 }  // namespace bailey::native

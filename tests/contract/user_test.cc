@@ -1,11 +1,14 @@
 // What only an ordinary user meets. Native only: it is about that backend's ids.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
+#include "base/command.h"
 #include "base/files.h"
 #include "tests/contract/contract.h"
 
@@ -28,6 +31,32 @@ TEST_F(UserContract, RunsInAUserNamespaceThatHasNobodyElse) {
   EXPECT_EQ(got.exit_code, 0) << got;
   EXPECT_EQ(got.out.substr(0, 8), "STARTED\n") << got;
   EXPECT_EQ(std::count(got.out.begin(), got.out.end(), '\n'), 2) << "one id: " << got;
+}
+
+int taken(const std::string& text) { return std::atoi(text.substr(std::min(text.find(": "), text.size() - 1) + 1).c_str()); }
+
+// To the kernel the workload is the caller: what it counts by user, one sandbox takes half of at most.
+TEST_F(UserContract, LeavesTheCallerHalfOfWhatTheKernelCounts) {
+  const auto outside = [](const std::string& pool) {
+    const char* probes = std::getenv("BAILEY_PROBES");
+    const auto got = run_command(
+        {.program = std::string(probes ? probes : "") + "/probe_pools", .arguments = {pool, "200000"}, .environment = {}});
+    return got ? taken(got->out) : -1;
+  };
+  rlimit few{3000, 3000};  // the usual 100000 timers take their time
+  ASSERT_EQ(setrlimit(RLIMIT_SIGPENDING, &few), 0);
+  for (const char* pool : {"inotify", "timers", "queues"}) {
+    const int before = outside(pool);
+    ASSERT_GT(before, 3) << pool << ": this host has none to take";
+    RunOptions wish = options(with_probes({"-i", "--open-files", "4096"}), {probe("pools"), pool, "200000", "hold"});
+    wish.keep_input_open = true;
+    BaileyProcess process(std::move(wish));
+    EXPECT_TRUE(process.wait_for_output("\n"));
+    const int left = outside(pool);
+    const Outcome got = process.finish();
+    EXPECT_GE(taken(got.out), before / 2 - 1) << pool << ": " << got;  // it took what it could get
+    EXPECT_GE(left, before / 2 - 1) << pool << ": " << got;
+  }
 }
 
 // The workload is the caller, and every other id of a range is there.
