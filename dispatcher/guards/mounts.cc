@@ -2,6 +2,8 @@
 // descriptor (what the kernel calls it, what type it has), never by the string, and its parents count as what they contain
 // (docs/policy.md lists the places). Inside it covers nothing that the sandbox is made of. The level says whether there may be
 // volumes, whether they may be written, and below which directories they and a --rootfs must lie.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -94,6 +96,10 @@ void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& sou
   if (level.volumes == VolumeRule::read_only)
     findings.add(name + "level '" + level.name + "' has read-only volumes", ":ro, or another level");
   if (const std::string why = forbidden_to_write(source); !why.empty()) findings.add(name + why, ":ro");
+  // What is written through a shared mapping keeps the bits (docs/policy.md). Only of a single file can it be known beforehand.
+  if (S_ISREG(source.mode) && (source.mode & (S_ISUID | S_ISGID)))
+    findings.add(name + source.real_path + " is set-user-id or set-group-id, and would stay so with other contents",
+                 ":ro, or chmod ug-s first");
 }
 
 void Judgement::judge_roots(const OpenedSource& source, const std::string& name) {

@@ -66,6 +66,18 @@ TEST(GuardMounts, RefusesEveryTypeButFilesAndDirectories) {
     EXPECT_FALSE(judge_volume("/srv/data/thing", trusted(), type | 0644).allowed) << type;
 }
 
+// Bits that a write through a shared mapping would leave on other contents.
+TEST(GuardMounts, LetsNobodyWriteASetIdFile) {
+  for (const mode_t bits : {S_ISUID, S_ISGID}) {
+    const mode_t mode = S_IFREG | bits | 0755;
+    const Verdict verdict = judge_volume("/srv/data/x", trusted(), mode, 0, volume("x", "/work", {"rbind"}));
+    EXPECT_FALSE(verdict.allowed);
+    EXPECT_NE(verdict.reason.find("set-user-id"), std::string::npos) << verdict.reason;
+    EXPECT_TRUE(judge_volume("/srv/data/x", trusted(), mode, 0, volume("x", "/work", {"rbind", "ro"})).allowed);
+  }
+  EXPECT_TRUE(judge_volume("/srv/data", trusted(), S_IFDIR | S_ISGID | 0755, 0, volume("x", "/work", {"rbind"})).allowed);
+}
+
 TEST(GuardMounts, LetsNobodyWriteTheHostsPrograms) {
   for (const char* path : {"/usr", "/usr/local/bin", "/opt/tool", "/lib64"}) {
     EXPECT_FALSE(judge_volume(path, trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"rbind"})).allowed) << path;
