@@ -109,6 +109,7 @@ class DelegatedCgroups {
   }
   ~DelegatedCgroups() {
     for (auto it = made_.rbegin(); it != made_.rend(); ++it) {
+      remove_what_tests_left(it->first);
       const auto deadline = clock::Deadline::in_ms(20'000);
       while (::rmdir(it->first.c_str()) != 0 && errno == EBUSY && !deadline.passed()) ::usleep(10'000);
       if (fs::exists(it->first)) std::fprintf(stderr, "left behind: cgroup %s\n", it->first.c_str()), failed = true;
@@ -117,6 +118,12 @@ class DelegatedCgroups {
   static inline bool failed = false;
 
  private:
+  // The sandboxes of a test that failed: it has said so itself.
+  static void remove_what_tests_left(const std::string& path) {
+    std::error_code error;
+    for (fs::directory_iterator below(path, error), end; !error && below != end; below.increment(error))
+      if (below->is_directory(error)) ::rmdir(below->path().c_str());
+  }
   void delegate(const std::string& path, bool v2, bool hand_down = true) {
     if (::mkdir(path.c_str(), 0755) != 0) give_up(path);
     made_.emplace_back(path, v2);
