@@ -26,6 +26,7 @@ class CveProbes : public Probes {
     make_busybox_root(root_.path());
     for (const char* name : {"file", "null", "console", "ptmx", "resolv.conf", "hosts", "hostname", "init", "db", "0"})
       victim_.write(name, "of the host\n", 0666);
+    chmod(victim_.path().c_str(), 0777);  // whoever gets there may write: no second wall shall hide a hole in the first
     before_ = list_tree(victim_.path());
   }
   // Puts a link in the place of whatever the root has there.

@@ -181,6 +181,7 @@ class Flipper {
 TEST_F(PathProbes, Cve2021_30465_MountNothingBehindAFlippingLink) {
   BAILEY_REQUIRE("busybox");
   const TempDir outer, inner, victim;
+  chmod(victim.path().c_str(), 0777);  // as in cve_test
   inner.write("file", "inner");
   fs::create_directory(outer.file("place"));
   fs::create_directory_symlink(victim.path(), outer.file("link"));
@@ -209,6 +210,7 @@ TEST_F(PathProbes, MountNothingBehindAFlippingRoot) {
   BAILEY_REQUIRE("busybox");
   for (const char* name : {"dev", "proc"}) {
     const TempDir root, victim;
+    chmod(victim.path().c_str(), 0777);
     make_busybox_root(root.path());
     fs::create_directory_symlink(victim.path(), root.file("link"));
     const Arguments flags = {"--rootfs", root.path(), "--writable"};
