@@ -14,7 +14,7 @@ namespace bailey::gvisor {
 
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 constexpr size_t kFileCap = 64 * 1024;
 constexpr std::pair<std::string_view, PlatformAnswer> kPlatformAnswers[] = {{"works", PlatformAnswer::works},
                                                                             {"unknown", PlatformAnswer::unknown}};
@@ -61,6 +61,7 @@ std::string encode(const Identity& identity, const Answers& answers) {
   top.set("oci_version", answers.traits.oci_version);
   top.set("flags", names(answers.traits.flags));
   top.set("run_flags", names(answers.traits.run_flags));
+  top.set("caps_overlay", answers.traits.caps_overlay);
   top.set("platforms", std::move(platforms));
   return json::write(std::move(top));
 }
@@ -79,6 +80,7 @@ Result<Decoded> decode(std::string_view text) {
     top.require("format", out.format);
     top.require("version", out.answers.traits.version);
     top.require("oci_version", out.answers.traits.oci_version);
+    top.require("caps_overlay", out.answers.traits.caps_overlay);
     std::vector<std::string> flags, run_flags;
     top.require("flags", flags);
     top.require("run_flags", run_flags);

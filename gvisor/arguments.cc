@@ -23,12 +23,11 @@ std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOption
   const auto add_known = [&](std::string_view flag, const std::string& value) {
     if (traits.has_flag(flag)) out.push_back("--" + std::string(flag) + "=" + value);
   };
-  // Never the default "self": it would put a file beside the root. A cap is known to the builds that have directfs.
+  // Never the default "self": it would put a file beside the root. Without a cap the memory limit is one.
   std::string overlay = "none";
   if (options.root_in_memory) {
     overlay = "root:memory";
-    if (options.root_memory_bytes && traits.has_flag("directfs"))
-      overlay += ",size=" + std::to_string(*options.root_memory_bytes);
+    if (options.root_memory_bytes && traits.caps_overlay) overlay += ",size=" + std::to_string(*options.root_memory_bytes);
   }
   add_known("overlay2", overlay);
   add_known("panic-log", "/panic-log");         // what its kernel says when it crashes

@@ -148,7 +148,9 @@ Result<Traits> ask_traits(const Binary& binary, int64_t limit_ms) {
   Traits traits;
   const std::string version = TRY(ask({"--version"}));
   if (const auto parsed = parse_version(version, traits); !parsed) return unusable(binary.path, parsed.error().message);
-  traits.flags = parse_flags(TRY(ask({"flags"})));
+  const std::string flags = TRY(ask({"flags"}));
+  traits.flags = parse_flags(flags);
+  traits.caps_overlay = parse_overlay_cap(flags);
   traits.run_flags = parse_flags(TRY(ask({"run", "-h"})));
   for (const char* needed : {"root", "network", "platform", "ignore-cgroups", "log", "log-format"})
     if (!traits.has_flag(needed)) return unusable(binary.path, "its `flags` do not list -" + std::string(needed));

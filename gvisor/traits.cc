@@ -50,4 +50,13 @@ std::set<std::string, std::less<>> parse_flags(std::string_view text) {
   return names;
 }
 
+bool parse_overlay_cap(std::string_view text) {
+  bool described = false, caps = false;
+  each_line(text, [&](std::string_view line) {
+    if (line.starts_with("  -")) described = line.starts_with("  -overlay2 ");
+    else if (described) caps |= line.find("size=") != line.npos;
+  });
+  return caps;
+}
+
 }  // namespace bailey::gvisor

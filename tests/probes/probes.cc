@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <sstream>
 
 namespace bailey::tests {
@@ -21,7 +22,11 @@ Verdicts Probes::outside(const std::string& program, const Arguments& arguments,
   return parse_verdicts(run_outside(command, before_exec));
 }
 
-std::string Probes::program_outside(const std::string& program) { return std::string(BAILEY_PROBES) + "/probe_" + program; }
+// Copies, when the suite runs as an ordinary user: the build may lie where only root can go.
+std::string Probes::program_outside(const std::string& program) {
+  const char* prepared = std::getenv("BAILEY_PROBES");
+  return std::string(prepared ? prepared : BAILEY_PROBES) + "/probe_" + program;
+}
 
 std::string verdict(const Verdicts& verdicts, const std::string& name) {
   const auto found = verdicts.find(name);

@@ -126,6 +126,9 @@ TEST(Arguments, KeepWritesInMemoryUnderACapWhereTheBuildTakesOne) {
   const auto has = [](const Strings& list, std::string_view text) { return std::ranges::find(list, text) != list.end(); };
   EXPECT_TRUE(has(runsc_arguments(reference_traits(), options), "--overlay2=root:memory,size=4096"));
   EXPECT_TRUE(has(runsc_arguments(old_traits(), options), "--overlay2=root:memory"));
+  Traits of_2024 = reference_traits();  // knows directfs, and no size
+  of_2024.caps_overlay = false;
+  EXPECT_TRUE(has(runsc_arguments(of_2024, options), "--overlay2=root:memory"));
   options.root_in_memory = false;
   EXPECT_TRUE(has(runsc_arguments(reference_traits(), options), "--overlay2=none"));
 }

@@ -44,13 +44,15 @@ inline Traits reference_traits() {
           "1.2.1",
           {"directfs", "gofer-network-namespace", "host-settings", "ignore-cgroups", "log", "log-format", "network", "overlay2",
            "panic-log", "platform", "root"},
-          {"bundle", "console-socket", "pass-fd"}};
+          {"bundle", "console-socket", "pass-fd"},
+          true};
 }
 inline Traits old_traits() {
   return {"0.0~20221219.0",
           "1.0.2-dev",
           {"ignore-cgroups", "log", "log-format", "network", "overlay2", "panic-log", "platform", "root"},
-          {"bundle", "console-socket"}};
+          {"bundle", "console-socket"},
+          false};
 }
 
 }  // namespace bailey::gvisor

@@ -39,6 +39,14 @@ TEST(Traits, ReadsFlagNamesAmongTheirDescriptions) {
   EXPECT_EQ(flags, (std::set<std::string, std::less<>>{"directfs", "overlay2", "h"}));
 }
 
+TEST(Traits, FindsTheOverlaysCapInItsDescriptionOnly) {
+  const std::string lead = "  -host-uds value\n    \tsize=1\n  -overlay2 value\n    \twrap mounts: {mount}:{medium}";
+  EXPECT_TRUE(parse_overlay_cap(lead + "[,size={size}], where\n    \tmore\n  -panic-log string\n"));
+  EXPECT_TRUE(parse_overlay_cap(lead + "\n    \t[,size={size}]\n"));
+  EXPECT_FALSE(parse_overlay_cap(lead + ", 'none' turns it off\n  -panic-log string\n    \tsize=1\n"));
+  EXPECT_FALSE(parse_overlay_cap(""));
+}
+
 TEST(RunscLog, JoinsTheErrorsOfObjectsThatNothingSeparates) {
   EXPECT_EQ(parse_log_errors(""), "");
   EXPECT_EQ(
