@@ -1,0 +1,45 @@
+// Bridge: the one bridge that sandboxes' ports hang on, and its IPv4 subnet. The first address is the host's (the gateway), the
+// last the broadcast address; those between are the sandboxes'. It stays when the last port goes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "network/address.h"
+#include "network/netlink_socket.h"
+
+namespace bailey::network {
+
+struct BridgeSpec {
+  std::string name = "bailey0";
+  std::optional<Subnet> subnet;  // absent: the first of ours that is free
+};
+
+struct Bridge {
+  std::string name;
+  int index = 0;
+  Mac mac{};
+  Subnet subnet;
+
+  Ipv4 gateway() const { return subnet.at(1); }
+  // How many ports it can have: as many as there are addresses, at most the kernel's 1023 for one bridge.
+  uint32_t capacity() const;
+  // Of the port `slot` (from 0, below the capacity). One slot has one hardware address for ever.
+  Ipv4 address(uint32_t slot) const { return subnet.at(slot + 2); }
+  static Mac mac_of(uint32_t slot);
+
+  // Finds or makes it in the namespace of `socket`, which has to be this thread's, and switches it on. What a killed maker
+  // left half done is completed: the caller keeps others out (one lock for all). Refused: a link of that name that Bailey
+  // did not make, a subnet that overlaps a route of the host, another subnet than the bridge has already.
+  static Result<Bridge> ensure(NetlinkSocket& socket, const BridgeSpec& spec);
+};
+
+// The first of our ranges that overlaps none of `routed`; pure. Error when none is left.
+Result<Subnet> free_subnet(const std::vector<Subnet>& routed);
+// Is `wanted` fit for a bridge beside those routes? Sizes /16 to /29. The error names the route. Pure.
+Result<> check_subnet(const Subnet& wanted, const std::vector<Subnet>& routed);
+
+}  // namespace bailey::network

@@ -1,0 +1,213 @@
+#include "network/link.h"
+
+#include <arpa/inet.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace bailey::network::link {
+
+namespace {
+
+constexpr uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
+constexpr uint16_t kSet = NLM_F_CREATE | NLM_F_REPLACE;
+
+ifinfomsg link_header(int family, int index) {
+  ifinfomsg header{};
+  header.ifi_family = static_cast<unsigned char>(family);
+  header.ifi_index = index;
+  return header;
+}
+
+Message& put(Message& message, uint16_t attribute, const Mac& mac) { return message.bytes(attribute, mac.data(), mac.size()); }
+
+Message& put(Message& message, uint16_t attribute, Ipv4 address) { return message.be32(attribute, address.value); }
+
+Message neighbour_message(uint16_t type, uint16_t flags, int family, int index, std::string object) {
+  Message message(type, flags, std::move(object));
+  ndmsg header{};
+  header.ndm_family = static_cast<unsigned char>(family);
+  header.ndm_ifindex = index;
+  header.ndm_state = family == AF_BRIDGE ? NUD_NOARP : NUD_PERMANENT;
+  header.ndm_flags = family == AF_BRIDGE ? NTF_MASTER : 0;
+  message.header(header);
+  return message;
+}
+
+Link read_link(const NetlinkSocket::Reply& reply, const ifinfomsg& header) {
+  Link link;
+  link.index = header.ifi_index;
+  link.up = header.ifi_flags & IFF_UP;
+  Attributes attributes(reply.view().behind(sizeof header));
+  while (const auto attribute = attributes.next()) switch (attribute->type) {
+      case IFLA_IFNAME: link.name = attribute->text(); break;
+      case IFLA_IFALIAS: link.alias = attribute->text(); break;
+      case IFLA_MASTER: link.master = static_cast<int>(attribute->u32().value_or(0)); break;
+      case IFLA_ADDRESS:
+        if (attribute->data.size() == link.mac.size()) std::ranges::copy(attribute->data, link.mac.begin());
+        break;
+      case IFLA_LINKINFO:
+        if (const auto kind = Attributes::find(attribute->data, IFLA_INFO_KIND)) link.kind = kind->text();
+        break;
+      default: break;
+    }
+  return link;
+}
+
+}  // namespace
+
+Message create_veth(const Veth& veth) {
+  Message message(RTM_NEWLINK, kNew, "creating link " + veth.name);
+  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, veth.name);
+  put(message, IFLA_ADDRESS, veth.mac);
+  if (veth.master) message.u32(IFLA_MASTER, static_cast<uint32_t>(veth.master));
+  message.begin(IFLA_LINKINFO).text(IFLA_INFO_KIND, "veth").begin(IFLA_INFO_DATA).begin(VETH_INFO_PEER);
+  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, veth.peer_name);
+  put(message, IFLA_ADDRESS, veth.peer_mac).u32(IFLA_NET_NS_FD, static_cast<uint32_t>(veth.peer_netns));
+  message.end().end().end();
+  return message;
+}
+
+Message create_bridge(const std::string& name, const Mac& mac) {
+  Message message(RTM_NEWLINK, kNew, "creating bridge " + name);
+  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, name);
+  put(message, IFLA_ADDRESS, mac).begin(IFLA_LINKINFO).text(IFLA_INFO_KIND, "bridge").begin(IFLA_INFO_DATA);
+  message.u32(IFLA_BR_STP_STATE, 0).u8(IFLA_BR_MCAST_SNOOPING, 0).end().end();
+  return message;
+}
+
+Message set_alias(const std::string& name, const std::string& alias) {
+  Message message(RTM_NEWLINK, 0, "naming the owner of link " + name);
+  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, name).text(IFLA_IFALIAS, alias);
+  return message;
+}
+
+Message remove(const std::string& name) {
+  Message message(RTM_DELLINK, 0, "removing link " + name);
+  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, name);
+  return message;
+}
+
+Message up(int index, const std::string& name) {
+  Message message(RTM_NEWLINK, 0, "switching link " + name + " on");
+  ifinfomsg header = link_header(AF_UNSPEC, index);
+  header.ifi_flags = IFF_UP;
+  header.ifi_change = IFF_UP;
+  message.header(header);
+  return message;
+}
+
+Message lock_port(int index, const std::string& name) {
+  Message message(RTM_NEWLINK, 0, "locking bridge port " + name);
+  message.header(link_header(AF_UNSPEC, index)).begin(IFLA_LINKINFO).text(IFLA_INFO_SLAVE_KIND, "bridge");
+  message.begin(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_ISOLATED, 1).u8(IFLA_BRPORT_LEARNING, 0).u8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+  message.u8(IFLA_BRPORT_MCAST_FLOOD, 0).u8(IFLA_BRPORT_BCAST_FLOOD, 0).u8(IFLA_BRPORT_GUARD, 1).end().end();
+  return message;
+}
+
+Message forward_to(int port, const std::string& name, const Mac& mac) {
+  Message message = neighbour_message(RTM_NEWNEIGH, kSet, AF_BRIDGE, port, "binding " + to_text(mac) + " to port " + name);
+  put(message, NDA_LLADDR, mac);
+  return message;
+}
+
+Message neighbour(int index, const std::string& name, Ipv4 address, const Mac& mac) {
+  Message message = neighbour_message(RTM_NEWNEIGH, kSet, AF_INET, index,
+                                      "binding " + to_text(address) + " to " + to_text(mac) + " on " + name);
+  put(message, NDA_DST, address);
+  put(message, NDA_LLADDR, mac);
+  return message;
+}
+
+Message forget_neighbour(int index, const std::string& name, Ipv4 address) {
+  Message message = neighbour_message(RTM_DELNEIGH, 0, AF_INET, index, "forgetting " + to_text(address) + " on " + name);
+  put(message, NDA_DST, address);
+  return message;
+}
+
+Message address(int index, const std::string& name, Ipv4 address, uint8_t length) {
+  Message message(RTM_NEWADDR, kNew, "adding " + to_text(address) + "/" + std::to_string(length) + " to " + name);
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = length;
+  header.ifa_index = static_cast<uint32_t>(index);
+  message.header(header);
+  put(message, IFA_LOCAL, address);
+  put(message, IFA_ADDRESS, address);
+  return message;
+}
+
+Message default_route(int index, const std::string& name, Ipv4 gateway) {
+  Message message(RTM_NEWROUTE, kNew, "adding the route by " + to_text(gateway) + " on " + name);
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = RTPROT_STATIC;
+  header.rtm_scope = RT_SCOPE_UNIVERSE;
+  header.rtm_type = RTN_UNICAST;
+  message.header(header);
+  put(message, RTA_GATEWAY, gateway).u32(RTA_OIF, static_cast<uint32_t>(index));
+  return message;
+}
+
+Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name) {
+  Message question(RTM_GETLINK, 0, "looking for link " + name);
+  question.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, name);
+  const auto replies = socket.ask(question);
+  if (!replies && replies.error().sys == ENODEV) return std::nullopt;
+  if (!replies) return std::unexpected(replies.error());
+  for (const auto& reply : *replies)
+    if (const auto header = reply.view().family<ifinfomsg>()) return read_link(reply, *header);
+  return fail(Fault::failed, "looking for link " + name + ": the kernel's answer makes no sense");
+}
+
+Result<std::vector<Link>> all(NetlinkSocket& socket) {
+  Message question(RTM_GETLINK, NLM_F_DUMP, "listing links");
+  question.header(link_header(AF_UNSPEC, 0));
+  std::vector<Link> links;
+  for (const auto& reply : TRY(socket.ask(question)))
+    if (const auto header = reply.view().family<ifinfomsg>()) links.push_back(read_link(reply, *header));
+  return links;
+}
+
+Result<std::vector<Address>> addresses(NetlinkSocket& socket) {
+  Message question(RTM_GETADDR, NLM_F_DUMP, "listing addresses");
+  ifaddrmsg wanted{};
+  wanted.ifa_family = AF_INET;
+  question.header(wanted);
+  std::vector<Address> result;
+  for (const auto& reply : TRY(socket.ask(question))) {
+    const auto header = reply.view().family<ifaddrmsg>();
+    if (!header || header->ifa_family != AF_INET) continue;
+    const auto local = Attributes::find(reply.view().behind(sizeof *header), IFA_LOCAL);
+    if (!local || !local->be32()) continue;
+    result.push_back({static_cast<int>(header->ifa_index), {*local->be32()}, header->ifa_prefixlen});
+  }
+  return result;
+}
+
+Result<std::vector<Subnet>> routed(NetlinkSocket& socket) {
+  Message question(RTM_GETROUTE, NLM_F_DUMP, "listing routes");
+  rtmsg wanted{};
+  wanted.rtm_family = AF_INET;
+  question.header(wanted);
+  std::vector<Subnet> result;
+  for (const auto& reply : TRY(socket.ask(question))) {
+    const auto header = reply.view().family<rtmsg>();
+    if (!header || header->rtm_family != AF_INET || header->rtm_dst_len < 2 || header->rtm_dst_len > 32) continue;
+    const auto to = Attributes::find(reply.view().behind(sizeof *header), RTA_DST);
+    if (!to || !to->be32()) continue;
+    Subnet subnet{{}, header->rtm_dst_len};
+    subnet.first.value = *to->be32() & subnet.mask();
+    result.push_back(subnet);
+  }
+  return result;
+}
+
+}  // namespace bailey::network::link

@@ -1,0 +1,64 @@
+// Links, addresses, routes and neighbours as rtnetlink messages, to be sent in batches, and the few questions about them.
+// The functions that answer a Message only make it. Errors name the link. CAP_NET_ADMIN for what changes something.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "network/address.h"
+#include "network/netlink_socket.h"
+
+namespace bailey::network::link {
+
+constexpr int kLoopback = 1;  // in every network namespace
+
+struct Veth {
+  std::string name;  // the end in the socket's namespace; down
+  Mac mac{};
+  int master = 0;         // index of a bridge
+  std::string peer_name;  // the other end; down
+  Mac peer_mac{};
+  int peer_netns = -1;
+};
+Message create_veth(const Veth& veth);
+// A bridge with no spanning tree and no multicast snooping, down.
+Message create_bridge(const std::string& name, const Mac& mac);
+// Says whose a link is. The kernel takes no alias with a creation: send both in one batch, which nothing interrupts.
+Message set_alias(const std::string& name, const std::string& alias);
+Message remove(const std::string& name);
+Message up(int index, const std::string& name);
+// A port of a bridge that trusts nobody: talks to the bridge itself only (isolated), learns no address, gets no frame for
+// unknown or many receivers, and no spanning tree from behind it.
+Message lock_port(int index, const std::string& name);
+// Where the bridge finds `mac`, for ever.
+Message forward_to(int port, const std::string& name, const Mac& mac);
+// Whose hardware address an IPv4 address is, for ever: no ARP.
+Message neighbour(int index, const std::string& name, Ipv4 address, const Mac& mac);
+Message forget_neighbour(int index, const std::string& name, Ipv4 address);
+Message address(int index, const std::string& name, Ipv4 address, uint8_t length);
+Message default_route(int index, const std::string& name, Ipv4 gateway);
+
+struct Link {
+  int index = 0;
+  std::string name, kind, alias;  // kind "" for hardware and lo
+  Mac mac{};
+  int master = 0;
+  bool up = false;
+};
+// Nothing when there is none of that name.
+Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name);
+Result<std::vector<Link>> all(NetlinkSocket& socket);
+
+struct Address {
+  int index = 0;
+  Ipv4 address;
+  uint8_t length = 0;
+};
+Result<std::vector<Address>> addresses(NetlinkSocket& socket);
+// What every routing table has a way to, the default route and its halves (lengths 0 and 1) left out.
+Result<std::vector<Subnet>> routed(NetlinkSocket& socket);
+
+}  // namespace bailey::network::link

@@ -1,0 +1,81 @@
+#include "network/netns.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include <linux/nsfs.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/files.h"
+
+namespace bailey::network {
+
+namespace {
+
+constexpr const char* kOwn = "/proc/thread-self/ns/net";
+
+void come_back(const Netns& home) {
+  if (::setns(home.fd(), CLONE_NEWNET) < 0) std::abort();
+}
+
+}  // namespace
+
+Result<Netns> Netns::of_this_thread() {
+  return Netns(TRY_WITH(files::open(kOwn, O_RDONLY), "opening this thread's network namespace"));
+}
+
+Result<Netns> Netns::create() {
+  const Netns home = TRY(of_this_thread());
+  if (::unshare(CLONE_NEWNET) < 0) return sys_error("creating a network namespace", errno);
+  Result<Netns> made = of_this_thread();
+  come_back(home);
+  return made;
+}
+
+Result<Netns> Netns::of_process(int pidfd) {
+  // setns(pidfd) would do without a path, but the answer has to be held: the process may end.
+  const auto info = TRY(files::read("/proc/self/fdinfo/" + std::to_string(pidfd), 4096));
+  const size_t at = info.find("\nPid:\t");
+  const int pid = at == info.npos ? -1 : std::atoi(info.c_str() + at + 6);
+  if (pid <= 0) return fail(Fault::failed, "opening the network namespace of a process: it has ended or is no process");
+  Netns result(TRY(files::open("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY)));
+  // Alive now: the number was still its own when the path was opened.
+  if (::syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) < 0)
+    return sys_error("opening the network namespace of process " + std::to_string(pid), errno);
+  if (::ioctl(result.fd(), NS_GET_NSTYPE) != CLONE_NEWNET)
+    return fail(Fault::failed, "process " + std::to_string(pid) + ": what it has as network namespace is none");
+  return result;
+}
+
+Result<bool> Netns::same_as(const Netns& other) const {
+  struct stat a{}, b{};
+  if (::fstat(fd(), &a) < 0 || ::fstat(other.fd(), &b) < 0) return sys_error("comparing network namespaces", errno);
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+Result<> Netns::run(const std::function<Result<>()>& act) const {
+  const Netns home = TRY(of_this_thread());
+  if (::setns(fd(), CLONE_NEWNET) < 0) return sys_error("entering a network namespace", errno);
+  Result<> done = act();
+  come_back(home);
+  return done;
+}
+
+Result<> disable_ipv6(const std::string& link) {
+  const std::string directory = "/proc/sys/net/ipv6/conf/" + link;
+  struct stat info{};
+  if (::stat("/proc/sys/net/ipv6", &info) < 0 && errno == ENOENT) return {};
+  const auto conf = TRY_WITH(files::open(directory, O_PATH | O_DIRECTORY), "switching IPv6 off");
+  TRY_WITH(files::write_existing(conf.get(), "accept_ra", "0"), "switching IPv6 off for " + link);
+  TRY_WITH(files::write_existing(conf.get(), "disable_ipv6", "1"), "switching IPv6 off for " + link);
+  return {};
+}
+
+}  // namespace bailey::network

@@ -1,0 +1,43 @@
+// Netns: a network namespace, held by descriptor. network/ is what both backends' networks are made of; it knows no sandbox:
+//
+//   netns.h     a network namespace          netlink.h, netlink_socket.h   messages to the kernel and back
+//   address.h   MAC, IPv4, ranges            link.h      links, addresses, routes, neighbours as messages
+//   bridge.h    the bridge and its subnet    port.h      a veth pair: one end in a sandbox, one a port of the bridge
+//
+// Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.
+#pragma once
+
+#include <functional>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::network {
+
+class Netns {
+ public:
+  Netns() = default;
+  explicit Netns(Fd fd) : fd_(std::move(fd)) {}
+  // A new one, empty but for `lo`, which is down. The thread is back in its own when this returns.
+  static Result<Netns> create();
+  static Result<Netns> of_this_thread();
+  // The one of a process (/proc/PID/ns/net, by pidfd): its kind is checked.
+  static Result<Netns> of_process(int pidfd);
+
+  int fd() const { return fd_.get(); }
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+  Result<bool> same_as(const Netns& other) const;
+
+  // Runs `act` in it, on this thread, and comes back. A thread that could not come back would do its host's work in a
+  // sandbox's network: the process ends (abort) instead.
+  Result<> run(const std::function<Result<>()>& act) const;
+
+ private:
+  Fd fd_;
+};
+
+// In the namespace of this thread: no IPv6 on a link ("all" and "default" as well), no router advertisements. A kernel
+// without IPv6 is fine. Error: ipv6 is there and will not be switched off.
+Result<> disable_ipv6(const std::string& link);
+
+}  // namespace bailey::network

@@ -1,0 +1,103 @@
+#include "network/port.h"
+
+#include <linux/netlink.h>
+#include <net/if.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "network/link.h"
+
+namespace bailey::network {
+
+namespace {
+
+Result<int> index_of(NetlinkSocket& socket, const std::string& name) {
+  const auto found = TRY(link::find(socket, name));
+  if (!found) return fail(Fault::failed, "link " + name + " went away while it was set up");
+  return found->index;
+}
+
+}  // namespace
+
+Port::Port(Port&& other) noexcept { *this = std::move(other); }
+
+Port& Port::operator=(Port&& other) noexcept {
+  if (this == &other) return *this;
+  (void)reset();
+  socket_ = std::move(other.socket_);
+  name_ = std::exchange(other.name_, {});
+  index_ = other.index_;
+  bridge_ = other.bridge_;
+  address_ = other.address_;
+  return *this;
+}
+
+Port::~Port() { (void)reset(); }
+
+Result<> Port::reset() {
+  if (name_.empty()) return {};
+  const std::string name = std::exchange(name_, {});
+  // It is bound to the bridge, not to the port, and would stay; harmless, because a slot's binding never changes.
+  (void)socket_.send(link::forget_neighbour(bridge_, name, address_));
+  return remove(socket_, name);
+}
+
+Result<> Port::remove(NetlinkSocket& socket, const std::string& name) {
+  const auto removed = socket.send(link::remove(name));
+  if (!removed && removed.error().sys != ENODEV) return removed;
+  return {};
+}
+
+Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netns& inside) {
+  if (spec.name.empty() || spec.name.size() >= IFNAMSIZ || spec.slot >= bridge.capacity())
+    return fail(Fault::failed,
+                "port '" + spec.name + "' with slot " + std::to_string(spec.slot) + " cannot be on bridge " + bridge.name);
+  const Netns here = TRY(Netns::of_this_thread());
+  if (TRY(here.same_as(inside))) return fail(Fault::failed, "port " + spec.name + ": the sandbox's namespace is this one");
+
+  Port port;
+  port.socket_ = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  const Mac mac = Bridge::mac_of(spec.slot);
+  // The inner end must be born without IPv6.
+  TRY(inside.run([] { return disable_ipv6("default"); }));
+  link::Veth veth{spec.name, {}, bridge.index, spec.inner, mac, inside.fd()};
+  veth.mac = mac;
+  veth.mac[0] = 0x06;  // the host's end: another address, still one of local making
+  TRY(port.socket_.send(link::create_veth(veth)));
+  port.name_ = spec.name;
+  port.address_ = bridge.address(spec.slot);
+  port.bridge_ = bridge.index;
+  TRY(port.wire_host(bridge, mac));
+  TRY(inside.run([&] { return port.wire_inside(bridge, spec.inner); }));
+  TRY(port.socket_.send(link::up(port.index_, port.name_)));
+  return port;
+}
+
+Result<> Port::wire_host(const Bridge& bridge, const Mac& mac) {
+  TRY(disable_ipv6(name_));
+  index_ = TRY(index_of(socket_, name_));
+  const Message wiring[] = {
+      link::lock_port(index_, name_),
+      link::forward_to(index_, name_, mac),
+      link::neighbour(bridge.index, bridge.name, address_, mac),
+  };
+  return socket_.send(wiring);
+}
+
+Result<> Port::wire_inside(const Bridge& bridge, const std::string& inner) {
+  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  TRY(switch_loopback_on(socket));
+  const int index = TRY(index_of(socket, inner));
+  const Message wiring[] = {
+      link::address(index, inner, address_, bridge.subnet.length),
+      link::up(index, inner),
+      link::neighbour(index, inner, bridge.gateway(), bridge.mac),
+      link::default_route(index, inner, bridge.gateway()),
+  };
+  return socket.send(wiring);
+}
+
+Result<> switch_loopback_on(NetlinkSocket& socket) { return socket.send(link::up(link::kLoopback, "lo")); }
+
+}  // namespace bailey::network

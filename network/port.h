@@ -1,0 +1,56 @@
+// Port: a veth pair between a bridge and a sandbox's network namespace, with all that both ends need.
+//
+//   host:     bridge bailey0 10.201.0.1/22 --- port bly7 (isolated, no learning, no flooding; static fdb and neighbour)
+//                                                |
+//   sandbox:  lo (up)          eth0 10.201.0.9/22, default route and static neighbour: the bridge's address
+//
+// No ARP is needed, and no IPv6 is there. A port alone filters nothing of what goes to the host and beyond it: a filter has to
+// stand before create(), which ends with both ends up.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "network/bridge.h"
+#include "network/netns.h"
+
+namespace bailey::network {
+
+struct PortSpec {
+  std::string name;  // of the host's end
+  std::string inner = "eth0";
+  uint32_t slot = 0;  // below the bridge's capacity
+};
+
+// Move-only; removes the pair when it goes. It would go with the sandbox's namespace, but that may live on in a descriptor.
+class Port {
+ public:
+  Port() = default;
+  Port(Port&& other) noexcept;
+  Port& operator=(Port&& other) noexcept;
+  ~Port();
+
+  // In the namespace of this thread; `inside` is another one, without a link of that name. On error nothing is left.
+  static Result<Port> create(const Bridge& bridge, const PortSpec& spec, const Netns& inside);
+  // Removes what a killed Bailey left of a port of that name; fine when there is nothing.
+  static Result<> remove(NetlinkSocket& socket, const std::string& name);
+
+  const std::string& name() const { return name_; }
+  Ipv4 address() const { return address_; }
+  Result<> reset();  // what the destructor does, with its error
+
+ private:
+  Result<> wire_host(const Bridge& bridge, const Mac& mac);
+  Result<> wire_inside(const Bridge& bridge, const std::string& inner);
+
+  NetlinkSocket socket_;  // of the namespace that the host's end is in
+  std::string name_;      // empty: nothing to remove
+  int index_ = 0, bridge_ = 0;
+  Ipv4 address_;
+};
+
+// In the namespace of this thread: its loopback on.
+Result<> switch_loopback_on(NetlinkSocket& socket);
+
+}  // namespace bailey::network

@@ -1,0 +1,177 @@
+// The bridge and its ports on the real kernel, looked at with `ip` and `bridge`, which know nothing of how they were made.
+#include "network/bridge.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/json.h"
+#include "network/link.h"
+#include "tests/network/networks.h"
+
+namespace bailey::network::tests {
+namespace {
+
+using Subnets = std::vector<Subnet>;
+
+bool has(const std::string& text, const std::string& needle) { return text.find(needle) != std::string::npos; }
+
+TEST(BridgeSubnet, IsTheFirstThatTheHostHasNoRouteInto) {
+  EXPECT_EQ(to_text(*free_subnet({})), "10.201.0.0/22");
+  EXPECT_EQ(to_text(*free_subnet({*parse_subnet("10.201.3.7"), *parse_subnet("10.201.4.0/24")})), "10.201.8.0/22");
+  EXPECT_EQ(to_text(*free_subnet({*parse_subnet("10.0.0.0/8")})), "172.29.0.0/22");
+  EXPECT_EQ(to_text(*free_subnet({*parse_subnet("10.0.0.0/8"), *parse_subnet("172.16.0.0/12")})), "192.168.192.0/22");
+  EXPECT_FALSE(free_subnet({*parse_subnet("10.0.0.0/8"), *parse_subnet("172.16.0.0/12"), *parse_subnet("192.168.0.0/16")}));
+  EXPECT_TRUE(check_subnet(*parse_subnet("10.9.0.0/24"), {*parse_subnet("10.8.0.0/16")}));
+  const auto taken = check_subnet(*parse_subnet("10.9.0.0/24"), {*parse_subnet("10.9.0.128/25")});
+  ASSERT_FALSE(taken);
+  EXPECT_TRUE(has(taken.error().message, "10.9.0.0/24 overlaps the host's route to 10.9.0.128/25")) << taken.error().message;
+  for (const char* size : {"10.0.0.0/15", "10.9.0.0/30"}) EXPECT_FALSE(check_subnet(*parse_subnet(size), {})) << size;
+}
+
+TEST(BridgeSubnet, GivesEachSlotAnAddressOfItsOwnWithinTheRange) {
+  for (const char* text : {"10.9.0.0/29", "10.9.0.0/22", "10.9.0.0/16"}) {
+    const Bridge bridge{"b", 1, {}, *parse_subnet(text)};
+    const uint32_t last = bridge.capacity() - 1;
+    EXPECT_TRUE(bridge.subnet.contains(bridge.address(0)) && bridge.subnet.contains(bridge.address(last + 1))) << text;
+    EXPECT_NE(bridge.address(0), bridge.gateway());
+    EXPECT_NE(Bridge::mac_of(0), Bridge::mac_of(last));
+    EXPECT_EQ(Bridge::mac_of(last)[0] & 3, 2);  // of local making, for one receiver
+  }
+}
+
+class BridgeTest : public NetworkTest {};
+
+TEST_F(BridgeTest, IsMadeOnceAndFoundAgain) {
+  EXPECT_EQ(to_text(bridge_.subnet), "10.201.0.0/22");
+  const auto again = Bridge::ensure(socket_, {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->index, bridge_.index);
+  EXPECT_EQ(again->subnet, bridge_.subnet);
+  const std::string link = run(host_, {"ip", "-d", "address", "show", "bailey0"});
+  for (const char* word : {"inet 10.201.0.1/22", "stp_state 0", "mcast_snooping 0", "02:ba:11:00:00:01", "alias bailey", ",UP"})
+    EXPECT_TRUE(has(link, word)) << word << " in " << link;
+  EXPECT_FALSE(has(link, "inet6")) << link;
+  EXPECT_FALSE(Bridge::ensure(socket_, {"bailey0", *parse_subnet("10.9.0.0/24")})) << "it has another range";
+}
+
+TEST_F(BridgeTest, RefusesARangeThatTheHostHasARouteInto) {
+  const auto refused = Bridge::ensure(socket_, {"other0", *parse_subnet("203.0.113.128/25")});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(has(refused.error().message, "203.0.113.0/24")) << refused.error().message;
+  // And by itself it goes around them, its own first bridge included.
+  const auto other = Bridge::ensure(socket_, {"other1", {}});
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(to_text(other->subnet), "10.201.4.0/22");
+}
+
+TEST_F(BridgeTest, TouchesNoLinkThatBaileyDidNotMake) {
+  run(host_, {"ip", "link", "add", "theirs", "type", "bridge"});
+  const auto refused = Bridge::ensure(socket_, {"theirs", {}});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(has(refused.error().message, "is no bridge of Bailey's")) << refused.error().message;
+  EXPECT_FALSE(has(run(host_, {"ip", "address", "show", "theirs"}), "inet "));
+}
+
+TEST_F(BridgeTest, CompletesWhatAKilledMakerLeft) {
+  must(socket_.send(link::create_bridge("half0", {2, 0, 0, 0, 0, 9})));
+  must(socket_.send(link::set_alias("half0", "bailey")));
+  const auto half = Bridge::ensure(socket_, {"half0", {}});
+  ASSERT_TRUE(half) << half.error().message;
+  const std::string link = run(host_, {"ip", "address", "show", "half0"});
+  EXPECT_TRUE(has(link, "inet " + to_text(half->gateway())) && has(link, ",UP")) << link;
+  EXPECT_FALSE(has(link, "inet6")) << link;
+}
+
+TEST_F(BridgeTest, APortTrustsNobodyAndNeedsNoArp) {
+  const Sandbox one = sandbox(0);
+  const std::string port = run(host_, {"bridge", "-d", "link", "show", "dev", "bly0"});
+  for (const char* word : {"isolated on", "learning off", " flood off", "mcast_flood off", "bcast_flood off", "guard on"})
+    EXPECT_TRUE(has(port, word)) << word << " in " << port;
+  EXPECT_TRUE(has(run(host_, {"bridge", "fdb", "show", "dev", "bly0"}), "02:ba:11:00:00:02 master bailey0 static"));
+  EXPECT_TRUE(has(run(host_, {"ip", "neighbour", "show"}), "10.201.0.2 dev bailey0 lladdr 02:ba:11:00:00:02 PERMANENT"));
+  EXPECT_FALSE(has(run(host_, {"ip", "-6", "address", "show", "dev", "bly0"}), "inet6"));
+
+  const std::string inside = run(one.netns, {"ip", "address", "show"});
+  EXPECT_TRUE(has(inside, "inet 10.201.0.2/22") && has(inside, "127.0.0.1/8") && has(inside, "02:ba:11:00:00:02")) << inside;
+  EXPECT_FALSE(has(run(one.netns, {"ip", "-6", "address", "show", "dev", "eth0"}), "inet6"));
+  EXPECT_TRUE(has(run(one.netns, {"ip", "route", "show"}), "default via 10.201.0.1 dev eth0"));
+  EXPECT_TRUE(has(run(one.netns, {"ip", "neighbour", "show"}), "10.201.0.1 dev eth0 lladdr 02:ba:11:00:00:01 PERMANENT"));
+
+  const Fd server = serve(host_, "10.201.0.1", 8080, SOCK_STREAM), reached = serve(one.netns, "10.201.0.2", 80, SOCK_STREAM);
+  const Fd listener = raw_socket(host_, "bailey0");
+  EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 8080), 0);
+  EXPECT_EQ(connect_to(host_, "10.201.0.2", 80), 0);
+  EXPECT_EQ(connect_to(one.netns, "127.0.0.1", 80), ECONNREFUSED) << "lo is up";
+  EXPECT_FALSE(frame_arrives(listener, std::string("\x08\x06\x00\x01", 4), 50)) << "somebody asked by ARP";
+}
+
+TEST_F(BridgeTest, PortsDoNotReachEachOther) {
+  const Sandbox one = sandbox(0), two = sandbox(1);
+  const Fd server = serve(two.netns, "10.201.0.3", 80, SOCK_DGRAM);
+  // One knows the other's hardware address, as an attacker would.
+  run(one.netns, {"ip", "neighbour", "add", "10.201.0.3", "lladdr", "02:ba:11:00:00:03", "dev", "eth0", "nud", "permanent"});
+  EXPECT_EQ(send_datagram(one.netns, "10.201.0.3", 80), 0);
+  EXPECT_FALSE(arrives(server, 200));
+  // The same, with the lock taken off: it was the lock.
+  for (const char* port : {"bly0", "bly1"}) run(host_, {"bridge", "link", "set", "dev", port, "isolated", "off"});
+  EXPECT_EQ(send_datagram(one.netns, "10.201.0.3", 80), 0);
+  EXPECT_TRUE(arrives(server, 10'000));
+}
+
+TEST_F(BridgeTest, APortGoesWithItsOwnerOrItsSandbox) {
+  {
+    const Sandbox one = sandbox(0);
+    EXPECT_TRUE(must(link::find(socket_, "bly0")));
+  }
+  EXPECT_FALSE(must(link::find(socket_, "bly0")));
+  Sandbox two = sandbox(0);
+  Port moved = std::move(two.port);
+  EXPECT_TRUE(must(link::find(socket_, "bly0"))) << "moving it removed it";
+  run(host_, {"ip", "link", "delete", "bly0"});
+  EXPECT_TRUE(moved.reset()) << "somebody else removed it: that is fine";
+  EXPECT_TRUE(Port::remove(socket_, "bly0"));
+}
+
+TEST_F(BridgeTest, APortThatCannotBeMadeLeavesNothing) {
+  const Netns inside = must(Netns::create());
+  run(inside, {"ip", "link", "add", "eth0", "type", "bridge"});
+  const auto taken = Port::create(bridge_, {"bly0", "eth0", 0}, inside);
+  ASSERT_FALSE(taken);
+  EXPECT_TRUE(has(taken.error().message, "creating link bly0")) << taken.error().message;
+  EXPECT_FALSE(must(link::find(socket_, "bly0")));
+  EXPECT_FALSE(Port::create(bridge_, {"bly0", "eth0", 0}, host_)) << "the host's own namespace";
+  EXPECT_FALSE(Port::create(bridge_, {"a-name-too-long-for-a-link", "eth1", 0}, inside));
+  EXPECT_FALSE(Port::create(bridge_, {"bly0", "eth1", bridge_.capacity()}, inside));
+  // The pair is made and its wiring fails, at its very end: the pair goes as well.
+  const Netns routed = must(Netns::create());
+  run(routed, {"ip", "link", "add", "other", "type", "bridge"});
+  run(routed, {"ip", "link", "set", "other", "up"});
+  run(routed, {"ip", "route", "add", "default", "dev", "other"});
+  const auto unrouted = Port::create(bridge_, {"bly0", "eth0", 0}, routed);
+  ASSERT_FALSE(unrouted);
+  EXPECT_TRUE(has(unrouted.error().message, "adding the route by 10.201.0.1 on eth0")) << unrouted.error().message;
+  EXPECT_FALSE(must(link::find(socket_, "bly0")));
+  Bridge gone = bridge_;
+  gone.index = 9999;
+  EXPECT_FALSE(Port::create(gone, {"bly0", "eth1", 0}, inside));
+  EXPECT_FALSE(must(link::find(socket_, "bly0")));
+}
+
+class NetnsTest : public NetworkTest {};
+
+TEST_F(NetnsTest, IsNewAndTheThreadIsBackInItsOwn) {
+  const Netns one = must(Netns::create()), two = must(Netns::create());
+  EXPECT_FALSE(must(one.same_as(two)));
+  EXPECT_TRUE(must(host_.same_as(must(Netns::of_this_thread()))));
+  const auto failed = one.run([]() -> Result<> { return fail(Fault::failed, "inside"); });
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message, "inside");
+  EXPECT_TRUE(must(host_.same_as(must(Netns::of_this_thread()))));
+  EXPECT_FALSE(Netns(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC))).run([]() -> Result<> { return {}; }));
+  EXPECT_TRUE(has(run(one, {"ip", "link"}), "lo: <LOOPBACK>")) << "it is empty but for a loopback that is off";
+}
+
+}  // namespace
+}  // namespace bailey::network::tests

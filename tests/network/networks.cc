@@ -1,0 +1,214 @@
+#include "tests/network/networks.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "network/link.h"
+
+namespace bailey::network::tests {
+
+namespace {
+
+sockaddr_in socket_address(const std::string& address, int port) {
+  sockaddr_in result{};
+  result.sin_family = AF_INET;
+  result.sin_port = htons(static_cast<uint16_t>(port));
+  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
+  return result;
+}
+
+Fd socket_in(const Netns& where, int family, int type, int protocol) {
+  Fd result;
+  must(where.run([&]() -> Result<> {
+    result = Fd(::socket(family, type | SOCK_CLOEXEC, protocol));
+    if (!result) return sys_error("socket", errno);
+    return {};
+  }));
+  return result;
+}
+
+void put16(std::string& to, uint32_t value) {
+  to += static_cast<char>(value >> 8);
+  to += static_cast<char>(value);
+}
+void put32(std::string& to, uint32_t value) {
+  put16(to, value >> 16);
+  put16(to, value & 0xffff);
+}
+
+uint32_t sum_of(const std::string& data) {
+  uint32_t sum = 0;
+  for (size_t i = 0; i < data.size(); i += 2)
+    sum += static_cast<uint32_t>(static_cast<uint8_t>(data[i]) << 8) +
+           (i + 1 < data.size() ? static_cast<uint8_t>(data[i + 1]) : 0);
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return sum;
+}
+
+}  // namespace
+
+std::string run(const Netns& where, const std::vector<std::string>& argv) {
+  std::string out;
+  must(where.run([&]() -> Result<> {
+    const std::string program = bailey::tests::find_program(argv[0]);
+    const auto outcome = run_command({program, {argv.begin() + 1, argv.end()}, {}, 20'000});
+    if (!outcome) return std::unexpected(outcome.error());
+    if (outcome->exit_code != 0) return fail(Fault::failed, argv[0] + " " + argv[1] + ": " + outcome->err);
+    out = outcome->out;
+    return {};
+  }));
+  return out;
+}
+
+Fd serve(const Netns& where, const std::string& address, int port, int type) {
+  Fd fd = socket_in(where, AF_INET, type, 0);
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in own = socket_address(address, port);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0) << address << ": " << strerror(errno);
+  if (type == SOCK_STREAM) {
+    EXPECT_EQ(listen(fd.get(), 16), 0);
+  }
+  return fd;
+}
+
+int connect_to(const Netns& from, const std::string& address, int port, int ms) {
+  const Fd fd = socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  const sockaddr_in to = socket_address(address, port);
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
+  if (errno != EINPROGRESS) return errno;
+  pollfd ready{fd.get(), POLLOUT, 0};
+  if (poll(&ready, 1, ms) != 1) return ETIMEDOUT;
+  int err = 0;
+  socklen_t size = sizeof err;
+  getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &err, &size);
+  return err;
+}
+
+int send_datagram(const Netns& from, const std::string& address, int port, int source_port) {
+  const Fd fd = socket_in(from, AF_INET, SOCK_DGRAM, 0);
+  const sockaddr_in to = socket_address(address, port), own = socket_address("0.0.0.0", source_port);
+  if (source_port && bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) return errno;
+  return sendto(fd.get(), "probe", 5, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 5 ? 0 : errno;
+}
+
+bool arrives(const Fd& socket, int ms) {
+  pollfd ready{socket.get(), POLLIN, 0};
+  if (poll(&ready, 1, ms) != 1) return false;
+  char buffer[2048];
+  return recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT) >= 0;
+}
+
+Fd raw_socket(const Netns& where, const std::string& link) {
+  Fd fd = socket_in(where, AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+  sockaddr_ll own{};
+  own.sll_family = AF_PACKET;
+  own.sll_protocol = htons(ETH_P_ALL);
+  must(where.run([&]() -> Result<> {
+    own.sll_ifindex = static_cast<int>(if_nametoindex(link.c_str()));
+    return {};
+  }));
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0) << link << ": " << strerror(errno);
+  return fd;
+}
+
+void send_frame(const Fd& socket, const std::string& frame) {
+  EXPECT_EQ(send(socket.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size())) << strerror(errno);
+}
+
+bool frame_arrives(const Fd& socket, const std::string& needle, int ms) {
+  const auto deadline = clock::Deadline::in_ms(ms);
+  do {
+    pollfd ready{socket.get(), POLLIN, 0};
+    if (poll(&ready, 1, deadline.poll_ms()) != 1) continue;
+    char buffer[4096];
+    const ssize_t got = recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got > 0 && std::string_view(buffer, static_cast<size_t>(got)).find(needle) != std::string_view::npos) return true;
+  } while (!deadline.passed());
+  return false;
+}
+
+std::string mac_bytes(const Mac& mac) { return {mac.begin(), mac.end()}; }
+
+std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, Ipv4 sender_address, Ipv4 target) {
+  std::string frame = mac_bytes(to) + mac_bytes(from);
+  for (const uint32_t value : {0x0806u, 1u, 0x0800u, 0x0604u, static_cast<uint32_t>(operation)}) put16(frame, value);
+  frame += mac_bytes(sender);
+  put32(frame, sender_address.value);
+  frame += mac_bytes(to);
+  put32(frame, target.value);
+  return frame + std::string(18, '\0');
+}
+
+std::string udp_frame(const Datagram& datagram) {
+  const uint32_t udp_size = static_cast<uint32_t>(8 + datagram.payload.size());
+  std::string ip;
+  for (const uint32_t value : {0x4500u, 20 + udp_size, 0x1234u, 0u, 0x4011u, 0u}) put16(ip, value);
+  put32(ip, datagram.source.value);
+  put32(ip, datagram.target.value);
+  const uint32_t sum = ~sum_of(ip) & 0xffff;
+  ip[10] = static_cast<char>(sum >> 8);
+  ip[11] = static_cast<char>(sum);
+  std::string udp;
+  for (const uint32_t value : {40000u, static_cast<uint32_t>(datagram.port), udp_size, 0u}) put16(udp, value);  // no checksum
+  std::string frame = mac_bytes(datagram.to) + mac_bytes(datagram.from);
+  put16(frame, 0x0800);
+  return frame + ip + udp + datagram.payload;
+}
+
+void NetworkTest::SetUp() {
+  BAILEY_REQUIRE("root", "ip", "bridge");
+  real_ = must(Netns::of_this_thread());
+  leaks_ = std::make_unique<bailey::tests::LeakCheck>();
+  ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+  host_ = must(Netns::of_this_thread());
+  outside_ = must(Netns::create());
+  socket_ = must(NetlinkSocket::open(NETLINK_ROUTE));
+  must(switch_loopback_on(socket_));
+  write_sysctl("ipv4/ip_forward", "1");
+
+  must(socket_.send(link::create_veth({"up0", {2, 0, 0, 0, 0, 1}, 0, "net0", {2, 0, 0, 0, 0, 2}, outside_.fd()})));
+  run(host_, {"ip", "address", "add", "203.0.113.1/24", "dev", "up0"});
+  run(host_, {"ip", "link", "set", "up0", "up"});
+  run(outside_, {"ip", "link", "set", "lo", "up"});
+  run(outside_, {"ip", "link", "set", "net0", "up"});
+  run(outside_, {"ip", "address", "add", "203.0.113.2/24", "dev", "net0"});
+  run(outside_, {"ip", "route", "add", "default", "via", "203.0.113.1"});
+  for (const char* more : {"198.51.100.9", "10.77.0.2", "192.168.5.5", "172.16.9.9", "169.254.169.254"}) {
+    run(outside_, {"ip", "address", "add", std::string(more) + "/32", "dev", "lo"});
+    run(host_, {"ip", "route", "add", more, "via", "203.0.113.2"});
+  }
+  bridge_ = must(Bridge::ensure(socket_, {}));
+}
+
+void NetworkTest::TearDown() {
+  if (!leaks_) return;
+  ASSERT_EQ(setns(real_.fd(), CLONE_NEWNET), 0);
+  for (Netns* held : {&real_, &host_, &outside_}) *held = Netns();
+  socket_ = NetlinkSocket();
+  leaks_.reset();
+}
+
+NetworkTest::Sandbox NetworkTest::sandbox(uint32_t slot) {
+  Sandbox result;
+  result.netns = must(Netns::create());
+  result.port = must(Port::create(bridge_, {"bly" + std::to_string(slot), "eth0", slot}, result.netns));
+  return result;
+}
+
+void NetworkTest::write_sysctl(const std::string& name, const std::string& value) {
+  must(files::write_existing(AT_FDCWD, "/proc/sys/net/" + name, value));
+}
+
+}  // namespace bailey::network::tests

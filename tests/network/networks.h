@@ -1,0 +1,81 @@
+// A network of the test's own: this process moves into a new namespace, the "host", with an "outside" behind it; sandboxes
+// come by sandbox().
+//
+//   sandbox eth0 --- bly0 [bailey0 10.201.0.1] host up0 203.0.113.1 --- 203.0.113.2 net0 outside
+//
+// Outside also has the addresses 198.51.100.9, 10.77.0.2, 192.168.5.5, 172.16.9.9 and 169.254.169.254, and the host a way to
+// each; the outside has a way back to everything. One process per test (CTest runs each TEST alone).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/command.h"
+#include "network/bridge.h"
+#include "network/netns.h"
+#include "network/port.h"
+#include "tests/support/leaks.h"
+#include "tests/support/require.h"
+
+namespace bailey::network::tests {
+
+// The value, or the test ends with the error's text.
+template <typename T>
+T must(Result<T> result) {
+  if (!result) {
+    ADD_FAILURE() << result.error().message;
+    std::abort();
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+// Runs a program in `where` and answers its stdout; a failure is a test failure.
+std::string run(const Netns& where, const std::vector<std::string>& argv);
+
+// A bound socket: SOCK_STREAM listens, SOCK_DGRAM waits for datagrams. The kernel shakes hands for it: no process is needed.
+Fd serve(const Netns& where, const std::string& address, int port, int type);
+// Connects: 0, or the errno; ETIMEDOUT when nothing came within `ms`.
+int connect_to(const Netns& from, const std::string& address, int port, int ms = 10'000);
+// Sends a datagram, from a source port when given; 0 or the errno of the sending.
+int send_datagram(const Netns& from, const std::string& address, int port, int source_port = 0);
+// A datagram or frame came within `ms`.
+bool arrives(const Fd& socket, int ms);
+
+// Frames as they are: what a workload with CAP_NET_RAW could send, or a sentry that was taken over.
+Fd raw_socket(const Netns& where, const std::string& link);
+void send_frame(const Fd& socket, const std::string& frame);
+std::string mac_bytes(const Mac& mac);
+std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, Ipv4 sender_address, Ipv4 target);
+// IPv4 + UDP with checksums; `mac_source` is the frame's.
+struct Datagram {
+  Mac to{}, from{};
+  Ipv4 source, target;
+  uint16_t port = 9;
+  std::string payload = "probe";
+};
+std::string udp_frame(const Datagram& datagram);
+// Waits until a frame that holds `needle` comes out of the raw socket.
+bool frame_arrives(const Fd& socket, const std::string& needle, int ms);
+
+class NetworkTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+  // A new sandbox's namespace with a port of that slot, named bly<slot>.
+  struct Sandbox {
+    Netns netns;
+    Port port;
+  };
+  Sandbox sandbox(uint32_t slot);
+  void write_sysctl(const std::string& name, const std::string& value);  // of the host, below /proc/sys/net
+
+  Netns real_, host_, outside_;
+  NetlinkSocket socket_;  // of the host
+  Bridge bridge_;
+  std::unique_ptr<bailey::tests::LeakCheck> leaks_;
+};
+
+}  // namespace bailey::network::tests
