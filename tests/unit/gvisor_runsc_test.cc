@@ -1,7 +1,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+
 #include <sys/stat.h>
 #include <unistd.h>
+#include <filesystem>
 
 #include "base/files.h"
 #include "gvisor/answers.h"
@@ -96,7 +98,10 @@ TEST_F(Trust, JudgesTheRealPathOfALink) {
   const std::string link = open_to_all.path() + "/link";
   ASSERT_EQ(::symlink(path("runsc").c_str(), link.c_str()), 0);
   EXPECT_TRUE(open_runsc(link, ""));  // what it leads to is opened and checked, and the link is not asked again
-  ASSERT_EQ(::rename(path("runsc").c_str(), (open_to_all.path() + "/runsc").c_str()), 0);
+  // And the other way round: a link in a safe place to a binary that anybody could replace.
+  std::filesystem::copy_file(path("runsc"), open_to_all.path() + "/runsc");
+  ASSERT_EQ(::symlink((open_to_all.path() + "/runsc").c_str(), path("link").c_str()), 0);
+  expect_refused(path("link"), "writable by everybody");
 }
 
 TEST_F(Trust, SearchesThePathInItsOrderAndSkipsRelativeElements) {
