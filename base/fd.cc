@@ -50,10 +50,9 @@ int send_fds(int socket, const int* fds, int count) {
   }
 }
 
-Result<Fd> receive_fd(int socket) {
+Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
-  char byte = 0;
-  iovec data{&byte, 1};
+  iovec data{bytes, room};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
@@ -63,8 +62,8 @@ Result<Fd> receive_fd(int socket) {
   do {
     got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return sys_error("receiving a descriptor", errno);
-  Fd result;
+  if (got < 0) return sys_error(what, errno);
+  ReceivedMessage received{static_cast<size_t>(got), Fd()};
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -72,11 +71,17 @@ Result<Fd> receive_fd(int socket) {
       int number = -1;
       std::memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
       Fd owned(number);
-      if (!result) result = std::move(owned);  // the rest is closed: a peer may not fill our table
+      if (!received.descriptor) received.descriptor = std::move(owned);
     }
   }
-  if (!result) return fail(Fault::failed, "receiving a descriptor: the peer sent none");
-  return result;
+  return received;
+}
+
+Result<Fd> receive_fd(int socket) {
+  char byte = 0;
+  ReceivedMessage received = TRY(receive_message(socket, &byte, 1, "receiving a descriptor"));
+  if (!received.descriptor) return fail(Fault::failed, "receiving a descriptor: the peer sent none");
+  return std::move(received.descriptor);
 }
 
 }  // namespace bailey

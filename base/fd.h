@@ -51,9 +51,19 @@ struct SocketPair {
 };
 Result<SocketPair> create_socket_pair();  // AF_UNIX, SOCK_SEQPACKET, O_CLOEXEC
 
-// Passes descriptors (at most 16) with one byte of payload; receive_fd takes the first (O_CLOEXEC) and closes the rest.
-// send_fds allocates nothing and may run between clone and exec; it answers 0 or an errno.
+// Passes descriptors (at most 16) with one byte of payload. Allocates nothing and may run between clone and exec; answers 0
+// or an errno.
 int send_fds(int socket, const int* fds, int count);
+
+// One message of at most `room` bytes, with the first descriptor that came along (O_CLOEXEC); the rest is closed, so that a
+// peer cannot fill our table. No bytes: the peer closed its end. Blocks. Errors name `what`.
+struct ReceivedMessage {
+  size_t size = 0;
+  Fd descriptor;
+};
+Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what);
+
+// A message whose point is its descriptor; one without is an error.
 Result<Fd> receive_fd(int socket);
 
 }  // namespace bailey

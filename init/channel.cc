@@ -57,30 +57,13 @@ Result<std::optional<Report>> receive_report(int fd) {
 
 Result<std::optional<ReportWithDescriptor>> receive_report_and_descriptor(int socket) {
   std::string bytes(sizeof(Report), '\0');
-  iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t got = -1;
-  do {
-    got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got == 0 || (got < 0 && errno == ECONNRESET)) return std::nullopt;
-  if (got < 0) return sys_error("reading init's report", errno);
-  ReportWithDescriptor out;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof(int))) {
-    int descriptor = -1;
-    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
-    out.descriptor = Fd(descriptor);
-  }
-  bytes.resize(static_cast<size_t>(got));
-  out.report = TRY(parse_report(bytes));
-  return std::optional(std::move(out));
+  Result<ReceivedMessage> got = receive_message(socket, bytes.data(), bytes.size(), "reading init's report");
+  if (!got && got.error().sys == ECONNRESET) return std::nullopt;  // it ended without reading all that we sent
+  ReceivedMessage message = TRY(std::move(got));
+  if (message.size == 0) return std::nullopt;
+  bytes.resize(message.size);
+  const Report report = TRY(parse_report(bytes));
+  return ReportWithDescriptor{report, std::move(message.descriptor)};
 }
 
 }  // namespace bailey::init

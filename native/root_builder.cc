@@ -109,6 +109,15 @@ class Builder {
     return made < 0 && errno != EEXIST ? errno : 0;
   }
 
+  // The place of what is to be covered, itself and not where a link leads.
+  int existing(const RootOperation& op, Held& opened, Place& place) const {
+    place = {base_of(op), op.name()};
+    if (place.fd >= 0) return 0;
+    opened = Held(openat2_in_root(root_, op.path.c_str(), O_PATH | O_NOFOLLOW));
+    place = {opened.get(), ""};
+    return opened.failed() ? errno : 0;
+  }
+
   int attach_at(const RootOperation& op, int mount, bool directory) const {
     Held opened;
     Place place;
@@ -175,12 +184,8 @@ class Builder {
   // by a link (CVE-2025-31133). What does not exist needs no mask.
   int mask(const RootOperation& op) {
     Held opened;
-    Place place{base_of(op), op.name()};
-    if (place.fd < 0) {
-      opened = Held(openat2_in_root(root_, op.path.c_str(), O_PATH | O_NOFOLLOW));
-      if (opened.failed()) return errno == ENOENT ? 0 : errno;
-      place = {opened.get(), ""};
-    }
+    Place place;
+    if (const int error = existing(op, opened, place)) return error == ENOENT ? 0 : error;
     int error = cover(place, kMaskFile, spare_file_);
     if (error == EINVAL || error == ENOTDIR) error = cover(place, kMaskDirectory, spare_directory_);  // it is a directory
     return error == ENOENT ? 0 : error;
@@ -197,12 +202,8 @@ class Builder {
 
   int make_read_only(const RootOperation& op) const {
     Held opened;
-    Place place{base_of(op), op.name()};
-    if (place.fd < 0) {
-      opened = Held(openat2_in_root(root_, op.path.c_str(), O_PATH | O_NOFOLLOW));
-      if (opened.failed()) return errno == ENOENT ? 0 : errno;
-      place = {opened.get(), ""};
-    }
+    Place place;
+    if (const int error = existing(op, opened, place)) return error == ENOENT ? 0 : error;
     constexpr unsigned kClone = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW;
     const Held tree(::open_tree(place.fd, place.name, kClone | (*place.name ? 0 : AT_EMPTY_PATH)));
     if (tree.failed()) return errno == ENOENT ? 0 : errno;

@@ -167,46 +167,51 @@ Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name)
   return fail(Fault::failed, "looking for link " + name + ": the kernel's answer makes no sense");
 }
 
+namespace {
+
+// Asks for all of a kind, given by a header that names the family, and hands each answer to `each`.
+template <typename Header, typename Each>
+Result<> list(NetlinkSocket& socket, uint16_t type, const char* what, const Header& wanted, Each each) {
+  Message question(type, NLM_F_DUMP, what);
+  question.header(wanted);
+  const auto replies = TRY(socket.ask(question));
+  for (const auto& reply : replies)
+    if (const auto header = reply.view().template family<Header>()) each(reply, *header);
+  return {};
+}
+
+}  // namespace
+
 Result<std::vector<Link>> all(NetlinkSocket& socket) {
-  Message question(RTM_GETLINK, NLM_F_DUMP, "listing links");
-  question.header(link_header(AF_UNSPEC, 0));
   std::vector<Link> links;
-  for (const auto& reply : TRY(socket.ask(question)))
-    if (const auto header = reply.view().family<ifinfomsg>()) links.push_back(read_link(reply, *header));
+  TRY(list(socket, RTM_GETLINK, "listing links", link_header(AF_UNSPEC, 0),
+           [&](const auto& reply, const ifinfomsg& header) { links.push_back(read_link(reply, header)); }));
   return links;
 }
 
 Result<std::vector<Address>> addresses(NetlinkSocket& socket) {
-  Message question(RTM_GETADDR, NLM_F_DUMP, "listing addresses");
+  std::vector<Address> result;
   ifaddrmsg wanted{};
   wanted.ifa_family = AF_INET;
-  question.header(wanted);
-  std::vector<Address> result;
-  for (const auto& reply : TRY(socket.ask(question))) {
-    const auto header = reply.view().family<ifaddrmsg>();
-    if (!header || header->ifa_family != AF_INET) continue;
-    const auto local = Attributes::find(reply.view().behind(sizeof *header), IFA_LOCAL);
-    if (!local || !local->be32()) continue;
-    result.push_back({static_cast<int>(header->ifa_index), {*local->be32()}, header->ifa_prefixlen});
-  }
+  TRY(list(socket, RTM_GETADDR, "listing addresses", wanted, [&](const auto& reply, const ifaddrmsg& header) {
+    const auto local = Attributes::find(reply.view().behind(sizeof header), IFA_LOCAL);
+    if (header.ifa_family != AF_INET || !local || !local->be32()) return;
+    result.push_back({static_cast<int>(header.ifa_index), {*local->be32()}, header.ifa_prefixlen});
+  }));
   return result;
 }
 
 Result<std::vector<Subnet>> routed(NetlinkSocket& socket) {
-  Message question(RTM_GETROUTE, NLM_F_DUMP, "listing routes");
+  std::vector<Subnet> result;
   rtmsg wanted{};
   wanted.rtm_family = AF_INET;
-  question.header(wanted);
-  std::vector<Subnet> result;
-  for (const auto& reply : TRY(socket.ask(question))) {
-    const auto header = reply.view().family<rtmsg>();
-    if (!header || header->rtm_family != AF_INET || header->rtm_dst_len < 2 || header->rtm_dst_len > 32) continue;
-    const auto to = Attributes::find(reply.view().behind(sizeof *header), RTA_DST);
-    if (!to || !to->be32()) continue;
-    Subnet subnet{{}, header->rtm_dst_len};
+  TRY(list(socket, RTM_GETROUTE, "listing routes", wanted, [&](const auto& reply, const rtmsg& header) {
+    const auto to = Attributes::find(reply.view().behind(sizeof header), RTA_DST);
+    if (header.rtm_family != AF_INET || header.rtm_dst_len < 2 || header.rtm_dst_len > 32 || !to || !to->be32()) return;
+    Subnet subnet{{}, header.rtm_dst_len};
     subnet.first.value = *to->be32() & subnet.mask();
     result.push_back(subnet);
-  }
+  }));
   return result;
 }
 
