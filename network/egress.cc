@@ -1,0 +1,187 @@
+#include "network/egress.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+namespace bailey::network {
+
+namespace {
+
+constexpr Subnet kPrivate[] = {{{0x0a000000}, 8}, {{0xac100000}, 12}, {{0xc0a80000}, 16}};
+// RFC 6890 and what is known of clouds: 169.254.169.254 (most), 100.100.100.200 (Alibaba), 192.0.0.192 (Oracle), 168.63.129.16
+// (Azure).
+constexpr Subnet kClosed[] = {{{0x0a000000}, 8},  {{0xac100000}, 12}, {{0xc0a80000}, 16}, {{0x64400000}, 10},
+                              {{0xa9fe0000}, 16}, {{0xc0000000}, 24}, {{0xc6120000}, 15}, {{0xa83f8110}, 32}};
+// What is no destination beyond a gateway: this network, loopback, multicast and what is reserved.
+constexpr Subnet kNever[] = {{{0x00000000}, 8}, {{0x7f000000}, 8}, {{0xe0000000}, 3}};
+
+constexpr std::pair<std::string_view, Grant::Kind> kWords[] = {
+    {"any", Grant::Kind::any}, {"private", Grant::Kind::private_ranges}, {"dns", Grant::Kind::dns}};
+constexpr std::pair<std::string_view, Protocol> kProtocols[] = {
+    {"tcp", Protocol::tcp}, {"udp", Protocol::udp}, {"icmp", Protocol::icmp}};
+
+constexpr const char* kForms =
+    "write any, private, dns, ADDRESS[/LENGTH][:PORT[-PORT]][/tcp|/udp|/icmp] or NAME[:PORT[-PORT]][/tcp|/udp]";
+
+std::unexpected<Error> bad(std::string_view text, const std::string& why, std::string remedy = kForms) {
+  return fail(Fault::bad_input, "egress '" + std::string(text) + "': " + why, std::move(remedy));
+}
+
+std::optional<uint16_t> parse_port(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port == 0 || text[0] == '0') return std::nullopt;
+  return port;
+}
+
+bool letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+
+// RFC 1035 2.3.4 sizes; letters, digits, - and _ (which services use), and no label that begins or ends with a dash.
+bool is_host_name(std::string_view name) {
+  if (name.empty() || name.size() > 253) return false;
+  while (true) {
+    const size_t dot = name.find('.');
+    const std::string_view label = name.substr(0, dot);
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
+    if (!std::ranges::all_of(label, [](char c) { return letter_or_digit(c) || c == '-' || c == '_'; })) return false;
+    if (dot == name.npos) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
+// Takes "/tcp" and ":80" or ":80-90" off the end of `rest`.
+Result<> take_ports(std::string_view text, std::string_view& rest, Grant& grant) {
+  bool given = false;
+  for (const auto& [word, protocol] : kProtocols)
+    if (rest.size() > word.size() && rest.ends_with(word) && rest[rest.size() - word.size() - 1] == '/') {
+      grant.protocol = protocol;
+      rest.remove_suffix(word.size() + 1);
+      given = true;
+      break;
+    }
+  const size_t colon = rest.find(':');
+  if (colon == rest.npos) return {};
+  if (rest.find(':', colon + 1) != rest.npos) return bad(text, "IPv6 is not there yet");
+  const std::string_view ports = rest.substr(colon + 1);
+  const size_t dash = ports.find('-');
+  const auto first = parse_port(ports.substr(0, dash));
+  const auto last = dash == ports.npos ? first : parse_port(ports.substr(dash + 1));
+  if (!first || !last || *first > *last)
+    return bad(text, "'" + std::string(ports) + "' is no port (1 to 65535) nor range of ports");
+  if (grant.protocol == Protocol::icmp) return bad(text, "icmp has no ports");
+  if (!given) grant.protocol = Protocol::tcp;
+  grant.first_port = *first;
+  grant.last_port = *last;
+  rest = rest.substr(0, colon);
+  return {};
+}
+
+bool covers_ports(const Grant& ceiling, const Grant& grant) {
+  if (ceiling.protocol != Protocol::all && ceiling.protocol != grant.protocol) return false;
+  if (ceiling.first_port == 0) return true;
+  return grant.first_port >= ceiling.first_port && grant.last_port <= ceiling.last_port;
+}
+
+bool covers_addresses(const Grant& ceiling, const Subnet& to) {
+  const auto holds = [&](const Subnet& range) { return range.contains(to); };
+  switch (ceiling.kind) {
+    case Grant::Kind::any: return std::ranges::none_of(kClosed, holds);
+    case Grant::Kind::private_ranges: return std::ranges::any_of(kPrivate, holds);
+    case Grant::Kind::addresses: return ceiling.to.contains(to);
+    case Grant::Kind::dns:
+    case Grant::Kind::name: return false;
+  }
+  return false;
+}
+
+bool covers_name(const Grant& ceiling, const std::string& name) {
+  if (ceiling.kind == Grant::Kind::any) return true;
+  if (ceiling.kind != Grant::Kind::name) return false;
+  if (!name.starts_with("*.")) return matches(ceiling, name);
+  return ceiling.name == name || (ceiling.name.starts_with("*.") && matches(ceiling, name.substr(2)));
+}
+
+}  // namespace
+
+std::string_view to_text(Protocol protocol) {
+  for (const auto& [word, value] : kProtocols)
+    if (value == protocol) return word;
+  return "all";
+}
+
+Result<Grant> parse_grant(std::string_view text) {
+  Grant grant;
+  for (const auto& [word, kind] : kWords)
+    if (text == word) {
+      grant.kind = kind;
+      return grant;
+    }
+  std::string_view rest = text;
+  TRY(take_ports(text, rest, grant));
+  const size_t slash = rest.find('/');
+  const bool number = !rest.empty() && rest.find_first_not_of("0123456789.") >= std::min(slash, rest.size());
+  if (number) {
+    grant.kind = Grant::Kind::addresses;
+    grant.to = TRY_WITH(parse_subnet(rest), "egress '" + std::string(text) + "'");
+    const auto never = std::ranges::find_if(kNever, [&](const Subnet& range) { return range.contains(grant.to); });
+    if (never != std::end(kNever))
+      return bad(text, to_text(*never) + " lies behind no gateway (loopback, multicast or reserved)",
+                 "name an address of another host");
+    return grant;
+  }
+  grant.kind = Grant::Kind::name;
+  grant.name = std::string(rest);
+  for (char& c : grant.name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (grant.name.ends_with('.')) grant.name.pop_back();
+  std::string_view host = grant.name;
+  if (host.starts_with("*.")) host.remove_prefix(2);
+  if (!is_host_name(host)) return bad(text, "'" + std::string(rest) + "' is neither an address nor a host name");
+  // Without a dot it would be a word that was misspelled, or a name that depends on somebody's search list.
+  if (host.find('.') == host.npos && !grant.name.starts_with("*."))
+    return bad(text, "'" + std::string(rest) + "' is no word of egress, and a host name has a dot");
+  // The last label of a host name is never a number (RFC 1123 2.1): 010.1 and 0x7f.1 would be addresses to some.
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  if (last.find_first_not_of("0123456789") == last.npos || last.starts_with("0x"))
+    return bad(text, "'" + std::string(rest) + "' is neither an address nor a host name");
+  if (grant.protocol == Protocol::icmp) return bad(text, "a name goes with tcp or udp");
+  return grant;
+}
+
+std::string to_text(const Grant& grant) {
+  for (const auto& [word, kind] : kWords)
+    if (kind == grant.kind) return std::string(word);
+  std::string text = grant.kind == Grant::Kind::name ? grant.name : to_text(grant.to);
+  if (grant.first_port != 0) text += ":" + std::to_string(grant.first_port);
+  if (grant.last_port != grant.first_port) text += "-" + std::to_string(grant.last_port);
+  if (grant.protocol != Protocol::all) text += "/" + std::string(to_text(grant.protocol));
+  return text;
+}
+
+bool covers(const Grant& ceiling, const Grant& grant) {
+  switch (grant.kind) {
+    case Grant::Kind::any: return ceiling.kind == Grant::Kind::any;
+    case Grant::Kind::dns: return ceiling.kind == Grant::Kind::dns;
+    case Grant::Kind::private_ranges: return ceiling.kind == Grant::Kind::private_ranges;
+    case Grant::Kind::addresses: return covers_addresses(ceiling, grant.to) && covers_ports(ceiling, grant);
+    case Grant::Kind::name: return covers_name(ceiling, grant.name) && covers_ports(ceiling, grant);
+  }
+  return false;
+}
+
+bool covers(std::span<const Grant> ceiling, const Grant& grant) {
+  return std::ranges::any_of(ceiling, [&](const Grant& one) { return covers(one, grant); });
+}
+
+bool matches(const Grant& grant, std::string_view name) {
+  if (!grant.name.starts_with("*.")) return grant.name == name;
+  const std::string_view below = std::string_view(grant.name).substr(1);  // ".example"
+  return name.size() > below.size() && name.ends_with(below);
+}
+
+std::span<const Subnet> private_ranges() { return kPrivate; }
+std::span<const Subnet> closed_ranges() { return kClosed; }
+
+}  // namespace bailey::network

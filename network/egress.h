@@ -1,0 +1,52 @@
+// Grant: one thing that a sandbox may reach. Words of --egress and of a level's policy:
+//
+//   any                      every address but the closed ranges below
+//   private                  10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16
+//   dns                      the resolver on the gateway, for every name
+//   10.88.0.2:8080/tcp       ADDRESS or ADDRESS/LENGTH, then perhaps :PORT or :FIRST-LAST, then perhaps /tcp, /udp or /icmp
+//   pypi.example:443         a name; *.example: every name below it. The resolver answers it and opens what it answered
+//
+// A port without a protocol means tcp; without a port every protocol and port are meant. The closed ranges (private ones, what
+// clouds give out metadata from, special purposes of RFC 6890) are opened only by a grant that lies inside one, never by a
+// wider one nor by a name that leads there. Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "network/address.h"
+
+namespace bailey::network {
+
+enum class Protocol : uint8_t { all, tcp, udp, icmp };
+std::string_view to_text(Protocol protocol);
+
+struct Grant {
+  enum class Kind { any, private_ranges, dns, addresses, name };
+  Kind kind = Kind::any;
+  Subnet to;         // addresses
+  std::string name;  // name: lower case, no dot at the end; "*.example" as written
+  Protocol protocol = Protocol::all;
+  uint16_t first_port = 0, last_port = 0;  // 0: every port
+  friend bool operator==(const Grant&, const Grant&) = default;
+};
+
+// The error names the text, what is wrong with it and how it is written.
+Result<Grant> parse_grant(std::string_view text);
+std::string to_text(const Grant& grant);
+
+// May `grant` be given where `ceiling` is what may be given at most?
+bool covers(const Grant& ceiling, const Grant& grant);
+bool covers(std::span<const Grant> ceiling, const Grant& grant);
+
+// Does a name (lower case, no dot at the end) match a grant of Kind::name?
+bool matches(const Grant& grant, std::string_view name);
+
+std::span<const Subnet> private_ranges();
+std::span<const Subnet> closed_ranges();  // the private ones among them; no two overlap
+
+}  // namespace bailey::network
