@@ -2,15 +2,14 @@
 //
 //   inner 0 ... 65535  ->  kFirst + slot * 65536 ...        slot 0 ... kSlots-1
 //
-// A slot is a byte of one file in the runtime directory, held by an open-file-description lock (fcntl(2), F_OFD_SETLK): the
-// kernel frees it when the last process that holds the descriptor dies, so a killed Bailey loses none and gc has nothing to do.
-// The range lies above what systemd-nspawn takes (524288-1879048191) and what /etc/subuid gives out on Debian. Root only.
+// The slots (base/slot.h) are bytes of one file in the runtime directory. The range lies above what systemd-nspawn takes
+// (524288-1879048191) and what /etc/subuid gives out on Debian. Root only.
 #pragma once
 
 #include <cstdint>
 
-#include "base/fd.h"
 #include "base/result.h"
+#include "base/slot.h"
 
 namespace bailey::native {
 
@@ -24,12 +23,11 @@ class UidRange {
   // The first free slot from a random start on. `directory`: the runtime directory's descriptor. Error when all are taken.
   static Result<UidRange> create(int directory);
 
-  uint32_t first() const { return first_; }
-  uint32_t host_id(uint32_t inner) const { return first_ + inner; }
+  uint32_t first() const { return kFirst + slot_.number() * kSize; }
+  uint32_t host_id(uint32_t inner) const { return first() + inner; }
 
  private:
-  Fd lock_;
-  uint32_t first_ = 0;
+  Slot slot_;
 };
 
 }  // namespace bailey::native

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <set>
 
 #include "base/fd.h"
+#include "base/slot.h"
 #include "tests/support/temp_dir.h"
 
 namespace bailey {
@@ -191,6 +193,26 @@ TEST_F(Files, ReadlinkAndTypes) {
   ASSERT_TRUE(proc);
   EXPECT_EQ(*files::file_system_type(proc->get()), static_cast<uint64_t>(PROC_SUPER_MAGIC));
   EXPECT_TRUE(S_ISDIR(files::stat_fd(proc->get(), "/proc")->st_mode));
+}
+
+TEST_F(Files, SlotsHaveOneHolderEach) {
+  std::vector<Slot> held;
+  std::set<uint32_t> numbers;
+  for (int i = 0; i < 5; ++i) {
+    auto slot = Slot::take(dir_.get(), "slots", 5);
+    ASSERT_TRUE(slot && *slot);
+    numbers.insert((*slot)->number());
+    held.push_back(std::move(**slot));
+  }
+  EXPECT_EQ(numbers, (std::set<uint32_t>{0, 1, 2, 3, 4}));
+  EXPECT_FALSE(Slot::take(dir_.get(), "slots", 5)->has_value());
+  EXPECT_FALSE(Slot::take_number(dir_.get(), "slots", 3)->has_value());
+  std::erase_if(held, [](const Slot& slot) { return slot.number() == 3; });
+  const auto again = Slot::take(dir_.get(), "slots", 5);
+  ASSERT_TRUE(again && *again);
+  EXPECT_EQ((*again)->number(), 3u);
+  make_link("elsewhere", "link");
+  EXPECT_FALSE(Slot::take(dir_.get(), "link", 5));
 }
 
 TEST(FdTest, MovesAndCloses) {

@@ -1,0 +1,51 @@
+#include "base/slot.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <cerrno>
+
+#include "base/files.h"
+
+namespace bailey {
+
+namespace {
+
+Result<Fd> open_file(int directory, const std::string& file) {
+  return files::open_at(directory, file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+}
+
+Result<bool> lock_byte(const Fd& fd, uint32_t number) {
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = number;
+  lock.l_len = 1;
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return true;
+  if (errno == EAGAIN || errno == EACCES) return false;
+  return sys_error("locking a slot", errno);
+}
+
+}  // namespace
+
+Result<std::optional<Slot>> Slot::take(int directory, const std::string& file, uint32_t count) {
+  Slot slot;
+  slot.lock_ = TRY(open_file(directory, file));
+  uint32_t start = 0;
+  if (::getrandom(&start, sizeof start, 0) != sizeof start) return sys_error("getrandom", errno);
+  for (uint32_t i = 0; i < count; ++i) {
+    slot.number_ = (start % count + i) % count;
+    if (TRY(lock_byte(slot.lock_, slot.number_))) return slot;
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<Slot>> Slot::take_number(int directory, const std::string& file, uint32_t number) {
+  Slot slot;
+  slot.lock_ = TRY(open_file(directory, file));
+  slot.number_ = number;
+  if (!TRY(lock_byte(slot.lock_, number))) return std::nullopt;
+  return slot;
+}
+
+}  // namespace bailey

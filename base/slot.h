@@ -1,0 +1,32 @@
+// Slot: one of a small number of things that only one holder may have, as a byte of a file held by an open-file-description
+// lock (fcntl(2), F_OFD_SETLK, Linux 3.15). The kernel frees it when the last process that holds the descriptor dies: a killed
+// Bailey loses none and gc has nothing to do.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey {
+
+class Slot {
+ public:
+  Slot() = default;
+  // A free one of 0 ... count-1, looked for from a random one on, so that what one holder left behind (a closing connection, a
+  // file's owner) does not meet the next. `file` is made when missing; `directory` is a descriptor. Nothing: all are taken.
+  static Result<std::optional<Slot>> take(int directory, const std::string& file, uint32_t count);
+  // That one. Nothing: somebody has it.
+  static Result<std::optional<Slot>> take_number(int directory, const std::string& file, uint32_t number);
+
+  uint32_t number() const { return number_; }
+  explicit operator bool() const { return static_cast<bool>(lock_); }
+
+ private:
+  Fd lock_;
+  uint32_t number_ = 0;
+};
+
+}  // namespace bailey
