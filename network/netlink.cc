@@ -68,6 +68,11 @@ Message& Message::be16(uint16_t attribute, uint16_t value) {
 
 Message& Message::be32(uint16_t attribute, uint32_t value) { return u32(attribute, htonl(value)); }
 
+Message& Message::be64(uint16_t attribute, uint64_t value) {
+  const uint64_t swapped = htobe64(value);
+  return bytes(attribute, &swapped, sizeof swapped);
+}
+
 Message& Message::begin(uint16_t attribute) {
   open_.push_back(data_.size());
   const nlattr header{NLA_HDRLEN, static_cast<uint16_t>(attribute | NLA_F_NESTED)};

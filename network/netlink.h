@@ -42,11 +42,17 @@ class Message {
   Message& u32(uint16_t attribute, uint32_t value) { return bytes(attribute, &value, sizeof value); }
   Message& be16(uint16_t attribute, uint16_t value);
   Message& be32(uint16_t attribute, uint32_t value);
+  Message& be64(uint16_t attribute, uint64_t value);
   Message& begin(uint16_t attribute);  // a nest, until its end()
   Message& end();
 
   Message& unanswered() {  // a frame around others, which the kernel does not acknowledge
     answered_ = false;
+    return *this;
+  }
+
+  Message& describe(std::string_view more) {  // adds to the object
+    object_ += more;
     return *this;
   }
 

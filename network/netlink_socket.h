@@ -20,8 +20,8 @@ class NetlinkSocket {
   static Result<NetlinkSocket> open(int protocol);
 
   // All messages with one system call, in order; returns when the kernel has done them. rtnetlink goes on behind one that
-  // failed, nf_tables takes all or nothing (network/nft.h frames those). The error is the first one: what it was about, the
-  // kernel's text, errno.
+  // failed, nf_tables takes all or nothing (network/nftables.h frames those). The error is the first one: what it was about,
+  // the kernel's text, errno.
   Result<> send(std::span<const Message> batch);
   Result<> send(const Message& message) { return send(std::span(&message, 1)); }
 

@@ -1,0 +1,90 @@
+// Rule: one rule of an nf_tables chain, written from left to right like in nft(8)'s language: conditions, then what to do. A
+// condition that does not hold ends the rule, and the packet goes to the next one. Pure.
+//
+//   Rule(table, "input").link_in("bly7").field(ether_saddr, mac, Is::not_equal).drop()
+#pragma once
+
+#include <linux/netfilter/nf_tables.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "network/nftables.h"
+
+namespace bailey::network::nft {
+
+// Bytes of a packet, where its header begins.
+struct Field {
+  const char* name;
+  uint8_t base, offset, size;
+};
+constexpr Field kEtherTo{"ether daddr", NFT_PAYLOAD_LL_HEADER, 0, 6}, kEtherFrom{"ether saddr", NFT_PAYLOAD_LL_HEADER, 6, 6};
+// As it stands in the frame: 0x8100 for a VLAN's, which `meta protocol` would look through.
+constexpr Field kEtherType{"ether type", NFT_PAYLOAD_LL_HEADER, 12, 2};
+constexpr Field kIpFrom{"ip saddr", NFT_PAYLOAD_NETWORK_HEADER, 12, 4}, kIpTo{"ip daddr", NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
+// ARP for IPv4 over Ethernet (RFC 826): what it speaks of, what it wants, and the two pairs of addresses.
+constexpr Field kArpKind{"arp htype..plen", NFT_PAYLOAD_NETWORK_HEADER, 0, 6};
+constexpr Field kArpOperation{"arp operation", NFT_PAYLOAD_NETWORK_HEADER, 6, 2};
+constexpr Field kArpFromMac{"arp saddr ether", NFT_PAYLOAD_NETWORK_HEADER, 8, 6};
+constexpr Field kArpFromIp{"arp saddr ip", NFT_PAYLOAD_NETWORK_HEADER, 14, 4};
+constexpr Field kArpToIp{"arp daddr ip", NFT_PAYLOAD_NETWORK_HEADER, 24, 4};
+constexpr Field kPortTo{"th dport", NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+
+enum class Is { equal, not_equal };
+
+enum CtState : uint32_t { kInvalid = 1, kEstablished = 2, kRelated = 4, kNew = 8 };  // NF_CT_STATE_BIT()
+
+class Rule {
+ public:
+  Rule(const Table& table, const std::string& chain);
+
+  Rule& link_in(const std::string& name, Is is = Is::equal);
+  Rule& link_out(const std::string& name, Is is = Is::equal);
+  Rule& ipv4();                                       // in family inet, before a field of IPv4
+  Rule& protocol(uint8_t number, Is is = Is::equal);  // IPPROTO_TCP
+  Rule& field(const Field& field, const Mac& value, Is is = Is::equal);
+  Rule& field(const Field& field, Ipv4 value, Is is = Is::equal);
+  Rule& field(const Field& field, uint16_t value, Is is = Is::equal);
+  Rule& field(const Field& field, std::span<const uint8_t> value, std::string_view text);
+  Rule& field(const Field& field, const Subnet& range);
+  Rule& masked(const Field& field, const Mac& mask, const Mac& value);
+  Rule& between(const Field& field, uint16_t first, uint16_t last);
+  Rule& in_set(const Field& field, const std::string& set);
+  Rule& state(uint32_t any_of);  // CtState
+  // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
+  Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);
+  // More than that many connections came by here and are still there.
+  Rule& over_connections(uint32_t count);
+
+  Rule& count(const std::string& counter);
+  // Puts the packet's destination into a set of add_destinations(); a condition that fails when the set is full.
+  Rule& remember(const std::string& set, bool has_port);
+
+  // The end of a rule.
+  Message accept();
+  Message drop();
+  Message go_to(const std::string& chain);
+  Message reject();        // ICMP: prohibited by the administrator
+  Message reject_reset();  // for TCP
+  Message masquerade();
+  Message redirect(uint16_t port);  // to this host
+  Message done();                   // goes on with the next rule
+
+ private:
+  Rule& begin(const char* expression);
+  Rule& end();
+  Rule& say(std::string_view text);
+  Rule& load(const Field& field, uint32_t into);
+  Rule& load_meta(uint32_t key, uint32_t into);
+  Rule& put_data(uint16_t attribute, const void* data, size_t size);
+  Rule& compare(Is is, const void* data, size_t size);
+  Rule& mask(const void* bits, size_t size);
+  Rule& link(uint32_t key, const char* word, const std::string& name, Is is);
+  Message verdict(uint32_t code, const char* word, const std::string& chain);
+
+  Message message_;
+};
+
+}  // namespace bailey::network::nft

@@ -1,0 +1,107 @@
+#include "network/nftables.h"
+
+#include <gtest/gtest.h>
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "network/nft_rule.h"
+
+namespace bailey::network::nft {
+namespace {
+
+const Table kTable{Family::inet, "bailey-7"};
+
+// A message as the kernel would send it back.
+struct Sent {
+  explicit Sent(const Message& message) : data(*message.finish(1, 0)), received(*Messages(data).next()) {}
+  std::vector<uint8_t> data;
+  Received received;
+};
+
+TEST(Nftables, RulesReadLikeNft) {
+  const auto text = [](const Message& rule) {
+    return rule.object().substr(std::string("add rule inet bailey-7 from ").size());
+  };
+  const auto rule = [] { return Rule(kTable, "from"); };
+  EXPECT_EQ(Rule(kTable, "from").accept().object(), "add rule inet bailey-7 from accept");
+  EXPECT_EQ(text(rule().ipv4().field(kIpFrom, Ipv4{0x0ac90009}).link_in("bailey0").go_to("x")),
+            "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" goto x");
+  EXPECT_EQ(text(rule().field(kIpTo, Subnet{{0x0a000000}, 8}).protocol(6).between(kPortTo, 80, 90).drop()),
+            "ip daddr 10.0.0.0/8 meta l4proto 6 th dport 80-90 drop");
+  EXPECT_EQ(text(rule().state(kEstablished | kRelated).accept()), "ct state established,related accept");
+  EXPECT_EQ(text(rule().field(kEtherType, uint16_t{0x0806}).drop()), "ether type 0x0806 drop");
+  EXPECT_EQ(text(rule().over_rate(1000, 64).drop()), "limit rate over 1000 bytes/second burst 64 bytes drop");
+}
+
+TEST(Nftables, EveryMessageFitsItsLengths) {
+  std::vector<Message> all = admit(kTable, "name0", {0x08080808}, 60);
+  const Subnet ranges[] = {{{0x0a000000}, 8}, {{0xe0000000}, 3}};
+  all.push_back(fill_ranges(kTable, "closed", ranges));
+  all.push_back(add_destinations(kTable, "denied", 64));
+  all.push_back(add_chain(kTable, "input", {"filter", 1, -300}));
+  all.push_back(Rule(kTable, "x").remember("denied", false).reject());
+  for (const Message& message : all) {
+    const auto data = message.finish(1, 0);
+    ASSERT_TRUE(data) << message.object();
+    Messages messages(*data);
+    const auto one = messages.next();
+    ASSERT_TRUE(one && !messages.next() && !messages.broken()) << message.object();
+    EXPECT_EQ(one->header.nlmsg_type >> 8, NFNL_SUBSYS_NFTABLES);
+    Attributes attributes(one->behind(sizeof(nfgenmsg)));
+    while (attributes.next()) {}
+    EXPECT_FALSE(attributes.broken()) << message.object();
+  }
+}
+
+TEST(Nftables, AnIntervalHasAnEndUnlessItIsTheLast) {
+  const Subnet ranges[] = {{{0x0a000000}, 8}, {{0xe0000000}, 3}};
+  const Sent sent(fill_ranges(kTable, "closed", ranges));
+  const auto list = Attributes::find(sent.received.behind(sizeof(nfgenmsg)), NFTA_SET_ELEM_LIST_ELEMENTS);
+  ASSERT_TRUE(list);
+  std::vector<std::pair<uint32_t, bool>> bounds;
+  Attributes all(list->data);
+  while (const auto element = all.next()) {
+    const auto key = Attributes::find(element->data, NFTA_SET_ELEM_KEY);
+    bounds.emplace_back(*Attributes::find(key->data, NFTA_DATA_VALUE)->be32(),
+                        Attributes::find(element->data, NFTA_SET_ELEM_FLAGS).has_value());
+  }
+  EXPECT_EQ(bounds, (std::vector<std::pair<uint32_t, bool>>{{0x0a000000, false}, {0x0b000000, true}, {0xe0000000, false}}));
+}
+
+TEST(Nftables, ReadsTablesCountersAndDestinations) {
+  const auto table = read_table(Sent(add_table(kTable)).received);
+  ASSERT_TRUE(table);
+  EXPECT_EQ(table->name, "bailey-7");
+  EXPECT_EQ(table->family, Family::inet);
+  EXPECT_FALSE(read_table(Sent(remove_table(kTable)).received)) << "another kind of message";
+
+  Message counter = message(NFT_MSG_NEWOBJ, 0, Family::inet, "counter");
+  counter.begin(NFTA_OBJ_DATA).be64(NFTA_COUNTER_BYTES, 9).be64(NFTA_COUNTER_PACKETS, 5).end();
+  EXPECT_EQ(read_counter(Sent(counter).received), 5u);
+  EXPECT_FALSE(read_counter(Sent(add_table(kTable)).received));
+
+  const uint8_t key[12] = {10, 0, 0, 1, 6, 0, 0, 0, 1, 187, 0, 0};
+  Message list = message(NFT_MSG_NEWSETELEM, 0, Family::inet, "elements");
+  list.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
+  for (const size_t size : {sizeof key, sizeof key - 4}) {  // the second makes no sense
+    list.begin(NFTA_LIST_ELEM).begin(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE, key, size).end();
+    list.begin(NFTA_SET_ELEM_EXPR)
+        .text(NFTA_EXPR_NAME, "counter")
+        .begin(NFTA_EXPR_DATA)
+        .be64(NFTA_COUNTER_PACKETS, 3)
+        .end()
+        .end();
+    list.end();
+  }
+  list.end();
+  const auto destinations = read_destinations(Sent(list).received);
+  ASSERT_EQ(destinations.size(), 1u);
+  EXPECT_EQ(to_text(destinations[0].address), "10.0.0.1");
+  EXPECT_EQ(destinations[0].protocol, 6);
+  EXPECT_EQ(destinations[0].port, 443);
+  EXPECT_EQ(destinations[0].packets, 3u);
+}
+
+}  // namespace
+}  // namespace bailey::network::nft
