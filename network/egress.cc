@@ -183,5 +183,6 @@ bool matches(const Grant& grant, std::string_view name) {
 
 std::span<const Subnet> private_ranges() { return kPrivate; }
 std::span<const Subnet> closed_ranges() { return kClosed; }
+std::span<const Subnet> never_ranges() { return kNever; }
 
 }  // namespace bailey::network

@@ -48,5 +48,6 @@ bool matches(const Grant& grant, std::string_view name);
 
 std::span<const Subnet> private_ranges();
 std::span<const Subnet> closed_ranges();  // the private ones among them; no two overlap
+std::span<const Subnet> never_ranges();   // behind no gateway: this network, loopback, multicast, reserved; no grant opens them
 
 }  // namespace bailey::network

@@ -3,7 +3,8 @@
 //   netns.h     a network namespace          netlink.h, netlink_socket.h   messages to the kernel and back
 //   address.h   MAC, IPv4, ranges            link.h      links, addresses, routes, neighbours as messages
 //   bridge.h    the bridge and its subnet    port.h      a veth pair: one end in a sandbox, one a port of the bridge
-//   egress.h    what may be reached          nftables.h, nft_rule.h        nf_tables as messages
+//   egress.h    what may be reached          firewall.h  the filter of one sandbox
+//   nftables.h, nft_rule.h                   nf_tables as messages
 //
 // Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.
 #pragma once

@@ -110,6 +110,16 @@ bool arrives(const Fd& socket, int ms) {
   return recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT) >= 0;
 }
 
+std::string sender_of(const Fd& socket, int ms) {
+  pollfd ready{socket.get(), POLLIN, 0};
+  sockaddr_in from{};
+  socklen_t size = sizeof from;
+  char buffer[2048];
+  if (poll(&ready, 1, ms) != 1) return "";
+  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size) < 0) return "";
+  return to_text(Ipv4{ntohl(from.sin_addr.s_addr)});
+}
+
 Fd raw_socket(const Netns& where, const std::string& link) {
   Fd fd = socket_in(where, AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
   sockaddr_ll own{};

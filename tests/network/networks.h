@@ -43,6 +43,8 @@ int connect_to(const Netns& from, const std::string& address, int port, int ms =
 int send_datagram(const Netns& from, const std::string& address, int port, int source_port = 0);
 // A datagram or frame came within `ms`.
 bool arrives(const Fd& socket, int ms);
+// Waits for a datagram and answers the address that it came from; "" when none came.
+std::string sender_of(const Fd& socket, int ms = 10'000);
 
 // Frames as they are: what a workload with CAP_NET_RAW could send, or a sentry that was taken over.
 Fd raw_socket(const Netns& where, const std::string& link);

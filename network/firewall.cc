@@ -1,0 +1,164 @@
+#include "network/firewall.h"
+
+#include <linux/netlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <utility>
+
+#include "base/files.h"
+#include "network/firewall_rules.h"
+
+namespace bailey::network {
+
+namespace {
+
+constexpr const char* kForwarding = "net.ipv4.ip_forward";
+constexpr size_t kMaxSysctl = 64;
+
+// A number of this thread's network namespace; nothing when there is no such file.
+Result<std::optional<int>> read_sysctl(const std::string& path) {
+  const auto text = files::read("/proc/sys/net/ipv4/" + path, kMaxSysctl);
+  if (!text && text.error().sys == ENOENT) return std::nullopt;
+  if (!text) return std::unexpected(text.error());
+  return std::atoi(text->c_str());
+}
+
+// With it, packets to 127.0.0.0/8 would come in from a sandbox (CVE-2020-8558). One for all counts as well.
+Result<> check_loopback_is_local(const std::string& bridge) {
+  for (const std::string& link : {bridge, std::string("all")}) {
+    const std::string name = "conf/" + link + "/route_localnet";
+    if (TRY(read_sysctl(name)).value_or(0) != 0)
+      return fail(Fault::unavailable,
+                  "net.ipv4.conf." + link + ".route_localnet is on: sandboxes would reach the host's loopback",
+                  "sysctl -w net.ipv4.conf." + link + ".route_localnet=0");
+  }
+  return {};
+}
+
+bool goes_beyond(const FirewallSpec& spec) {
+  return std::ranges::any_of(spec.egress, [](const Grant& grant) { return grant.kind != Grant::Kind::dns; });
+}
+
+Result<> check_spec(const FirewallSpec& spec) {
+  const bool fits = !spec.port.empty() && spec.port.size() < IFNAMSIZ && !spec.bridge.name.empty() &&
+                    spec.bridge.subnet.contains(spec.address) && spec.address != spec.bridge.gateway();
+  if (!fits)
+    return fail(Fault::failed, "port '" + spec.port + "' with address " + to_text(spec.address) + " can have no firewall");
+  if (spec.bytes_per_second == 0u || spec.connections == 0u)
+    return fail(Fault::bad_input, "a limit of 0 on bytes per second or connections is no limit", "give a number above 0");
+  return {};
+}
+
+// What an nf_tables without that expression, or a kernel without nf_tables, answers.
+bool kernel_lacks(int err) {
+  return err == ENOENT || err == EOPNOTSUPP || err == EPROTONOSUPPORT || err == EINVAL || err == EAFNOSUPPORT;
+}
+
+}  // namespace
+
+Result<> check_forwarding() {
+  if (TRY(read_sysctl("ip_forward")).value_or(0) != 0) return {};
+  return fail(Fault::unavailable, std::string(kForwarding) + " is off: this host forwards nothing for sandboxes",
+              std::string("sysctl -w ") + kForwarding + "=1, and a line '" + kForwarding +
+                  " = 1' in /etc/sysctl.d/bailey.conf to keep it");
+}
+
+Firewall::Firewall(Firewall&& other) noexcept { *this = std::move(other); }
+
+Firewall& Firewall::operator=(Firewall&& other) noexcept {
+  if (this == &other) return *this;
+  (void)reset();
+  socket_ = std::move(other.socket_);
+  slot_ = std::exchange(other.slot_, std::nullopt);
+  return *this;
+}
+
+Firewall::~Firewall() { (void)reset(); }
+
+Result<> Firewall::reset() {
+  if (!slot_) return {};
+  return remove(socket_, *std::exchange(slot_, std::nullopt));
+}
+
+Result<Firewall> Firewall::create(const FirewallSpec& spec) {
+  TRY(check_spec(spec));
+  TRY(check_loopback_is_local(spec.bridge.name));
+  if (goes_beyond(spec)) TRY(check_forwarding());
+  Firewall firewall;
+  firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  Result<> made = firewall.socket_.send(compile(spec));
+  if (!made) {
+    Error error = std::move(made).error().with("firewall of port " + spec.port);
+    if (kernel_lacks(error.sys)) {
+      error.fault = Fault::unavailable;
+      error.remedy =
+          "a kernel with that part of nf_tables (families inet and bridge, ct, nat, reject; connlimit for a limit "
+          "on connections)";
+    }
+    return std::unexpected(std::move(error));
+  }
+  firewall.slot_ = spec.slot;
+  return firewall;
+}
+
+Result<> Firewall::admit(size_t grant, Ipv4 address, uint32_t seconds) {
+  if (!slot_) return fail(Fault::failed, "admitting " + to_text(address) + ": there is no firewall");
+  std::vector<Message> batch;
+  batch.push_back(nft::begin_batch());
+  for (Message& message : nft::admit(rules::inet_table(*slot_), rules::name_set(grant), address, seconds))
+    batch.push_back(std::move(message));
+  batch.push_back(nft::end_batch());
+  return socket_.send(batch);
+}
+
+Result<Denials> Firewall::denials() {
+  if (!slot_) return fail(Fault::failed, "reading denials: there is no firewall");
+  Denials result;
+  const nft::Table inet = rules::inet_table(*slot_), bridge = rules::bridge_table(*slot_);
+  const auto counter = [&](const nft::Table& table, const char* name) -> Result<uint64_t> {
+    for (const auto& reply : TRY(socket_.ask(nft::ask_counter(table, name))))
+      if (const auto packets = nft::read_counter(reply.view())) return *packets;
+    return fail(Fault::failed, "reading counter " + std::string(name) + ": the kernel's answer makes no sense");
+  };
+  result.packets = TRY(counter(inet, rules::kDenied));
+  result.frames = TRY(counter(bridge, rules::kForged));
+  for (const auto& reply : TRY(socket_.ask(nft::list_elements(inet, rules::kDenied))))
+    for (const nft::Destination& one : nft::read_destinations(reply.view())) result.first.push_back(one);
+  return result;
+}
+
+Result<> Firewall::remove(NetlinkSocket& socket, uint32_t slot) {
+  std::vector<Message> batch;
+  batch.push_back(nft::begin_batch());
+  for (const nft::Table& table : {rules::bridge_table(slot), rules::inet_table(slot)}) {
+    batch.push_back(nft::add_table(table));  // to delete what is not there would fail
+    batch.push_back(nft::remove_table(table));
+  }
+  batch.push_back(nft::end_batch());
+  return socket.send(batch);
+}
+
+Result<std::vector<uint32_t>> Firewall::slots(NetlinkSocket& socket) {
+  std::vector<uint32_t> result;
+  for (const auto& reply : TRY(socket.ask(nft::list_tables()))) {
+    const auto table = nft::read_table(reply.view());
+    if (!table) continue;
+    if (const auto slot = rules::slot_of(table->name)) result.push_back(*slot);
+  }
+  std::ranges::sort(result);
+  const auto twice = std::ranges::unique(result);
+  result.erase(twice.begin(), twice.end());
+  return result;
+}
+
+std::vector<std::string> explain(const FirewallSpec& spec) {
+  std::vector<std::string> lines;
+  for (const Message& message : compile(spec))
+    if (message.object().starts_with("add ")) lines.push_back(message.object());
+  return lines;
+}
+
+}  // namespace bailey::network

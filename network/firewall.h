@@ -1,0 +1,88 @@
+// Firewall: what one sandbox of the bridge may send and get, as two nf_tables tables of its own, `bailey-SLOT` of the families
+// bridge and inet. What is not granted is closed. It has to stand before the port does (network/port.h): rules match the port's
+// and the bridge's names, so that the first packet meets them.
+//
+//   bridge   frames on the port: our hardware and IPv4 address only, to the bridge only; IPv4 and ARP for the gateway, no VLAN,
+//            IPv6 or anything else; between two ports nothing; as many bytes as the limit allows
+//   inet     to the host: only its resolver · to the sandbox: answers, and from the host to published ports
+//            beyond the host: the bridge's own range is closed · grants within a closed range · private ranges where granted ·
+//            the closed ranges (network/egress.h) · wider grants · names, by the addresses that the resolver found · any
+//
+// `any` and `private` open no port 53: names are resolved by the host's resolver, or by an address that was granted. An accept
+// here ends no other table: a host's own firewall that drops what is forwarded also drops this. One sandbox's marks, tables or
+// chains are no other's, and nothing else of the host's is touched.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "network/bridge.h"
+#include "network/egress.h"
+#include "network/netlink_socket.h"
+#include "network/nftables.h"
+
+namespace bailey::network {
+
+struct Published {
+  Protocol protocol = Protocol::tcp;  // or udp
+  uint16_t port = 0;                  // the sandbox's
+};
+
+struct FirewallSpec {
+  uint32_t slot = 0;
+  std::string port;  // the host's link
+  Mac mac{};         // of the sandbox's end
+  Ipv4 address;
+  Bridge bridge;
+  std::vector<Grant> egress;
+  uint16_t dns_port = 0;  // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
+  std::vector<Published> published;
+  std::optional<uint64_t> bytes_per_second;  // each way
+  std::optional<uint32_t> connections;       // beyond the host, at one time
+};
+
+struct Denials {
+  uint64_t packets = 0;                 // to where nothing was granted
+  uint64_t frames = 0;                  // forged, or of protocols that are not let in
+  std::vector<nft::Destination> first;  // of `packets`: at most 64 different ones, in no order
+};
+
+// Move-only; the tables go when it goes. They belong to the network namespace in which it was made, wherever the thread is.
+class Firewall {
+ public:
+  Firewall() = default;
+  Firewall(Firewall&& other) noexcept;
+  Firewall& operator=(Firewall&& other) noexcept;
+  ~Firewall();
+
+  // In the namespace of this thread, all of it or nothing; what a killed Bailey left of that slot is replaced in the same
+  // instant. Fault::unavailable: forwarding is off, the bridge routes loopback addresses, the kernel lacks a part.
+  static Result<Firewall> create(const FirewallSpec& spec);
+  // Lets `address` be reached by the grant at that index of `egress` (Kind::name) for so long from now, whatever was said
+  // before.
+  Result<> admit(size_t grant, Ipv4 address, uint32_t seconds);
+  Result<Denials> denials();
+  Result<> reset();  // what the destructor does, with its error
+
+  // Fine when there is nothing of that slot.
+  static Result<> remove(NetlinkSocket& socket, uint32_t slot);
+  // Of every table of ours, each slot once.
+  static Result<std::vector<uint32_t>> slots(NetlinkSocket& socket);
+
+ private:
+  NetlinkSocket socket_;
+  std::optional<uint32_t> slot_;  // nothing to remove without it
+};
+
+// Does this thread's namespace forward IPv4 at all? We never switch that on: it is the whole host's.
+Result<> check_forwarding();
+
+// The batch that create() sends. Pure; the objects of the messages are the rules as text.
+std::vector<Message> compile(const FirewallSpec& spec);
+// That text, one line each, without what frames and replaces.
+std::vector<std::string> explain(const FirewallSpec& spec);
+
+}  // namespace bailey::network

@@ -1,0 +1,321 @@
+// The order of rules is told in docs/decisions/firewall.md. Each base chain begins with what is cheap and true for all packets
+// but this sandbox's, because every packet of the host passes the chains of every sandbox.
+#include "network/firewall_rules.h"
+
+#include <linux/if_ether.h>
+#include <linux/netfilter_bridge.h>
+#include <linux/netfilter_ipv4.h>
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+
+#include "network/firewall.h"
+#include "network/nft_rule.h"
+
+namespace bailey::network {
+
+namespace rules {
+
+namespace {
+constexpr std::string_view kPrefix = "bailey-";
+std::string table_name(uint32_t slot) { return std::string(kPrefix) + std::to_string(slot); }
+}  // namespace
+
+nft::Table inet_table(uint32_t slot) { return {nft::Family::inet, table_name(slot)}; }
+nft::Table bridge_table(uint32_t slot) { return {nft::Family::bridge, table_name(slot)}; }
+std::string name_set(size_t grant) { return "name" + std::to_string(grant); }
+
+std::optional<uint32_t> slot_of(std::string_view table) {
+  if (!table.starts_with(kPrefix)) return std::nullopt;
+  table.remove_prefix(kPrefix.size());
+  uint32_t slot = 0;
+  const auto [end, error] = std::from_chars(table.data(), table.data() + table.size(), slot);
+  if (error != std::errc() || end != table.data() + table.size() || table != std::to_string(slot)) return std::nullopt;
+  return slot;
+}
+
+}  // namespace rules
+
+namespace {
+
+using nft::Is;
+using nft::Rule;
+using nft::Table;
+using rules::kDenied;
+using rules::kForged;
+
+constexpr uint32_t kDestinations = 64;     // in the record of what was denied
+constexpr uint32_t kNameAddresses = 4096;  // of one name at one time
+// What is let by at once under a limit: twice the largest packet that the kernel hands around before it cuts it (64 KiB).
+constexpr uint32_t kBurst = 128 * 1024;
+
+constexpr Mac kAllMac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+// IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
+constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
+constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
+
+// Chains of the inet table besides the base chains.
+constexpr const char *kFrom = "from", *kTo = "to", *kToHost = "to_host", *kFromHost = "from_host", *kAllowed = "allowed",
+                     *kNotNames = "allowed_but_names";
+constexpr const char *kClosed = "closed", *kPrivate = "private";
+
+class Compiler {
+ public:
+  explicit Compiler(const FirewallSpec& spec) : spec_(spec) {}
+  std::vector<Message> compile();
+
+ private:
+  void add(Message message) { batch_.push_back(std::move(message)); }
+  void renew(const Table& table);
+  Rule bridge(const char* chain) const { return {bridge_, chain}; }
+  Rule inet(const char* chain) const { return {inet_, chain}; }
+  Rule ours(const char* chain) const;    // a packet of the sandbox's, in a base chain
+  Rule for_us(const char* chain) const;  // a packet to it
+
+  void compile_frames();
+  void compile_arp(const char* chain, bool from_sandbox);
+  void compile_forged();
+  void compile_chains();
+  void compile_denied();
+  void compile_to_host();
+  void compile_from_host();
+  void compile_nat();
+  void compile_from();
+  void compile_allowed();
+  void compile_ranges(const char* name, std::span<const Subnet> ranges);
+  void compile_grant(const Grant& grant, size_t index);
+  void both_ways(const char* chain, bool accept);
+
+  bool has(Grant::Kind kind) const {
+    return std::ranges::any_of(spec_.egress, [&](const Grant& grant) { return grant.kind == kind; });
+  }
+  bool beyond() const {
+    return std::ranges::any_of(spec_.egress, [](const Grant& grant) { return grant.kind != Grant::Kind::dns; });
+  }
+
+  const FirewallSpec& spec_;
+  const Table inet_ = rules::inet_table(spec_.slot), bridge_ = rules::bridge_table(spec_.slot);
+  std::vector<Message> batch_;
+};
+
+// Whatever was there of that name goes in the same instant.
+void Compiler::renew(const Table& table) {
+  add(nft::add_table(table));
+  add(nft::remove_table(table));
+  add(nft::add_table(table));
+}
+
+Rule Compiler::ours(const char* chain) const {
+  Rule rule = inet(chain);
+  rule.ipv4().field(nft::kIpFrom, spec_.address).link_in(spec_.bridge.name);
+  return rule;
+}
+
+Rule Compiler::for_us(const char* chain) const {
+  Rule rule = inet(chain);
+  rule.ipv4().field(nft::kIpTo, spec_.address).link_out(spec_.bridge.name);
+  return rule;
+}
+
+void Compiler::compile_forged() {
+  add(nft::add_counter(bridge_, kForged));
+  add(nft::add_chain(bridge_, kForged));
+  add(bridge(kForged).count(kForged).drop());
+}
+
+// Requests and answers between the sandbox and the gateway, each in its own name.
+void Compiler::compile_arp(const char* chain, bool from_sandbox) {
+  Rule rule = bridge(chain);
+  rule.field(nft::kEtherType, ETH_P_ARP).field(nft::kArpKind, kArpForIpv4, "ethernet ipv4").between(nft::kArpOperation, 1, 2);
+  rule.field(nft::kArpFromMac, from_sandbox ? spec_.mac : spec_.bridge.mac);
+  rule.field(nft::kArpFromIp, from_sandbox ? spec_.address : spec_.bridge.gateway());
+  rule.field(nft::kArpToIp, from_sandbox ? spec_.bridge.gateway() : spec_.address);
+  add(rule.accept());
+}
+
+void Compiler::compile_frames() {
+  renew(bridge_);
+  compile_forged();
+  const int32_t first = NF_BR_PRI_FIRST + 1;
+  add(nft::add_chain(bridge_, "prerouting", {"filter", NF_BR_PRE_ROUTING, first}));
+  add(bridge("prerouting").link_in(spec_.port, Is::not_equal).accept());
+  add(bridge("prerouting").field(nft::kEtherFrom, spec_.mac, Is::not_equal).go_to(kForged));
+  if (spec_.bytes_per_second) add(bridge("prerouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
+  add(bridge("prerouting")
+          .field(nft::kEtherType, ETH_P_IP)
+          .field(nft::kEtherTo, spec_.bridge.mac)
+          .field(nft::kIpFrom, spec_.address)
+          .accept());
+  compile_arp("prerouting", true);
+  add(bridge("prerouting").go_to(kForged));
+
+  add(nft::add_chain(bridge_, "input", {"filter", NF_BR_LOCAL_IN, first}));
+  add(bridge("input").link_in(spec_.port, Is::not_equal).accept());
+  add(bridge("input").masked(nft::kEtherTo, kLinkLocalMask, kLinkLocal).go_to(kForged));
+
+  // The ports are isolated as well; this holds when somebody changes that.
+  add(nft::add_chain(bridge_, "forward", {"filter", NF_BR_FORWARD, first}));
+  add(bridge("forward").link_in(spec_.port).drop());
+  add(bridge("forward").link_out(spec_.port).drop());
+
+  add(nft::add_chain(bridge_, "postrouting", {"filter", NF_BR_POST_ROUTING, first}));
+  add(bridge("postrouting").link_out(spec_.port, Is::not_equal).accept());
+  add(bridge("postrouting").field(nft::kEtherTo, spec_.mac, Is::not_equal).drop());
+  if (spec_.bytes_per_second) add(bridge("postrouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
+  add(bridge("postrouting").field(nft::kEtherType, ETH_P_IP).field(nft::kIpTo, spec_.address).accept());
+  compile_arp("postrouting", false);
+  add(bridge("postrouting").drop());
+}
+
+// What belongs to a connection that was let in goes on; what belongs to none ends.
+void Compiler::both_ways(const char* chain, bool accept) {
+  add(inet(chain).state(nft::kEstablished | nft::kRelated).accept());
+  if (accept) add(inet(chain).state(nft::kInvalid).drop());
+}
+
+void Compiler::compile_chains() {
+  for (const char* chain : {kFrom, kTo, kToHost, kFromHost, kDenied}) add(nft::add_chain(inet_, chain));
+  add(nft::add_chain(inet_, "input", {"filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER}));
+  add(ours("input").go_to(kToHost));
+  add(nft::add_chain(inet_, "forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}));
+  add(ours("forward").go_to(kFrom));
+  add(for_us("forward").go_to(kTo));
+  add(nft::add_chain(inet_, "output", {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER}));
+  add(for_us("output").go_to(kFromHost));
+}
+
+// Counted, remembered and refused, so that a program fails at once and need not wait. TCP by a reset: the kernel sends few
+// ICMP errors per second to one address (net.ipv4.icmp_ratelimit), and connect() would wait when they are used up.
+void Compiler::compile_denied() {
+  add(inet(kDenied).count(kDenied).done());
+  add(inet(kDenied).protocol(IPPROTO_TCP).remember(kDenied, true).done());
+  add(inet(kDenied).protocol(IPPROTO_TCP).reject_reset());
+  add(inet(kDenied).protocol(IPPROTO_UDP).remember(kDenied, true).done());
+  add(inet(kDenied).protocol(IPPROTO_UDP, Is::not_equal).remember(kDenied, false).done());
+  add(inet(kDenied).reject());
+}
+
+void Compiler::compile_to_host() {
+  both_ways(kToHost, true);
+  if (spec_.dns_port)
+    for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
+      add(inet(kToHost)
+              .field(nft::kIpTo, spec_.bridge.gateway())
+              .protocol(protocol)
+              .field(nft::kPortTo, spec_.dns_port)
+              .accept());
+  add(inet(kToHost).go_to(kDenied));
+}
+
+void Compiler::compile_from_host() {
+  both_ways(kFromHost, false);
+  for (const Published& one : spec_.published) {
+    const uint8_t protocol = one.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP;
+    add(inet(kFromHost).state(nft::kNew).protocol(protocol).field(nft::kPortTo, one.port).accept());
+  }
+  add(inet(kFromHost).drop());
+  both_ways(kTo, false);
+  add(inet(kTo).drop());
+}
+
+void Compiler::compile_nat() {
+  if (spec_.dns_port) {
+    add(nft::add_chain(inet_, "prerouting", {"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST}));
+    for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
+      Rule rule = ours("prerouting");
+      rule.field(nft::kIpTo, spec_.bridge.gateway()).protocol(protocol).field(nft::kPortTo, uint16_t{53});
+      add(rule.redirect(spec_.dns_port));
+    }
+  }
+  if (!beyond()) return;
+  add(nft::add_chain(inet_, "postrouting", {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC}));
+  Rule rule = inet("postrouting");
+  rule.ipv4().field(nft::kIpFrom, spec_.address).link_out(spec_.bridge.name, Is::not_equal);
+  add(rule.masquerade());
+}
+
+void Compiler::compile_ranges(const char* name, std::span<const Subnet> ranges) {
+  add(nft::add_ranges(inet_, name));
+  add(nft::fill_ranges(inet_, name, ranges));
+}
+
+void Compiler::compile_grant(const Grant& grant, size_t index) {
+  Rule rule = inet(kFrom);
+  if (grant.kind == Grant::Kind::name) {
+    add(nft::add_addresses(inet_, rules::name_set(index), kNameAddresses));
+    rule.in_set(nft::kIpTo, rules::name_set(index));
+  } else {
+    rule.field(nft::kIpTo, grant.to);
+  }
+  switch (grant.protocol) {
+    case Protocol::tcp: rule.protocol(IPPROTO_TCP); break;
+    case Protocol::udp: rule.protocol(IPPROTO_UDP); break;
+    case Protocol::icmp: rule.protocol(IPPROTO_ICMP); break;
+    case Protocol::all: break;
+  }
+  if (grant.first_port) rule.between(nft::kPortTo, grant.first_port, grant.last_port);
+  add(rule.go_to(kAllowed));
+}
+
+void Compiler::compile_allowed() {
+  add(nft::add_chain(inet_, kAllowed));
+  if (spec_.connections) add(inet(kAllowed).over_connections(*spec_.connections).go_to(kDenied));
+  add(inet(kAllowed).accept());
+  if (!has(Grant::Kind::any) && !has(Grant::Kind::private_ranges)) return;
+  add(nft::add_chain(inet_, kNotNames));
+  for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
+    add(inet(kNotNames).protocol(protocol).field(nft::kPortTo, uint16_t{53}).go_to(kDenied));
+  add(inet(kNotNames).go_to(kAllowed));
+}
+
+void Compiler::compile_from() {
+  both_ways(kFrom, true);
+  if (beyond()) {
+    const auto in_closed = [](const Grant& grant) {
+      return std::ranges::any_of(closed_ranges(), [&](const Subnet& range) { return range.contains(grant.to); });
+    };
+    const auto each = [&](Grant::Kind kind, bool closed) {
+      for (size_t i = 0; i < spec_.egress.size(); ++i)
+        if (spec_.egress[i].kind == kind && in_closed(spec_.egress[i]) == closed) compile_grant(spec_.egress[i], i);
+    };
+    add(inet(kFrom).field(nft::kIpTo, spec_.bridge.subnet).go_to(kDenied));
+    each(Grant::Kind::addresses, true);
+    if (has(Grant::Kind::private_ranges)) {
+      compile_ranges(kPrivate, private_ranges());
+      add(inet(kFrom).in_set(nft::kIpTo, kPrivate).go_to(kNotNames));
+    }
+    std::vector<Subnet> closed(closed_ranges().begin(), closed_ranges().end());
+    closed.insert(closed.end(), never_ranges().begin(), never_ranges().end());
+    compile_ranges(kClosed, closed);
+    add(inet(kFrom).in_set(nft::kIpTo, kClosed).go_to(kDenied));
+    each(Grant::Kind::addresses, false);
+    each(Grant::Kind::name, false);
+    if (has(Grant::Kind::any)) add(inet(kFrom).go_to(kNotNames));
+  }
+  add(inet(kFrom).go_to(kDenied));
+}
+
+std::vector<Message> Compiler::compile() {
+  batch_.reserve(96);
+  add(nft::begin_batch());
+  compile_frames();
+  renew(inet_);
+  add(nft::add_counter(inet_, kDenied));
+  add(nft::add_destinations(inet_, kDenied, kDestinations));
+  compile_chains();
+  compile_denied();
+  compile_to_host();
+  compile_from_host();
+  if (beyond()) compile_allowed();
+  compile_from();
+  compile_nat();
+  add(nft::end_batch());
+  return std::move(batch_);
+}
+
+}  // namespace
+
+std::vector<Message> compile(const FirewallSpec& spec) { return Compiler(spec).compile(); }
+
+}  // namespace bailey::network

@@ -1,0 +1,21 @@
+// The names in a sandbox's nf_tables tables; the rules themselves are compile() of network/firewall.h. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "network/nftables.h"
+
+namespace bailey::network::rules {
+
+constexpr const char* kDenied = "denied";  // in inet: chain, counter and set
+constexpr const char* kForged = "forged";  // in bridge: counter and chain
+
+nft::Table inet_table(uint32_t slot);
+nft::Table bridge_table(uint32_t slot);
+std::optional<uint32_t> slot_of(std::string_view table);  // nothing for a table that is not ours
+std::string name_set(size_t grant);
+
+}  // namespace bailey::network::rules

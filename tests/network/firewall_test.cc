@@ -1,0 +1,196 @@
+// The firewall on the real kernel: what a sandbox reaches, and what it does not.
+#include "network/firewall.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "tests/network/networks.h"
+
+namespace bailey::network::tests {
+namespace {
+
+// A time in which a packet that is let through has long come; nothing is claimed about how long it takes.
+constexpr int kNothingMs = 300;
+constexpr int kSoonMs = 10'000;
+
+bool denied(const Denials& denials, const std::string& address, uint8_t protocol, uint16_t port, uint64_t packets) {
+  return std::ranges::any_of(denials.first, [&](const nft::Destination& one) {
+    return to_text(one.address) == address && one.protocol == protocol && one.port == port && one.packets == packets;
+  });
+}
+
+class FirewallTest : public NetworkTest {
+ protected:
+  FirewallSpec spec(uint32_t slot, const std::vector<std::string>& egress) {
+    FirewallSpec result;
+    result.slot = slot;
+    result.port = "bly" + std::to_string(slot);
+    result.mac = Bridge::mac_of(slot);
+    result.address = bridge_.address(slot);
+    result.bridge = bridge_;
+    for (const std::string& text : egress) result.egress.push_back(*parse_grant(text));
+    return result;
+  }
+  void SetUp() override {
+    NetworkTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    BAILEY_REQUIRE("nft");
+    nft_ = must(NetlinkSocket::open(NETLINK_NETFILTER));
+  }
+  void TearDown() override {
+    nft_ = NetlinkSocket();
+    NetworkTest::TearDown();
+  }
+
+  // What is sent is judged by the kernel a little later.
+  static Denials wait_for_denials(Firewall& firewall, uint64_t packets) {
+    const auto deadline = clock::Deadline::in_ms(kSoonMs);
+    for (;;) {
+      Denials denials = must(firewall.denials());
+      if (denials.packets >= packets || deadline.passed()) return denials;
+    }
+  }
+  // A firewall whose maker was killed.
+  static void leave_behind(const FirewallSpec& spec) {
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto made = Firewall::create(spec);
+      _exit(made ? 0 : 1);  // no destructor runs
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 0);
+  }
+  std::string ruleset() { return run(host_, {"nft", "list", "ruleset"}); }
+
+  NetlinkSocket nft_;  // of the host
+};
+
+TEST_F(FirewallTest, ReachesAnAddressThatWasGrantedAndNoOther) {
+  const Firewall firewall = must(Firewall::create(spec(0, {"203.0.113.2:80"})));
+  const Sandbox one = sandbox(0);
+  const Fd granted = serve(outside_, "203.0.113.2", 80, SOCK_STREAM);
+  const Fd other_port = serve(outside_, "203.0.113.2", 81, SOCK_STREAM);
+  const Fd other = serve(outside_, "198.51.100.9", 80, SOCK_STREAM);
+  EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), 0) << ruleset();
+  EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 81), ECONNREFUSED);
+  EXPECT_EQ(connect_to(one.netns, "198.51.100.9", 80), ECONNREFUSED);
+}
+
+TEST_F(FirewallTest, ClosesAllWhenNothingWasGranted) {
+  Firewall firewall = must(Firewall::create(spec(0, {})));
+  const Sandbox one = sandbox(0);
+  const Fd outside = serve(outside_, "203.0.113.2", 80, SOCK_STREAM),
+           datagrams = serve(outside_, "203.0.113.2", 90, SOCK_DGRAM);
+  const Fd gateway = serve(host_, "10.201.0.1", 80, SOCK_STREAM), up = serve(host_, "203.0.113.1", 80, SOCK_STREAM);
+  for (const char* address : {"203.0.113.2", "10.201.0.1", "203.0.113.1", "169.254.169.254"})
+    EXPECT_EQ(connect_to(one.netns, address, 80), ECONNREFUSED) << address;
+  EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 90), 0);
+  EXPECT_FALSE(arrives(datagrams, kNothingMs));
+  // The same, when the firewall is gone: it was what closed them.
+  must(firewall.reset());
+  for (const char* address : {"203.0.113.2", "10.201.0.1", "203.0.113.1"})
+    EXPECT_EQ(connect_to(one.netns, address, 80), 0) << address;
+  EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 90), 0);
+  EXPECT_TRUE(arrives(datagrams, kSoonMs));
+}
+
+TEST_F(FirewallTest, ShowsTheOutsideTheHostsAddressOnly) {
+  const Firewall firewall = must(Firewall::create(spec(0, {"any"})));
+  const Sandbox one = sandbox(0);
+  const Fd server = serve(outside_, "203.0.113.2", 90, SOCK_DGRAM);
+  EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 90), 0);
+  EXPECT_EQ(sender_of(server), "203.0.113.1");
+}
+
+TEST_F(FirewallTest, ListsWhatItDenied) {
+  Firewall firewall = must(Firewall::create(spec(0, {"203.0.113.2:80"})));
+  const Sandbox one = sandbox(0);
+  const Denials none = must(firewall.denials());
+  EXPECT_EQ(none.packets, 0u);
+  EXPECT_TRUE(none.first.empty());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(connect_to(one.netns, "198.51.100.9", 443), ECONNREFUSED);
+  EXPECT_EQ(connect_to(one.netns, "203.0.113.1", 22), ECONNREFUSED);
+  EXPECT_EQ(send_datagram(one.netns, "192.168.5.5", 53), 0);
+  const Denials denials = wait_for_denials(firewall, 5);
+  EXPECT_EQ(denials.packets, 5u);
+  EXPECT_EQ(denials.first.size(), 3u);
+  EXPECT_TRUE(denied(denials, "198.51.100.9", IPPROTO_TCP, 443, 3)) << ruleset();
+  EXPECT_TRUE(denied(denials, "203.0.113.1", IPPROTO_TCP, 22, 1)) << ruleset();
+  EXPECT_TRUE(denied(denials, "192.168.5.5", IPPROTO_UDP, 53, 1)) << ruleset();
+}
+
+TEST_F(FirewallTest, KeepsTheFirst64AndCountsTheRest) {
+  Firewall firewall = must(Firewall::create(spec(0, {})));
+  const Sandbox one = sandbox(0);
+  for (int port = 1; port <= 100; ++port) EXPECT_EQ(connect_to(one.netns, "198.51.100.9", port), ECONNREFUSED);
+  const Denials denials = wait_for_denials(firewall, 100);
+  EXPECT_EQ(denials.packets, 100u);
+  EXPECT_EQ(denials.first.size(), 64u);
+  EXPECT_TRUE(denied(denials, "198.51.100.9", IPPROTO_TCP, 1, 1));
+}
+
+TEST_F(FirewallTest, LeavesNothing) {
+  EXPECT_EQ(ruleset(), "");
+  {
+    Firewall one = must(Firewall::create(spec(0, {"any", "private", "example.org:443"})));
+    const Firewall other = must(Firewall::create(spec(7, {})));
+    EXPECT_EQ(must(Firewall::slots(nft_)), (std::vector<uint32_t>{0, 7}));
+    must(one.reset());
+    must(one.reset());
+    EXPECT_EQ(must(Firewall::slots(nft_)), std::vector<uint32_t>{7});
+  }
+  EXPECT_EQ(ruleset(), "");
+}
+
+TEST_F(FirewallTest, RemovesWhatAKilledBaileyLeft) {
+  leave_behind(spec(3, {"any"}));
+  run(host_, {"nft", "add", "table", "inet", "bailey-x"});  // somebody else's
+  run(host_, {"nft", "add", "table", "inet", "bailey-03"});
+  EXPECT_EQ(must(Firewall::slots(nft_)), std::vector<uint32_t>{3});
+  must(Firewall::remove(nft_, 3));
+  must(Firewall::remove(nft_, 3));
+  EXPECT_TRUE(must(Firewall::slots(nft_)).empty());
+  EXPECT_EQ(run(host_, {"nft", "list", "tables"}), "table inet bailey-x\ntable inet bailey-03\n");
+}
+
+TEST_F(FirewallTest, ReplacesWhatAKilledBaileyLeft) {
+  leave_behind(spec(0, {"any"}));
+  Firewall firewall = must(Firewall::create(spec(0, {})));
+  const Sandbox one = sandbox(0);
+  const Fd server = serve(outside_, "203.0.113.2", 80, SOCK_STREAM);
+  EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), ECONNREFUSED);
+  must(firewall.reset());
+  EXPECT_EQ(ruleset(), "");
+}
+
+TEST_F(FirewallTest, NeedsForwardingForWhatLiesBeyondTheHost) {
+  write_sysctl("ipv4/ip_forward", "0");
+  const auto refused = Firewall::create(spec(0, {"203.0.113.2:80"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::unavailable);
+  EXPECT_NE(refused.error().remedy.find("sysctl -w net.ipv4.ip_forward=1"), std::string::npos) << refused.error().remedy;
+  EXPECT_EQ(ruleset(), "");
+  EXPECT_TRUE(Firewall::create(spec(0, {})));
+  EXPECT_TRUE(Firewall::create(spec(0, {"dns"})));
+}
+
+TEST_F(FirewallTest, RefusesABridgeThatRoutesLoopbackAddresses) {
+  for (const std::string link : {"bailey0", "all"}) {
+    write_sysctl("ipv4/conf/" + link + "/route_localnet", "1");
+    const auto refused = Firewall::create(spec(0, {}));
+    ASSERT_FALSE(refused) << link;
+    EXPECT_NE(refused.error().message.find("route_localnet"), std::string::npos) << refused.error().message;
+    write_sysctl("ipv4/conf/" + link + "/route_localnet", "0");
+  }
+  EXPECT_TRUE(Firewall::create(spec(0, {})));
+}
+
+}  // namespace
+}  // namespace bailey::network::tests
