@@ -1,6 +1,7 @@
 #include "cli/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <climits>
 
 #include "base/files.h"
@@ -25,6 +26,23 @@ bool wants_next(const CLI::App& app, const std::string& argument) {
 }
 
 }  // namespace
+
+bool WantedOptions::operator()(std::string_view names) const {
+  const auto occurs = [&](std::string_view name) {
+    return std::ranges::any_of(*arguments_, [&](std::string_view argument) {
+      if (name.starts_with("--"))
+        return argument.starts_with(name) && (argument.size() == name.size() || argument[name.size()] == '=');
+      // Anywhere in "-itv": whatever letters stand before it.
+      return argument.starts_with('-') && !argument.starts_with("--") && argument.find(name[1]) != argument.npos;
+    });
+  };
+  while (arguments_ && !names.empty()) {
+    const size_t end = std::min(names.find(','), names.size());
+    if (occurs(names.substr(0, end))) return true;
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+  return !arguments_;
+}
 
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments) {
   SplitArguments split;

@@ -5,7 +5,7 @@
 //   backends.h   the table of backends                 run.h       one run, for `run` and `seccomp trace`
 //   run.cc doctor.cc policy.cc seccomp.cc gc.cc        version.h
 //
-// Only the command that was named is set up: an App with all options costs a tenth of a native start.
+// Only what the command line names is set up (WantedOptions): an App with all options costs a tenth of a native start.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,21 @@ namespace bailey::cli {
 
 inline constexpr int kExitBailey = 125;  // Bailey failed or refused (docs/exit-codes.md)
 
+// Which options to give to an App: those that occur in `arguments`, and never fewer. By default all, for help and for messages
+// about faults.
+class WantedOptions {
+ public:
+  WantedOptions() = default;
+  explicit WantedOptions(const std::vector<std::string>& arguments) : arguments_(&arguments) {}
+  // `names` as CLI11 takes them: "-v,--volume".
+  bool operator()(std::string_view names) const;
+
+ private:
+  const std::vector<std::string>* arguments_ = nullptr;
+};
+
 struct Invocation {
+  WantedOptions wanted;              // by add_*
   std::function<int()> act;          // set by add_*; called once, after the options were parsed; answers the exit code
   std::vector<std::string> command;  // `run` and `seccomp trace`: what follows the options, "--" itself left out
   int64_t started_ns = 0;            // monotonic, read in the first line of main

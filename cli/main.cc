@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -87,8 +88,11 @@ int print(const std::string& text) {
   return 0;
 }
 
-// CLI11 speaks by exceptions; this is the one place that sees them.
-int parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation) {
+// CLI11 speaks by exceptions; this is the one place that sees them. Nothing: the options that occur are not enough to answer
+// with, because help or a message is wanted.
+std::optional<int> parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation,
+                                 bool all) {
+  if (!all) invocation.wanted = WantedOptions(arguments);
   CLI::App app(command.summary, std::string("bailey ") + command.name);
   command.add(app, invocation);
   CLI::App* runs = nullptr;  // what takes a command line
@@ -107,17 +111,27 @@ int parse_and_act(const Command& command, const std::vector<std::string>& argume
     }
     app.parse(std::vector<std::string>(options.rbegin(), options.rend()));  // CLI11 takes them last first
   } catch (const CLI::CallForHelp&) {
+    if (!all) return std::nullopt;
     return print(app.help());
   } catch (const CLI::ParseError& fault) {
+    if (!all) return std::nullopt;
     return report(
         {fault.what(), std::string("'bailey ") + command.name + " --help' lists the options", Fault::bad_input, 0, {}});
   }
   return invocation.act();
 }
 
+int perform(const Command& command, const std::vector<std::string>& arguments, int64_t started_ns) {
+  for (const bool all : {false, true}) {
+    Invocation invocation;
+    invocation.started_ns = started_ns;
+    if (const auto done = parse_and_act(command, arguments, invocation, all)) return *done;
+  }
+  return kExitBailey;
+}
+
 int main_of(const std::vector<std::string>& arguments) {
-  Invocation invocation;
-  invocation.started_ns = clock::monotonic_ns();
+  const int64_t started_ns = clock::monotonic_ns();
   if (auto shut = shut_the_gates(); !shut) return report(shut.error());
   const std::string name = arguments.empty() ? "--help" : arguments.front();
   if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
@@ -126,7 +140,7 @@ int main_of(const std::vector<std::string>& arguments) {
     return arguments.empty() ? kExitBailey : rc;
   }
   for (const Command& command : kCommands)
-    if (name == command.name) return parse_and_act(command, {arguments.begin() + 1, arguments.end()}, invocation);
+    if (name == command.name) return perform(command, {arguments.begin() + 1, arguments.end()}, started_ns);
   std::string known;
   for (const Command& command : kCommands) known.append(known.empty() ? "" : ", ").append(command.name);
   return report({"'" + name + "' is not a command", "one of: " + known, Fault::bad_input, 0, {}});

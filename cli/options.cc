@@ -170,18 +170,19 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
 
 }  // namespace
 
-void add_request_flags(CLI::App& app, RequestFlags& flags) {
+void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& wanted) {
   const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
-    app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
+    if (wanted(names)) app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
   };
   const auto many = [&](const char* names, std::vector<std::string>& into, const char* value, const char* help) {
+    if (!wanted(names)) return;
     app.add_option(names, into, std::string(help) + "; may be repeated")
         ->type_name(value)
         ->allow_extra_args(false)
         ->group(kRequestGroup);
   };
   const auto flag = [&](const char* names, bool& into, const char* help) {
-    app.add_flag(names, into, help)->group(kRequestGroup);
+    if (wanted(names)) app.add_flag(names, into, help)->group(kRequestGroup);
   };
 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
@@ -205,11 +206,13 @@ void add_request_flags(CLI::App& app, RequestFlags& flags) {
   one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
   one("--seccomp", flags.seccomp, "FILE|fd:N",
       "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says");
-  app.add_flag_callback(
-         "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
-         "native: count refused system calls by name in the result record")
-      ->group(kRequestGroup);
+  if (wanted("--seccomp-log"))
+    app.add_flag_callback(
+           "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
+           "native: count refused system calls by name in the result record")
+        ->group(kRequestGroup);
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
+    if (!wanted(limit.flag)) continue;
     const std::string name(limit.flag);
     app.add_option_function<std::string>(
            name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); }, std::string(limit.help))

@@ -9,11 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/command_line.h"
 #include "dispatcher/request.h"
-
-namespace CLI {
-class App;
-}
 
 namespace bailey::cli {
 
@@ -27,8 +24,8 @@ struct RequestFlags {
   std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value
 };
 
-// Adds them to `app`. `flags` must outlive its parse.
-void add_request_flags(CLI::App& app, RequestFlags& flags);
+// Adds those that are wanted to `app`. `flags` must outlive its parse.
+void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& wanted = {});
 // Those of them that were given, as written in the help: "--memory", "--volume". After the parse.
 std::vector<std::string> given_request_flags(const CLI::App& app);
 

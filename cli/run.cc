@@ -215,22 +215,25 @@ int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& a
 
 void add_run(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
-  add_request_flags(app, flags->request);
+  const WantedOptions& wanted = invocation.wanted;
+  add_request_flags(app, flags->request, wanted);
   const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
-    app.add_option(names, into, help)->type_name(value)->group(kRunGroup);
+    if (wanted(names)) app.add_option(names, into, help)->type_name(value)->group(kRunGroup);
   };
-  app.add_flag("-i,--interactive", flags->attach_stdin, "pass stdin on; without it the command's stdin is at its end")
-      ->group(kRunGroup);
+  const auto flag = [&](const char* names, bool& into, const char* help) {
+    if (wanted(names)) app.add_flag(names, into, help)->group(kRunGroup);
+  };
+  flag("-i,--interactive", flags->attach_stdin, "pass stdin on; without it the command's stdin is at its end");
   one("--request", flags->document, "FILE|fd:N", "the whole request as JSON, in place of the flags above and the command");
   one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
   one("--result", flags->result, "FILE|fd:N", "write the result record there");
   one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines");
-  app.add_flag("--json", flags->json, "print the result record, output captured in it, in place of the output")
-      ->group(kRunGroup);
-  app.add_flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing")->group(kRunGroup);
-  app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
-      ->type_name("LEVEL")
-      ->group(kRunGroup);
+  flag("--json", flags->json, "print the result record, output captured in it, in place of the output");
+  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing");
+  if (wanted("--log-level"))
+    app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
+        ->type_name("LEVEL")
+        ->group(kRunGroup);
   invocation.act = [flags, &app, &invocation] {
     flags->given = given_request_flags(app);
     return perform_run(*flags, invocation);

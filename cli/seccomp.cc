@@ -140,7 +140,7 @@ int trace(TraceOptions& options, Invocation& invocation) {
 void add_trace(CLI::App& app, Invocation& invocation) {
   CLI::App* trace_app = app.add_subcommand("trace", "run a command natively and write the least OCI profile that it needs");
   const auto options = std::make_shared<TraceOptions>();
-  add_request_flags(*trace_app, options->run.request);
+  add_request_flags(*trace_app, options->run.request, invocation.wanted);
   trace_app
       ->add_option("-o,--output", options->output,
                    "write the profile there (default stdout; the command's then goes to stderr)")

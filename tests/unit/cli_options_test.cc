@@ -20,17 +20,18 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// As main does it. Errors of CLI11 come out as its texts.
-Result<dispatcher::Request> parse(const Words& words, Words* given = nullptr) {
+// As main does it: with the options that occur first, and with all for a message. Errors of CLI11 come out as its texts.
+Result<dispatcher::Request> parse(const Words& words, Words* given = nullptr, bool all = false) {
   CLI::App app;
   RequestFlags flags;
   bool interactive = false;
   app.add_flag("-i", interactive, "");
-  add_request_flags(app, flags);
+  add_request_flags(app, flags, all ? WantedOptions() : WantedOptions(words));
   SplitArguments split = split_command(app, words);
   try {
     app.parse(Words(split.options.rbegin(), split.options.rend()));
   } catch (const CLI::ParseError& fault) {
+    if (!all) return parse(words, given, true);
     return fail(Fault::bad_input, std::string("CLI11: ") + fault.what());
   }
   if (given) *given = given_request_flags(app);
@@ -45,6 +46,15 @@ std::string refusal_of(const Words& words) {
 }
 
 const bundle::Process& process_of(const Result<dispatcher::Request>& request) { return *request.value().config.process; }
+
+TEST(Options, AreAddedWhereTheyOccur) {
+  const Words words = {"-itv/x:/y", "--memory=1G", "--env", "A=b", "sh"};
+  const WantedOptions wanted(words);
+  for (const char* names : {"-i,--interactive", "-t,--tty", "-v,--volume", "--memory", "-e,--env"})
+    EXPECT_TRUE(wanted(names)) << names;
+  for (const char* names : {"--env-file", "--memory-swap", "-w,--workdir", "--mem"}) EXPECT_FALSE(wanted(names)) << names;
+  EXPECT_TRUE(WantedOptions()("--mem"));
+}
 
 TEST(Options, EndAtTheCommand) {
   const std::pair<Words, Words> table[] = {
