@@ -3,14 +3,16 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace bailey {
 
 namespace {
-constexpr int kMaxPassedFds = 16;
-}
+constexpr size_t kMaxPassedFds = 64;  // in one message; the kernel takes 253 (SCM_MAX_FD)
+constexpr char kMore = 'm', kLast = 'f';
+}  // namespace
 
 Result<Fd> Fd::duplicate() const {
   int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
@@ -30,24 +32,49 @@ Result<SocketPair> create_socket_pair() {
   return SocketPair{Fd(ends[0]), Fd(ends[1])};
 }
 
-int send_fds(int socket, const int* fds, int count) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
-  char byte = 'f';
-  iovec data{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = CMSG_SPACE(sizeof(int) * static_cast<size_t>(count));
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int) * static_cast<size_t>(count));
-  std::memcpy(CMSG_DATA(header), fds, sizeof(int) * static_cast<size_t>(count));
-  for (;;) {
-    if (::sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return 0;
-    if (errno != EINTR) return errno;
+int send_fds(int socket, const int* fds, size_t count) {
+  for (size_t sent = 0, now = 0; sent < count; sent += now) {
+    now = std::min(count - sent, kMaxPassedFds);
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
+    char byte = sent + now < count ? kMore : kLast;
+    iovec data{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * now);
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * now);
+    std::memcpy(CMSG_DATA(header), fds + sent, sizeof(int) * now);
+    while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+      if (errno != EINTR) return errno;
   }
+  return 0;
+}
+
+int receive_fds(int socket, int* fds, size_t room) {
+  size_t held = 0;
+  for (char byte = kMore; byte == kMore;) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)];
+    iovec data{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 ? -errno : -EPIPE;
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return -EBADMSG;
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    if (count > room - held || (message.msg_flags & MSG_CTRUNC)) return -EMSGSIZE;
+    std::memcpy(fds + held, CMSG_DATA(header), count * sizeof(int));
+    held += count;
+  }
+  return static_cast<int>(held);
 }
 
 Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what) {

@@ -51,9 +51,13 @@ struct SocketPair {
 };
 Result<SocketPair> create_socket_pair();  // AF_UNIX, SOCK_SEQPACKET, O_CLOEXEC
 
-// Passes descriptors (at most 16) with one byte of payload. Allocates nothing and may run between clone and exec; answers 0
-// or an errno.
-int send_fds(int socket, const int* fds, int count);
+// Passes descriptors, in as many messages of one byte as it takes. Allocates nothing and may run between clone and exec;
+// answers 0 or an errno.
+int send_fds(int socket, const int* fds, size_t count);
+
+// What one send_fds sent, O_CLOEXEC: how many, or -errno; -EPIPE when the peer closed its end first, -EMSGSIZE for more than
+// `room`. As send_fds may run between clone and exec. On an error what came already stays open.
+int receive_fds(int socket, int* fds, size_t room);
 
 // One message of at most `room` bytes, with the first descriptor that came along (O_CLOEXEC); the rest is closed, so that a
 // peer cannot fill our table. No bytes: the peer closed its end. Blocks. Errors name `what`.

@@ -116,11 +116,19 @@ Result<> Sandbox::live() {
 Result<> Sandbox::create() {
   step_ = "state";
   signals_ = TRY(SignalInbox::open());
+  const host::CgroupMounts mounts = TRY(host::find_cgroups());
+  timer_.lap(step_);
+
+  step_ = "create";
+  Steps steps;
+  if (mounts.layout != host::CgroupLayout::v2) TRY(around_.backend.begin(spec_, steps));
+  timer_.lap(steps, "begin, rest");
+
+  step_ = "state";
   entry_ = TRY(around_.store.create(spec_.id(), cgroup_collector(around_.store, around_.cgroup_parent)));
   timer_.lap(step_);
 
   step_ = "cgroup";
-  const host::CgroupMounts mounts = TRY(host::find_cgroups());
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
@@ -132,7 +140,7 @@ Result<> Sandbox::create() {
   timer_.lap(step_);
 
   step_ = "create";
-  Steps steps;
+  steps.clear();
   instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
   timer_.lap(steps, "create, rest");
 

@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -48,6 +49,8 @@ class NativeBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
 
+  Result<> begin(const Spec& spec, dispatcher::Steps& steps) override { return begin(spec, -1, steps); }
+
   Result<std::unique_ptr<dispatcher::Instance>> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                                        dispatcher::Steps& steps) override;
 
@@ -62,10 +65,14 @@ class NativeBackend final : public dispatcher::Backend {
     return &plan_;
   }
 
+  Result<> begin(const Spec& spec, int cgroup, dispatcher::Steps& steps);
+
   std::string runtime_directory_;
   std::string planned_id_;
   Plan plan_;
   HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi(), .own_oom_score = host::own_oom_score()};
+  IdMap ids_;  // of what was begun, which goes before them
+  std::optional<Begun> begun_;
 };
 
 std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
@@ -80,34 +87,44 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
   return targets;
 }
 
+Result<> NativeBackend::begin(const Spec& spec, int cgroup, dispatcher::Steps& steps) {
+  const int64_t begin = clock::monotonic_ns();
+  const Plan& plan = *TRY(plan_of(spec));
+  begun_.reset();
+  ids_ = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
+  steps.push_back({"plan", clock::monotonic_ns() - begin});
+  begun_.emplace(TRY(Begun::begin({.plan = &plan,
+                                   .ids = &ids_,
+                                   .tree_targets = tree_targets(plan, spec),
+                                   .has_secrets = !spec.secrets().empty(),
+                                   .cgroup = cgroup},
+                                  steps)));
+  return {};
+}
+
 Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& spec, dispatcher::Leases& leases,
                                                                     dispatcher::Stdio stdio, dispatcher::Steps& steps) {
-  const int64_t begin = clock::monotonic_ns();
+  // Version 2 lets a process in cheaply only where it is made.
+  const int cgroup = leases.cgroup.clone_into_fd();
+  if (!begun_ || cgroup >= 0) TRY(begin(spec, cgroup, steps));
   const Plan& plan = *TRY(plan_of(spec));
   std::string job =
       TRY(init::encode_job(spec.process(), init::UserChange::by_backend, {plan.seccomp.on_top, plan.seccomp.on_top_flags}));
-  IdMap ids = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
-  steps.push_back({"plan", clock::monotonic_ns() - begin});
 
   secrets::Stage stage;
   if (!spec.secrets().empty()) {
     const int64_t before = clock::monotonic_ns();
     stage = TRY(secrets::Stage::create(spec.secrets(), {.uid = plan.user.uid,
                                                         .gid = plan.user.gid,
-                                                        .host_uid = [&ids](uint32_t id) { return ids.host_uid(id); },
-                                                        .host_gid = [&ids](uint32_t id) { return ids.host_gid(id); }}));
+                                                        .host_uid = [this](uint32_t id) { return ids_.host_uid(id); },
+                                                        .host_gid = [this](uint32_t id) { return ids_.host_gid(id); }}));
     steps.push_back({"secrets", clock::monotonic_ns() - before});
   }
-  std::vector<TreeTarget> targets = tree_targets(plan, spec);
-  LaunchInputs inputs;
-  inputs.plan = &plan;
-  inputs.ids = &ids;
-  inputs.stdio = std::move(stdio);
-  inputs.tree_targets = targets;
-  inputs.cgroup = &leases.cgroup;
-  inputs.secrets = stage.mount_fd();
-  Launched launched = TRY(launch(std::move(inputs), steps));
-  return std::make_unique<NativeInstance>(plan, std::move(launched), std::move(ids), std::move(job), spec.process());
+  Begun begun = std::move(*begun_);
+  begun_.reset();
+  Launched launched =
+      TRY(finish(std::move(begun), {.stdio = std::move(stdio), .cgroup = &leases.cgroup, .secrets = stage.mount_fd()}, steps));
+  return std::make_unique<NativeInstance>(plan, std::move(launched), std::move(ids_), std::move(job), spec.process());
 }
 
 }  // namespace

@@ -42,9 +42,9 @@ class Child {
   explicit Child(const ChildInputs& inputs) : in_(inputs), plan_(*inputs.plan) {}
 
   [[noreturn]] void run() {
-    step(ChildStep::cgroup, join_cgroup());
     step(ChildStep::namespaces, unshare_namespaces());
-    step(ChildStep::maps, wait_for_maps());
+    step(ChildStep::handed, take_what_is_handed());
+    step(ChildStep::cgroup, join_cgroup());
     step(ChildStep::identity, become_inner_root());
     step(ChildStep::network, bring_loopback_up());
     step(ChildStep::hostname, name_host());
@@ -73,31 +73,41 @@ class Child {
     while (::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
   }
 
-  // "0" is the writer itself: 30 us each, where naming a pid from outside waits for an RCU grace period (6-14 ms). First of
-  // all, so that every page and process from here on is accounted for.
-  int join_cgroup() {
+  // All but the cgroup namespace, which has its root where the process is.
+  int unshare_namespaces() {
     ::close(in_.parent_socket);
     // PDEATHSIG is cleared by a change of credentials below and set again there.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
-    for (const int fd : in_.join)
+    return ::unshare(static_cast<int>(plan_.clone_flags & ~kCloneAtOnce)) < 0 ? errno : 0;
+  }
+
+  // The ids are mapped then. End of file instead: the parent died.
+  int take_what_is_handed() {
+    const int count = receive_fds(in_.socket, in_.handed.data(), in_.handed.size());
+    if (count < 0) return -count;
+    std::span<const int> rest = in_.handed.first(static_cast<size_t>(count));
+    const auto take = [&](int& into) {
+      if (rest.empty()) return false;
+      into = rest.front();
+      rest = rest.subspan(1);
+      return true;
+    };
+    bool all = take(init_image_);
+    if (!plan_.terminal)
+      for (int& stream : stdio_) all &= take(stream);
+    if (in_.has_secrets) all &= take(root_inputs_.secrets);
+    if (plan_.privileged)
+      for (int& tree : in_.trees) all &= take(tree);
+    join_ = rest;
+    return all ? 0 : EBADMSG;
+  }
+
+  // "0" is the writer itself: 30 us each, where naming a pid from outside waits for an RCU grace period (6-14 ms). Before
+  // anything is made whose size somebody else decides, so that all of that is accounted for.
+  int join_cgroup() {
+    for (const int fd : join_)
       if (::write(fd, "0", 1) != 1) return errno;
-    return 0;
-  }
-
-  // After the cgroup was joined: a cgroup namespace has its root where the process is.
-  int unshare_namespaces() {
-    const uint64_t flags = (plan_.clone_flags & ~kCloneAtOnce) | (plan_.new_cgroup_namespace ? CLONE_NEWCGROUP : 0);
-    return ::unshare(static_cast<int>(flags)) < 0 ? errno : 0;
-  }
-
-  // End of file instead of the byte: the parent died before it wrote the maps.
-  int wait_for_maps() {
-    char byte = 0;
-    ssize_t got = -1;
-    do {
-      got = ::recv(in_.socket, &byte, 1, 0);
-    } while (got < 0 && errno == EINTR);
-    return got == 1 ? 0 : got < 0 ? errno : EPIPE;
+    return plan_.new_cgroup_namespace && ::unshare(CLONE_NEWCGROUP) < 0 ? errno : 0;
   }
 
   int become_inner_root() {
@@ -158,7 +168,6 @@ class Child {
     }
     root_inputs_.plan = &plan_;
     root_inputs_.trees = in_.trees.data();
-    root_inputs_.secrets = in_.secrets;
     return enter_root(root_inputs_, &root_);
   }
 
@@ -169,7 +178,7 @@ class Child {
   }
 
   int set_stdio() {
-    int from[3] = {in_.stdio[0], in_.stdio[1], in_.stdio[2]};
+    int from[3] = {stdio_[0], stdio_[1], stdio_[2]};
     if (plan_.terminal) {
       if (int error = send_fds(in_.socket, &root_inputs_.terminal_master, 1)) return error;
       from[0] = from[1] = from[2] = root_inputs_.terminal_slave;
@@ -203,7 +212,7 @@ class Child {
 
   // Low numbers are settled before anything is closed: the image moves above the socket's place, then everything else goes.
   [[noreturn]] void exec_init() {
-    const int image = ::fcntl(in_.init_image, F_DUPFD_CLOEXEC, kInitSocket + 1);
+    const int image = ::fcntl(init_image_, F_DUPFD_CLOEXEC, kInitSocket + 1);
     if (image < 0 || ::dup2(in_.socket, kInitSocket) < 0) ::_exit(kSetupFailed);
     ::fcntl(kInitSocket, F_SETFD, 0);
     reset_signals();
@@ -233,6 +242,9 @@ class Child {
   const ChildInputs& in_;
   const Plan& plan_;
   SetupReport report_;
+  int init_image_ = -1;  // sealed memfd
+  int stdio_[3] = {-1, -1, -1};
+  std::span<const int> join_;  // cgroup v1 `tasks` descriptors
   RootInputs root_inputs_;
   NewRoot root_;
 };
@@ -240,8 +252,8 @@ class Child {
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"cgroup", "namespaces", "id_maps",  "identity",   "network",  "hostname", "root",
-                                    "mounts", "pivot",      "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
+  constexpr const char* kNames[] = {"namespaces", "id_maps", "cgroup",   "identity",   "network",  "hostname", "root",
+                                    "mounts",     "pivot",   "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
 }

@@ -3,10 +3,11 @@
 //
 //   parent                                   child (PID 1 of the new namespaces)
 //   -------------------------------------------------------------------------------------------
-//   clone3 (user, pid) --------------------> joins its cgroup, unshares all other namespaces,
-//   writes uid_map, gid_map, maps tree ids   waits for one byte
-//   'g' -----------------------------------> becomes inner root, builds the root, pivots,
-//                                            drops everything
+//   clone3 (user, pid) --------------------> unshares all other namespaces but the cgroup's, waits
+//   makes the cgroup, clones trees,
+//   writes uid_map, gid_map, maps tree ids
+//   descriptors <----------- SCM_RIGHTS ---> joins its cgroup, becomes inner root, builds the root,
+//                                            pivots, drops everything
 //   [pty master] <--------- SCM_RIGHTS ----- only with a terminal
 //   SetupReport <--------------------------- error 0: the next act is exec of init
 //   (job.h's protocol on the same socket) <> init
@@ -26,9 +27,9 @@ namespace bailey::native {
 
 // In order. The names are the result record's step names.
 enum class ChildStep : uint32_t {
-  cgroup,
   namespaces,
-  maps,
+  handed,
+  cgroup,
   identity,
   network,
   hostname,
@@ -47,7 +48,7 @@ const char* to_text(ChildStep step);
 struct SetupReport {
   static constexpr uint32_t kMagic = 0x53525942;  // "BYRS"
   uint32_t magic = kMagic;
-  ChildStep step = ChildStep::cgroup;                          // of the error
+  ChildStep step = ChildStep::namespaces;                      // of the error
   int32_t error = 0;                                           // errno; 0: all steps done
   int32_t operation = -1;                                      // index into Plan::operations, of an error in `mounts`
   int32_t landlock_rule = -1;                                  // index into Plan::landlock.rules, of an error in `landlock`
@@ -61,14 +62,12 @@ inline constexpr uint64_t kCloneAtOnce = CLONE_NEWUSER | CLONE_NEWPID;
 struct ChildInputs {
   const Plan* plan = nullptr;
   const sock_fprog* filter = nullptr;
-  std::span<const int> join;           // cgroup v1 `tasks` descriptors
-  std::span<TreeTarget> tree_targets;  // opened by the child when trees[i] is -1 (no privileges in the parent)
-  std::span<int> trees;
-  int secrets = -1;
-  int socket = -1;              // to the parent, then init's job descriptor
-  int parent_socket = -1;       // its other end, closed first: or the parent's death would not be seen
-  int stdio[3] = {-1, -1, -1};  // unused with a terminal
-  int init_image = -1;          // sealed memfd
+  std::span<TreeTarget> tree_targets;  // for an ordinary user: opened by the child
+  std::span<int> trees;                // room for them
+  std::span<int> handed;               // room for all that the parent hands over (Child::take_what_is_handed)
+  bool has_secrets = false;
+  int socket = -1;         // to the parent, then init's job descriptor
+  int parent_socket = -1;  // its other end, closed first: or the parent's death would not be seen
 };
 
 [[noreturn]] void run_child(const ChildInputs& inputs);

@@ -27,6 +27,7 @@ namespace bailey::native {
 namespace {
 
 constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
+constexpr size_t kHandedBesideTrees = 64;    // init, streams, secrets, and a cgroup of every hierarchy (at most 32)
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
 
 // init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
@@ -43,37 +44,18 @@ Result<Fd> create_init_image() {
   return fd;
 }
 
-// One clone that is not finished: killed and reaped unless released.
-class Pending {
- public:
-  Pending(int pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  Pending(const Pending&) = delete;
-  Pending& operator=(const Pending&) = delete;
-  ~Pending() {
-    if (!pidfd_) return;
-    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-    while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {}
-  }
-  int pid() const { return pid_; }
-  Fd release() { return std::move(pidfd_); }
-
- private:
-  int pid_;
-  Fd pidfd_;
-};
-
 // oom_score_adj from here, because the child loses its right to its own /proc files when it becomes inner root (proc(5),
 // "dumpable").
-Result<> prepare_child(int pid, const LaunchInputs& in) {
-  const std::string file = "/proc/" + std::to_string(pid) + "/oom_score_adj";
-  TRY(files::write_existing(AT_FDCWD, file, std::to_string(in.plan->oom_score_adj)));
-  return in.ids->write(pid);
+Result<> prepare_child(const Begun& begun) {
+  const std::string file = "/proc/" + std::to_string(begun.pid()) + "/oom_score_adj";
+  TRY(files::write_existing(AT_FDCWD, file, std::to_string(begun.inputs().plan->oom_score_adj)));
+  return begun.inputs().ids->write(begun.pid());
 }
 
 // The pipes of the streams belong to the workload's user, so that it can open /dev/stdout, as it can outside. Nobody else has
 // them: they are made for this sandbox.
-Result<> give_streams(const LaunchInputs& in) {
-  for (const Fd* stream : {&in.stdio.in, &in.stdio.out, &in.stdio.err}) {
+Result<> give_streams(const dispatcher::Stdio& stdio, const BeginInputs& in) {
+  for (const Fd* stream : {&stdio.in, &stdio.out, &stdio.err}) {
     struct stat info{};
     if (!*stream || ::fstat(stream->get(), &info) < 0 || !S_ISFIFO(info.st_mode)) continue;
     if (::fchown(stream->get(), in.ids->host_uid(in.plan->user.uid), static_cast<gid_t>(-1)) < 0)
@@ -82,14 +64,14 @@ Result<> give_streams(const LaunchInputs& in) {
   return {};
 }
 
-Result<> map_trees(int pid, const Plan& plan, std::span<const int> trees) {
+Result<> map_trees(int pid, const Plan& plan, const std::vector<Fd>& trees) {
   Fd user_namespace;
   for (size_t i = 0; i < trees.size(); ++i) {
-    if (!plan.trees[i].id_mapped || trees[i] < 0) continue;
+    if (!plan.trees[i].id_mapped) continue;
     if (!user_namespace) user_namespace = TRY(files::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
-    const int error = map_tree_ids(trees[i], user_namespace.get(), plan.trees[i].recursive);
+    const int error = map_tree_ids(trees[i].get(), user_namespace.get(), plan.trees[i].recursive);
     if (error == 0) continue;
-    const std::string kind = file_system_name(trees[i]);
+    const std::string kind = file_system_name(trees[i].get());
     auto failed = sys_error("mapping the ids of " + plan.trees[i].path + " (" + kind + ")", error);
     failed.error().remedy = kind +
                             ", or what is mounted below it, takes no id-mapped mounts: put the directory on ext4, xfs, "
@@ -111,6 +93,44 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
   if (report.step == ChildStep::mounts && report.error == ELOOP)
     error.remedy = "the root directory has a symbolic link there: put a directory in its place";
   return error;
+}
+
+// For root; an ordinary user's are cloned by the child.
+Result<std::vector<Fd>> clone_trees(const BeginInputs& in) {
+  std::vector<Fd> trees;
+  if (!in.plan->privileged) return trees;
+  for (const TreeTarget& target : in.tree_targets) {
+    const int tree = open_tree_source(target, false);
+    if (tree < 0) {
+      auto failed = sys_error("mounting " + target.source->path, -tree);
+      failed.error().step = "trees";
+      return failed;
+    }
+    trees.emplace_back(tree);
+  }
+  return trees;
+}
+
+// All that the child needs of us: its ids, and the descriptors in the order of Child::take_what_is_handed.
+Result<> hand_over(const Begun& begun, const FinishInputs& in, const std::vector<Fd>& trees) {
+  const Plan& plan = *begun.inputs().plan;
+  if (plan.privileged) TRY(give_streams(in.stdio, begun.inputs()));
+  const Fd image = TRY(create_init_image());
+  std::vector<int> handed{image.get()};
+  if (!plan.terminal)
+    for (const Fd* stream : {&in.stdio.in, &in.stdio.out, &in.stdio.err}) handed.push_back(stream->get());
+  if (begun.inputs().has_secrets) handed.push_back(in.secrets);
+  for (const Fd& tree : trees) handed.push_back(tree.get());
+  if (in.cgroup)
+    for (const Fd& fd : in.cgroup->join_fds()) handed.push_back(fd.get());
+
+  if (auto mapped = prepare_child(begun); !mapped)
+    return std::unexpected(std::move(mapped).error().with("mapping user ids").in_step("id_maps"));
+  if (auto mapped = map_trees(begun.pid(), plan, trees); !mapped)
+    return std::unexpected(std::move(mapped).error().in_step("id_maps"));
+  if (const int error = send_fds(begun.socket(), handed.data(), handed.size()))
+    return sys_error("releasing the sandbox's first process", error);
+  return {};
 }
 
 // Waits for one message. 0 bytes: the child is gone.
@@ -151,61 +171,38 @@ Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::S
   return terminal;
 }
 
-Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
-  const Plan& plan = *in.plan;
+Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   const int64_t start = clock::monotonic_ns();
-  std::vector<Fd> owned_trees;
-  std::vector<int> trees;
-  for (const TreeTarget& target : in.tree_targets) {
-    const int tree = plan.privileged ? open_tree_source(target, false) : -1;
-    if (plan.privileged && tree < 0) {
-      auto failed = sys_error("mounting " + target.source->path, -tree);
-      failed.error().step = "trees";
-      return failed;
-    }
-    owned_trees.emplace_back(tree);
-    trees.push_back(tree);
-  }
-  if (plan.privileged) TRY(give_streams(in));
-  const Fd image = TRY(create_init_image());
+  const Plan& plan = *inputs.plan;
   SocketPair sockets = TRY(create_socket_pair());
-  std::vector<int> join;
-  if (in.cgroup)
-    for (const Fd& fd : in.cgroup->join_fds()) join.push_back(fd.get());
-
+  std::vector<int> trees(plan.trees.size(), -1), handed(plan.trees.size() + kHandedBesideTrees);
   ChildInputs child;
   child.plan = &plan;
   const sock_fprog filter = plan.seccomp.base_program();
   child.filter = &filter;
-  child.join = join;
-  child.tree_targets = in.tree_targets;
+  child.tree_targets = inputs.tree_targets;
   child.trees = trees;
-  child.secrets = in.secrets;
+  child.handed = handed;
+  child.has_secrets = inputs.has_secrets;
   child.socket = sockets.theirs.get();
   child.parent_socket = sockets.ours.get();
-  child.stdio[0] = in.stdio.in.get();
-  child.stdio[1] = in.stdio.out.get();
-  child.stdio[2] = in.stdio.err.get();
-  child.init_image = image.get();
 
   int pidfd = -1;
   clone_args args{};
   args.flags = (plan.clone_flags & kCloneAtOnce) | CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
   args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   args.exit_signal = SIGCHLD;
-  if (in.cgroup && in.cgroup->clone_into_fd() >= 0) {
+  if (inputs.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<uint64_t>(in.cgroup->clone_into_fd());
+    args.cgroup = static_cast<uint64_t>(inputs.cgroup);
   }
   // The child's /proc files belong to root unless it is dumpable, and only root may then write its id maps.
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 1);
-  const int64_t before_clone = clock::monotonic_ns();
-  steps.push_back({"trees", before_clone - start});
   long pid = -1;
   int clone_error = 0;
   {
     NamespaceOwner owner;
-    if (plan.privileged) TRY(owner.become(in.ids->host_uid(0)));
+    if (plan.privileged) TRY(owner.become(inputs.ids->host_uid(0)));
     pid = ::syscall(SYS_clone3, &args, sizeof args);
     clone_error = errno;
     if (pid == 0) run_child(child);
@@ -217,21 +214,34 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
     failed.error().remedy = kNamespacesRemedy;
     return failed;
   }
-  Pending pending(static_cast<int>(pid), Fd(pidfd));
-  sockets.theirs.reset();
-  steps.push_back({"clone", clock::monotonic_ns() - before_clone});
+  Begun begun;
+  begun.inputs_ = std::move(inputs);
+  begun.pid_ = static_cast<int>(pid);
+  begun.pidfd_ = Fd(pidfd);
+  begun.socket_ = std::move(sockets.ours);
+  steps.push_back({"clone", clock::monotonic_ns() - start});
+  return begun;
+}
 
-  if (auto mapped = prepare_child(pending.pid(), in); !mapped)
-    return std::unexpected(std::move(mapped).error().with("mapping user ids").in_step("id_maps"));
-  if (auto mapped = map_trees(pending.pid(), plan, trees); !mapped)
-    return std::unexpected(std::move(mapped).error().in_step("id_maps"));
-  if (::send(sockets.ours.get(), "g", 1, MSG_NOSIGNAL) < 0) return sys_error("releasing the sandbox's first process", errno);
+Begun::~Begun() {
+  if (!pidfd_) return;
+  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {}
+}
 
-  Launched launched;
-  launched.pid = pending.pid();
-  launched.pidfd = pending.release();
-  launched.socket = std::move(sockets.ours);
-  return launched;
+Result<Launched> finish(Begun begun, FinishInputs in, dispatcher::Steps& steps) {
+  const int64_t start = clock::monotonic_ns();
+  auto trees = TRY(clone_trees(begun.inputs()));
+  steps.push_back({"trees", clock::monotonic_ns() - start});
+  if (auto handed = hand_over(begun, in, trees); !handed) {
+    // A child that failed before it was handed anything has said why, which is the better message.
+    SetupReport report;
+    const ssize_t got = ::recv(begun.socket(), &report, sizeof report, MSG_DONTWAIT);
+    if (got == sizeof report && report.magic == SetupReport::kMagic && report.error != 0)
+      return std::unexpected(setup_error(*begun.inputs().plan, report));
+    return std::unexpected(std::move(handed).error());
+  }
+  return begun.release();
 }
 
 }  // namespace bailey::native

@@ -1,6 +1,8 @@
-// Launch: clone3, the id maps, then the wait for the child's set-up report: a sandbox whose PID 1 is our init waiting for its
-// job. An error names the step.
+// Launch, in two parts: begin() makes a process that makes its namespaces and waits; finish() hands it what the sandbox is made
+// with, and await_setup() waits for its report: a sandbox whose PID 1 is our init waiting for its job. An error names the step.
 #pragma once
+
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -10,24 +12,48 @@
 
 namespace bailey::native {
 
-struct LaunchInputs {
-  const Plan* plan = nullptr;
-  dispatcher::Stdio stdio;
-  std::span<TreeTarget> tree_targets;
-  const host::Cgroup* cgroup = nullptr;
-  int secrets = -1;
-  const IdMap* ids = nullptr;
-};
-
 struct Launched {
   Fd pidfd;
   int pid = -1;
   Fd socket;  // init's protocol (init/job.h), once await_setup has answered
 };
 
-// Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps gain what each part took.
-// Not after threads exist: the child is a copy of this process.
-Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
+struct BeginInputs {
+  const Plan* plan = nullptr;  // stays the caller's, until await_setup has answered
+  const IdMap* ids = nullptr;
+  std::vector<TreeTarget> tree_targets;
+  bool has_secrets = false;  // finish() will hand them over
+  int cgroup = -1;           // of version 2, to be made in; -1: it joins the one that finish() hands over
+};
+
+// A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over.
+class Begun {
+ public:
+  // Steps gain what each part took. Not after threads exist: the child is a copy of this process.
+  static Result<Begun> begin(BeginInputs inputs, dispatcher::Steps& steps);
+  Begun(Begun&&) noexcept = default;
+  ~Begun();
+
+  const BeginInputs& inputs() const { return inputs_; }
+  int pid() const { return pid_; }
+  int socket() const { return socket_.get(); }
+  Launched release() { return {std::move(pidfd_), pid_, std::move(socket_)}; }
+
+ private:
+  Begun() = default;
+  BeginInputs inputs_;
+  int pid_ = -1;
+  Fd pidfd_, socket_;
+};
+
+struct FinishInputs {
+  dispatcher::Stdio stdio;
+  const host::Cgroup* cgroup = nullptr;
+  int secrets = -1;  // -1: none
+};
+
+// Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps as for begin.
+Result<Launched> finish(Begun begun, FinishInputs inputs, dispatcher::Steps& steps);
 
 // Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error the caller kills and reaps. Steps
 // gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs nothing.

@@ -63,13 +63,17 @@ class PlainInstance : public Instance {
 
 class PlainBackend : public Backend {
  public:
-  bool refuses_to_create = false;
+  bool refuses_to_begin = false, refuses_to_create = false;
   BackendKind kind() const override { return BackendKind::native; }
   Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
   Result<> check(const Spec&) override { return {}; }
   FilterAbout filter(const Spec&) override { return {"narrowed", "f00d", {}}; }
   bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
   Result<json::Value> explain(const Spec&) override { return json::Value(); }
+  Result<> begin(const Spec&, Steps&) override {
+    if (refuses_to_begin) return fail(Fault::unavailable, "will not", "ask another one");
+    return {};
+  }
   Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     if (refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
     const Pipe gate = create_pipe().value();
@@ -189,6 +193,12 @@ TEST_F(SandboxTest, ReleasesWhatWasMadeWhenTheBackendFails) {
   EXPECT_EQ(record.error->step, "create");
   EXPECT_EQ(record.error->remedy, "ask another one");
   EXPECT_EQ(events(), "admitted released ");
+}
+
+TEST_F(SandboxTest, BeginsTheBackendOnlyWhereItsProcessMayJoinItsCgroupLater) {
+  backend_.refuses_to_begin = true;
+  const bool joins_later = host::find_cgroups().value().layout != host::CgroupLayout::v2;
+  EXPECT_EQ(run({"/bin/true"}).outcome, joins_later ? Outcome::setup_failed : Outcome::exited);
 }
 
 TEST_F(SandboxTest, KillsAtTheDeadline) {

@@ -260,5 +260,38 @@ TEST(FdTest, SaysWhenThePeerSentNothing) {
   EXPECT_FALSE(receive_fd(pair->theirs.get()));
 }
 
+TEST(FdTest, PassesMoreDescriptorsThanAMessageHolds) {
+  auto pair = create_socket_pair();
+  ASSERT_TRUE(pair);
+  std::vector<Pipe> pipes;
+  std::vector<int> fds, got(100, -1);
+  for (int i = 0; i < 100; ++i) {
+    pipes.push_back(create_pipe().value());
+    fds.push_back(pipes.back().read.get());
+  }
+  ASSERT_EQ(send_fds(pair->ours.get(), fds.data(), fds.size()), 0);
+  ASSERT_EQ(receive_fds(pair->theirs.get(), got.data(), got.size()), 100);
+  const std::vector<Fd> owned(got.begin(), got.end());
+  for (size_t i = 0; i < fds.size(); ++i) {
+    struct stat sent{}, come{};
+    ASSERT_TRUE(::fstat(fds[i], &sent) == 0 && ::fstat(got[i], &come) == 0) << i;
+    EXPECT_EQ(sent.st_ino, come.st_ino) << i;
+    EXPECT_EQ(::fcntl(got[i], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC) << i;
+  }
+}
+
+TEST(FdTest, SaysWhyNoDescriptorsCame) {
+  auto pair = create_socket_pair();
+  ASSERT_TRUE(pair);
+  const int fds[] = {0, 1};
+  int got[1];
+  ASSERT_EQ(send_fds(pair->ours.get(), fds, 2), 0);
+  EXPECT_EQ(receive_fds(pair->theirs.get(), got, 1), -EMSGSIZE);
+  ASSERT_EQ(::send(pair->ours.get(), "f", 1, 0), 1);
+  EXPECT_EQ(receive_fds(pair->theirs.get(), got, 1), -EBADMSG);
+  pair->ours.reset();
+  EXPECT_EQ(receive_fds(pair->theirs.get(), got, 1), -EPIPE);
+}
+
 }  // namespace
 }  // namespace bailey
