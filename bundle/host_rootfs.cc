@@ -50,9 +50,22 @@ bool is_below(std::string_view path, std::string_view directory) {
   return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
 }
 
+// Its own name leads to its address, as a name that others know it by would.
+std::string hosts_file(const std::string& hostname, const NetworkNames& names) {
+  std::string text =
+      "127.0.0.1\tlocalhost" + (names.address.empty() ? " " + hostname : "") + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+  if (!names.address.empty()) text += names.address + "\t" + hostname + "\n";
+  return text;
+}
+
+std::string resolv_conf(const NetworkNames& names) {
+  return names.resolver.empty() ? "" : "nameserver " + names.resolver + "\n";
+}
+
 class RootBuilder {
  public:
-  RootBuilder(const Config& config, const std::string& host) : config_(config), host_(host) {}
+  RootBuilder(const Config& config, const NetworkNames& names, const std::string& host)
+      : config_(config), names_(names), host_(host) {}
 
   Result<std::vector<RootEntry>> build() && {
     entries_.push_back({Kind::bind_directory, "usr", host_ + "/usr"});
@@ -139,14 +152,13 @@ class RootBuilder {
     file("etc/nsswitch.conf",
          "passwd: files\ngroup: files\nshadow: files\n"
          "hosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
-    file("etc/hostname", config_.hostname + "\n");
     symlink("etc/mtab", "/proc/self/mounts");
     if (host_network()) {
+      file("etc/hostname", config_.hostname + "\n");
       TRY(copy("etc/hosts", host_ + "/etc/hosts"));
       return copy("etc/resolv.conf", host_ + "/etc/resolv.conf");
     }
-    file("etc/hosts", "127.0.0.1\tlocalhost " + config_.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    file("etc/resolv.conf", "");
+    for (RootEntry& entry : network_entries(config_, names_)) entries_.push_back(std::move(entry));
     return {};
   }
 
@@ -198,14 +210,21 @@ class RootBuilder {
   }
 
   const Config& config_;
+  const NetworkNames& names_;
   const std::string& host_;
   std::vector<RootEntry> entries_;
 };
 
 }  // namespace
 
-Result<std::vector<RootEntry>> host_root_entries(const Config& config, const std::string& host) {
-  return RootBuilder(config, host).build();
+Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names, const std::string& host) {
+  return RootBuilder(config, names, host).build();
+}
+
+std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names) {
+  return {{RootEntry::Kind::file, "etc/hosts", hosts_file(config.hostname, names), 0644},
+          {RootEntry::Kind::file, "etc/hostname", config.hostname + "\n", 0644},
+          {RootEntry::Kind::file, "etc/resolv.conf", resolv_conf(names), 0644}};
 }
 
 }  // namespace bailey::bundle

@@ -35,9 +35,17 @@ struct RootEntry {
   friend bool operator==(const RootEntry&, const RootEntry&) = default;
 };
 
+// What a sandbox calls itself and asks on a network with addresses; empty members: there is none.
+struct NetworkNames {
+  std::string address, resolver;
+};
+
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace
 // resolv.conf and hosts are the host's. About 50 system calls, all reading; needs no privilege. `host` stands before every path
 // of the host ("" but in tests).
-Result<std::vector<RootEntry>> host_root_entries(const Config& config, const std::string& host = "");
+Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names = {},
+                                                 const std::string& host = "");
+// hosts, hostname and resolv.conf alone: what a root of the caller's gets in place of its own on a network with addresses.
+std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names);
 
 }  // namespace bailey::bundle

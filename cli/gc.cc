@@ -1,4 +1,4 @@
-// bailey gc: removes what sandboxes left whose Bailey was killed: cgroups and state.
+// bailey gc: removes what sandboxes left whose Bailey was killed: cgroups, state and networks.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
@@ -21,15 +21,17 @@ struct Flags {
 Result<> collect(const Flags& flags) {
   const dispatcher::Policy policy = TRY(dispatcher::load_policy(flags.policy));
   dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
-  const std::vector<std::string> dead = TRY(dispatcher::collect_garbage(store, policy.cgroup_parent));
+  const dispatcher::Collected dead = TRY(dispatcher::collect_garbage(store, policy.cgroup_parent));
   std::string text;
   if (flags.json) {
-    json::Array ids(dead.begin(), dead.end());
     json::Object document;
-    document.set("removed", std::move(ids));
+    document.set("removed", json::Array(dead.ids.begin(), dead.ids.end()));
+    document.set("network_slots", json::Array(dead.network_slots.begin(), dead.network_slots.end()));
     text = json::write(document) + "\n";
   } else {
-    for (const std::string& id : dead) text += "removed " + id + "\n";
+    for (const std::string& id : dead.ids) text += "removed " + id + "\n";
+    for (const uint32_t slot : dead.network_slots)
+      text += "removed port and filter of network slot " + std::to_string(slot) + "\n";
   }
   return files::write_fd(1, text, "stdout");
 }

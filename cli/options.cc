@@ -188,7 +188,9 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
   flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
-  one("--net", flags.network, "none|host", "network (default none)");
+  one("--net", flags.network, "none|bridge|host", "network (default none)");
+  many("--egress", flags.egress, "WHAT",
+       "what a bridge lets through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp], NAME[:PORT]");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
   flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
@@ -235,6 +237,10 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   if (flags.trust) request.trust = *flags.trust;
   if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
   if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
+  for (const std::string& text : flags.egress) {
+    if (!request.egress) request.egress.emplace();
+    request.egress->push_back(TRY_WITH(network::parse_grant(text), "--egress"));
+  }
   request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native, .host_network = flags.allow_host_network};
   if (flags.rootfs) request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
   if (flags.writable) request.root_writes = dispatcher::Writes::memory;

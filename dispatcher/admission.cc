@@ -132,6 +132,11 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.backend_ = *backend;
   spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
   spec.limits_ = resolve_limits(request, *level);
+  spec.bridge_ = policy_.bridge;
+  if (request.network == NetworkMode::bridge) {
+    const auto egress = resolve_egress(request, *level);
+    spec.egress_.assign(egress.begin(), egress.end());
+  }
   spec.config_ = complete(request, facts, spec.limits_);
   if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
   if (!decision.verdicts.back().allowed) return decision;

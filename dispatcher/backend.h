@@ -14,8 +14,10 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "bundle/host_rootfs.h"
 #include "dispatcher/spec.h"
 #include "host/cgroup.h"
+#include "network/lease.h"
 
 namespace bailey::dispatcher {
 
@@ -34,8 +36,16 @@ struct Stdio {
 // to the first. The caller keeps them until reap() has answered. Staged secrets are not here: the backend, which alone knows
 // the id map, stages spec.secrets() in create() (secrets/stage.h).
 struct Leases {
-  host::Cgroup cgroup;  // empty: this host offers none and no limit needs one
+  host::Cgroup cgroup;     // empty: this host offers none and no limit needs one
+  network::Lease network;  // empty: the spec's network is none or the host's
 };
+
+// How the sandbox is called on its network; empty when it has none of ours.
+inline bundle::NetworkNames network_names(const Leases& leases) {
+  if (!leases.network) return {};
+  const auto resolver = leases.network.resolver();
+  return {network::to_text(leases.network.address()), resolver ? network::to_text(*resolver) : ""};
+}
 
 // How it ended. `not_started`: init could not execute the command; `error` says why (Fault::not_found, not_executable, ...).
 struct Ending {
@@ -109,7 +119,8 @@ class Backend {
   // The plan as --explain prints it. Starts nothing.
   virtual Result<json::Value> explain(const Spec& spec) = 0;
   // Begins what needs no lease and takes long, so that it goes on while the leases are taken; what it makes ends with create's
-  // Instance, or with the Backend. Not where a process has to be made inside its cgroup (cgroup v2). Signals as for create.
+  // Instance, or with the Backend. Nothing where a process has to be made inside one (a cgroup v2, a network). Signals as for
+  // create.
   virtual Result<> begin(const Spec&, Steps&) { return {}; }
   // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
   // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:

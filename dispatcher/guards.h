@@ -46,6 +46,9 @@ Result<BackendKind> choose_backend(const Request& request, const Policy& policy)
 // The limits in force: what the request asks for (its RunLimits and its configuration), else the level's defaults.
 LimitValues resolve_limits(const Request& request, const Level& level);
 
+// What the sandbox may reach: what the request names, else the level's default. Of a network that Bailey filters.
+std::span<const network::Grant> resolve_egress(const Request& request, const Level& level);
+
 const char* to_text(BackendKind);
 const char* to_text(RuntimeChoice);
 const char* to_text(NetworkMode);

@@ -15,7 +15,9 @@ Level untrusted_level() {
   Level level;
   level.name = "untrusted";
   level.runtimes = {BackendKind::gvisor};
-  level.networks = {NetworkMode::none};
+  level.networks = {NetworkMode::none, NetworkMode::bridge};
+  level.egress_ceiling = {
+      {.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::private_ranges}, {.kind = network::Grant::Kind::dns}};
   level.defaults = {.memory_bytes = 1 * kGiB,
                     .swap_bytes = 0,
                     .cpus = 2,
@@ -46,7 +48,8 @@ Level trusted_level(bool root) {
   Level level;
   level.name = "trusted";
   level.runtimes = {BackendKind::native, BackendKind::gvisor};
-  level.networks = {NetworkMode::none, NetworkMode::host};
+  level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::host};
+  level.egress = {{.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::dns}};
   level.defaults.output_bytes = 64 * kMiB;
   level.defaults.tmpfs_bytes = 1 * kGiB;
   level.defaults.tmpfs_inodes = 1'048'576;

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "dispatcher/request.h"
+#include "network/bridge.h"
 
 namespace bailey::dispatcher {
 
@@ -42,6 +43,8 @@ struct Level {
   std::string name;
   std::vector<BackendKind> runtimes;  // the first one is what `auto` takes; there is no second try
   std::vector<NetworkMode> networks;
+  std::vector<network::Grant> egress;                         // what a request that names none gets
+  std::optional<std::vector<network::Grant>> egress_ceiling;  // what a request may name; absent: everything
   LimitValues defaults, ceilings;
   VolumeRule volumes = VolumeRule::read_write;
   std::vector<std::string> volume_roots;      // when not empty, every source must lie below one of them
@@ -59,6 +62,7 @@ struct Policy {
   std::string runsc;          // absolute path, empty: search
   std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
   std::string cgroup_parent;  // empty: found (host/cgroup.h)
+  network::BridgeSpec bridge;
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "dispatcher/grants_json.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/policy.h"
@@ -38,6 +39,13 @@ bool is_plain_path(std::string_view path) {
          text.find("/./") == std::string::npos && text.find("/../") == std::string::npos;
 }
 
+bool is_link_name(std::string_view name) {
+  constexpr size_t kLongest = 15;  // IFNAMSIZ - 1
+  return !name.empty() && name.size() <= kLongest && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
 void decode_path(ObjectView& view, std::string_view key, std::string& out) {
   if (view.get(key, out) && !out.empty() && !is_plain_path(out))
     view.fault(key, "'" + out + "' is not an absolute, normalised path");
@@ -70,6 +78,32 @@ void decode_limits(ObjectView& view, Level& level) {
   }
 }
 
+// "ceiling": null lifts it.
+void decode_egress(ObjectView& view, Level& level) {
+  decode_grants(view, "default", level.egress);
+  if (const json::Value* given = view.value("ceiling"); given && given->is_null()) level.egress_ceiling.reset();
+  else if (std::vector<network::Grant> ceiling; decode_grants(view, "ceiling", ceiling))
+    level.egress_ceiling = std::move(ceiling);
+  if (!level.egress_ceiling) return;
+  for (const network::Grant& grant : level.egress)
+    if (!network::covers(*level.egress_ceiling, grant))
+      view.fault("default", "'" + network::to_text(grant) + "' is not below the ceiling; give both");
+}
+
+void decode_bridge(ObjectView& view, network::BridgeSpec& bridge) {
+  if (view.get("name", bridge.name) && !is_link_name(bridge.name))
+    view.fault("name", "'" + bridge.name + "' is no name for a link: 1 to 15 letters, digits, - or _");
+  std::string text;
+  if (!view.get("subnet", text)) return;
+  bridge.subnet.reset();
+  if (text.empty()) return;
+  const auto subnet = network::parse_subnet(text);
+  if (!subnet) return view.fault("subnet", subnet.error().message);
+  if (const auto fit = network::check_subnet(*subnet, {}); !fit)
+    return view.fault("subnet", fit.error().message + ": " + fit.error().remedy);
+  bridge.subnet = *subnet;
+}
+
 // What no policy can lift is a fault in the file already, so that nobody believes in a line that does nothing.
 void check_untrusted(ObjectView& view, const Level& level) {
   if (level.name == "untrusted" && !level.untrusted)
@@ -89,6 +123,7 @@ void decode_level(ObjectView& view, Level& level) {
   view.get("untrusted", level.untrusted);
   decode_names(view, "runtimes", level.runtimes, kBackendNames);
   decode_names(view, "networks", level.networks, kNetworkNames);
+  view.object("egress", [&](ObjectView& members) { decode_egress(members, level); });
   view.object("limits", [&](ObjectView& members) { decode_limits(members, level); });
   view.get_enum("volumes", level.volumes, kVolumeRuleNames);
   if (view.get("volume_roots", level.volume_roots))
@@ -133,6 +168,10 @@ json::Value encode_level(const Level& level) {
   members.append("untrusted", level.untrusted);
   members.append("runtimes", encode_names(level.runtimes, kBackendNames));
   members.append("networks", encode_names(level.networks, kNetworkNames));
+  json::Object egress;
+  egress.append("default", encode_grants(level.egress));
+  egress.append("ceiling", level.egress_ceiling ? encode_grants(*level.egress_ceiling) : json::Value());
+  members.append("egress", std::move(egress));
   members.append("limits", std::move(limit_members));
   members.append("volumes", name_of(level.volumes, kVolumeRuleNames));
   members.append("volume_roots", json::Array(level.volume_roots.begin(), level.volume_roots.end()));
@@ -154,6 +193,7 @@ Result<Policy> parse_policy(std::string_view text, std::string_view name) {
     decode_path(view, "runsc", policy.runsc);
     decode_path(view, "audit_file", policy.audit_file);
     decode_path(view, "cgroup_parent", policy.cgroup_parent);
+    view.object("bridge", [&](ObjectView& bridge) { decode_bridge(bridge, policy.bridge); });
     view.object("levels", [&](ObjectView& levels) { decode_levels(levels, policy); });
   });
   TRY(decoder.finish(name));
@@ -167,6 +207,10 @@ json::Value to_json(const Policy& policy) {
   members.append("runsc", policy.runsc);
   members.append("audit_file", policy.audit_file);
   members.append("cgroup_parent", policy.cgroup_parent);
+  json::Object bridge;
+  bridge.append("name", policy.bridge.name);
+  bridge.append("subnet", policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "");
+  members.append("bridge", std::move(bridge));
   members.append("levels", std::move(levels));
   return members;
 }

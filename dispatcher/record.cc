@@ -1,5 +1,7 @@
 #include "dispatcher/record.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 
 #include "base/clock.h"
@@ -91,6 +93,28 @@ json::Object error_object(const Error& error) {
   return object;
 }
 
+const char* protocol_name(uint8_t number) {
+  return number == IPPROTO_TCP ? "tcp" : number == IPPROTO_UDP ? "udp" : number == IPPROTO_ICMP ? "icmp" : "other";
+}
+
+// What the bridge did not let through: packets to where nothing was granted, with the first destinations; forged frames.
+json::Object denied_object(const network::Denials& denials) {
+  json::Object object;
+  object.set("packets", denials.packets);
+  object.set("frames", denials.frames);
+  json::Array destinations;
+  for (const network::nft::Destination& denied : denials.first) {
+    json::Object one;
+    one.set("address", network::to_text(denied.address));
+    one.set("protocol", protocol_name(denied.protocol));
+    if (denied.port != 0) one.set("port", static_cast<uint64_t>(denied.port));
+    one.set("packets", denied.packets);
+    destinations.emplace_back(std::move(one));
+  }
+  object.set("destinations", std::move(destinations));
+  return object;
+}
+
 }  // namespace
 
 const char* to_text(Outcome outcome) {
@@ -175,6 +199,10 @@ json::Value to_json(const Record& record) {
   }
   if (!record.filter.profile.empty()) object.set("seccomp", seccomp_object(record));
   if (!record.network.empty()) object.set("network", record.network);
+  if (!record.network_address.empty()) {
+    object.set("network_address", record.network_address);
+    object.set("network_denied", denied_object(record.denials));
+  }
   if (record.started_wall_ns != 0) {
     object.set("started", clock::wall_text(record.started_wall_ns));
     object.set("wall_us", record.wall_us);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bundle/config.h"
+#include "network/egress.h"
 #include "secrets/request.h"
 
 namespace bailey::dispatcher {
@@ -50,6 +51,7 @@ struct Request {
   std::string trust = "untrusted";
   RuntimeChoice runtime = RuntimeChoice::automatic;
   NetworkMode network = NetworkMode::none;
+  std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
   UnsafeOptIns unsafe_opt_ins;
   // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
   // mounts, masks and namespaces that `run` always has (bundle/builder.h).

@@ -2,6 +2,7 @@
 
 #include "bundle/reader.h"
 #include "bundle/writer.h"
+#include "dispatcher/grants_json.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 
@@ -76,6 +77,7 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.get("trust", request.trust);
     view.get_enum("runtime", request.runtime, kRuntimeNames);
     view.get_enum("network", request.network, kNetworkNames);
+    if (view.has("egress")) decode_grants(view, "egress", request.egress.emplace());
     view.object("unsafe", [&](ObjectView& unsafe) {
       unsafe.get("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);
       unsafe.get("host_network", request.unsafe_opt_ins.host_network);
@@ -99,6 +101,7 @@ json::Value to_json(const Request& request) {
   members.append("trust", request.trust);  // always said, because it decides most
   if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
   if (request.network != fresh.network) members.append("network", name_of(request.network, kNetworkNames));
+  if (request.egress) members.append("egress", encode_grants(*request.egress));
   if (request.unsafe_opt_ins != fresh.unsafe_opt_ins) {
     json::Object unsafe;
     unsafe.append("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);

@@ -132,6 +132,14 @@ Result<> Sandbox::create() {
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
+  if (spec_.request().network == NetworkMode::bridge) {
+    step_ = "bridge";
+    leases_.network = TRY(
+        network::Lease::create({spec_.bridge(), {spec_.egress().begin(), spec_.egress().end()}}, around_.store.directory()));
+    record_.network_address = network::to_text(leases_.network.address());
+    timer_.lap(step_);
+  }
+
   step_ = "streams";
   StreamOptions options = around_.streams;
   options.terminal = spec_.process().terminal;
@@ -150,6 +158,7 @@ Result<> Sandbox::create() {
   state.backend = about_.name;
   state.trust = spec_.request().trust;
   state.cgroups = leases_.cgroup.paths();
+  state.address = record_.network_address;
   TRY(entry_.write(state));
   timer_.lap(step_);
 
@@ -299,6 +308,10 @@ void Sandbox::measure() {
     record_.user_us = microseconds(children.ru_utime);
     record_.system_us = microseconds(children.ru_stime);
   }
+  if (leases_.network) {
+    if (auto denials = leases_.network.denials()) record_.denials = std::move(*denials);
+    else log::warning(denials.error().message);
+  }
   record_.stdout_bytes = streams_.out().taken();
   record_.stderr_bytes = streams_.err().taken();
   record_.output_merged = streams_.merged();
@@ -343,13 +356,18 @@ void Sandbox::release() {
     log::warning(removed.error().message + "; 'bailey gc' tries again");
     entry_.leave();  // which is how gc finds it
   }
+  if (auto given_back = leases_.network.reset(); !given_back)
+    log::warning(given_back.error().message + "; 'bailey gc' tries again");
   leases_ = Leases();
   entry_ = StateEntry();
   phase_ = Phase::released;
 }
 
-Result<std::vector<std::string>> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
-  return store.collect_dead(cgroup_collector(store, cgroup_parent));
+Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
+  Collected collected;
+  collected.ids = TRY(store.collect_dead(cgroup_collector(store, cgroup_parent)));
+  collected.network_slots = TRY(network::collect(store.directory()));
+  return collected;
 }
 
 }  // namespace bailey::dispatcher

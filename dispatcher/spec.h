@@ -1,6 +1,7 @@
 // Spec: an admitted request. Immutable; only admission can make one, and backends take nothing else, so no path skips a guard.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ class Spec {
   BackendKind backend() const { return backend_; }
   const std::string& why_backend() const { return why_backend_; }
   const LimitValues& limits() const { return limits_; }
+  const network::BridgeSpec& bridge() const { return bridge_; }
+  std::span<const network::Grant> egress() const { return egress_; }  // in force; none on a network that nobody filters
   const std::vector<secrets::Request>& secrets() const { return request_.secrets; }
   bool host_rootfs() const { return !request_.config.root.has_value(); }
   const OpenedSource& rootfs() const { return facts_.rootfs; }
@@ -42,6 +45,8 @@ class Spec {
   BackendKind backend_ = BackendKind::gvisor;
   std::string why_backend_;
   LimitValues limits_;
+  network::BridgeSpec bridge_;
+  std::vector<network::Grant> egress_;
   HostFacts facts_;
   std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none
   std::vector<Verdict> verdicts_;

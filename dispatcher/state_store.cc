@@ -104,6 +104,7 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   object.set("trust", record.trust);
   json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
   object.set("cgroups", std::move(cgroups));
+  if (!record.address.empty()) object.set("address", record.address);
   object.set("created", record.created);
   return json::write(object);
 }
@@ -255,6 +256,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
     object.require("backend", record.backend);
     object.require("trust", record.trust);
     object.require("cgroups", record.cgroups);
+    object.get("address", record.address);
     object.require("created", record.created);
   });
   TRY(decoder.finish(name));

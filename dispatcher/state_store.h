@@ -32,6 +32,7 @@ struct StateRecord {
   std::string boot_id;
   std::string backend, trust;
   std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
+  std::string address;                           // on the bridge; empty: it has none
   std::string created;                           // RFC 3339
   static Result<StateRecord> of_this_process();  // the first three and `created`
 };
@@ -73,6 +74,7 @@ class StateStore {
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;
   const std::string& path() const { return path_; }
+  int directory() const { return top_.get(); }  // its descriptor; the store's
 
  private:
   enum class Holder { nobody, living, dead };

@@ -10,6 +10,12 @@ constexpr const char* kState = "--root=/state";
 
 std::string passed_fd(int number) { return "--pass-fd=" + std::to_string(number) + ":" + std::to_string(number); }
 
+// sandbox: its own stack, over the links of a namespace that was made ready.
+const char* network_flag(dispatcher::NetworkMode mode) {
+  if (mode == dispatcher::NetworkMode::host) return "--network=host";
+  return mode == dispatcher::NetworkMode::bridge ? "--network=sandbox" : "--network=none";
+}
+
 }  // namespace
 
 std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOptions& options) {
@@ -19,7 +25,7 @@ std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOption
                                "--log-format=json",
                                "--ignore-cgroups",
                                "--platform=" + options.platform,
-                               options.host_network ? "--network=host" : "--network=none"};
+                               network_flag(options.network)};
   const auto add_known = [&](std::string_view flag, const std::string& value) {
     if (traits.has_flag(flag)) out.push_back("--" + std::string(flag) + "=" + value);
   };

@@ -6,13 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "dispatcher/request.h"
 #include "gvisor/traits.h"
 
 namespace bailey::gvisor {
 
 struct RunscOptions {
   std::string platform;
-  bool host_network = false;
+  dispatcher::NetworkMode network = dispatcher::NetworkMode::none;
   bool directfs = true;
   bool root_in_memory = false;                // writes to the root stay in the sandbox's memory
   std::optional<uint64_t> root_memory_bytes;  // their cap, where the build takes one

@@ -52,7 +52,7 @@ class GvisorBackend final : public dispatcher::Backend {
   Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     TRY(find_runsc());
     const std::string runsc_id = TRY(draw_runsc_id());
-    Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id}));
+    Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id, dispatcher::network_names(leases)}));
     // What `run` adds unasked is no reason to fail where we are the first to be killed already: lowering takes
     // CAP_SYS_RESOURCE.
     const auto& asked = spec.request().config.process;
@@ -62,6 +62,7 @@ class GvisorBackend final : public dispatcher::Backend {
     inputs.plan = &plan;
     inputs.binary = &*binary_;
     inputs.sources.rootfs = spec.rootfs().fd.get();
+    inputs.sources.netns = leases.network.netns().fd();
     for (size_t i = 0; i < spec.config().mounts.size(); ++i) inputs.sources.volumes.push_back(spec.source_of(i).fd.get());
     if (!spec.secrets().empty())
       inputs.stage_secrets = [&spec] {

@@ -58,8 +58,7 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   const bundle::Linux& linux_part = config.linux;
   Refusals refusals;
 
-  refusals.add_if(spec.request().network != NetworkMode::none && spec.request().network != NetworkMode::host,
-                  "the networks bridge and userspace, which are not there yet");
+  refusals.add_if(spec.request().network == NetworkMode::userspace, "the network userspace, which is not there yet");
   refusals.add_if(!config.annotations.empty(), "annotations, which are commands to runsc");
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!process.capabilities.empty(), "added capabilities");

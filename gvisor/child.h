@@ -54,6 +54,7 @@ struct ChildInputs {
   int root_mount = -1;
   std::span<const ChildAttachment> attachments;
   bool overlay = false;
+  bool hide_network_settings = false;   // an empty /proc/sys/net
   bool terminal = false;                // a devpts of its own, for runsc to open a pty in
   const char* oom_score_adj = nullptr;  // text
   int stdio[3] = {-1, -1, -1};

@@ -109,7 +109,8 @@ bundle::Process init_process(const bundle::Process& workload, const std::vector<
 }
 
 // What every sandbox has, whatever runs in it.
-Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, bool host_network, bool writable) {
+Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, dispatcher::NetworkMode network_mode,
+                        bool writable) {
   Plan plan;
   plan.runsc_id = inputs.runsc_id;
   plan.terminal = workload.terminal;
@@ -119,8 +120,10 @@ Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, bool
   plan.config.process = init_process(workload, workload.rlimits, plan.channel_directory);
   plan.config.root = bundle::Root{"/rootfs", !writable};
   using enum bundle::NamespaceType;
-  for (const auto type : {pid, mount, ipc, uts, network})
-    if (type != network || !host_network) plan.config.linux.namespaces.push_back({type, {}});
+  for (const auto type : {pid, mount, ipc, uts}) plan.config.linux.namespaces.push_back({type, {}});
+  plan.joins_network = network_mode == dispatcher::NetworkMode::bridge;
+  if (network_mode != dispatcher::NetworkMode::host)
+    plan.config.linux.namespaces.push_back({network, plan.joins_network ? "/netns" : ""});
   plan.job = TRY(init::encode_job(workload, init::UserChange::by_backend));
   return plan;
 }
@@ -138,26 +141,27 @@ bool is_bind(const bundle::Mount& mount) {
 
 Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   TRY(check_plan(spec, *inputs.traits));
-  const bool host_network = spec.request().network == dispatcher::NetworkMode::host;
+  const dispatcher::NetworkMode network = spec.request().network;
   const bool writable = spec.request().root_writes == dispatcher::Writes::memory;
   bundle::Process workload = spec.process();
   workload.rlimits = workload_limits(spec);
-  Plan plan = TRY(begin_plan(inputs, std::move(workload), host_network, writable));
+  Plan plan = TRY(begin_plan(inputs, std::move(workload), network, writable));
   plan.config.hostname = spec.config().hostname;
   plan.config.domainname = spec.config().domainname;
 
   if (spec.host_rootfs()) {
-    plan.entries = TRY(bundle::host_root_entries(spec.config()));
+    plan.entries = TRY(bundle::host_root_entries(spec.config(), inputs.names));
   } else {
     plan.root = RootKind::overlay;
     plan.binds.push_back({Bind::From::rootfs, 0, "lower", true});
+    if (plan.joins_network) plan.entries = bundle::network_entries(spec.config(), inputs.names);
   }
   for (size_t i = 0; i < spec.config().mounts.size(); ++i) add_mount(plan, spec.config().mounts[i], i);
   add_secrets(plan, spec);
   add_channel(plan);
 
   plan.arguments = runsc_arguments(*inputs.traits, {.platform = inputs.platform,
-                                                    .host_network = host_network,
+                                                    .network = network,
                                                     .directfs = spec.level().directfs,
                                                     .root_in_memory = writable,
                                                     .root_memory_bytes = spec.limits().tmpfs_bytes,
@@ -173,7 +177,7 @@ bundle::Process trial_process() {
 }
 
 Result<Plan> compile_trial(const PlanInputs& inputs) {
-  Plan plan = TRY(begin_plan(inputs, trial_process(), false, false));
+  Plan plan = TRY(begin_plan(inputs, trial_process(), dispatcher::NetworkMode::none, false));
   plan.config.mounts.push_back({"/proc", "proc", "proc", {}, {}, {}});
   add_channel(plan);
   RunscOptions options;

@@ -7,6 +7,7 @@
 //   /bundle/config.json  what this plan says                     /state              runsc --root
 //   /rootfs              the sandbox's root (see RootKind)        /volumes/N         bind source of config().mounts[N]
 //   /secrets             the secrets stage                       /channel            job and report, builds without --pass-fd
+//   /netns               the network namespace that was made ready (network/lease.h), bound
 //   /log                 runsc's own log, JSON                   /dev/null /proc /tmp  what runsc itself needs
 //
 // So that config.json names none of a user's paths, runsc resolves none again, and the whole tree goes with its last process.
@@ -53,11 +54,12 @@ struct Plan {
   std::vector<std::string> arguments;  // of runsc, argv[0] included
   bundle::Config config;               // config.json
   RootKind root = RootKind::host;
-  std::vector<bundle::RootEntry> entries;  // of RootKind::host, below /rootfs
+  std::vector<bundle::RootEntry> entries;  // host: all of the root; overlay: what is ours of its /etc
   std::vector<Bind> binds;                 // in order
   std::string job;                         // init/job.h
   bool terminal = false;
   bool channel_directory = false;  // the job goes through /channel instead of descriptors
+  bool joins_network = false;      // /netns is there: Sources::netns
   bool spare_fd = false;           // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
   std::optional<int> oom_score_adj;
 };
@@ -65,7 +67,8 @@ struct Plan {
 struct PlanInputs {
   const Traits* traits = nullptr;
   std::string platform;
-  std::string runsc_id;  // never used twice: old builds name an abstract socket of the host after it
+  std::string runsc_id;             // never used twice: old builds name an abstract socket of the host after it
+  bundle::NetworkNames names = {};  // on a network with addresses, once they are known
 };
 
 // Every field of the Spec that gVisor would not enforce and that this file does not rewrite, in one error (Fault::refused).

@@ -128,6 +128,7 @@ class Builder {
     TRY(build_root());
     TRY(attach_own());
     for (const Bind& bind : plan_.binds) TRY(attach(bind));
+    if (plan_.joins_network) TRY(attach_netns());
     if (plan_.channel_directory) TRY(build_channel());
     if (plan_.terminal) TRY(build_terminal());
     return {};
@@ -149,8 +150,9 @@ class Builder {
 
   Result<> build_root() {
     std::string top = "rootfs";
-    for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry));
-    if (plan_.root == RootKind::overlay) {
+    if (plan_.root == RootKind::host) {
+      for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry, top));
+    } else {
       struct stat lower{};
       if (::fstat(sources_.rootfs, &lower) < 0) return sys_error("looking at the root directory", errno);
       TRY(fill_.directory("work", 0700));
@@ -158,14 +160,27 @@ class Builder {
       TRY(fill_.directory(top, lower.st_mode & 07777));
       if (!reopens_)
         TRY(fill_.own(top, lower.st_uid, lower.st_gid));  // an ordinary user has one id to give, and it is this one
+      TRY(replace_in_etc(top));
     }
     TRY(fill_.directory(top + kInitDirectory));
     const auto image = init::init_image();
     return fill_.file(top + kInitPath, {reinterpret_cast<const char*>(image.data()), image.size()}, 0555);
   }
 
-  Result<> add(const bundle::RootEntry& entry) {
-    const std::string path = "rootfs/" + entry.path;
+  // Over what the root has there; a root whose /etc is missing or a link keeps what it has.
+  Result<> replace_in_etc(const std::string& top) {
+    if (plan_.entries.empty()) return {};
+    const Fd etc(::openat(sources_.rootfs, "etc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat info{};
+    if (!etc || ::fstat(etc.get(), &info) < 0) return {};
+    TRY(fill_.directory(top + "/etc", info.st_mode & 07777));
+    if (!reopens_) TRY(fill_.own(top + "/etc", info.st_uid, info.st_gid));
+    for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry, top));
+    return {};
+  }
+
+  Result<> add(const bundle::RootEntry& entry, const std::string& top) {
+    const std::string path = top + "/" + entry.path;
     switch (entry.kind) {
       case bundle::RootEntry::Kind::directory: return fill_.directory(path, entry.mode);
       case bundle::RootEntry::Kind::symlink: return fill_.symlink(path, entry.text);
@@ -223,6 +238,15 @@ class Builder {
         return {};
       }
     }
+    return {};
+  }
+
+  // A bind of a namespace's file, as `ip netns` keeps one. nosuid and the like are nothing to it.
+  Result<> attach_netns() {
+    TRY(fill_.file("netns", {}, 0444));
+    Fd tree(::open_tree(sources_.netns, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    if (!tree) return sys_error("binding the network namespace (open_tree)", errno);
+    out_.attachments.push_back({std::move(tree), "netns"});
     return {};
   }
 

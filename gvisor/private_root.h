@@ -17,6 +17,7 @@ namespace bailey::gvisor {
 struct Sources {
   int rootfs = -1;
   std::vector<int> volumes;  // by index of Spec::config().mounts
+  int netns = -1;            // with plan.joins_network
   int secrets = -1;          // detached mount of secrets::Stage; it is moved, not copied
 };
 

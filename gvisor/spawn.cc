@@ -41,6 +41,7 @@ class Prepared {
     child_.root_mount = root.mount.get();
     child_.attachments = attachments_;
     child_.overlay = in.plan->root == RootKind::overlay;
+    child_.hide_network_settings = in.plan->joins_network;
     child_.terminal = in.plan->terminal;
     if (!oom_score_.empty()) child_.oom_score_adj = oom_score_.c_str();
     child_.stdio[0] = ends.in.get();

@@ -49,7 +49,11 @@ class NativeBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
 
-  Result<> begin(const Spec& spec, dispatcher::Steps& steps) override { return begin(spec, -1, steps); }
+  // A process is made in its network, so not before that.
+  Result<> begin(const Spec& spec, dispatcher::Steps& steps) override {
+    if (TRY(plan_of(spec))->joins_network) return {};
+    return begin_in(spec, -1, nullptr, steps);
+  }
 
   Result<std::unique_ptr<dispatcher::Instance>> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                                        dispatcher::Steps& steps) override;
@@ -65,7 +69,7 @@ class NativeBackend final : public dispatcher::Backend {
     return &plan_;
   }
 
-  Result<> begin(const Spec& spec, int cgroup, dispatcher::Steps& steps);
+  Result<> begin_in(const Spec& spec, int cgroup, const network::Netns* netns, dispatcher::Steps& steps);
 
   std::string runtime_directory_;
   std::string planned_id_;
@@ -87,7 +91,7 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
   return targets;
 }
 
-Result<> NativeBackend::begin(const Spec& spec, int cgroup, dispatcher::Steps& steps) {
+Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const network::Netns* netns, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const Plan& plan = *TRY(plan_of(spec));
   begun_.reset();
@@ -97,7 +101,8 @@ Result<> NativeBackend::begin(const Spec& spec, int cgroup, dispatcher::Steps& s
                                    .ids = &ids_,
                                    .tree_targets = tree_targets(plan, spec),
                                    .has_secrets = !spec.secrets().empty(),
-                                   .cgroup = cgroup},
+                                   .cgroup = cgroup,
+                                   .netns = netns},
                                   steps)));
   return {};
 }
@@ -106,7 +111,8 @@ Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& 
                                                                     dispatcher::Stdio stdio, dispatcher::Steps& steps) {
   // Version 2 lets a process in cheaply only where it is made.
   const int cgroup = leases.cgroup.clone_into_fd();
-  if (!begun_ || cgroup >= 0) TRY(begin(spec, cgroup, steps));
+  if (leases.network) plan_ = TRY(compile(spec, host_, dispatcher::network_names(leases)));
+  if (!begun_ || cgroup >= 0) TRY(begin_in(spec, cgroup, leases.network ? &leases.network.netns() : nullptr, steps));
   const Plan& plan = *TRY(plan_of(spec));
   std::string job =
       TRY(init::encode_job(spec.process(), init::UserChange::by_backend, {plan.seccomp.on_top, plan.seccomp.on_top_flags}));

@@ -200,13 +200,17 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 1);
   long pid = -1;
   int clone_error = 0;
-  {
+  const auto clone = [&]() -> Result<> {
     NamespaceOwner owner;
     if (plan.privileged) TRY(owner.become(inputs.ids->host_uid(0)));
     pid = ::syscall(SYS_clone3, &args, sizeof args);
     clone_error = errno;
     if (pid == 0) run_child(child);
-  }
+    return {};
+  };
+  // The child starts in a prepared network, which is the initial user namespace's: nothing in the sandbox has a say over it.
+  if (plan.joins_network) TRY(inputs.netns->run(clone));
+  else TRY(clone());
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 0);  // ours alone: the child has its own copy, until it is hardened
   if (pid < 0) {
     auto failed = sys_error("creating the sandbox's namespaces", clone_error);

@@ -22,8 +22,9 @@ struct BeginInputs {
   const Plan* plan = nullptr;  // stays the caller's, until await_setup has answered
   const IdMap* ids = nullptr;
   std::vector<TreeTarget> tree_targets;
-  bool has_secrets = false;  // finish() will hand them over
-  int cgroup = -1;           // of version 2, to be made in; -1: it joins the one that finish() hands over
+  bool has_secrets = false;               // finish() will hand them over
+  int cgroup = -1;                        // of version 2, to be made in; -1: it joins the one that finish() hands over
+  const network::Netns* netns = nullptr;  // with plan.joins_network, to be made in
 };
 
 // A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over.

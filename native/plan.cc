@@ -46,7 +46,8 @@ bool is_our_own(std::string_view path) {
 
 class Compiler {
  public:
-  Compiler(const Spec& spec, const HostTraits& host) : spec_(spec), config_(spec.config()), host_(host) {}
+  Compiler(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names)
+      : spec_(spec), config_(spec.config()), host_(host), names_(names) {}
 
   Result<Plan> compile() {
     refuse_what_is_not_enforced();
@@ -112,6 +113,8 @@ class Compiler {
     }
     for (const uint64_t always : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS})
       plan_.clone_flags |= always;
+    plan_.joins_network = spec_.request().network == dispatcher::NetworkMode::bridge;
+    if (plan_.joins_network) plan_.clone_flags &= ~uint64_t{CLONE_NEWNET};
     plan_.loopback_up = plan_.clone_flags & CLONE_NEWNET;
     plan_.hostname = config_.hostname;
     plan_.domainname = config_.domainname;
@@ -152,9 +155,12 @@ class Compiler {
                                                    .attributes = kUserMount | MOUNT_ATTR_RDONLY,
                                                    .recursive = false,
                                                    .id_mapped = host_.ids == IdMapKind::own_range}));
+      if (!plan_.joins_network) return {};
+      for (bundle::RootEntry& entry : bundle::network_entries(config_, names_))
+        add({.kind = Kind::file, .path = "/" + entry.path, .text = std::move(entry.text), .mode = entry.mode});
       return {};
     }
-    for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_))) add_root_entry(std::move(entry));
+    for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_, names_))) add_root_entry(std::move(entry));
     return {};
   }
 
@@ -276,6 +282,7 @@ class Compiler {
   const Spec& spec_;
   const bundle::Config& config_;
   const HostTraits host_;
+  const bundle::NetworkNames& names_;
   Plan plan_;
   std::vector<std::string> writable_;
   std::vector<std::string> own_directories_;  // of the default root
@@ -344,7 +351,9 @@ const char* RootOperation::name() const {
   return path.c_str() + kParents[static_cast<size_t>(within)];
 }
 
-Result<Plan> compile(const Spec& spec, const HostTraits& host) { return Compiler(spec, host).compile(); }
+Result<Plan> compile(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names) {
+  return Compiler(spec, host, names).compile();
+}
 
 json::Value to_json(const Plan& plan) {
   constexpr std::pair<uint64_t, const char*> kNamespaces[] = {{CLONE_NEWUSER, "user"}, {CLONE_NEWNS, "mount"},
@@ -356,7 +365,7 @@ json::Value to_json(const Plan& plan) {
     if (plan.clone_flags & flag) namespaces.emplace_back(name);
   if (plan.new_cgroup_namespace) namespaces.emplace_back("cgroup");
   object.set("namespaces", std::move(namespaces));
-  object.set("loopback", plan.loopback_up ? "up" : "the host's");
+  object.set("network", plan.joins_network ? "prepared" : plan.loopback_up ? "loopback" : "the host's");
   object.set("hostname", plan.hostname);
   object.set("root", plan.root_tree < 0 ? "tmpfs" : "overlay of " + plan.trees[static_cast<size_t>(plan.root_tree)].path);
   object.set("root_read_only", plan.root_read_only);

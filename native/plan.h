@@ -73,9 +73,10 @@ struct RootOperation {
 struct Plan {
   uint64_t clone_flags = 0;  // CLONE_NEW*; the cgroup namespace is unshared later, inside the cgroup
   bool new_cgroup_namespace = true;
-  bool privileged = true;    // made by root: trees are cloned before the child exists, ids of volumes are mapped
-  bool many_ids = true;      // more than the workload's own id is mapped
-  bool loopback_up = false;  // a new network namespace starts with lo down
+  bool privileged = true;      // made by root: trees are cloned before the child exists, ids of volumes are mapped
+  bool many_ids = true;        // more than the workload's own id is mapped
+  bool loopback_up = false;    // a new network namespace starts with lo down
+  bool joins_network = false;  // a namespace that was made ready before: BeginInputs::netns
   std::string hostname, domainname;
   std::vector<TreeSource> trees;
   int root_tree = -1;         // trees index of --rootfs; -1: a tmpfs of our own
@@ -101,7 +102,8 @@ struct HostTraits {
 };
 
 // Error: every field of the Spec that native could not enforce, all in one (Backend::check).
-Result<Plan> compile(const dispatcher::Spec& spec, const HostTraits& host);
+// `names`: on a network with addresses, once they are known.
+Result<Plan> compile(const dispatcher::Spec& spec, const HostTraits& host, const bundle::NetworkNames& names = {});
 json::Value to_json(const Plan& plan);
 
 }  // namespace bailey::native

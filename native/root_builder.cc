@@ -142,6 +142,7 @@ class Builder {
     Held opened;
     Place place;
     if (int error = parent(op, opened, place)) return error;
+    if (op.within == Within::foreign && ::unlinkat(place.fd, place.name, 0) < 0 && errno != ENOENT) return errno;
     const Held file(::openat(place.fd, place.name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, op.mode));
     if (file.failed()) return errno;
     size_t done = 0;

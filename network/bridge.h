@@ -16,6 +16,7 @@ namespace bailey::network {
 struct BridgeSpec {
   std::string name = "bailey0";
   std::optional<Subnet> subnet;  // absent: the first of ours that is free
+  friend bool operator==(const BridgeSpec&, const BridgeSpec&) = default;
 };
 
 struct Bridge {

@@ -66,4 +66,8 @@ LimitValues resolve_limits(const Request& request, const Level& level) {
   return values;
 }
 
+std::span<const network::Grant> resolve_egress(const Request& request, const Level& level) {
+  return request.egress ? *request.egress : level.egress;
+}
+
 }  // namespace bailey::dispatcher

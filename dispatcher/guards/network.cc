@@ -1,33 +1,67 @@
-// Rule: `none` is for everybody. The host's network is never for an untrusted level, and for the others only when the level
-// lists `host` and the caller says --allow-host-network. `bridge` and `userspace` are not there yet.
+// Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks; what it lets through stays below the
+// level's ceiling of egress. The host's network is never for an untrusted level, and for the others only when the level lists
+// `host` and the caller says --allow-host-network. Egress goes with a network that Bailey filters. `userspace` is not there
+// yet.
 #include <algorithm>
 
 #include "dispatcher/guards.h"
 
 namespace bailey::dispatcher {
 
-Verdict guard_network(const Request& request, const Policy& policy, const HostFacts&) {
-  constexpr const char* kName = "network";
-  const Level& level = judged_level(request, policy);
-  const bool listed = std::ranges::find(level.networks, request.network) != level.networks.end();
-  switch (request.network) {
-    case NetworkMode::none: return {kName, true, "no network but the sandbox's own loopback", {}};
-    case NetworkMode::bridge:
-    case NetworkMode::userspace:
-      return {kName, false, "network '" + std::string(to_text(request.network)) + "' is not there yet",
-              level.untrusted ? "--net none" : "--net none, or --net host --allow-host-network"};
-    case NetworkMode::host: break;
-  }
-  if (level.untrusted)
-    return {kName, false, "the untrusted level '" + level.name + "' never gets the host's network, whatever the policy says",
-            "--net none; or a level for code that you trust (--trust trusted)"};
-  if (!listed)
-    return {kName, false, "level '" + level.name + "' does not list the network 'host'",
-            "--net none, or \"host\" among the level's networks in the policy (" + policy.source + ")"};
+namespace {
+
+constexpr const char* kName = "network";
+
+std::string joined(std::span<const network::Grant> grants) {
+  std::string text;
+  for (const network::Grant& grant : grants) text.append(text.empty() ? "" : ", ").append(network::to_text(grant));
+  return text;
+}
+
+Verdict refuse_unlisted(const Request& request, const Level& level, const Policy& policy) {
+  const std::string word = to_text(request.network);
+  return {kName, false, "level '" + level.name + "' does not list the network '" + word + "'",
+          "--net none, or \"" + word + "\" among the level's networks in the policy (" + policy.source + ")"};
+}
+
+Verdict judge_bridge(const Request& request, const Level& level, const Policy& policy, const HostFacts& facts) {
+  if (facts.euid != 0)
+    return {kName, false, "the network 'bridge' takes root: it makes links and packet filters on the host",
+            "--net none, or run as root"};
+  const std::span<const network::Grant> egress = resolve_egress(request, level);
+  for (const network::Grant& grant : egress)
+    if (level.egress_ceiling && !network::covers(*level.egress_ceiling, grant))
+      return {
+          kName, false,
+          "level '" + level.name + "' may not reach '" + network::to_text(grant) + "', only: " + joined(*level.egress_ceiling),
+          "leave it out, or raise the level's egress ceiling in the policy (" + policy.source + ")"};
+  if (egress.empty()) return {kName, true, "a bridge that lets nothing out", {}};
+  return {kName, true, "a bridge that lets out to: " + joined(egress), {}};
+}
+
+Verdict judge_host(const Request& request, const Level& level) {
   if (!request.unsafe_opt_ins.host_network)
     return {kName, false, "the host's network reaches everything that this host reaches, its own services included",
             "--net none, or say --allow-host-network as well"};
   return {kName, true, "UNSAFE: the host's network, as level '" + level.name + "' and --allow-host-network agree", {}};
+}
+
+}  // namespace
+
+Verdict guard_network(const Request& request, const Policy& policy, const HostFacts& facts) {
+  const Level& level = judged_level(request, policy);
+  const NetworkMode mode = request.network;
+  if (request.egress && (mode == NetworkMode::none || mode == NetworkMode::host))
+    return {kName, false, "egress is given and nothing filters the network '" + std::string(to_text(mode)) + "'",
+            "--net bridge, or no --egress"};
+  if (mode == NetworkMode::none) return {kName, true, "no network but the sandbox's own loopback", {}};
+  if (mode == NetworkMode::userspace)
+    return {kName, false, "network 'userspace' is not there yet", "--net none, or --net bridge as root"};
+  if (mode == NetworkMode::host && level.untrusted)
+    return {kName, false, "the untrusted level '" + level.name + "' never gets the host's network, whatever the policy says",
+            "--net none, --net bridge with --egress, or a trusted level"};
+  if (std::ranges::find(level.networks, mode) == level.networks.end()) return refuse_unlisted(request, level, policy);
+  return mode == NetworkMode::bridge ? judge_bridge(request, level, policy, facts) : judge_host(request, level);
 }
 
 }  // namespace bailey::dispatcher

@@ -80,6 +80,11 @@ RunOptions Contract::options(const Arguments& flags, const Arguments& command) c
   return options;
 }
 
+std::string Contract::program_outside(const std::string& name) {
+  const char* prepared = std::getenv("BAILEY_PROBES");
+  return std::string(prepared ? prepared : BAILEY_PROBES) + "/probe_" + name;
+}
+
 Arguments Contract::with_probes(Arguments flags) {
   if (!probes_) {
     probes_ = std::make_unique<TempDir>();

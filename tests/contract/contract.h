@@ -52,6 +52,8 @@ class Contract : public ::testing::Test {
   // The flag that brings the probe programs to /probes, joined with others; and a probe's path there.
   Arguments with_probes(Arguments flags = {});
   static std::string probe(const std::string& name) { return "/probes/probe_" + name; }
+  // The same program for use outside.
+  static std::string program_outside(const std::string& name);
   // probe_self's answer.
   json::Value look_from_inside(const Arguments& flags = {});
   // A root file system of one static busybox and its links, below `directory`.

@@ -83,7 +83,7 @@ TEST_F(NetworkContract, IsNeverTheHostsForUntrusted) {
 }
 
 TEST_F(NetworkContract, SaysWhichKindsAreNotThereYet) {
-  for (const char* kind : {"bridge", "userspace"}) {
+  for (const char* kind : {"userspace"}) {
     const Outcome got = run({"--net", kind}, {"/bin/true"});
     EXPECT_EQ(got.exit_code, 125) << got;
     EXPECT_NE(got.err.find(kind), std::string::npos) << got;

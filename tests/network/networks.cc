@@ -8,7 +8,11 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -177,10 +181,45 @@ std::string udp_frame(const Datagram& datagram) {
   return frame + ip + udp + datagram.payload;
 }
 
-void NetworkTest::SetUp() {
-  BAILEY_REQUIRE("root", "ip", "bridge");
+Running::Running(const Netns& where, const std::vector<std::string>& argv, const std::string& until) {
+  Pipe pipe = must(create_pipe());
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t parent = getpid();
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || setns(where.fd(), CLONE_NEWNET) < 0 || dup2(pipe.write.get(), 1) < 0) _exit(126);
+    execvp(arguments[0], arguments.data());
+    _exit(127);
+  }
+  out_ = std::move(pipe.read);
+  pipe.write.reset();
+  said(until);
+}
+
+Running::~Running() {
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+}
+
+const std::string& Running::said(const std::string& text) {
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  while (said_.find(text) == std::string::npos && !deadline.passed()) {
+    pollfd readable{out_.get(), POLLIN, 0};
+    char bytes[4096];
+    if (poll(&readable, 1, deadline.poll_ms()) <= 0) continue;
+    const ssize_t got = read(out_.get(), bytes, sizeof bytes);
+    if (got <= 0) break;
+    said_.append(bytes, static_cast<size_t>(got));
+  }
+  EXPECT_NE(said_.find(text), std::string::npos) << said_;
+  return said_;
+}
+
+void Surroundings::enter() {
   real_ = must(Netns::of_this_thread());
-  leaks_ = std::make_unique<bailey::tests::LeakCheck>();
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
   host_ = must(Netns::of_this_thread());
   outside_ = must(Netns::create());
@@ -199,14 +238,28 @@ void NetworkTest::SetUp() {
     run(outside_, {"ip", "address", "add", std::string(more) + "/32", "dev", "lo"});
     run(host_, {"ip", "route", "add", more, "via", "203.0.113.2"});
   }
+}
+
+void Surroundings::leave() {
+  if (!real_) return;
+  ASSERT_EQ(setns(real_.fd(), CLONE_NEWNET), 0);
+  for (Netns* held : {&real_, &host_, &outside_}) *held = Netns();
+  socket_ = NetlinkSocket();
+}
+
+void Surroundings::write_sysctl(const std::string& name, const std::string& value) {
+  must(files::write_existing(AT_FDCWD, "/proc/sys/net/" + name, value));
+}
+
+void NetworkTest::SetUp() {
+  BAILEY_REQUIRE("root", "ip", "bridge");
+  leaks_ = std::make_unique<bailey::tests::LeakCheck>();
+  enter();
   bridge_ = must(Bridge::ensure(socket_, {}));
 }
 
 void NetworkTest::TearDown() {
-  if (!leaks_) return;
-  ASSERT_EQ(setns(real_.fd(), CLONE_NEWNET), 0);
-  for (Netns* held : {&real_, &host_, &outside_}) *held = Netns();
-  socket_ = NetlinkSocket();
+  leave();
   leaks_.reset();
 }
 
@@ -215,10 +268,6 @@ NetworkTest::Sandbox NetworkTest::sandbox(uint32_t slot) {
   result.netns = must(Netns::create());
   result.port = must(Port::create(bridge_, {"bly" + std::to_string(slot), "eth0", slot}, result.netns));
   return result;
-}
-
-void NetworkTest::write_sysctl(const std::string& name, const std::string& value) {
-  must(files::write_existing(AT_FDCWD, "/proc/sys/net/" + name, value));
 }
 
 }  // namespace bailey::network::tests

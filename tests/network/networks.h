@@ -62,7 +62,35 @@ std::string udp_frame(const Datagram& datagram);
 // Waits until a frame that holds `needle` comes out of the raw socket.
 bool frame_arrives(const Fd& socket, const std::string& needle, int ms);
 
-class NetworkTest : public testing::Test {
+// A program that runs in `where` until this goes; made when its stdout has said `until`.
+class Running {
+ public:
+  Running(const Netns& where, const std::vector<std::string>& argv, const std::string& until);
+  ~Running();
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  // What it has said so far, after waiting for `text` to be in it.
+  const std::string& said(const std::string& text);
+
+ private:
+  pid_t pid_ = -1;
+  Fd out_;
+  std::string said_;
+};
+
+// Those namespaces. Between enter() and leave() this process, and what it starts, is on the host of them.
+class Surroundings {
+ protected:
+  void enter();
+  void leave();
+  void write_sysctl(const std::string& name, const std::string& value);  // of the host, below /proc/sys/net
+
+  Netns real_, host_, outside_;
+  NetlinkSocket socket_;  // of the host
+};
+
+// With the bridge, and without Bailey.
+class NetworkTest : public testing::Test, protected Surroundings {
  protected:
   void SetUp() override;
   void TearDown() override;
@@ -72,10 +100,7 @@ class NetworkTest : public testing::Test {
     Port port;
   };
   Sandbox sandbox(uint32_t slot);
-  void write_sysctl(const std::string& name, const std::string& value);  // of the host, below /proc/sys/net
 
-  Netns real_, host_, outside_;
-  NetlinkSocket socket_;  // of the host
   Bridge bridge_;
   std::unique_ptr<bailey::tests::LeakCheck> leaks_;
 };

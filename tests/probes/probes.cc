@@ -23,11 +23,6 @@ Verdicts Probes::outside(const std::string& program, const Arguments& arguments,
 }
 
 // Copies, when the suite runs as an ordinary user: the build may lie where only root can go.
-std::string Probes::program_outside(const std::string& program) {
-  const char* prepared = std::getenv("BAILEY_PROBES");
-  return std::string(prepared ? prepared : BAILEY_PROBES) + "/probe_" + program;
-}
-
 std::string verdict(const Verdicts& verdicts, const std::string& name) {
   const auto found = verdicts.find(name);
   return found == verdicts.end() ? "" : found->second;

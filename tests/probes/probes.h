@@ -34,8 +34,6 @@ class Probes : public Contract {
   Verdicts inside(const std::string& program, const Arguments& arguments) { return inside({}, program, arguments); }
   // The same program on the host, as root or what before_exec makes of it.
   static Verdicts outside(const std::string& program, const Arguments& arguments, std::function<void()> before_exec = {});
-  // The program's path on the host.
-  static std::string program_outside(const std::string& program);
 
   bool gvisor_2022() const { return backend() == "gvisor-2022"; }
 };

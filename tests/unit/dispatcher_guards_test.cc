@@ -83,11 +83,12 @@ TEST(GuardNetwork, HoldsItsRuleForEveryCombination) {
   int allowed = 0;
   for (const Combination& one : every_combination()) {
     SCOPED_TRACE(describe(one));
-    const bool lists_host = std::ranges::find(one.level().networks, NetworkMode::host) != one.level().networks.end();
+    const bool listed = std::ranges::find(one.level().networks, one.request.network) != one.level().networks.end();
     bool expected = false;
     if (one.request.network == NetworkMode::none) expected = true;
+    if (one.request.network == NetworkMode::bridge) expected = listed;
     if (one.request.network == NetworkMode::host)
-      expected = !one.level().untrusted && lists_host && one.request.unsafe_opt_ins.host_network;
+      expected = !one.level().untrusted && listed && one.request.unsafe_opt_ins.host_network;
     const Verdict verdict = guard_network(one.request, one.policy, host());
     EXPECT_EQ(verdict.allowed, expected) << verdict.reason;
     EXPECT_EQ(verdict.remedy.empty(), expected);
@@ -96,14 +97,62 @@ TEST(GuardNetwork, HoldsItsRuleForEveryCombination) {
   EXPECT_GT(allowed, 0);
 }
 
-TEST(GuardNetwork, SaysWhichNetworksAreNotThereYet) {
-  for (const NetworkMode mode : {NetworkMode::bridge, NetworkMode::userspace}) {
-    Request request = wish("trusted");
-    request.network = mode;
-    const Verdict verdict = guard_network(request, builtin_policy(true), host());
-    EXPECT_NE(verdict.reason.find("not there yet"), std::string::npos);
-    EXPECT_NE(verdict.remedy.find("--net none"), std::string::npos);
-  }
+TEST(GuardNetwork, SaysWhatIsNotThereYet) {
+  Request request = wish("trusted");
+  request.network = NetworkMode::userspace;
+  const Verdict verdict = guard_network(request, builtin_policy(true), host());
+  EXPECT_NE(verdict.reason.find("not there yet"), std::string::npos);
+  EXPECT_NE(verdict.remedy.find("--net none"), std::string::npos);
+}
+
+// Level x mode x egress. A word of egress stands for one of each kind; "-" is none named: the level's default.
+TEST(GuardNetwork, HoldsEgressBelowTheLevelsCeiling) {
+  const std::vector<const char*> words = {
+      "-", "any", "private", "dns", "10.88.0.2:80", "203.0.113.2", "169.254.169.254:80", "a.example:443"};
+  const auto any = network::parse_grant("any"), port = network::parse_grant("203.0.113.0/24:80");
+  struct Row {
+    const char* level;
+    std::optional<std::vector<network::Grant>> ceiling;
+    std::string allowed;  // one character for each word
+  };
+  const std::vector<Row> rows = {{"untrusted", builtin_policy(true).levels.at("untrusted").egress_ceiling, "yyyyyy.y"},
+                                 {"trusted", std::nullopt, "yyyyyyyy"},
+                                 {"untrusted", {{}}, "y......."},
+                                 {"untrusted", {{*any}}, "yy...y.y"},
+                                 {"trusted", {{*any}}, ".y...y.y"},  // its default has dns, which the ceiling lacks
+                                 {"untrusted", {{*port}}, "y......."}};
+  for (const Row& row : rows)
+    for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host, NetworkMode::userspace})
+      for (size_t i = 0; i < words.size(); ++i) {
+        Policy policy = builtin_policy(true);
+        policy.levels.at(row.level).egress_ceiling = row.ceiling;
+        Request request = wish(row.level);
+        request.network = mode;
+        request.unsafe_opt_ins.host_network = true;
+        const bool named = *words[i] != '-';
+        if (named) request.egress = {*network::parse_grant(words[i])};
+        bool expected = false;
+        if (mode == NetworkMode::none) expected = !named;
+        if (mode == NetworkMode::host) expected = !named && request.trust == "trusted";
+        if (mode == NetworkMode::bridge) expected = row.allowed[i] == 'y';
+        const Verdict verdict = guard_network(request, policy, host());
+        EXPECT_EQ(verdict.allowed, expected) << row.level << " " << to_text(mode) << " " << words[i] << ": " << verdict.reason;
+        EXPECT_EQ(verdict.remedy.empty(), expected);
+        if (mode == NetworkMode::bridge && !expected && named) {
+          EXPECT_NE(verdict.reason.find(std::string("\'") + network::to_text(request.egress->front()) + "\'"),
+                    std::string::npos);
+        }
+      }
+}
+
+TEST(GuardNetwork, GivesTheBridgeToRootOnly) {
+  Request request = wish("trusted");
+  request.network = NetworkMode::bridge;
+  HostFacts facts = host();
+  facts.euid = 1000;
+  const Verdict verdict = guard_network(request, builtin_policy(true), facts);
+  EXPECT_FALSE(verdict.allowed);
+  EXPECT_NE(verdict.reason.find("root"), std::string::npos);
 }
 
 TEST(GuardTrust, RefusesAnUnknownLevelAndNamesTheKnownOnes) {

@@ -32,12 +32,15 @@ TEST(Policy, ReadsWhatItWrites) {
     policy.runsc = "/usr/local/bin/runsc";
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
+    policy.bridge = {"br-jobs", network::Subnet{{0xc0a8c800}, 24}};
     Level level = policy.levels.at("untrusted");
     level.name = "judge";
     level.volumes = VolumeRule::read_only;
     level.volume_roots = {"/srv/judge", "/srv/tests"};
     level.secrets = true;
     level.directfs = false;
+    level.egress = {*network::parse_grant("10.0.0.7:5432"), *network::parse_grant("*.example:443")};
+    level.egress_ceiling.reset();
     level.defaults.cpus = 0.25;
     level.defaults.wall_ms = 1500;
     level.defaults.memory_bytes.reset();
@@ -80,10 +83,10 @@ TEST(Policy, NamesLineAndPathOfEveryFault) {
       "{\n"
       "  \"audit_file\": \"log\",\n"
       "  \"runsc\": \"/usr/../bin/runsc\",\n"
-      "  \"zone\": 1,\n"
+      "  \"zone\": 1, \"bridge\": {\"name\": \"a/b\", \"subnet\": \"10.0.0.0/8\"},\n"
       "  \"levels\": {\n"
-      "    \"trusted\": {\"networks\": [\"none\", \"lan\"], \"volumes\": \"some\"},\n"
-      "    \"untrusted\": {\"limits\": {\n"
+      "    \"trusted\": {\"networks\": [\"none\", \"lan\"], \"volumes\": \"some\", \"egress\": {\"default\": [\"10.1\"]}},\n"
+      "    \"untrusted\": {\"egress\": {\"default\": [\"10.1.1.1\"], \"ceiling\": [\"dns\"]}, \"limits\": {\n"
       "      \"memory\": {\"default\": \"8G\"},\n"
       "      \"pids\": {\"default\": -1},\n"
       "      \"timeout\": {\"default\": true},\n"
@@ -92,7 +95,9 @@ TEST(Policy, NamesLineAndPathOfEveryFault) {
       "  }\n"
       "}");
   for (const char* part :
-       {"p:2: $.audit_file: ", "p:3: $.runsc: ", "p:4: $.zone: is not a known key",
+       {"p:2: $.audit_file: ", "p:3: $.runsc: ", "p:4: $.zone: is not a known key", "p:4: $.bridge.name: 'a/b'",
+        "p:4: $.bridge.subnet: the bridge's range 10.0.0.0/8", "p:6: $.levels.trusted.egress.default: egress '10.1'",
+        "p:7: $.levels.untrusted.egress.default: '10.1.1.1' is not below the ceiling",
         "p:6: $.levels.trusted.networks: 'lan' is not known; known are: none, host", "p:6: $.levels.trusted.volumes: 'some'",
         "p:8: $.levels.untrusted.limits.memory: the default 8G is above the ceiling 4G",
         "p:9: $.levels.untrusted.limits.pids.default: '-1'", "p:10: $.levels.untrusted.limits.timeout.default: expected",

@@ -16,6 +16,7 @@ Request full() {
   request.id = "job-7";
   request.runtime = RuntimeChoice::gvisor;
   request.network = NetworkMode::bridge;
+  request.egress = {*network::parse_grant("dns"), *network::parse_grant("10.88.0.2:8080-8090/udp")};
   request.unsafe_opt_ins = {.native_for_untrusted = true, .host_network = true};
   request.config.process->args = {"/bin/echo", "a b", "\n", "\xc3\xa9", ""};
   request.config.process->env = {"A=1"};

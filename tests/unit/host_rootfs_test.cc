@@ -28,7 +28,7 @@ class HostRoot : public testing::Test {
     ASSERT_EQ(::symlink(target.c_str(), (host_.path() + path).c_str()), 0);
   }
   std::vector<RootEntry> entries(const std::string& host) {
-    auto made = host_root_entries(config_, host);
+    auto made = host_root_entries(config_, {}, host);
     EXPECT_TRUE(made) << made.error().message;
     return made.value_or(std::vector<RootEntry>{});
   }

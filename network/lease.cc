@@ -1,0 +1,103 @@
+#include "network/lease.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/files.h"
+#include "base/units.h"
+#include "network/link.h"
+
+namespace bailey::network {
+
+namespace {
+
+constexpr const char* kSlots = ".network-slots";  // in the runtime directory; the dot keeps them apart from the sandboxes
+constexpr const char* kBridgeLock = ".network-bridge";
+constexpr std::string_view kPortPrefix = "bly";
+
+std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to_string(slot); }
+
+// Two who make the bridge at once would give it two ranges.
+Result<Bridge> ensure_bridge(NetlinkSocket& socket, const BridgeSpec& spec, int directory) {
+  const Fd lock = TRY(files::open_at(directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  int locked = -1;
+  do {
+    locked = ::flock(lock.get(), LOCK_EX);
+  } while (locked < 0 && errno == EINTR);
+  if (locked < 0) return sys_error("locking the bridge", errno);
+  return Bridge::ensure(socket, spec);
+}
+
+// Ports below 1024 and ping are nobody's privilege in a namespace that only one sandbox has. ping_group_range speaks of groups
+// of the initial user namespace (net/ipv4/sysctl_net_ipv4.c, ipv4_ping_group_range), hence all of them.
+Result<> open_low_ports() {
+  TRY(files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"));
+  return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+}
+
+}  // namespace
+
+Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
+  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  Lease lease;
+  lease.bridge_ = TRY(ensure_bridge(socket, spec.bridge, directory));
+  auto slot = TRY_WITH(Slot::take(directory, kSlots, lease.bridge_.capacity()), "reserving an address");
+  if (!slot)
+    return fail(Fault::unavailable,
+                "all " + std::to_string(lease.bridge_.capacity()) + " addresses of bridge " + lease.bridge_.name + " (" +
+                    to_text(lease.bridge_.subnet) + ") are in use",
+                "end some sandboxes first, or give the bridge a larger subnet in the policy");
+  lease.slot_ = std::move(*slot);
+  const uint32_t number = lease.slot();
+  lease.netns_ = TRY(Netns::create());
+  TRY(lease.netns_.run(open_low_ports));
+
+  FirewallSpec filter;
+  filter.slot = number;
+  filter.port = port_name(number);
+  filter.mac = Bridge::mac_of(number);
+  filter.address = lease.bridge_.address(number);
+  filter.bridge = lease.bridge_;
+  filter.egress = spec.egress;
+  // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
+  TRY(Port::remove(socket, filter.port));
+  lease.firewall_ = TRY(Firewall::create(filter));
+  lease.port_ = TRY(Port::create(lease.bridge_, {.name = filter.port, .slot = number}, lease.netns_));
+  return lease;
+}
+
+Result<> Lease::reset() {
+  const Result<> port = port_.reset(), firewall = firewall_.reset();
+  *this = Lease();
+  return port ? firewall : port;
+}
+
+Result<std::vector<uint32_t>> collect(int directory) {
+  if (::faccessat(directory, kSlots, F_OK, 0) < 0 && errno == ENOENT) return std::vector<uint32_t>();  // there never was one
+  auto routes = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  auto filters = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  std::vector<uint32_t> slots = TRY(Firewall::slots(filters));
+  const auto links = TRY(link::all(routes));
+  for (const link::Link& link : links) {
+    if (!link.name.starts_with(kPortPrefix) || link.kind != "veth") continue;
+    if (const auto number = units::parse_unsigned(link.name.substr(kPortPrefix.size())))
+      slots.push_back(static_cast<uint32_t>(*number));
+  }
+  std::ranges::sort(slots);
+  slots.erase(std::ranges::unique(slots).begin(), slots.end());
+  std::vector<uint32_t> dead;
+  for (const uint32_t number : slots) {
+    const auto slot = TRY(Slot::take_number(directory, kSlots, number));  // held while its remains are removed
+    if (!slot) continue;
+    TRY(Port::remove(routes, port_name(number)));
+    TRY(Firewall::remove(filters, number));
+    dead.push_back(number);
+  }
+  return dead;
+}
+
+}  // namespace bailey::network

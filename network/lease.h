@@ -1,0 +1,62 @@
+// Lease: what one sandbox holds of a bridge network, taken as a whole and given back as a whole:
+//
+//   slot       a number, by a lock that dies with its holder: it names port (bly7) and filter (bailey-7) and decides the
+//   address netns      the sandbox's network namespace, single use firewall   what it may reach; stands before the port port
+//   the veth pair
+//
+// What a killed Bailey left is found by the slots whose locks are free: by collect(), and by the next who takes the slot.
+// CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/slot.h"
+#include "network/bridge.h"
+#include "network/egress.h"
+#include "network/firewall.h"
+#include "network/netns.h"
+#include "network/port.h"
+
+namespace bailey::network {
+
+struct LeaseSpec {
+  BridgeSpec bridge;
+  std::vector<Grant> egress;
+};
+
+// Member order is teardown order from the last to the first.
+class Lease {
+ public:
+  Lease() = default;
+  // `directory`: the runtime directory's descriptor, where the locks are. On error nothing is left.
+  static Result<Lease> create(const LeaseSpec& spec, int directory);
+
+  explicit operator bool() const { return static_cast<bool>(slot_); }
+  uint32_t slot() const { return slot_.number(); }
+  const Netns& netns() const { return netns_; }
+  const Bridge& bridge() const { return bridge_; }
+  Ipv4 address() const { return port_.address(); }
+  // Where names are asked for; nothing when no grant needs any.
+  std::optional<Ipv4> resolver() const { return std::nullopt; }
+  // What was refused so far. Asks the kernel.
+  Result<Denials> denials() { return firewall_.denials(); }
+  // Gives all of it back; the error of what would not go.
+  Result<> reset();
+
+ private:
+  Slot slot_;
+  Bridge bridge_;
+  Netns netns_;
+  Firewall firewall_;
+  Port port_;
+};
+
+// Removes the ports and filters of slots that nobody holds, in the namespace of this thread. Answers their slots.
+Result<std::vector<uint32_t>> collect(int directory);
+
+}  // namespace bailey::network

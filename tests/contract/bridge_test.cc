@@ -1,0 +1,222 @@
+// The bridge: what is granted is reached, and nothing else; on a "host" of the test's own (tests/network/networks.h).
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "tests/contract/contract.h"
+#include "tests/network/networks.h"
+
+namespace bailey::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using network::tests::Running;
+using Answers = std::map<std::string, std::string>;  // "tcp:203.0.113.2:80" -> "connected"
+
+class BridgeContract : public Contract, protected network::tests::Surroundings {
+ protected:
+  void SetUp() override {
+    BAILEY_REQUIRE("root", "ip", "nft");
+    Contract::SetUp();
+    if (IsSkipped()) return;
+    enter();
+  }
+  void TearDown() override {
+    servers_.clear();
+    for (const auto& sandbox : sandboxes_) {
+      sandbox->signal(SIGTERM);
+      sandbox->finish();
+    }
+    sandboxes_.clear();
+    if (real_) {
+      EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
+      EXPECT_EQ(network::tests::run(host_, {"ip", "-brief", "link", "show", "type", "veth"}).find("bly"), std::string::npos);
+    }
+    leave();
+    Contract::TearDown();
+  }
+
+  // reach's server in that namespace: "listen:80", "echo:53".
+  Running& serve(const network::Netns& where, const std::string& what) {
+    return *servers_.emplace_back(std::make_unique<Running>(where, Arguments{program_outside("reach"), what}, "serving"));
+  }
+  static Answers parse(const std::string& text) {
+    Answers answers;
+    std::istringstream lines(text);
+    for (std::string what, answer; lines >> what >> answer;) answers[what] = answer;
+    return answers;
+  }
+  Answers try_from_inside(const Arguments& flags, Arguments what) {
+    what.insert(what.begin(), probe("reach"));
+    last_ = run(with_probes(joined({"--net", "bridge"}, flags)), what);
+    EXPECT_EQ(last_.exit_code, 0) << last_;
+    return parse(last_.out);
+  }
+  static Arguments joined(Arguments first, const Arguments& more) {
+    first.insert(first.end(), more.begin(), more.end());
+    return first;
+  }
+  static bool reached(const Answers& answers, const std::string& what) {
+    const auto found = answers.find(what);
+    EXPECT_NE(found, answers.end()) << what;
+    return found != answers.end() && (found->second == "connected" || found->second == "answered");
+  }
+  // A sandbox of that name that serves; its address.
+  std::string start_server(const std::string& name, const Arguments& flags, const std::string& what) {
+    RunOptions wish = options(with_probes(joined({"--net", "bridge", "--name", name}, flags)), {probe("reach"), what});
+    sandboxes_.push_back(std::make_unique<BaileyProcess>(std::move(wish)));
+    EXPECT_TRUE(sandboxes_.back()->wait_for_output("serving"));
+    const auto record = json::parse(read_file("/run/bailey/" + name + "/record.json"), name);
+    EXPECT_TRUE(record) << name;
+    return record ? text_of(*record, "address") : "";
+  }
+
+  Outcome last_;
+  std::vector<std::unique_ptr<Running>> servers_;
+  std::vector<std::unique_ptr<BaileyProcess>> sandboxes_;
+};
+
+TEST_F(BridgeContract, ReachesWhatIsGrantedAndNothingElse) {
+  for (const char* port : {"listen:8080", "listen:8081"}) serve(outside_, port);
+  serve(outside_, "echo:7");
+  serve(host_, "listen:22");
+  const Answers got =
+      try_from_inside({"--egress", "203.0.113.2:8080/tcp", "--egress", "203.0.113.2:7/udp", "--egress", "10.77.0.2:8080"},
+                      {"tcp:203.0.113.2:8080", "tcp:203.0.113.2:8081", "tcp:198.51.100.9:8080", "udp:203.0.113.2:7",
+                       "udp:198.51.100.9:7", "tcp:10.77.0.2:8080", "tcp:10.77.0.2:8081", "tcp:203.0.113.1:22",
+                       "tcp:10.201.0.1:22", "ping:203.0.113.2", "tcp:169.254.169.254:8080"});
+  Answers expected;
+  for (const auto& [what, answer] : got)
+    EXPECT_EQ(reached(got, what), what == "tcp:203.0.113.2:8080" || what == "udp:203.0.113.2:7" || what == "tcp:10.77.0.2:8080")
+        << what << " " << answer;
+  EXPECT_EQ(got.size(), 11u) << last_;
+  EXPECT_EQ(last_.text("network"), "bridge");
+  EXPECT_NE(last_.text("network_address"), "");
+  EXPECT_GE(last_.number("network_denied.packets").value_or(0), 7);
+  const std::string record = json::write(*last_.find("network_denied"));
+  for (const char* denied :
+       {R"("address":"203.0.113.2","protocol":"tcp","port":8081)", R"("address":"198.51.100.9","protocol":"udp","port":7)",
+        R"("address":"169.254.169.254","protocol":"tcp","port":8080)"})
+    EXPECT_NE(record.find(denied), std::string::npos) << denied << " is not in " << record;
+}
+
+TEST_F(BridgeContract, LetsAnyOutToNoClosedRange) {
+  for (const char* what : {"listen:80", "echo:7"}) serve(outside_, what);
+  serve(host_, "listen:80");
+  const Answers got = try_from_inside({"--egress", "any"},
+                                      {"tcp:203.0.113.2:80", "tcp:198.51.100.9:80", "udp:203.0.113.2:7", "ping:203.0.113.2",
+                                       "tcp:10.77.0.2:80", "tcp:192.168.5.5:80", "tcp:172.16.9.9:80", "tcp:169.254.169.254:80",
+                                       "udp:10.77.0.2:7", "ping:10.77.0.2", "tcp:203.0.113.1:80", "tcp:10.201.0.1:80"});
+  const std::set<std::string> open = {"tcp:203.0.113.2:80", "tcp:198.51.100.9:80", "udp:203.0.113.2:7", "ping:203.0.113.2"};
+  for (const auto& [what, answer] : got) EXPECT_EQ(reached(got, what), open.contains(what)) << what << " " << answer;
+  EXPECT_EQ(got.size(), 12u) << last_;
+  const Answers inside = try_from_inside(
+      {"--egress", "private"},
+      {"tcp:10.77.0.2:80", "tcp:192.168.5.5:80", "tcp:172.16.9.9:80", "tcp:169.254.169.254:80", "tcp:203.0.113.2:80"});
+  for (const auto& [what, answer] : inside)
+    EXPECT_EQ(reached(inside, what), what != "tcp:169.254.169.254:80" && what != "tcp:203.0.113.2:80") << what << " " << answer;
+}
+
+TEST_F(BridgeContract, ShowsTheHostsAddressOutside) {
+  Running& server = serve(outside_, "listen:80");
+  EXPECT_TRUE(reached(try_from_inside({"--egress", "any"}, {"tcp:203.0.113.2:80"}), "tcp:203.0.113.2:80"));
+  EXPECT_NE(server.said("from ").find("from 203.0.113.1\n"), std::string::npos);
+}
+
+// Neither across the bridge nor by way of the host, which routes to both.
+TEST_F(BridgeContract, KeepsSandboxesApart) {
+  const std::string server = start_server("bailey-contract-server", {"--egress", "any"}, "listen:80");
+  const std::string theirs = "tcp:" + server + ":80";
+  const Answers got = try_from_inside({"--egress", "any", "--egress", "private", "--egress", "10.201.0.0/16"},
+                                      {theirs, "udp:" + server + ":80", "ping:" + server});
+  for (const auto& [what, answer] : got) EXPECT_FALSE(reached(got, what)) << what << " " << answer;
+  EXPECT_EQ(got.size(), 3u) << last_;
+  EXPECT_NE(last_.text("network_address"), server);
+  // Nor is it reached from the host or from beyond it, where a way to it is.
+  for (const network::Netns* from : {&host_, &outside_}) EXPECT_NE(network::tests::connect_to(*from, server, 80, 2000), 0);
+}
+
+TEST_F(BridgeContract, GivesFiftyAtOnceAnAddressEach) {
+  serve(outside_, "listen:80");
+  std::vector<std::unique_ptr<BaileyProcess>> runs;
+  for (int i = 0; i < 50; ++i)
+    runs.push_back(std::make_unique<BaileyProcess>(options(with_probes({"--net", "bridge", "--egress", "203.0.113.2:80"}),
+                                                           {probe("reach"), "tcp:203.0.113.2:80", "tcp:203.0.113.2:81"})));
+  std::set<std::string> addresses;
+  for (const auto& one : runs) {
+    const Outcome got = one->finish();
+    EXPECT_EQ(got.out.find("tcp:203.0.113.2:80 connected\ntcp:203.0.113.2:81 E"), 0u) << got;
+    addresses.insert(got.text("network_address"));
+  }
+  // An address may come again once its sandbox has ended: as many as ran at once are different.
+  EXPECT_GE(addresses.size(), 40u);
+}
+
+// Killed at any time: what it leaves is found by its slot.
+TEST_F(BridgeContract, LeavesNothingThatGcDoesNotFind) {
+  for (int i = 0; i < (gvisor() ? 8 : 30); ++i) {
+    BaileyProcess killed(options({"--net", "bridge", "--egress", "any"}, {"/bin/sleep", "600"}));
+    usleep(static_cast<useconds_t>(i) * (gvisor() ? 3000 : 500));
+    killed.signal(SIGKILL);
+    killed.finish();
+  }
+  collect_garbage();
+}
+
+TEST_F(BridgeContract, KnowsItsNameAndAddress) {
+  const Outcome got =
+      shell({"--net", "bridge", "--hostname", "job"}, "cat /etc/hosts /etc/hostname; hostname; cat /etc/resolv.conf");
+  EXPECT_EQ(got.out.substr(0, got.out.find("::1")), "127.0.0.1\tlocalhost\n") << got;
+  EXPECT_NE(got.out.find("\n" + got.text("network_address") + "\tjob\njob\njob\n"), std::string::npos) << got;
+}
+
+TEST_F(BridgeContract, GivesARootOfTheCallersOurNames) {
+  BAILEY_REQUIRE("busybox");
+  const TempDir root;
+  make_busybox_root(root.path());
+  root.write("etc/hosts", "198.51.100.1 theirs\n");
+  fs::create_symlink("/etc/passwd", root.file("etc/resolv.conf"));
+  const std::string before = list_tree(root.path());
+  const Outcome got = shell({"--net", "bridge", "--rootfs", root.path()},
+                            "cat /etc/hosts /etc/resolv.conf; ls -l /etc/hosts; echo x >>/etc/hosts");
+  EXPECT_EQ(got.out.find("theirs"), std::string::npos) << got;
+  EXPECT_NE(got.out.find(got.text("network_address") + "\tbailey\n"), std::string::npos) << got;
+  EXPECT_NE(got.exit_code, 0) << "/etc is read-only: " << got;
+  EXPECT_EQ(list_tree(root.path()), before);
+}
+
+TEST_F(BridgeContract, LetsAWorkloadTakeLowPorts) {
+  const Outcome got =
+      run(with_probes({"--net", "bridge", "--user", "1000:1000", "--timeout", "2s"}), {probe("reach"), "listen:80"});
+  EXPECT_EQ(got.out, "serving\n") << got;
+}
+
+TEST_F(BridgeContract, RefusesWhatTheHostDoesNotForward) {
+  write_sysctl("ipv4/ip_forward", "0");
+  const Outcome got = run({"--net", "bridge", "--egress", "any"}, {"/bin/true"});
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_NE(got.err.find("ip_forward"), std::string::npos) << got;
+  EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+}
+
+TEST_F(BridgeContract, RefusesABridgeThatIsNotOurs) {
+  network::tests::run(host_, {"ip", "link", "add", "bailey0", "type", "bridge"});
+  const Outcome got = run({"--net", "bridge"}, {"/bin/true"});
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_NE(got.err.find("bailey0"), std::string::npos) << got;
+}
+
+TEST_F(BridgeContract, RefusesEgressOfANetworkThatNobodyFilters) {
+  for (const Arguments& flags : {Arguments{}, Arguments{"--net", "host", "--allow-host-network"}}) {
+    const Outcome got = run(joined(flags, {"--egress", "any"}), {"/bin/true"});
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find("--net bridge"), std::string::npos) << got;
+  }
+}
+
+}  // namespace
+}  // namespace bailey::tests
