@@ -33,6 +33,14 @@ TEST_F(UserContract, RunsInAUserNamespaceThatHasNobodyElse) {
   EXPECT_EQ(std::count(got.out.begin(), got.out.end(), '\n'), 2) << "one id: " << got;
 }
 
+// Links and packet filters on the host are root's to make.
+TEST_F(UserContract, HasNoBridge) {
+  const Outcome got = run({"--net", "bridge"}, {"/bin/true"});
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_NE(got.err.find("root"), std::string::npos) << got;
+  EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+}
+
 int taken(const std::string& text) { return std::atoi(text.substr(std::min(text.find(": "), text.size() - 1) + 1).c_str()); }
 
 // To the kernel the workload is the caller: what it counts by user, one sandbox takes half of at most.

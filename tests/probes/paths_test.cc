@@ -195,7 +195,8 @@ TEST_F(PathProbes, Cve2021_30465_MountNothingBehindAFlippingLink) {
   ASSERT_TRUE(hit);
   fs::remove(victim.file("control"));
   const std::string before = list_tree(victim.path());
-  // Most starts meet the link and are refused. How many depends on the machine's load, so it goes on until one met the directory.
+  // Most starts meet the link and are refused. How many depends on the machine's load, so it goes on until one met the
+  // directory.
   int started = 0;
   for (int i = 0; i < (gvisor() ? 6 : 60) || (started == 0 && i < 500); ++i) {
     const Outcome got = shell({"-v", outer.path() + ":/data", "-v", inner.path() + ":/data/place/sub"},
