@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace bailey::native {
 namespace {
 
@@ -107,7 +109,12 @@ std::vector<LandlockPlace> standard_landlock_places(const std::vector<std::strin
                                     {"/proc", LandlockAccess::kernel},
                                     {"/dev/shm", LandlockAccess::writable},
                                     {"/dev/mqueue", LandlockAccess::writable}};
-  for (const std::string& path : writable) out.push_back({path, LandlockAccess::writable});
+  for (const std::string& path : writable) {
+    const auto same = [&](const LandlockPlace& place) {
+      return place.path == path && place.access == LandlockAccess::writable;
+    };
+    if (std::ranges::none_of(out, same)) out.push_back({path, LandlockAccess::writable});
+  }
   return out;
 }
 

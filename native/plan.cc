@@ -219,7 +219,9 @@ class Compiler {
          .keep = keep});
     has_proc_ |= keep == Within::own_proc;
     if (keep == Within::own_dev) compile_devices();
-    if (!(options.set & MOUNT_ATTR_RDONLY)) writable_.push_back(mount.destination);
+    // /proc, /dev and its terminals have a narrower Landlock rule of their own.
+    const bool has_a_place = keep != Within::foreign || mount.type == "devpts";
+    if (!(options.set & MOUNT_ATTR_RDONLY) && !has_a_place) writable_.push_back(mount.destination);
     return {};
   }
 

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <map>
 
 #include "dispatcher/admission.h"
 #include "native/mount_options.h"
@@ -113,6 +114,19 @@ TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
     EXPECT_FALSE(tree.attributes & MOUNT_ATTR_NODEV) << tree.path;
   }
   EXPECT_EQ(devices, 6);
+}
+
+// The rules of /proc and /dev let nobody make or remove anything there; a second one for a mount that is writable would.
+TEST(NativePlan, HasOneLandlockRuleForEachPlace) {
+  dispatcher::Request request = trusted_request();
+  const Plan plan = *compile(admit(std::move(request)), kHost);
+  std::map<std::string, uint64_t> rights;
+  for (const LandlockRule& rule : plan.landlock.rules) EXPECT_TRUE(rights.emplace(rule.path, rule.rights).second) << rule.path;
+  const std::vector<LandlockPlace> narrow = {{"/dev", LandlockAccess::devices}, {"/proc", LandlockAccess::kernel}};
+  for (const LandlockRule& rule : compile_landlock(7, narrow).rules) EXPECT_EQ(rights.at(rule.path), rule.rights) << rule.path;
+  constexpr uint64_t kMakeDirectory = 1 << 7;  // LANDLOCK_ACCESS_FS_MAKE_DIR
+  EXPECT_FALSE(rights.contains("/dev/pts"));
+  for (const char* path : {"/dev/shm", "/dev/mqueue", "/tmp"}) EXPECT_TRUE(rights.at(path) & kMakeDirectory) << path;
 }
 
 // An oom_score_adj below one's own takes CAP_SYS_RESOURCE: Bailey itself may run under a high one.
