@@ -1,6 +1,8 @@
 #include "dispatcher/host_facts.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,8 +40,18 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 Result<std::string> name_of_fd(const Fd& fd) { return files::readlink("/proc/self/fd/" + std::to_string(fd.get())); }
 
-// The real path of something that may not be there.
+bool is_plain(std::string_view path) {
+  return path.starts_with('/') && !path.ends_with('/') && path.find("//") == path.npos && path.find("/.") == path.npos;
+}
+
+// The real path of something that may not be there. One that leads there without a link is its own, which is most of them.
 std::optional<std::string> real_path(const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const Fd straight(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how)));
+  if (!straight && errno == ENOENT) return std::nullopt;
+  if (straight && is_plain(path)) return path;
   const Result<Fd> fd = files::open(path, O_PATH);
   if (!fd) return std::nullopt;
   Result<std::string> name = name_of_fd(*fd);
