@@ -99,7 +99,12 @@ class Instance {
   virtual int calls_fd() const { return -1; }
   virtual void serve_calls() {}
   virtual LoggedCalls calls() const { return {}; }
-  // Waits for what exit_fd announced; after it no process of the sandbox exists. Once.
+  // Where PID 1 has a last word before it ends, readable then; -1: it has none, or has said it. take_last_word answers whether
+  // it was that nothing else of the sandbox lives: what the workload used and wrote is settled, and exit_fd is only about the
+  // kernel's taking down of the sandbox.
+  virtual int last_word_fd() const { return -1; }
+  virtual bool take_last_word() { return false; }
+  // Waits for what exit_fd announces; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
 };
 

@@ -19,7 +19,7 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 constexpr int64_t kKillAgainMs = 1000;
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kOom, kCalls, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kStreams };
 
 // Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
 // says nothing.
@@ -195,13 +195,18 @@ Result<> Sandbox::start() {
 
 Result<> Sandbox::supervise() {
   step_ = "supervise";
-  TRY(wait_for_end());
+  const bool all_is_said = TRY(wait_for_end());
   record_.calls = instance_->calls();
+  const auto close_the_books = [this] {
+    record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
+    phase_ = Phase::stopped;
+    drain();
+    measure();
+  };
+  if (all_is_said) close_the_books();  // beside the kernel's work, a fifth of a millisecond
   const Ending ending = TRY(instance_->reap());
-  record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
-  phase_ = Phase::stopped;
-  drain();
-  measure();
+  if (!all_is_said) close_the_books();
+  measure_children();
   judge(ending);
 
   json::Object exited;
@@ -215,6 +220,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   std::vector<pollfd> set(kStreams);
   set[kSignals] = {signals_.fd(), POLLIN, 0};
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
+  set[kLastWord] = {phase_ == Phase::running ? instance_->last_word_fd() : -1, POLLIN, 0};
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
   set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
   set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
@@ -222,12 +228,14 @@ std::vector<pollfd> Sandbox::poll_set() const {
   return set;
 }
 
-Result<> Sandbox::wait_for_end() {
+// Whether the workload's end was announced before that of the sandbox.
+Result<bool> Sandbox::wait_for_end() {
   for (;;) {
     std::vector<pollfd> set = poll_set();
     const clock::Deadline& next = stop_ == Stop::none ? deadline_ : kill_again_;
     if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
-    if (set[kExit].revents != 0) return {};
+    if (set[kExit].revents != 0) return false;
+    if (set[kLastWord].revents != 0 && instance_->take_last_word()) return true;
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     if (set[kCalls].revents != 0) instance_->serve_calls();
@@ -303,11 +311,6 @@ void Sandbox::measure() {
   record_.peak_memory_bytes = usage.peak_memory_bytes;
   record_.oom_kills = usage.oom_kills;
   record_.pids_limit_hits = usage.pids_limit_hits;
-  rusage children{};
-  if (!usage.user_us && ::getrusage(RUSAGE_CHILDREN, &children) == 0) {
-    record_.user_us = microseconds(children.ru_utime);
-    record_.system_us = microseconds(children.ru_stime);
-  }
   if (leases_.network) {
     if (auto denials = leases_.network.denials()) record_.denials = std::move(*denials);
     else log::warning(denials.error().message);
@@ -324,6 +327,14 @@ void Sandbox::measure() {
                    "; the rest of it is lost");
   if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
   if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_.id());
+}
+
+// Where no cgroup has told: of all that was waited for, PID 1 included.
+void Sandbox::measure_children() {
+  rusage children{};
+  if (record_.user_us || ::getrusage(RUSAGE_CHILDREN, &children) != 0) return;
+  record_.user_us = microseconds(children.ru_utime);
+  record_.system_us = microseconds(children.ru_stime);
 }
 
 // The verdict: what we did to it comes first, then what the kernel did, then what it did itself.

@@ -80,12 +80,13 @@ class Sandbox {
  private:
   enum class Stop { none, timed_out, output_limit, signal };
   Result<> live();
-  Result<> wait_for_end();
+  Result<bool> wait_for_end();
   void drain();
   void stop(Stop why);
   void forward_signals();
   void notice_oom();
   void measure();
+  void measure_children();
   void judge(const Ending& ending);
   std::vector<pollfd> poll_set() const;
 

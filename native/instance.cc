@@ -66,14 +66,21 @@ Result<dispatcher::Ending> NativeInstance::reap() {
   return ending(status);
 }
 
+// Exited or signaled: init has killed and reaped all others. The end of the file, where it was killed itself, says nothing yet
+// of them.
+bool NativeInstance::take_last_word() {
+  heard_ = true;
+  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) last_word_ = **report;
+  return last_word_ && (last_word_->kind == init::ReportKind::exited || last_word_->kind == init::ReportKind::signaled);
+}
+
 // Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.
-Result<dispatcher::Ending> NativeInstance::ending(int status) {
-  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) {
-    if ((*report)->kind == init::ReportKind::exited) return dispatcher::Ending{Kind::exited, (*report)->value, {}};
-    if ((*report)->kind == init::ReportKind::signaled) return dispatcher::Ending{Kind::signaled, (*report)->value, {}};
-  }
-  if (WIFSIGNALED(status)) return dispatcher::Ending{Kind::signaled, WTERMSIG(status), {}};
-  return dispatcher::Ending{Kind::exited, WEXITSTATUS(status), {}};
+dispatcher::Ending NativeInstance::ending(int status) {
+  if (!heard_) take_last_word();
+  if (last_word_ && last_word_->kind == init::ReportKind::exited) return {Kind::exited, last_word_->value, {}};
+  if (last_word_ && last_word_->kind == init::ReportKind::signaled) return {Kind::signaled, last_word_->value, {}};
+  if (WIFSIGNALED(status)) return {Kind::signaled, WTERMSIG(status), {}};
+  return {Kind::exited, WEXITSTATUS(status), {}};
 }
 
 }  // namespace bailey::native

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "dispatcher/backend.h"
+#include "init/job.h"
 #include "native/id_map.h"
 #include "native/launch.h"
 #include "native/syscall_log.h"
@@ -30,13 +31,15 @@ class NativeInstance final : public dispatcher::Instance {
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
+  int last_word_fd() const override { return heard_ ? -1 : launched_.socket.get(); }
+  bool take_last_word() override;
   int calls_fd() const override { return log_ ? log_->fd() : -1; }
   void serve_calls() override { log_->serve(); }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
   Result<dispatcher::Ending> reap() override;
 
  private:
-  Result<dispatcher::Ending> ending(int status);
+  dispatcher::Ending ending(int status);
 
   const Plan* plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
@@ -47,7 +50,8 @@ class NativeInstance final : public dispatcher::Instance {
   dispatcher::SeccompLog log_mode_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
-  bool reaped_ = false;
+  std::optional<init::Report> last_word_;
+  bool heard_ = false, reaped_ = false;
 };
 
 }  // namespace bailey::native
