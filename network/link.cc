@@ -15,6 +15,7 @@ namespace bailey::network::link {
 
 namespace {
 
+constexpr uint8_t kOperUp = 6;  // IF_OPER_UP; <linux/if.h> and <net/if.h> do not go together
 constexpr uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
 constexpr uint16_t kSet = NLM_F_CREATE | NLM_F_REPLACE;
 
@@ -49,6 +50,7 @@ Link read_link(const NetlinkSocket::Reply& reply, const ifinfomsg& header) {
       case IFLA_IFNAME: link.name = attribute->text(); break;
       case IFLA_IFALIAS: link.alias = attribute->text(); break;
       case IFLA_MASTER: link.master = static_cast<int>(attribute->u32().value_or(0)); break;
+      case IFLA_OPERSTATE: link.carries = attribute->u8() == kOperUp; break;
       case IFLA_ADDRESS:
         if (attribute->data.size() == link.mac.size()) std::ranges::copy(attribute->data, link.mac.begin());
         break;

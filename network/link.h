@@ -46,7 +46,8 @@ struct Link {
   std::string name, kind, alias;  // kind "" for hardware and lo
   Mac mac{};
   int master = 0;
-  bool up = false;
+  bool up = false;       // switched on
+  bool carries = false;  // and what is sent goes out
 };
 // Nothing when there is none of that name.
 Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name);

@@ -2,20 +2,38 @@
 
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <poll.h>
 
 #include <cerrno>
 #include <utility>
 
+#include "base/clock.h"
 #include "network/link.h"
 
 namespace bailey::network {
 
 namespace {
 
+constexpr int64_t kCarrierMs = 10'000;  // a bound only
+
 Result<int> index_of(NetlinkSocket& socket, const std::string& name) {
   const auto found = TRY(link::find(socket, name));
   if (!found) return fail(Fault::failed, "link " + name + " went away while it was set up");
   return found->index;
+}
+
+// A veth that was switched on before its peer sends nothing until a worker of the kernel has noticed that it has a carrier, and
+// a port of a bridge lets nothing by until then: the first packets would be lost, and a connection takes a second longer.
+// RTM_GETLINK does that work itself since Linux 6.14; before, it is a matter of a moment.
+Result<> wait_until_it_carries(NetlinkSocket& socket, const std::string& name) {
+  const auto deadline = clock::Deadline::in_ms(kCarrierMs);
+  for (;;) {
+    const auto found = TRY(link::find(socket, name));
+    if (!found) return fail(Fault::failed, "link " + name + " went away while it was set up");
+    if (found->carries) return {};
+    if (deadline.passed()) return fail(Fault::failed, "link " + name + " is on and carries nothing");
+    ::poll(nullptr, 0, 1);
+  }
 }
 
 }  // namespace
@@ -69,8 +87,15 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   port.address_ = bridge.address(spec.slot);
   port.bridge_ = bridge.index;
   TRY(port.wire_host(bridge, mac));
-  TRY(inside.run([&] { return port.wire_inside(bridge, spec.inner); }));
+  NetlinkSocket inner_socket;
+  TRY(inside.run([&]() -> Result<> {
+    inner_socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+    return port.wire_inside(inner_socket, bridge, spec.inner);
+  }));
   TRY(port.socket_.send(link::up(port.index_, port.name_)));
+  TRY(wait_until_it_carries(inner_socket, spec.inner));
+  TRY(wait_until_it_carries(port.socket_, port.name_));
+  TRY(wait_until_it_carries(port.socket_, bridge.name));  // without a port that does, neither does it
   return port;
 }
 
@@ -85,8 +110,7 @@ Result<> Port::wire_host(const Bridge& bridge, const Mac& mac) {
   return socket_.send(wiring);
 }
 
-Result<> Port::wire_inside(const Bridge& bridge, const std::string& inner) {
-  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner) {
   TRY(switch_loopback_on(socket));
   const int index = TRY(index_of(socket, inner));
   const Message wiring[] = {

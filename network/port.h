@@ -31,7 +31,8 @@ class Port {
   Port& operator=(Port&& other) noexcept;
   ~Port();
 
-  // In the namespace of this thread; `inside` is another one, without a link of that name. On error nothing is left.
+  // In the namespace of this thread; `inside` is another one, without a link of that name. When this returns, a packet goes
+  // through. On error nothing is left.
   static Result<Port> create(const Bridge& bridge, const PortSpec& spec, const Netns& inside);
   // Removes what a killed Bailey left of a port of that name; fine when there is nothing.
   static Result<> remove(NetlinkSocket& socket, const std::string& name);
@@ -42,7 +43,7 @@ class Port {
 
  private:
   Result<> wire_host(const Bridge& bridge, const Mac& mac);
-  Result<> wire_inside(const Bridge& bridge, const std::string& inner);
+  Result<> wire_inside(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner);
 
   NetlinkSocket socket_;  // of the namespace that the host's end is in
   std::string name_;      // empty: nothing to remove
