@@ -116,12 +116,11 @@ Result<> Sandbox::live() {
 Result<> Sandbox::create() {
   step_ = "state";
   signals_ = TRY(SignalInbox::open());
-  const host::CgroupMounts mounts = TRY(host::find_cgroups());
   timer_.lap(step_);
 
   step_ = "create";
   Steps steps;
-  if (mounts.layout != host::CgroupLayout::v2) TRY(around_.backend.begin(spec_, steps));
+  if (!host::has_unified_cgroups_only()) TRY(around_.backend.begin(spec_, steps));
   timer_.lap(steps, "begin, rest");
 
   step_ = "state";
@@ -129,6 +128,7 @@ Result<> Sandbox::create() {
   timer_.lap(step_);
 
   step_ = "cgroup";
+  const host::CgroupMounts mounts = TRY(host::find_cgroups());
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 

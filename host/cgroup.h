@@ -51,6 +51,8 @@ struct CgroupMounts {
 };
 // Cheap: /proc/self/cgroup and a look at the usual places; /proc/self/mountinfo where those do not fit.
 Result<CgroupMounts> find_cgroups();
+// Whether /sys/fs/cgroup is version 2, as on most hosts: one system call, for who only wants to know what is worth doing.
+bool has_unified_cgroups_only();
 // Adds what cgroup.controllers at the v2 mount lists. Needed in a hybrid layout only, where few hosts have
 // any.
 CgroupMounts read_unified_controllers(CgroupMounts mounts);

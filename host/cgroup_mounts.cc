@@ -13,6 +13,7 @@ namespace bailey::host {
 
 namespace {
 
+constexpr const char* kUsualPlace = "/sys/fs/cgroup";
 constexpr size_t kMountinfoCap = 16u << 20;  // hosts with thousands of containers have megabytes of it
 
 // One line of mountinfo (proc(5)): id parent major:minor ROOT POINT OPTIONS [optional...] - TYPE SOURCE SUPER
@@ -123,7 +124,7 @@ std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
   const ssize_t length = ::readlink("/proc/self/ns/cgroup", link, sizeof link);
   if (length < 0 || std::string_view(link, static_cast<size_t>(length)) != kInitialNamespace) return std::nullopt;
   const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
-  const std::string top = "/sys/fs/cgroup";
+  const std::string top = kUsualPlace;
   CgroupMounts mounts;
   for (const auto& [controllers, path] : hierarchies.v1) {
     if (controllers.starts_with("name=")) continue;
@@ -200,6 +201,8 @@ CgroupMounts read_unified_controllers(CgroupMounts mounts) {
     mounts.add_unified_controllers(*list);
   return mounts;
 }
+
+bool has_unified_cgroups_only() { return is_cgroup2(kUsualPlace); }
 
 Result<CgroupMounts> find_cgroups() {
   const std::string own = TRY_WITH(files::read("/proc/self/cgroup", 1 << 20), "looking for cgroups");

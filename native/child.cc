@@ -43,11 +43,11 @@ class Child {
 
   [[noreturn]] void run() {
     step(ChildStep::namespaces, unshare_namespaces());
+    step(ChildStep::network, bring_loopback_up());
+    step(ChildStep::hostname, name_host());
     step(ChildStep::handed, take_what_is_handed());
     step(ChildStep::cgroup, join_cgroup());
     step(ChildStep::identity, become_inner_root());
-    step(ChildStep::network, bring_loopback_up());
-    step(ChildStep::hostname, name_host());
     step(ChildStep::root, make_root());
     step(ChildStep::mounts, make_mounts());
     step(ChildStep::pivot, leave_old_root(root_.root, plan_.root_read_only));
@@ -252,7 +252,7 @@ class Child {
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"namespaces", "id_maps", "cgroup",   "identity",   "network",  "hostname", "root",
+  constexpr const char* kNames[] = {"namespaces", "network", "hostname", "id_maps",    "cgroup",   "identity", "root",
                                     "mounts",     "pivot",   "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";

@@ -3,8 +3,8 @@
 //
 //   parent                                   child (PID 1 of the new namespaces)
 //   -------------------------------------------------------------------------------------------
-//   clone3 (user, pid) --------------------> unshares all other namespaces but the cgroup's, waits
-//   makes the cgroup, clones trees,
+//   clone3 (user, pid) --------------------> unshares all other namespaces but the cgroup's,
+//   makes the cgroup, clones trees,          names the host, brings lo up, waits
 //   writes uid_map, gid_map, maps tree ids
 //   descriptors <----------- SCM_RIGHTS ---> joins its cgroup, becomes inner root, builds the root,
 //                                            pivots, drops everything
@@ -28,11 +28,11 @@ namespace bailey::native {
 // In order. The names are the result record's step names.
 enum class ChildStep : uint32_t {
   namespaces,
+  network,
+  hostname,
   handed,
   cgroup,
   identity,
-  network,
-  hostname,
   root,
   mounts,
   pivot,

@@ -197,7 +197,7 @@ TEST_F(SandboxTest, ReleasesWhatWasMadeWhenTheBackendFails) {
 
 TEST_F(SandboxTest, BeginsTheBackendOnlyWhereItsProcessMayJoinItsCgroupLater) {
   backend_.refuses_to_begin = true;
-  const bool joins_later = host::find_cgroups().value().layout != host::CgroupLayout::v2;
+  const bool joins_later = !host::has_unified_cgroups_only();
   EXPECT_EQ(run({"/bin/true"}).outcome, joins_later ? Outcome::setup_failed : Outcome::exited);
 }
 
