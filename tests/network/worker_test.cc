@@ -1,0 +1,190 @@
+// What a worker is left with, told by itself over its channel and by /proc.
+#include "network/worker.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/clock.h"
+#include "tests/support/leaks.h"
+#include "tests/support/require.h"
+#include "tests/support/temp_dir.h"
+
+namespace bailey::network {
+namespace {
+
+void wait_for_end(int channel) {
+  char byte;
+  while (recv(channel, &byte, 1, 0) > 0) {}
+}
+
+std::string hear(const Worker& worker) {
+  pollfd ready{worker.channel(), POLLIN, 0};
+  if (poll(&ready, 1, 60'000) != 1) return "nothing";
+  char buffer[256];
+  const ssize_t got = recv(worker.channel(), buffer, sizeof buffer, 0);
+  return {buffer, got > 0 ? static_cast<size_t>(got) : 0};
+}
+
+// Runs `attempt` in a worker: what it answers, an errno mostly.
+std::string attempt(WorkerSpec spec, const std::function<int()>& attempt) {
+  const auto worker = Worker::create(spec, [&](int channel) {
+    const std::string text = std::to_string(attempt());
+    send(channel, text.data(), text.size(), 0);
+  });
+  return worker ? hear(*worker) : worker.error().message;
+}
+
+// A worker's line of /proc/PID/status, without the name.
+std::string status_of(const Worker& worker, const std::string& name) {
+  const std::string text = bailey::tests::read_file("/proc/" + std::to_string(worker.pid()) + "/status");
+  const size_t at = text.find("\n" + name + ":\t");
+  return at == text.npos ? "" : text.substr(at + name.size() + 3, text.find('\n', at + 1) - at - name.size() - 3);
+}
+
+int connect_port(uint16_t port) {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return connect(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 ? 0 : errno;
+}
+
+bool gone(int pidfd, int ms) {
+  pollfd ready{pidfd, POLLIN, 0};
+  return poll(&ready, 1, ms) == 1;
+}
+
+class WorkerTest : public testing::Test {
+  bailey::tests::LeakCheck leaks_;
+};
+
+TEST_F(WorkerTest, IsNobodyWithNothing) {
+  BAILEY_REQUIRE("root");
+  const Pipe kept = create_pipe().value(), other = create_pipe().value();
+  const auto worker = Worker::create({"bailey-test", {kept.write.get()}, {}, 20}, wait_for_end);
+  ASSERT_TRUE(worker) << worker.error().message;
+  EXPECT_EQ(status_of(*worker, "Uid"), "65534\t65534\t65534\t65534");
+  EXPECT_EQ(status_of(*worker, "Gid"), "65534\t65534\t65534\t65534");
+  EXPECT_EQ(status_of(*worker, "Groups").find_first_not_of(' '), std::string::npos);
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"})
+    EXPECT_EQ(status_of(*worker, set), "0000000000000000") << set;
+  EXPECT_EQ(status_of(*worker, "NoNewPrivs"), "1");
+  EXPECT_EQ(bailey::tests::read_file("/proc/" + std::to_string(worker->pid()) + "/comm"), "bailey-test\n");
+  std::vector<std::string> open;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(worker->pid()) + "/fd"))
+    open.push_back(std::filesystem::read_symlink(entry).string());
+  std::ranges::sort(open);
+  ASSERT_EQ(open.size(), 5u) << testing::PrintToString(open);
+  EXPECT_EQ(std::ranges::count(open, "/dev/null"), 3);
+  EXPECT_TRUE(open[3].starts_with("pipe:") && open[4].starts_with("socket:")) << testing::PrintToString(open);
+}
+
+TEST_F(WorkerTest, OpensNoFileAndStartsNoProcess) {
+  BAILEY_REQUIRE("root", "landlock");
+  const auto open_it = [] { return Fd(::open("/etc/passwd", O_RDONLY | O_CLOEXEC)) ? 0 : errno; };
+  EXPECT_EQ(open_it(), 0);
+  EXPECT_EQ(attempt({}, open_it), std::to_string(EACCES));
+  EXPECT_EQ(attempt({}, [] { return ::open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600) < 0 ? errno : 0; }),
+            std::to_string(EACCES));
+  EXPECT_EQ(attempt({}, [] { return ::fork() < 0 ? errno : 0; }), std::to_string(EAGAIN));
+  EXPECT_EQ(attempt({}, [] { return ::setuid(0) < 0 ? errno : 0; }), std::to_string(EPERM));
+  EXPECT_EQ(attempt({}, [] { return ::kill(::getppid(), 0) < 0 ? errno : 0; }), std::to_string(EPERM));
+}
+
+TEST_F(WorkerTest, ConnectsToItsPortsOnly) {
+  BAILEY_REQUIRE("landlock");
+  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, 1) < 4) GTEST_SKIP() << "needs Landlock ABI 4";
+  WorkerSpec spec;
+  spec.connects = {9};
+  EXPECT_EQ(attempt(spec, [] { return connect_port(9); }), std::to_string(ECONNREFUSED)) << "nobody is there";
+  EXPECT_EQ(attempt(spec, [] { return connect_port(10); }), std::to_string(EACCES));
+}
+
+TEST_F(WorkerTest, HasNoEnvironment) {
+  ::setenv("BAILEY_TEST_TOKEN", "token", 1);
+  const char* here = ::getenv("BAILEY_TEST_TOKEN");
+  EXPECT_EQ(attempt({}, [&] { return here[0] == '\0' && ::getenv("BAILEY_TEST_TOKEN") == nullptr ? 0 : 1; }), "0");
+  EXPECT_STREQ(here, "token");
+}
+
+TEST_F(WorkerTest, HoldsDescriptorsWithinItsLimit) {
+  WorkerSpec spec;
+  spec.descriptors = 10;
+  EXPECT_EQ(attempt(spec,
+                    [] {
+                      int last;
+                      while ((last = ::dup(0)) >= 0) {}
+                      return errno;
+                    }),
+            std::to_string(EMFILE));
+}
+
+TEST_F(WorkerTest, IsNotEndedByTheTerminal) {
+  const auto worker = Worker::create({}, [](int channel) {
+    char byte;
+    while (recv(channel, &byte, 1, 0) > 0) send(channel, "alive", 5, 0);
+  });
+  ASSERT_TRUE(worker) << worker.error().message;
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGPIPE}) kill(worker->pid(), number);
+  send(worker->channel(), "x", 1, 0);
+  EXPECT_EQ(hear(*worker), "alive");
+}
+
+TEST_F(WorkerTest, ThatCannotBeConfinedDoesNotStart) {
+  WorkerSpec spec;
+  spec.connects = {1, 2};
+  spec.descriptors = 3;  // not enough to make a ruleset
+  const auto worker = Worker::create(spec, [](int) {});
+  ASSERT_FALSE(worker);
+  EXPECT_EQ(worker.error().message.find("confining bailey-worker: "), 0u) << worker.error().message;
+}
+
+TEST_F(WorkerTest, TellsHowItEnded) {
+  auto worker = Worker::create({}, [](int) { ::kill(::getpid(), SIGKILL); });
+  ASSERT_TRUE(worker);
+  EXPECT_EQ(hear(*worker), "");
+  EXPECT_EQ(worker->end(), "signal 9");
+  worker = Worker::create({}, [](int) {});
+  EXPECT_EQ(hear(*worker), "");
+  EXPECT_EQ(worker->end(), "exit code 0");
+  EXPECT_FALSE(*worker);
+}
+
+TEST_F(WorkerTest, EndsWithItsParent) {
+  const Pipe told = create_pipe().value();
+  const pid_t parent = fork();
+  ASSERT_GE(parent, 0);
+  if (parent == 0) {
+    // A worker that looks at nothing: only the kernel ends it.
+    const auto worker = Worker::create({}, [](int) {
+      for (;;) ::pause();
+    });
+    const pid_t pid = worker ? worker->pid() : 0;
+    if (::write(told.write.get(), &pid, sizeof pid) != sizeof pid) ::_exit(1);
+    for (;;) ::pause();
+  }
+  pid_t worker = 0;
+  ASSERT_EQ(::read(told.read.get(), &worker, sizeof worker), static_cast<ssize_t>(sizeof worker));
+  ASSERT_GT(worker, 0);
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, worker, 0)));
+  ASSERT_TRUE(pidfd);
+  EXPECT_FALSE(gone(pidfd.get(), 0));
+  kill(parent, SIGKILL);
+  waitpid(parent, nullptr, 0);
+  EXPECT_TRUE(gone(pidfd.get(), 60'000));
+}
+
+}  // namespace
+}  // namespace bailey::network
