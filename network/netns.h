@@ -5,6 +5,7 @@
 //   bridge.h    the bridge and its subnet    port.h      a veth pair: one end in a sandbox, one a port of the bridge
 //   egress.h    what may be reached          firewall.h  the filter of one sandbox
 //   nftables.h, nft_rule.h                   nf_tables as messages
+//   resolver.h  answers questions about names, by a worker (worker.h)
 //
 // Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.
 #pragma once

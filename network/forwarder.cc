@@ -1,0 +1,332 @@
+#include "network/forwarder.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <list>
+#include <set>
+#include <string>
+
+#include "base/clock.h"
+#include "network/dns_message.h"
+#include "network/dns_stream.h"
+#include "network/name_rules.h"
+#include "network/resolver_channel.h"
+
+namespace bailey::network {
+
+namespace {
+
+using clock::Deadline;
+
+constexpr int kServerMs = 2000, kPermitMs = 5000, kIdleMs = 10'000;
+constexpr size_t kMostConnections = 8;
+constexpr size_t kLongestQuestion = 1024;
+// Questions taken: this many at once, then as many a second. What a workload asks costs the host's time, not its own.
+constexpr double kBurst = 500, kPerSecond = 500;
+
+struct Connection {
+  uint64_t id = 0;
+  dns::Stream stream;
+  Deadline deadline;
+  bool busy = false;  // its question is under way
+  bool over = false;
+};
+
+// Who asked, and where the answer goes.
+struct Client {
+  sockaddr_in address{};
+  uint64_t connection = 0;  // 0: by UDP
+};
+
+// A question under way: at a name server, or with the parent.
+struct Flight {
+  dns::Query query;
+  Verdict verdict;
+  Client client;
+  uint32_t token = 0;
+  uint16_t id = 0;
+  size_t server = 0;
+  dns::Exchange exchange;
+  bool with_parent = false;
+  std::vector<dns::Record> records;
+  Deadline deadline;
+  bool over = false;
+};
+
+dns::Bytes bytes(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
+class Forwarder {
+ public:
+  Forwarder(const ForwarderSpec& spec, int channel) : spec_(spec), channel_(channel) {}
+  void run();
+
+ private:
+  bool hear_parent();  // false: there is none any more
+  void take_datagrams();
+  void accept_connections();
+  void step(Connection& connection, short events);
+  void step(Flight& flight);
+  void expire();
+
+  void take(const Client& client, const std::string& message);
+  void ask(Flight& flight);  // the next server that takes the question
+  void judge_answer(Flight& flight, const std::string& message);
+  void tell_parent(Flight& flight, const dns::Answer& answer);
+  void finish(Flight& flight, dns::Rcode rcode);
+  void reply(const Client& client, const std::string& message);
+  void deny(const std::string& name);
+  void refill();
+
+  const ForwarderSpec& spec_;
+  const int channel_;
+  std::list<Connection> connections_;
+  std::list<Flight> flights_;
+  std::set<std::string> told_;
+  uint64_t connections_made_ = 0;
+  uint32_t questions_ = 0;
+  double credit_ = kBurst;
+  int64_t refilled_ns_ = clock::monotonic_ns();
+};
+
+void Forwarder::run() {
+  std::vector<pollfd> polls;
+  for (;;) {
+    refill();
+    const bool takes = credit_ >= 1;
+    Deadline next = takes ? Deadline() : Deadline::in_ms(20);
+    const auto sooner = [&](const Deadline& other) { next = other.at_ns() < next.at_ns() ? other : next; };
+    polls.assign({{channel_, POLLIN, 0},
+                  {takes ? spec_.datagrams : -1, POLLIN, 0},
+                  {connections_.size() < kMostConnections ? spec_.listener : -1, POLLIN, 0}});
+    for (const Connection& connection : connections_) {
+      polls.push_back({takes || connection.busy ? connection.stream.fd() : -1, connection.stream.events(), 0});
+      if (!connection.busy) sooner(connection.deadline);
+    }
+    for (const Flight& flight : flights_) {
+      polls.push_back({flight.with_parent ? -1 : flight.exchange.fd(), flight.exchange.events(), 0});
+      sooner(flight.deadline);
+    }
+    if (::poll(polls.data(), polls.size(), next.poll_ms()) < 0 && errno != EINTR) return;
+    // Nothing is removed and what is new comes last until all that were polled have had their turn.
+    auto ready = polls.begin() + 3;
+    const size_t connections = connections_.size(), flights = flights_.size();
+    auto connection = connections_.begin();
+    auto flight = flights_.begin();
+    for (size_t i = 0; i < connections; ++i, ++connection, ++ready)
+      if (ready->revents) step(*connection, ready->revents);
+    for (size_t i = 0; i < flights; ++i, ++flight, ++ready)
+      if (ready->revents) step(*flight);
+    if (polls[0].revents && !hear_parent()) return;
+    if (polls[1].revents) take_datagrams();
+    if (polls[2].revents) accept_connections();
+    expire();
+  }
+}
+
+void Forwarder::refill() {
+  const int64_t now = clock::monotonic_ns();
+  credit_ = std::min(kBurst, credit_ + static_cast<double>(now - refilled_ns_) * 1e-9 * kPerSecond);
+  refilled_ns_ = now;
+}
+
+bool Forwarder::hear_parent() {
+  Permit permit;
+  const ssize_t got = ::recv(channel_, &permit, sizeof permit, MSG_DONTWAIT);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got != sizeof permit) return false;
+  for (Flight& flight : flights_)
+    if (flight.token == permit.token && flight.with_parent && !flight.over)
+      finish(flight, permit.granted ? dns::Rcode::no_error : dns::Rcode::server_failure);
+  return true;
+}
+
+void Forwarder::take_datagrams() {
+  for (int i = 0; i < 16; ++i) {
+    char buffer[kLongestQuestion];
+    Client client;
+    socklen_t size = sizeof client.address;
+    const ssize_t got =
+        ::recvfrom(spec_.datagrams, buffer, sizeof buffer, MSG_TRUNC, reinterpret_cast<sockaddr*>(&client.address), &size);
+    if (got < 0) return;
+    if (ntohl(client.address.sin_addr.s_addr) != spec_.client.value || static_cast<size_t>(got) > sizeof buffer) continue;
+    take(client, std::string(buffer, static_cast<size_t>(got)));
+  }
+}
+
+void Forwarder::accept_connections() {
+  while (connections_.size() < kMostConnections) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    Fd socket(::accept4(spec_.listener, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket) return;
+    if (ntohl(peer.sin_addr.s_addr) != spec_.client.value) continue;
+    connections_.push_back({++connections_made_, dns::Stream(std::move(socket), kLongestQuestion), Deadline::in_ms(kIdleMs)});
+  }
+}
+
+void Forwarder::step(Connection& connection, short events) {
+  if ((events & (POLLERR | POLLHUP)) || !connection.stream.step()) connection.over = true;
+  if (connection.over || connection.busy) return;
+  if (const auto message = connection.stream.take()) {
+    connection.busy = true;
+    take({{}, connection.id}, *message);
+  }
+}
+
+void Forwarder::take(const Client& client, const std::string& message) {
+  credit_ -= 1;
+  const auto query = dns::parse_query(bytes(message));
+  if (!query) return reply(client, "");
+  if (query->fault != dns::Rcode::no_error) return reply(client, dns::make_answer(*query, query->fault, {}, dns::kSmallest));
+  Verdict verdict = judge(query->question, spec_.egress);
+  dns::Rcode rcode = dns::Rcode::no_error;
+  if (verdict.kind == Verdict::Kind::refused) {
+    deny(query->question.name);
+    rcode = dns::Rcode::refused;
+  } else if (verdict.kind != Verdict::Kind::empty) {
+    if (flights_.size() < kMostQuestions) {
+      Flight& flight = flights_.emplace_back();
+      flight.query = *query;
+      flight.verdict = std::move(verdict);
+      flight.client = client;
+      flight.token = ++questions_;
+      return ask(flight);
+    }
+    rcode = dns::Rcode::server_failure;
+  }
+  reply(client, dns::make_answer(*query, rcode, {}, dns::kSmallest));
+}
+
+void Forwarder::ask(Flight& flight) {
+  const auto transport = flight.client.connection ? dns::Exchange::Transport::tcp : dns::Exchange::Transport::udp;
+  for (; flight.server < spec_.servers.size(); ++flight.server) {
+    // Foreseeable numbers would be an invitation to forge answers: no id is better than such a one.
+    if (::getrandom(&flight.id, sizeof flight.id, 0) != sizeof flight.id) break;
+    auto exchange = dns::Exchange::create(spec_.servers[flight.server], transport, dns::make_query(flight.query, flight.id));
+    if (!exchange) continue;
+    flight.exchange = std::move(*exchange);
+    flight.deadline = Deadline::in_ms(kServerMs);
+    return;
+  }
+  finish(flight, dns::Rcode::server_failure);
+}
+
+void Forwarder::step(Flight& flight) {
+  if (flight.over || flight.with_parent) return;
+  auto message = flight.exchange.receive();
+  if (!message) {
+    ++flight.server;
+    ask(flight);
+  } else if (*message) {
+    judge_answer(flight, **message);
+  }
+}
+
+void Forwarder::judge_answer(Flight& flight, const std::string& message) {
+  const auto answer = dns::parse_answer(bytes(message), flight.query.question, flight.id);
+  const bool datagram = flight.client.connection == 0;
+  if (!answer && datagram) return;  // forged, or late: the answer may still come
+  const bool useless = !answer || answer->rcode == dns::Rcode::server_failure || answer->rcode == dns::Rcode::refused ||
+                       answer->rcode == dns::Rcode::not_done;
+  if (useless || (answer->truncated && !datagram)) {
+    ++flight.server;
+    return ask(flight);
+  }
+  if (datagram && (answer->truncated || message.size() > flight.query.room)) {
+    flight.over = true;
+    return reply(flight.client, dns::make_truncated(flight.query));
+  }
+  if (flight.verdict.kind == Verdict::Kind::addresses) return tell_parent(flight, *answer);
+  std::string copy = message;
+  dns::set_id(copy, flight.query.id);
+  flight.over = true;
+  reply(flight.client, copy);
+}
+
+void Forwarder::tell_parent(Flight& flight, const dns::Answer& answer) {
+  Found found;
+  found.token = flight.token;
+  std::string closed;
+  size_t addresses = 0;
+  for (dns::Record& record : dns::follow(flight.query.question.name, answer.records)) {
+    record.seconds = std::min(record.seconds, kLongestOpen);
+    if (record.address) {
+      if (!may_tell(*record.address, spec_.egress)) {
+        closed = to_text(*record.address);
+        continue;
+      }
+      if (may_open(*record.address)) {
+        if (found.count + flight.verdict.grants.size() > kMostFound) continue;
+        for (const uint32_t grant : flight.verdict.grants)
+          found.entries[found.count++] = {grant, record.address->value, open_seconds(record.seconds)};
+      }
+      ++addresses;
+    }
+    flight.records.push_back(std::move(record));
+  }
+  if (addresses == 0 && !closed.empty()) deny(flight.query.question.name + " (" + closed + ")");
+  if (found.count == 0) return finish(flight, answer.rcode);
+  const size_t size = offsetof(Found, entries) + found.count * sizeof(Found::Entry);
+  if (::send(channel_, &found, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return finish(flight, dns::Rcode::server_failure);
+  flight.with_parent = true;
+  flight.exchange = {};
+  flight.deadline = Deadline::in_ms(kPermitMs);
+}
+
+void Forwarder::finish(Flight& flight, dns::Rcode rcode) {
+  flight.over = true;
+  if (rcode == dns::Rcode::server_failure) flight.records.clear();
+  const size_t room = flight.client.connection ? dns::kLargest : flight.query.room;
+  reply(flight.client, dns::make_answer(flight.query, rcode, flight.records, room));
+}
+
+void Forwarder::reply(const Client& client, const std::string& message) {
+  if (client.connection == 0) {
+    if (!message.empty())
+      ::sendto(spec_.datagrams, message.data(), message.size(), MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&client.address), sizeof client.address);
+    return;
+  }
+  for (Connection& connection : connections_) {
+    if (connection.id != client.connection) continue;
+    connection.busy = false;
+    connection.deadline = Deadline::in_ms(kIdleMs);
+    if (message.empty()) connection.over = true;
+    else connection.stream.send(message);
+  }
+}
+
+void Forwarder::deny(const std::string& name) {
+  spec_.denied->fetch_add(1, std::memory_order_relaxed);
+  if (told_.size() >= kMostNames || told_.contains(name)) return;
+  Denied denied;
+  std::memcpy(denied.name, name.data(), std::min(name.size(), kLongestName));
+  if (::send(channel_, &denied, sizeof denied, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) told_.insert(name);
+}
+
+void Forwarder::expire() {
+  for (Flight& flight : flights_) {
+    if (flight.over || !flight.deadline.passed()) continue;
+    if (flight.with_parent) {
+      finish(flight, dns::Rcode::server_failure);
+    } else {
+      ++flight.server;
+      ask(flight);
+    }
+  }
+  std::erase_if(flights_, [](const Flight& flight) { return flight.over; });
+  std::erase_if(connections_, [](const Connection& connection) {
+    return connection.over || (!connection.busy && connection.deadline.passed());
+  });
+}
+
+}  // namespace
+
+void forward_names(const ForwarderSpec& spec, int channel) { Forwarder(spec, channel).run(); }
+
+}  // namespace bailey::network

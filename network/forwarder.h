@@ -1,0 +1,31 @@
+// The worker's side of a resolver (network/resolver.h): takes questions, asks the host's name servers, answers.
+//
+// Bounded in everything that a workload could make much of: questions under way, connections, questions a second (beyond that
+// the sockets are not read, and the kernel drops), names told to the parent.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "network/address.h"
+#include "network/egress.h"
+
+namespace bailey::network {
+
+struct ForwarderSpec {
+  Ipv4 client;  // nobody else is answered
+  std::vector<Grant> egress;
+  std::vector<sockaddr_storage> servers;    // in the order in which they are asked
+  int datagrams = -1, listener = -1;        // bound, non-blocking
+  std::atomic<uint64_t>* denied = nullptr;  // questions refused, in memory shared with the parent
+};
+
+constexpr size_t kMostQuestions = 64;
+
+// Until the channel (network/resolver_channel.h) ends.
+void forward_names(const ForwarderSpec& spec, int channel);
+
+}  // namespace bailey::network

@@ -1,0 +1,37 @@
+// What a question about a name gets, by the grants of a sandbox, and which of the addresses found may be told and opened. Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "network/dns_message.h"
+#include "network/egress.h"
+
+namespace bailey::network {
+
+struct Verdict {
+  enum class Kind {
+    refused,
+    empty,      // the name is allowed and has nothing of that type: no IPv6, no HTTPS or SVCB records to go around the filter
+    addresses,  // asked for, cut down to aliases and addresses, and opened for `grants`
+    forwarded,  // by the grant `dns`: the answer goes back as it comes, and opens nothing
+  };
+  Kind kind = Kind::refused;
+  std::vector<uint32_t> grants;  // indices into egress, all of Kind::name; of `addresses` only
+};
+// Transfers of zones are refused in every case: one question, many messages.
+Verdict judge(const dns::Question& question, std::span<const Grant> egress);
+
+// May an address be opened for a grant of a name? Not in a closed range, and not what lies behind no gateway.
+bool may_open(Ipv4 address);
+// May it be told for a name? What may be opened, and what an address grant within a closed range (or `private`) opens anyway:
+// a name must not lead a client to what its sandbox was not given (DNS rebinding).
+bool may_tell(Ipv4 address, std::span<const Grant> egress);
+
+// How long an address that a name had stays open: the TTL within 5 s and an hour, and 30 s more, so that a client that keeps
+// it to its last second still connects. Clients are told the TTL up to the same hour.
+constexpr uint32_t kShortestOpen = 5, kLongestOpen = 3600, kGrace = 30;
+uint32_t open_seconds(uint32_t ttl);
+
+}  // namespace bailey::network

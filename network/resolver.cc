@@ -1,0 +1,176 @@
+#include "network/resolver.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sstream>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "network/forwarder.h"
+#include "network/name_rules.h"
+#include "network/resolver_channel.h"
+
+namespace bailey::network {
+
+namespace {
+
+constexpr uint16_t kPort = 53;
+constexpr size_t kMostServers = 3;  // as resolv.conf(5)
+constexpr int kMessagesAtOnce = 64;
+// Sockets to name servers and clients, and what a worker has anyway.
+constexpr uint64_t kDescriptors = kMostQuestions + 32;
+
+Result<sockaddr_storage> server_address(const std::string& text) {
+  sockaddr_storage result{};
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&result);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&result);
+  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(kPort);
+    return result;
+  }
+  const size_t scope = text.find('%');
+  if (::inet_pton(AF_INET6, text.substr(0, scope).c_str(), &v6->sin6_addr) != 1)
+    return fail(Fault::failed, "name server '" + text + "' is no address");
+  v6->sin6_family = AF_INET6;
+  v6->sin6_port = htons(kPort);
+  if (scope != text.npos) v6->sin6_scope_id = ::if_nametoindex(text.c_str() + scope + 1);
+  return result;
+}
+
+Result<Fd> bind_socket(int type, Ipv4 address, uint16_t port) {
+  Fd socket(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return sys_error("opening a socket for names", errno);
+  sockaddr_in own{};
+  own.sin_family = AF_INET;
+  own.sin_port = htons(port);
+  own.sin_addr.s_addr = htonl(address.value);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) < 0)
+    return sys_error("binding " + to_text(address) + " for names", errno);
+  return socket;
+}
+
+struct Sockets {
+  Fd datagrams, listener;
+  uint16_t port = 0;
+};
+
+// UDP gets a free port of the kernel; somebody may have the same one of TCP.
+Result<Sockets> bind_both(Ipv4 address) {
+  for (int attempt = 1;; ++attempt) {
+    Sockets result;
+    result.datagrams = TRY(bind_socket(SOCK_DGRAM, address, 0));
+    sockaddr_in own{};
+    socklen_t size = sizeof own;
+    if (::getsockname(result.datagrams.get(), reinterpret_cast<sockaddr*>(&own), &size) < 0)
+      return sys_error("reading a port", errno);
+    result.port = ntohs(own.sin_port);
+    auto listener = bind_socket(SOCK_STREAM, address, result.port);
+    if (!listener && listener.error().sys == EADDRINUSE && attempt < 16) continue;
+    result.listener = TRY(std::move(listener));
+    if (::listen(result.listener.get(), 8) < 0) return sys_error("listening for names", errno);
+    return result;
+  }
+}
+
+}  // namespace
+
+void Resolver::Unmap::operator()(std::atomic<uint64_t>* counter) const { ::munmap(counter, sizeof *counter); }
+
+Result<std::vector<std::string>> read_name_servers(const std::string& path) {
+  auto text = files::read(path, 1 << 16);
+  if (!text && text.error().sys == ENOENT) text = std::string();
+  std::istringstream lines(TRY_WITH(std::move(text), "looking for name servers"));
+  std::vector<std::string> servers;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word, address;
+    if (words >> word >> address && word == "nameserver" && server_address(address)) servers.push_back(address);
+  }
+  std::ranges::stable_partition(servers, [](const std::string& server) { return server.find(':') == server.npos; });
+  if (servers.empty()) servers.emplace_back("127.0.0.1");
+  if (servers.size() > kMostServers) servers.resize(kMostServers);
+  return servers;
+}
+
+Result<Resolver> Resolver::create(const ResolverSpec& spec) {
+  ForwarderSpec work{spec.client, spec.egress, {}, -1, -1, nullptr};
+  for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)));
+  Resolver result;
+  result.egress_ = spec.egress;
+  void* shared = ::mmap(nullptr, sizeof(std::atomic<uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return sys_error("mapping a counter of names", errno);
+  result.denied_.reset(new (shared) std::atomic<uint64_t>(0));
+  const Sockets sockets = TRY(bind_both(spec.listen));
+  result.port_ = sockets.port;
+  work.datagrams = sockets.datagrams.get();
+  work.listener = sockets.listener.get();
+  work.denied = result.denied_.get();
+  const WorkerSpec worker{"bailey-names", {work.datagrams, work.listener}, {kPort}, kDescriptors};
+  result.worker_ = TRY(Worker::create(worker, [&](int channel) { forward_names(work, channel); }));
+  return result;
+}
+
+Result<> Resolver::serve(const Admit& admit) {
+  for (int i = 0; i < kMessagesAtOnce && worker_; ++i) {
+    char message[sizeof(Found)];
+    const ssize_t got = ::recv(fd(), message, sizeof message, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return {};
+    if (got <= 0) return fail(Fault::failed, "the resolver of names has ended: " + worker_.end());
+    const size_t size = static_cast<size_t>(got);
+    ResolverMessage kind{};
+    if (size >= sizeof kind) std::memcpy(&kind, message, sizeof kind);
+    auto done = kind == ResolverMessage::found ? permit(admit, message, size) : note(message, size);
+    if (done) continue;
+    worker_.reset();
+    return done;
+  }
+  return {};
+}
+
+Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
+  const auto nonsense = [] { return fail(Fault::failed, "the resolver of names spoke nonsense and was ended"); };
+  Found found{};
+  std::memcpy(&found, bytes, std::min(size, sizeof found));
+  if (size < offsetof(Found, entries) || found.count > kMostFound ||
+      size != offsetof(Found, entries) + found.count * sizeof(Found::Entry))
+    return nonsense();
+  Permit answer{found.token, 1};
+  for (uint32_t i = 0; i < found.count; ++i) {
+    const auto [grant, address, seconds] = found.entries[i];
+    if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !may_open({address}) ||
+        seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
+      return nonsense();
+    if (const auto admitted = admit(grant, {address}, seconds); !admitted) {
+      log::warning("opening " + to_text(Ipv4{address}) + " for " + egress_[grant].name + ": " + admitted.error().message);
+      answer.granted = 0;
+      break;
+    }
+  }
+  // There is room for one each of all questions under way: who does not read them is no resolver any more.
+  if (::send(fd(), &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno != EPIPE) return nonsense();
+  return {};
+}
+
+Result<> Resolver::note(const char* bytes, size_t size) {
+  Denied denied;
+  if (size != sizeof denied) return fail(Fault::failed, "the resolver of names spoke nonsense and was ended");
+  std::memcpy(&denied, bytes, sizeof denied);
+  if (names_.size() >= kMostNames) return {};
+  std::string name(denied.name, ::strnlen(denied.name, sizeof denied.name));
+  std::ranges::replace_if(name, [](char c) { return c < ' ' || c > '~'; }, '?');
+  if (std::ranges::find(names_, name) == names_.end()) names_.push_back(std::move(name));
+  return {};
+}
+
+DeniedNames Resolver::denied() const { return {denied_ ? denied_->load() : 0, names_}; }
+
+}  // namespace bailey::network

@@ -1,0 +1,75 @@
+// Resolver: answers a sandbox's questions about names, on the gateway, and has the firewall opened for what it found.
+//
+// The work is done by a child process (network/worker.h): it takes questions of `client` by UDP and TCP, asks the host's name
+// servers for the names that the grants allow, and refuses the rest. Addresses of a granted name are handed to this process
+// first, and the client gets its answer when they are open: its first packet goes through.
+//
+//   client --- question ---> worker --- question ---> name servers
+//                            worker <--- answer ----
+//                            worker --- found ---> serve() ---> admit
+//   client <--- answer ----- worker <--- go ------ serve()
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "network/address.h"
+#include "network/egress.h"
+#include "network/worker.h"
+
+namespace bailey::network {
+
+// The nameserver lines of a resolv.conf(5), IPv4 first; 127.0.0.1 where there is none, as resolv.conf(5) says.
+Result<std::vector<std::string>> read_name_servers(const std::string& path = "/etc/resolv.conf");
+
+struct ResolverSpec {
+  Ipv4 listen;  // the gateway
+  Ipv4 client;  // the sandbox
+  std::vector<Grant> egress;
+  std::vector<std::string> servers;  // addresses, asked in this order on port 53
+};
+
+struct DeniedNames {
+  uint64_t total = 0;              // questions refused
+  std::vector<std::string> names;  // of those the first 64 distinct ones, printable; "NAME (ADDRESS)": a name that leads to
+                                   // what is closed
+};
+
+class Resolver {
+ public:
+  // In this thread's network namespace, on a port that the kernel chooses. The caller has one thread.
+  static Result<Resolver> create(const ResolverSpec& spec);
+
+  uint16_t port() const { return port_; }
+  pid_t pid() const { return worker_.pid(); }
+  int fd() const { return worker_.channel(); }  // readable: call serve()
+  // `grant` is an index into the spec's egress, of Kind::name; the address lies in no closed range; seconds as by
+  // open_seconds() (network/name_rules.h). An error of it makes the client's answer a SERVFAIL.
+  using Admit = std::function<Result<>(size_t grant, Ipv4 address, uint32_t seconds)>;
+  // Does what the worker asked for, without waiting. Error: it has ended (and how) or spoke nonsense and was ended; names are
+  // not resolved from then on, fd() is -1.
+  Result<> serve(const Admit& admit);
+  DeniedNames denied() const;
+  void reset() { worker_.reset(); }
+
+ private:
+  Result<> permit(const Admit& admit, const char* bytes, size_t size);
+  Result<> note(const char* bytes, size_t size);
+
+  struct Unmap {
+    void operator()(std::atomic<uint64_t>* counter) const;
+  };
+  std::vector<Grant> egress_;
+  std::unique_ptr<std::atomic<uint64_t>, Unmap> denied_;
+  std::vector<std::string> names_;
+  uint16_t port_ = 0;
+  Worker worker_;
+};
+
+}  // namespace bailey::network

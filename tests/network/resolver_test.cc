@@ -1,0 +1,431 @@
+// Names: asked by a sandbox, answered on the gateway, opened before they are answered.
+#include "network/resolver.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <random>
+
+#include "base/clock.h"
+#include "tests/network/dns_talk.h"
+
+namespace bailey::network::tests {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+constexpr const char* kZone =
+    "host-record=a.example,198.51.100.9,300\n"
+    "host-record=brief.example,198.51.100.9,1\n"
+    "host-record=long.example,198.51.100.9,200000\n"
+    "host-record=b.a.example,198.51.100.9\n"
+    "host-record=six.example,198.51.100.9,2001:db8::1\n"
+    "host-record=other.example,198.51.100.9\n"
+    "host-record=inside.example,10.77.0.2\n"
+    "host-record=metadata.example,169.254.169.254\n"
+    "host-record=loop.example,127.0.0.1\n"
+    "cname=www.example,a.example,60\n"
+    "txt-record=a.example,hello\n";
+
+class ResolverTest : public NetworkTest {
+ protected:
+  void SetUp() override {
+    NetworkTest::SetUp();
+    BAILEY_REQUIRE("dnsmasq");
+    sandbox_.emplace(sandbox(0));
+  }
+  void TearDown() override {
+    resolver_ = Resolver();
+    dnsmasq_.reset();
+    fake_ = Fd();
+    sandbox_.reset();
+    NetworkTest::TearDown();
+  }
+  void start(const Strings& egress, const Strings& servers = {"203.0.113.2"}) {
+    ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers};
+    for (const std::string& text : egress) spec.egress.push_back(must(parse_grant(text)));
+    resolver_ = must(Resolver::create(spec));
+  }
+  void start_server(const std::string& zone = kZone) { dnsmasq_ = std::make_unique<Dnsmasq>(outside_, "203.0.113.2", zone); }
+  // A server of the test's own: answers every datagram with what `answers` makes of it.
+  void start_fake(std::function<Strings(const std::string&)> answers) {
+    fake_ = serve(outside_, "203.0.113.2", 53, SOCK_DGRAM);
+    answers_ = std::move(answers);
+  }
+
+  // One round of the dispatcher's loop, of the fake server, and of waiting for `client`: true when it is readable.
+  bool turn(const Fd& client, int ms) {
+    pollfd polls[] = {{client.get(), POLLIN, 0}, {resolver_.fd(), POLLIN, 0}, {fake_.get(), POLLIN, 0}};
+    if (poll(polls, 3, ms) <= 0) return false;
+    if (polls[1].revents) {
+      const auto served = resolver_.serve([this](size_t grant, Ipv4 address, uint32_t seconds) -> Result<> {
+        opened_.push_back(std::to_string(grant) + " " + to_text(address) + " " + std::to_string(seconds));
+        return refuse_ ? fail(Fault::failed, "the set is full") : Result<>();
+      });
+      if (!served) ended_ = served.error().message;
+    }
+    if (polls[2].revents) {
+      char buffer[2048];
+      sockaddr_in from{};
+      socklen_t size = sizeof from;
+      const ssize_t got = recvfrom(fake_.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
+      sources_.push_back(ntohs(from.sin_port));
+      for (const std::string& one : answers_({buffer, static_cast<size_t>(got)}))
+        sendto(fake_.get(), one.data(), one.size(), 0, reinterpret_cast<const sockaddr*>(&from), size);
+    }
+    return polls[0].revents != 0;
+  }
+  Fd client(int type) {
+    Fd socket;
+    must(sandbox_->netns.run([&]() -> Result<> {
+      socket = Fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(resolver_.port());
+      to.sin_addr.s_addr = htonl(bridge_.gateway().value);
+      if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return sys_error("connect", errno);
+      return {};
+    }));
+    return socket;
+  }
+  std::string read_some(const Fd& from, size_t room, int ms) {
+    const auto deadline = clock::Deadline::in_ms(ms);
+    while (!turn(from, deadline.poll_ms()))
+      if (deadline.passed()) return "";
+    std::string buffer(room, '\0');
+    const ssize_t got = recv(from.get(), buffer.data(), room, MSG_DONTWAIT);
+    buffer.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return buffer;
+  }
+  Reply reply_of_stream(const Fd& from, int ms) {
+    std::string all;
+    while (all.size() < 2 || all.size() < 2 + (static_cast<uint8_t>(all[0]) * 256u + static_cast<uint8_t>(all[1]))) {
+      const std::string more = read_some(from, 2 - std::min<size_t>(all.size(), 1), ms);
+      if (more.empty()) return {};
+      all += more;
+    }
+    return read_reply(all.substr(2));
+  }
+  Reply ask(const Wish& wish, int ms = 20'000) {
+    const Fd socket = client(wish.tcp ? SOCK_STREAM : SOCK_DGRAM);
+    std::string message = question(wish);
+    if (wish.tcp) message = std::string{static_cast<char>(message.size() >> 8), static_cast<char>(message.size())} + message;
+    const auto deadline = clock::Deadline::in_ms(ms);
+    do {  // a datagram may be lost: as every client does
+      send(socket.get(), message.data(), message.size(), 0);
+      if (wish.tcp) return reply_of_stream(socket, ms);
+      const std::string got = read_some(socket, 65536, 3000);
+      if (!got.empty()) return read_reply(got);
+    } while (!deadline.passed());
+    return {};
+  }
+  // Until the parent has heard all of what the worker said before.
+  void settle() {
+    const Fd nobody = serve(host_, "127.0.0.1", 0, SOCK_DGRAM);
+    while (resolver_.fd() >= 0) {
+      pollfd ready{resolver_.fd(), POLLIN, 0};
+      if (poll(&ready, 1, 0) != 1) return;
+      turn(nobody, 0);
+    }
+  }
+
+  std::optional<Sandbox> sandbox_;
+  Resolver resolver_;
+  std::unique_ptr<Dnsmasq> dnsmasq_;
+  Fd fake_;
+  std::function<Strings(const std::string&)> answers_;
+  std::vector<int> sources_;
+  Strings opened_;
+  bool refuse_ = false;
+  std::string ended_;
+};
+
+TEST_F(ResolverTest, AnswersGrantedNamesAndOpensThemFirst) {
+  start_server();
+  start({"198.51.100.0/24", "a.example:443", "*.example:80"});
+  const Reply reply = ask({"A.exAmple"});
+  EXPECT_EQ(reply.rcode, 0) << reply;
+  EXPECT_EQ(reply.records, Strings{"A.exAmple A 198.51.100.9"}) << reply;
+  EXPECT_EQ(reply.id, 0x1234);
+  EXPECT_EQ(reply.seconds, std::vector<uint32_t>{300});
+  EXPECT_EQ(opened_, (Strings{"1 198.51.100.9 330", "2 198.51.100.9 330"}));
+  opened_.clear();
+  EXPECT_EQ(ask({"b.a.example"}).addresses, Strings{"198.51.100.9"});
+  EXPECT_EQ(opened_.size(), 1u) << "the wildcard only";
+  EXPECT_EQ(ask({"nothing.example"}).rcode, 3);
+  EXPECT_EQ(resolver_.denied().total, 0u);
+}
+
+TEST_F(ResolverTest, RefusesOtherNamesAndTellsThem) {
+  start_server();
+  start({"a.example"});
+  for (const char* name : {"other.example", "example", "xa.example", "a.example.com", "b.a.example", "Other.Example"}) {
+    const Reply reply = ask({name});
+    EXPECT_EQ(reply.rcode, 5) << name << ": " << reply;
+    EXPECT_TRUE(reply.addresses.empty()) << reply;
+  }
+  EXPECT_EQ(ask({"a.example", kAxfr}).rcode, 5);
+  settle();
+  const DeniedNames denied = resolver_.denied();
+  EXPECT_EQ(denied.total, 7u);
+  EXPECT_EQ(denied.names, (Strings{"other.example", "example", "xa.example", "a.example.com", "b.a.example", "a.example"}));
+  EXPECT_TRUE(opened_.empty());
+}
+
+TEST_F(ResolverTest, HoldsTimesWithinWhatTheSetHolds) {
+  start_server();
+  start({"*.example"});
+  EXPECT_EQ(ask({"brief.example"}).seconds, std::vector<uint32_t>{1});
+  EXPECT_EQ(ask({"long.example"}).seconds, std::vector<uint32_t>{3600});
+  EXPECT_EQ(opened_, (Strings{"0 198.51.100.9 35", "0 198.51.100.9 3630"}));
+}
+
+TEST_F(ResolverTest, HasNoOtherTypesForGrantedNames) {
+  start_server();
+  start({"six.example", "a.example"});
+  for (const int type : {kAaaa, kHttps, kTxt, kAny, 12345}) {
+    const Reply reply = ask({"six.example", type});
+    EXPECT_TRUE(reply.rcode == 0 && reply.records.empty() && !reply.truncated) << type << ": " << reply;
+  }
+  EXPECT_EQ(resolver_.denied().total, 0u);
+}
+
+TEST_F(ResolverTest, FollowsAliasesOfTheNameThatWasAsked) {
+  start_server();
+  start({"www.example"});
+  const Reply reply = ask({"www.example"});
+  EXPECT_EQ(reply.records, (Strings{"www.example CNAME a.example", "a.example A 198.51.100.9"})) << reply;
+  EXPECT_EQ(opened_, Strings{"0 198.51.100.9 330"});
+  EXPECT_EQ(ask({"a.example"}).rcode, 5);
+}
+
+TEST_F(ResolverTest, ForwardsEverythingByTheGrantDns) {
+  start_server();
+  start({"dns", "a.example"});
+  EXPECT_EQ(ask({"a.example", kTxt}).records, Strings{"a.example 16"});
+  EXPECT_EQ(ask({"six.example", kAaaa}).records, Strings{"six.example 28"});
+  EXPECT_EQ(ask({"inside.example"}).addresses, Strings{"10.77.0.2"}) << "it opens nothing, and hides nothing";
+  EXPECT_EQ(ask({"nothing.example"}).rcode, 3);
+  EXPECT_EQ(ask({"Six.Example", kA, true}).addresses, Strings{"198.51.100.9"});
+  EXPECT_TRUE(opened_.empty());
+  EXPECT_EQ(ask({"a.example"}).addresses, Strings{"198.51.100.9"});
+  EXPECT_EQ(opened_.size(), 1u);
+}
+
+TEST_F(ResolverTest, TellsNoAddressThatIsClosed) {
+  start_server();
+  start({"*.example:80", "169.254.169.254:80"});
+  for (const char* name : {"inside.example", "loop.example"}) {
+    const Reply reply = ask({name});
+    EXPECT_TRUE(reply.rcode == 0 && reply.records.empty()) << name << ": " << reply;
+  }
+  EXPECT_EQ(ask({"metadata.example"}).addresses, Strings{"169.254.169.254"}) << "that address was granted by itself";
+  settle();
+  EXPECT_TRUE(opened_.empty()) << "its own grant opens it";
+  EXPECT_EQ(resolver_.denied().names, (Strings{"inside.example (10.77.0.2)", "loop.example (127.0.0.1)"}));
+}
+
+TEST_F(ResolverTest, TellsAndOpensWhatANameHasNow) {
+  start_server();
+  start({"*.example"});
+  dnsmasq_->hosts("198.51.100.9 moving.example\n");
+  EXPECT_EQ(ask({"moving.example"}).addresses, Strings{"198.51.100.9"});
+  dnsmasq_->hosts("198.51.100.10 moving.example\n");
+  EXPECT_EQ(ask({"moving.example"}).addresses, Strings{"198.51.100.10"});
+  EXPECT_EQ(opened_.back(), "0 198.51.100.10 35");
+}
+
+TEST_F(ResolverTest, TakesTcpWhereADatagramIsTooSmall) {
+  start_server();
+  start({"*.example"});
+  std::string lines;
+  for (int i = 1; i <= 60; ++i) lines += "198.51.101." + std::to_string(i) + " many.example\n";
+  dnsmasq_->hosts(lines);
+  const Reply cut = ask({"many.example"});
+  EXPECT_TRUE(cut.truncated && cut.size <= 512) << cut;
+  EXPECT_TRUE(opened_.empty()) << "what the client cannot use";
+  EXPECT_EQ(ask({"many.example", kA, false, 4096}).addresses.size(), 60u) << "EDNS";
+  EXPECT_TRUE(ask({"many.example", kA, false, 4096}).edns);
+  const Reply whole = ask({"many.example", kA, true});
+  EXPECT_EQ(whole.addresses.size(), 60u) << whole;
+  EXPECT_EQ(opened_.size(), 180u) << "three times";
+}
+
+TEST_F(ResolverTest, AnswersSeveralQuestionsOnAConnection) {
+  start_server();
+  start({"a.example"});
+  const Fd socket = client(SOCK_STREAM);
+  std::string all;
+  for (const char* name : {"a.example", "other.example", "a.example"}) {
+    const std::string message = question({name});
+    all += std::string{'\0', static_cast<char>(message.size())} + message;
+  }
+  // In two pieces, cut within a length.
+  const size_t cut = all.size() / 3 + 1;
+  EXPECT_EQ(send(socket.get(), all.data(), cut, 0), static_cast<ssize_t>(cut));
+  EXPECT_EQ(reply_of_stream(socket, 20'000).addresses.size(), 1u);
+  EXPECT_EQ(send(socket.get(), all.data() + cut, all.size() - cut, 0), static_cast<ssize_t>(all.size() - cut));
+  EXPECT_EQ(reply_of_stream(socket, 20'000).rcode, 5);
+  EXPECT_EQ(reply_of_stream(socket, 20'000).addresses.size(), 1u);
+}
+
+TEST_F(ResolverTest, DropsWhatDoesNotBelongToTheAnswer) {
+  start({"www.example"});
+  start_fake([](const std::string& asked) -> Strings {
+    return {answer(asked, {a_record("evil.example", "198.51.100.66"), a_record("a.example", "198.51.100.9"),
+                           cname_record("www.example", "a.example"), cname_record("evil.example", "a.example"),
+                           a_record("www.example", "198.51.100.67")})};
+  });
+  EXPECT_EQ(ask({"www.example"}).records, (Strings{"www.example CNAME a.example", "a.example A 198.51.100.9"}));
+  EXPECT_EQ(opened_, Strings{"0 198.51.100.9 90"});
+  // Aliases in a circle.
+  answers_ = [](const std::string& asked) -> Strings {
+    return {answer(asked, {cname_record("www.example", "a.example"), cname_record("a.example", "www.example")})};
+  };
+  EXPECT_TRUE(ask({"www.example"}).records.empty());
+}
+
+TEST_F(ResolverTest, BelievesOnlyTheAnswerToItsQuestion) {
+  start({"a.example"});
+  start_fake([](const std::string& asked) -> Strings {
+    std::string other_id = answer(asked, {a_record("a.example", "198.51.100.66")}), no_answer = asked;
+    other_id[0] = static_cast<char>(other_id[0] ^ 1);
+    std::string other_name = asked;
+    other_name[13] = 'b';
+    std::string other_class = answer(asked, {a_record("a.example", "198.51.100.66")});
+    other_class[asked.find('\0', 12) + 4] = 3;
+    return {other_id,
+            no_answer,
+            answer(other_name, {a_record("b.example", "198.51.100.66")}),
+            other_class,
+            "x",
+            std::string(4000, 'x'),
+            answer(asked, {a_record("a.example", "198.51.100.9")}),
+            answer(asked, {a_record("a.example", "198.51.100.66")})};
+  });
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(ask({"a.example"}).addresses, Strings{"198.51.100.9"});
+  EXPECT_EQ(opened_, Strings(8, "0 198.51.100.9 90"));
+  std::ranges::sort(sources_);
+  EXPECT_NE(sources_.front(), sources_.back()) << "each question comes from a port of its own";
+}
+
+TEST_F(ResolverTest, GoesOnToTheNextServer) {
+  start_server();
+  start({"*.example"}, {"198.51.100.9", "203.0.113.2"});  // nobody serves there: refused at once
+  EXPECT_EQ(ask({"a.example"}).addresses, Strings{"198.51.100.9"});
+  EXPECT_EQ(ask({"a.example", kA, true}).addresses, Strings{"198.51.100.9"});
+  start_fake([](const std::string&) { return Strings(); });
+}
+
+TEST_F(ResolverTest, SaysThatNoServerAnswered) {
+  start({"a.example"}, {"198.51.100.9"});
+  EXPECT_EQ(ask({"a.example"}).rcode, 2);
+  EXPECT_EQ(ask({"a.example", kA, true}).rcode, 2);
+  start({"a.example"});
+  start_fake([](const std::string&) { return Strings(); });  // silent
+  EXPECT_EQ(ask({"a.example"}).rcode, 2);
+  answers_ = [](const std::string& asked) -> Strings { return {answer(asked, {}, 2)}; };
+  EXPECT_EQ(ask({"a.example"}).rcode, 2);
+}
+
+TEST_F(ResolverTest, AnswersNothingThatCouldNotBeOpened) {
+  start_server();
+  start({"a.example"});
+  refuse_ = true;
+  const Reply reply = ask({"a.example"});
+  EXPECT_TRUE(reply.rcode == 2 && reply.records.empty()) << reply;
+}
+
+TEST_F(ResolverTest, AnswersNobodyElse) {
+  start_server();
+  start({"a.example"});
+  const Fd stranger = serve(host_, "203.0.113.1", 0, SOCK_DGRAM);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(resolver_.port());
+  to.sin_addr.s_addr = htonl(bridge_.gateway().value);
+  const std::string asked = question({"a.example"});
+  sendto(stranger.get(), asked.data(), asked.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+  EXPECT_EQ(ask({"a.example"}).addresses.size(), 1u) << "which came later";
+  EXPECT_FALSE(turn(stranger, 0));
+}
+
+TEST_F(ResolverTest, OutlivesGarbage) {
+  start_server();
+  start({"a.example", "dns"});
+  const Fd socket = client(SOCK_DGRAM);
+  std::mt19937 random(7);
+  const std::string good = question({"a.example", kA, false, 1400});
+  for (int i = 0; i < 400; ++i) {
+    std::string bytes = i % 2 ? good : std::string(random() % 900, '\0');
+    for (char& c : bytes)
+      if (i % 2 == 0 || random() % 16 == 0) c = static_cast<char>(random());
+    send(socket.get(), bytes.data(), bytes.size(), 0);
+    turn(Fd(), 0);
+  }
+  const Fd stream = client(SOCK_STREAM);
+  const std::string endless = std::string("\xff\xff", 2) + std::string(2000, 'x');
+  send(stream.get(), endless.data(), endless.size(), MSG_NOSIGNAL);
+  EXPECT_EQ(ask({"a.example"}, 60'000).addresses, Strings{"198.51.100.9"}) << ended_;
+}
+
+TEST_F(ResolverTest, BoundsWhatIsUnderWay) {
+  start({"a.example"});
+  int asked = 0;
+  start_fake([&](const std::string&) {
+    ++asked;
+    return Strings();
+  });
+  const Fd socket = client(SOCK_DGRAM);
+  const std::string message = question({"a.example"});
+  for (int i = 0; i < 200; ++i) send(socket.get(), message.data(), message.size(), 0);
+  int failed = 0;
+  const auto deadline = clock::Deadline::in_ms(30'000);
+  while (failed < 136 && !deadline.passed()) {
+    if (!turn(socket, 100)) continue;
+    char buffer[512];
+    const ssize_t got = recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got > 0 && read_reply({buffer, static_cast<size_t>(got)}).rcode == 2) ++failed;
+  }
+  EXPECT_GE(failed, 136);
+  EXPECT_LT(asked, 200);
+  EXPECT_EQ(ask({"a.example", kAaaa}).rcode, 0);
+}
+
+TEST_F(ResolverTest, TellsSixtyFourNamesAndCountsAll) {
+  start({"a.example"});
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(ask({"n" + std::to_string(i) + ".example"}).rcode, 5);
+  settle();
+  EXPECT_EQ(resolver_.denied().total, 100u);
+  EXPECT_EQ(resolver_.denied().names.size(), 64u);
+}
+
+TEST_F(ResolverTest, NoticesThatItsWorkerHasEnded) {
+  start({"a.example"});
+  kill(resolver_.pid(), SIGKILL);
+  const auto deadline = clock::Deadline::in_ms(30'000);
+  while (ended_.empty() && !deadline.passed()) turn(Fd(), 100);
+  EXPECT_NE(ended_.find("signal 9"), std::string::npos) << ended_;
+  EXPECT_EQ(resolver_.fd(), -1);
+}
+
+TEST(NameServers, AreThoseOfTheHost) {
+  const bailey::tests::TempDir directory;
+  const auto read = [&](const char* text) { return must(read_name_servers(directory.write("resolv.conf", text))); };
+  EXPECT_EQ(
+      read(
+          "# x\nsearch example\nnameserver fe80::1%lo\nnameserver 127.0.0.53 # y\n nameserver\t192.0.2.1\nnameserver\nnameserver x\n"),
+      (Strings{"127.0.0.53", "192.0.2.1", "fe80::1%lo"}));
+  EXPECT_EQ(read("options edns0\n"), Strings{"127.0.0.1"});
+  EXPECT_EQ(must(read_name_servers(directory.file("none"))), Strings{"127.0.0.1"});
+  EXPECT_EQ(read("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n").size(), 3u);
+}
+
+}  // namespace
+}  // namespace bailey::network::tests
