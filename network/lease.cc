@@ -71,7 +71,10 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
 }
 
 Result<> Lease::reset() {
-  const Result<> port = port_.reset(), firewall = firewall_.reset();
+  // The port first: it is never without its filter. Whatever holds it back, the destructors try again in that order.
+  const Result<> port = port_.leave();
+  if (port) netns_ = Netns();
+  const Result<> firewall = port ? firewall_.reset() : Result<>();
   *this = Lease();
   return port ? firewall : port;
 }

@@ -113,6 +113,14 @@ Message lock_port(int index, const std::string& name) {
   return message;
 }
 
+// Not by IFLA_INFO_SLAVE_DATA, as above: that announces a change of the link, whereupon the bridge looks at the carrier and
+// opens the port again (net/bridge/br_if.c, br_port_carrier_check).
+Message silence_port(int index, const std::string& name) {
+  Message message(RTM_SETLINK, 0, "silencing bridge port " + name);
+  message.header(link_header(AF_BRIDGE, index)).begin(IFLA_PROTINFO).u8(IFLA_BRPORT_STATE, BR_STATE_DISABLED).end();
+  return message;
+}
+
 Message forward_to(int port, const std::string& name, const Mac& mac) {
   Message message = neighbour_message(RTM_NEWNEIGH, kSet, AF_BRIDGE, port, "binding " + to_text(mac) + " to port " + name);
   put(message, NDA_LLADDR, mac);

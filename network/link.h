@@ -33,6 +33,8 @@ Message up(int index, const std::string& name);
 // A port of a bridge that trusts nobody: talks to the bridge itself only (isolated), learns no address, gets no frame for
 // unknown or many receivers, and no spanning tree from behind it.
 Message lock_port(int index, const std::string& name);
+// A port that passes nothing any more.
+Message silence_port(int index, const std::string& name);
 // Where the bridge finds `mac`, for ever.
 Message forward_to(int port, const std::string& name, const Mac& mac);
 // Whose hardware address an IPv4 address is, for ever: no ARP.
