@@ -267,15 +267,33 @@ int make_stage(const Plan& plan, int* stage) {
   return 0;
 }
 
-// An in-memory layer over --rootfs: mount points that are missing in it appear here, never in the user's directory.
+// Whether nothing will be made in the overlay: --rootfs has every mount point itself. Those in /dev and the like are made in
+// what is mounted there.
+bool has_mount_points(const Plan& plan, int lower) {
+  for (const RootOperation& op : plan.operations) {
+    const bool covers = op.kind == Kind::mask || op.kind == Kind::read_only || op.kind == Kind::seal || op.kind == Kind::pty;
+    if (covers || op.within != Within::foreign) continue;
+    if (op.kind == Kind::symlink || op.kind == Kind::file) return false;
+    const Held there(openat2_in_root(lower, op.path.c_str(), O_PATH));
+    if (there.failed()) return false;
+  }
+  return true;
+}
+
+// An overlay over --rootfs: its files are the sandbox's own as far as locks, sockets and FIFOs go, and mount points that are
+// missing appear in an in-memory layer, never in the user's directory. Without that layer it takes a third of the time.
 int mount_overlay(const RootInputs& inputs, int stage) {
+  const Plan& plan = *inputs.plan;
+  const int lower = inputs.trees[plan.root_tree];
+  const bool layer = !plan.root_read_only || !has_mount_points(plan, lower);
   for (const char* name : {"lower", "upper", "work"})
-    if (::mkdirat(stage, name, 0755) < 0) return errno;
-  if (int error = attach(inputs.trees[inputs.plan->root_tree], {stage, "lower"})) return error;
-  // Paths relative to the stage: nothing of the user's path can be mistaken for an option's separator.
+    if ((layer || *name != 'w') && ::mkdirat(stage, name, 0755) < 0) return errno;
+  if (int error = attach(lower, {stage, "lower"})) return error;
+  // Paths relative to the stage: nothing of the user's path can be mistaken for an option's separator. Read-only layers are two
+  // at least, and the upper one stands for the root directory.
   if (::fchdir(stage) < 0) return errno;
-  constexpr const char* kLayers = "lowerdir=lower,upperdir=upper,workdir=work,userxattr";
-  return ::mount("bailey", "/", "overlay", MS_NOSUID | MS_NODEV, kLayers) < 0 ? errno : 0;
+  const char* layers = layer ? "lowerdir=lower,upperdir=upper,workdir=work,userxattr" : "lowerdir=upper:lower,userxattr";
+  return ::mount("bailey", "/", "overlay", MS_NOSUID | MS_NODEV, layers) < 0 ? errno : 0;
 }
 
 }  // namespace

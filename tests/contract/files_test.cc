@@ -216,19 +216,25 @@ TEST_F(FilesContract, LeavesNoSetuidProgramOfRootThatRuns) {
 
 // --- another root ------------------------------------------------------------------------------------------------------
 
+// One that has every mount point, one that lacks some, and one that has nothing but its programs.
 TEST_F(FilesContract, RunsInAnotherRootAndLeavesItAsItWas) {
   BAILEY_REQUIRE("busybox");
   const TempDir root;
   make_busybox_root(root.path());
-  const std::string before = list_tree(root.path());
-  const Outcome got = shell(
-      {"--rootfs", root.path()},
-      "ls /; touch /new && echo WRITTEN; touch /etc/new && echo WRITTEN; echo ok > /tmp/file && cat /tmp/file; cat /etc/passwd");
-  EXPECT_EQ(got.exit_code, 0) << got;
-  EXPECT_EQ(got.out.find("WRITTEN"), std::string::npos) << got;
-  EXPECT_NE(got.out.find("ok\n"), std::string::npos) << got;
-  EXPECT_NE(got.out.find("root:x:0:0:root:/root:/bin/sh"), std::string::npos) << got;
-  EXPECT_EQ(list_tree(root.path()), before);
+  for (const Arguments& removed : {Arguments{}, Arguments{"root", "tmp"}, Arguments{"proc", "dev", "run", "sys"}}) {
+    for (const std::string& name : removed) fs::remove(root.file(name));
+    const std::string before = list_tree(root.path());
+    const Outcome got = shell({"--rootfs", root.path()},
+                              "ls /; touch /new && echo WRITTEN; touch /etc/new && echo WRITTEN; echo ok > /tmp/file && cat "
+                              "/tmp/file; cat /etc/passwd; stat -c 'mode %a' /; cat /proc/self/comm");
+    EXPECT_EQ(got.exit_code, 0) << got;
+    EXPECT_EQ(got.out.find("WRITTEN"), std::string::npos) << got;
+    EXPECT_NE(got.out.find("ok\n"), std::string::npos) << got;
+    EXPECT_NE(got.out.find("root:x:0:0:root:/root:/bin/sh"), std::string::npos) << got;
+    EXPECT_NE(got.out.find("mode 755\n"), std::string::npos) << got;
+    EXPECT_NE(got.out.find("cat\n"), std::string::npos) << got;
+    EXPECT_EQ(list_tree(root.path()), before);
+  }
 }
 
 TEST_F(FilesContract, KeepsTheWritesToAWritableRootInMemory) {
