@@ -20,6 +20,22 @@ Result<Fd> Fd::duplicate() const {
   return Fd(copy);
 }
 
+Result<> keep_only(std::vector<int> keep) {
+  const Fd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!nothing) return sys_error("opening /dev/null", errno);
+  for (const int number : {0, 1, 2})
+    if (::dup2(nothing.get(), number) < 0) return sys_error("closing the standard streams", errno);
+  std::ranges::sort(keep);
+  unsigned first = 3;
+  for (const int number : keep) {
+    const unsigned kept = static_cast<unsigned>(number);
+    if (kept > first && ::close_range(first, kept - 1, 0) < 0) return sys_error("closing descriptors", errno);
+    first = std::max(first, kept + 1);
+  }
+  if (::close_range(first, ~0U, 0) < 0) return sys_error("closing descriptors", errno);
+  return {};
+}
+
 Result<Pipe> create_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) < 0) return sys_error("creating a pipe", errno);

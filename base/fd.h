@@ -5,6 +5,7 @@
 
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -38,6 +39,9 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// For a child that goes on without an exec: closes every descriptor but those, and makes 0, 1 and 2 /dev/null.
+Result<> keep_only(std::vector<int> keep);
 
 struct Pipe {
   Fd read;

@@ -21,6 +21,7 @@ class Slot {
   // That one. Nothing: somebody has it.
   static Result<std::optional<Slot>> take_number(int directory, const std::string& file, uint32_t number);
 
+  int fd() const { return lock_.get(); }  // a copy in another process holds the slot as well
   uint32_t number() const { return number_; }
   explicit operator bool() const { return static_cast<bool>(lock_); }
 

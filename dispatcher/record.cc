@@ -98,12 +98,12 @@ const char* protocol_name(uint8_t number) {
 }
 
 // What the bridge did not let through: packets to where nothing was granted, with the first destinations; forged frames.
-json::Object denied_object(const network::Denials& denials) {
+json::Object denied_object(const network::Refused& refused) {
   json::Object object;
-  object.set("packets", denials.packets);
-  object.set("frames", denials.frames);
+  object.set("packets", refused.packets.packets);
+  object.set("frames", refused.packets.frames);
   json::Array destinations;
-  for (const network::nft::Destination& denied : denials.first) {
+  for (const network::nft::Destination& denied : refused.packets.first) {
     json::Object one;
     one.set("address", network::to_text(denied.address));
     one.set("protocol", protocol_name(denied.protocol));
@@ -112,6 +112,8 @@ json::Object denied_object(const network::Denials& denials) {
     destinations.emplace_back(std::move(one));
   }
   object.set("destinations", std::move(destinations));
+  object.set("questions", refused.names.total);
+  object.set("names", json::Array(refused.names.names.begin(), refused.names.names.end()));
   return object;
 }
 
@@ -201,7 +203,7 @@ json::Value to_json(const Record& record) {
   if (!record.network.empty()) object.set("network", record.network);
   if (!record.network_address.empty()) {
     object.set("network_address", record.network_address);
-    object.set("network_denied", denied_object(record.denials));
+    object.set("network_denied", denied_object(record.refused_network));
   }
   if (record.started_wall_ns != 0) {
     object.set("started", clock::wall_text(record.started_wall_ns));

@@ -19,7 +19,7 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 constexpr int64_t kKillAgainMs = 1000;
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNetwork, kStreams };
 
 // Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
 // says nothing.
@@ -224,6 +224,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
   set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
   set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
+  set[kNetwork] = {leases_.network.fd(), POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -239,6 +240,7 @@ Result<bool> Sandbox::wait_for_end() {
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     if (set[kCalls].revents != 0) instance_->serve_calls();
+    if (set[kNetwork].revents != 0) serve_network();
     streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop(Stop::output_limit);
@@ -280,6 +282,10 @@ void Sandbox::notice_oom() {
   around_.events.emit("oom", spec_.id());
 }
 
+void Sandbox::serve_network() {
+  if (auto served = leases_.network.serve(); !served) log::warning(served.error().message);
+}
+
 // What the workload wrote before its end is passed on, however long the reader takes, unless it was us who
 // ended it.
 void Sandbox::drain() {
@@ -312,8 +318,8 @@ void Sandbox::measure() {
   record_.oom_kills = usage.oom_kills;
   record_.pids_limit_hits = usage.pids_limit_hits;
   if (leases_.network) {
-    if (auto denials = leases_.network.denials()) record_.denials = std::move(*denials);
-    else log::warning(denials.error().message);
+    if (auto refused = leases_.network.refused()) record_.refused_network = std::move(*refused);
+    else log::warning(refused.error().message);
   }
   record_.stdout_bytes = streams_.out().taken();
   record_.stderr_bytes = streams_.err().taken();

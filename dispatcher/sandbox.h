@@ -85,6 +85,7 @@ class Sandbox {
   void stop(Stop why);
   void forward_signals();
   void notice_oom();
+  void serve_network();
   void measure();
   void measure_children();
   void judge(const Ending& ending);

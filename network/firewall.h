@@ -66,6 +66,8 @@ class Firewall {
   Result<> admit(size_t grant, Ipv4 address, uint32_t seconds);
   Result<Denials> denials();
   Result<> reset();  // what the destructor does, with its error
+  int fd() const { return socket_.fd(); }  // what reset() works with
+  void forget() { slot_.reset(); }         // somebody else removes it
 
   // Fine when there is nothing of that slot.
   static Result<> remove(NetlinkSocket& socket, uint32_t slot);

@@ -39,6 +39,8 @@ Result<> open_low_ports() {
   return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
 }
 
+bool asks_for_names(const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; }
+
 }  // namespace
 
 Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
@@ -63,6 +65,12 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
   filter.address = lease.bridge_.address(number);
   filter.bridge = lease.bridge_;
   filter.egress = spec.egress;
+  if (std::ranges::any_of(spec.egress, asks_for_names)) {
+    std::vector<std::string> servers = TRY(read_name_servers());
+    const ResolverSpec names{lease.bridge_.gateway(), filter.address, spec.egress, std::move(servers)};
+    lease.resolver_ = TRY(Resolver::create(names));
+    filter.dns_port = lease.resolver_->port();
+  }
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
   TRY(Port::remove(socket, filter.port));
   lease.firewall_ = TRY(Firewall::create(filter));
@@ -70,11 +78,32 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
   return lease;
 }
 
+std::optional<Ipv4> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
+
+Result<> Lease::serve() {
+  return resolver_->serve(
+      [this](size_t grant, Ipv4 address, uint32_t seconds) { return firewall_.admit(grant, address, seconds); });
+}
+
+Result<Refused> Lease::refused() {
+  Refused refused{TRY(firewall_.denials()), {}};
+  if (resolver_) refused.names = resolver_->denied();
+  return refused;
+}
+
 Result<> Lease::reset() {
-  // The port first: it is never without its filter. Whatever holds it back, the destructors try again in that order.
-  const Result<> port = port_.leave();
-  if (port) netns_ = Netns();
-  const Result<> firewall = port ? firewall_.reset() : Result<>();
+  if (!slot_) return {};
+  resolver_.reset();
+  netns_ = Netns();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool done = keep_only({slot_.fd(), port_.fd(), firewall_.fd()}) && port_.reset() && firewall_.reset();
+    ::_exit(done ? 0 : 1);
+  }
+  // Without a child we wait ourselves. The port goes first: it is never without its filter.
+  const Result<> port = child < 0 ? port_.reset() : Result<>(), firewall = child < 0 ? firewall_.reset() : Result<>();
+  port_.forget();
+  firewall_.forget();
   *this = Lease();
   return port ? firewall : port;
 }

@@ -1,8 +1,10 @@
 // Lease: what one sandbox holds of a bridge network, taken as a whole and given back as a whole:
 //
-//   slot       a number, by a lock that dies with its holder: it names port (bly7) and filter (bailey-7) and decides the
-//   address netns      the sandbox's network namespace, single use firewall   what it may reach; stands before the port port
-//   the veth pair
+//   slot       a number, by a lock that dies with its holder: names port (bly7) and filter (bailey-7), decides the address
+//   netns      the sandbox's network namespace, single use
+//   resolver   answers its questions about names, when a grant needs it
+//   firewall   what it may reach; stands before the port
+//   port       the veth pair
 //
 // What a killed Bailey left is found by the slots whose locks are free: by collect(), and by the next who takes the slot.
 // CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling thread.
@@ -21,12 +23,18 @@
 #include "network/firewall.h"
 #include "network/netns.h"
 #include "network/port.h"
+#include "network/resolver.h"
 
 namespace bailey::network {
 
 struct LeaseSpec {
   BridgeSpec bridge;
   std::vector<Grant> egress;
+};
+
+struct Refused {
+  Denials packets;
+  DeniedNames names;
 };
 
 // Member order is teardown order from the last to the first.
@@ -42,16 +50,22 @@ class Lease {
   const Bridge& bridge() const { return bridge_; }
   Ipv4 address() const { return port_.address(); }
   // Where names are asked for; nothing when no grant needs any.
-  std::optional<Ipv4> resolver() const { return std::nullopt; }
+  std::optional<Ipv4> resolver() const;
+  // Readable: call serve(); -1 when there is nothing to serve. An error of serve() ends the service of names, not the network.
+  int fd() const { return resolver_ ? resolver_->fd() : -1; }
+  Result<> serve();
   // What was refused so far. Asks the kernel.
-  Result<Denials> denials() { return firewall_.denials(); }
-  // Gives all of it back; the error of what would not go.
+  Result<Refused> refused();
+  // Gives all of it back. The kernel waits some 30 ms for readers of a port and of a filter before it lets go of them: a child
+  // does that and outlives this process if need be, with the slot in its hand. What it cannot remove is left to collect() and
+  // to the slot's next holder. Not after threads exist.
   Result<> reset();
 
  private:
   Slot slot_;
   Bridge bridge_;
   Netns netns_;
+  std::optional<Resolver> resolver_;
   Firewall firewall_;
   Port port_;
 };

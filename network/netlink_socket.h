@@ -19,6 +19,8 @@ class NetlinkSocket {
   // `protocol`: NETLINK_ROUTE or NETLINK_NETFILTER. No privileges; what is asked later may need CAP_NET_ADMIN.
   static Result<NetlinkSocket> open(int protocol);
 
+  int fd() const { return fd_.get(); }
+
   // All messages with one system call, in order; returns when the kernel has done them. rtnetlink goes on behind one that
   // failed, nf_tables takes all or nothing (network/nftables.h frames those). The error is the first one: what it was about,
   // the kernel's text, errno.

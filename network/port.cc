@@ -61,15 +61,6 @@ Result<> Port::reset() {
   return remove(socket_, name);
 }
 
-Result<> Port::leave() {
-  if (name_.empty()) return {};
-  const Message last[] = {link::silence_port(index_, name_), link::forget_neighbour(bridge_, name_, address_)};
-  auto silenced = socket_.send(last);
-  if (!silenced) return silenced;
-  name_.clear();
-  return {};
-}
-
 Result<> Port::remove(NetlinkSocket& socket, const std::string& name) {
   const auto removed = socket.send(link::remove(name));
   if (!removed && removed.error().sys != ENODEV) return removed;

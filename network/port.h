@@ -40,9 +40,8 @@ class Port {
   const std::string& name() const { return name_; }
   Ipv4 address() const { return address_; }
   Result<> reset();  // what the destructor does, with its error
-  // Passes nothing any more and is left to go with the sandbox's namespace: the kernel takes that apart in its own time, where
-  // reset() waits some 20 ms for it.
-  Result<> leave();
+  int fd() const { return socket_.fd(); }  // what reset() works with
+  void forget() { name_.clear(); }         // somebody else removes it
 
  private:
   Result<> wire_host(const Bridge& bridge, const Mac& mac);

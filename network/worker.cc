@@ -23,21 +23,6 @@ namespace {
 constexpr uid_t kNobody = 65534;
 constexpr size_t kMessageRoom = 512;
 
-Result<> keep_descriptors(std::vector<int> keep) {
-  const Fd nothing = TRY(files::open("/dev/null", O_RDWR));
-  for (const int number : {0, 1, 2})
-    if (::dup2(nothing.get(), number) < 0) return sys_error("closing the standard streams", errno);
-  std::ranges::sort(keep);
-  unsigned first = 3;
-  for (const int number : keep) {
-    const unsigned kept = static_cast<unsigned>(number);
-    if (kept > first && ::close_range(first, kept - 1, 0) < 0) return sys_error("closing descriptors", errno);
-    first = kept + 1;
-  }
-  if (::close_range(first, ~0U, 0) < 0) return sys_error("closing descriptors", errno);
-  return {};
-}
-
 Result<> limit(__rlimit_resource_t resource, rlim_t value) {
   rlimit now{};
   if (::getrlimit(resource, &now) < 0) return sys_error("reading a limit", errno);
@@ -105,7 +90,7 @@ Result<> confine(const WorkerSpec& spec, int channel, pid_t parent) {
   ::prctl(PR_SET_NAME, spec.name);
   std::vector<int> keep = spec.keep;
   keep.push_back(channel);
-  TRY(keep_descriptors(std::move(keep)));
+  TRY(keep_only(std::move(keep)));
   if (::chdir("/") < 0) return sys_error("changing to /", errno);
   TRY(limit(RLIMIT_CORE, 0));
   TRY(limit(RLIMIT_FSIZE, 0));

@@ -3,11 +3,9 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "network/link.h"
 #include "tests/network/networks.h"
@@ -183,24 +181,6 @@ TEST_F(NetnsTest, IsNewAndTheThreadIsBackInItsOwn) {
   EXPECT_TRUE(must(host_.same_as(must(Netns::of_this_thread()))));
   EXPECT_FALSE(Netns(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC))).run([]() -> Result<> { return {}; }));
   EXPECT_TRUE(has(run(one, {"ip", "link"}), "lo: <LOOPBACK>")) << "it is empty but for a loopback that is off";
-}
-
-// Left alone, it passes nothing, and goes with the sandbox's namespace.
-TEST_F(BridgeTest, PortPassesNothingOnceItIsLeft) {
-  Sandbox one = sandbox(3);
-  const Fd server = serve(host_, "10.201.0.1", 80, SOCK_DGRAM);
-  ASSERT_EQ(send_datagram(one.netns, "10.201.0.1", 80), 0);
-  EXPECT_TRUE(arrives(server, 10'000));
-  must(one.port.leave());
-  Fd raw = raw_socket(one.netns, "eth0");
-  const Fd host_side = raw_socket(host_, "bailey0");
-  send_frame(raw, udp_frame({bridge_.mac, Bridge::mac_of(3), bridge_.address(3), bridge_.gateway(), 80, "after the end"}));
-  EXPECT_FALSE(frame_arrives(host_side, "after the end", 300));
-  one = {};
-  raw.reset();
-  const auto deadline = clock::Deadline::in_ms(60'000);
-  while (must(link::find(socket_, "bly3")) && !deadline.passed()) usleep(10'000);
-  EXPECT_FALSE(must(link::find(socket_, "bly3")));
 }
 
 }  // namespace
