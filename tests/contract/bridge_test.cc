@@ -1,4 +1,6 @@
 // The bridge: what is granted is reached, and nothing else; on a "host" of the test's own (tests/network/networks.h).
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +11,7 @@
 
 #include "base/clock.h"
 #include "tests/contract/contract.h"
+#include "tests/network/dns_talk.h"
 #include "tests/network/networks.h"
 
 namespace bailey::tests {
@@ -28,6 +31,7 @@ class BridgeContract : public Contract, protected network::tests::Surroundings {
   }
   void TearDown() override {
     servers_.clear();
+    names_.reset();
     for (const auto& sandbox : sandboxes_) {
       sandbox->signal(SIGTERM);
       sandbox->finish();
@@ -68,6 +72,21 @@ class BridgeContract : public Contract, protected network::tests::Surroundings {
     first.insert(first.end(), more.begin(), more.end());
     return first;
   }
+  // A name server outside, which Bailey finds in its own /etc/resolv.conf.
+  void start_names(const std::string& zone) {
+    BAILEY_REQUIRE("dnsmasq");
+    names_ = std::make_unique<network::tests::Dnsmasq>(outside_, "203.0.113.2", zone);
+    resolv_conf_.write("resolv.conf", "nameserver 203.0.113.2\n");
+  }
+  Outcome run_with_names(const Arguments& flags, const std::string& script) {
+    RunOptions wish = options(with_probes(joined({"--net", "bridge"}, flags)), {"/bin/sh", "-c", script});
+    wish.before_exec = [this] {
+      if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+          mount(resolv_conf_.file("resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)
+        _exit(97);
+    };
+    return run_bailey(std::move(wish));
+  }
   static bool reached(const Answers& answers, const std::string& what) {
     const auto found = answers.find(what);
     EXPECT_NE(found, answers.end()) << what;
@@ -84,6 +103,8 @@ class BridgeContract : public Contract, protected network::tests::Surroundings {
   }
 
   Outcome last_;
+  TempDir resolv_conf_;
+  std::unique_ptr<network::tests::Dnsmasq> names_;
   std::vector<std::unique_ptr<Running>> servers_;
   std::vector<std::unique_ptr<BaileyProcess>> sandboxes_;
 };
@@ -146,6 +167,41 @@ TEST_F(BridgeContract, KeepsSandboxesApart) {
   EXPECT_NE(last_.text("network_address"), server);
   // Nor is it reached from the host or from beyond it, where a way to it is.
   for (const network::Netns* from : {&host_, &outside_}) EXPECT_NE(network::tests::connect_to(*from, server, 80, 2000), 0);
+}
+
+// What a name leads to is open for whoever asked, and only that.
+TEST_F(BridgeContract, ReachesNamesThatAreGranted) {
+  serve(outside_, "listen:80");
+  start_names(
+      "host-record=good.example,198.51.100.9,300\nhost-record=bad.example,203.0.113.2,300\n"
+      "host-record=a.wild.example,203.0.113.2,300\nhost-record=inside.example,10.77.0.2,300\n");
+  const std::string script =
+      "for name in good.example bad.example a.wild.example inside.example; do"
+      " python3 -c 'import socket, sys; s = socket.create_connection((sys.argv[1], 80), 20); print(sys.argv[1], s.recv(9).decode().strip())' $name"
+      " 2>&1 | tail -n 1; done; " +
+      probe("reach") + " tcp:203.0.113.2:81 udp:203.0.113.2:53";
+  const Outcome got = run_with_names({"--egress", "good.example:80", "--egress", "*.wild.example:80"}, script);
+  EXPECT_NE(got.out.find("good.example hello\n"), std::string::npos) << got;
+  EXPECT_NE(got.out.find("a.wild.example hello\n"), std::string::npos) << got;
+  EXPECT_EQ(got.out.find("bad.example hello"), std::string::npos) << got;
+  EXPECT_EQ(got.out.find("inside.example hello"), std::string::npos) << got;
+  EXPECT_EQ(got.out.find("connected"), std::string::npos) << got;
+  EXPECT_EQ(got.out.find("answered"), std::string::npos) << "a name server that nobody granted: " << got;
+  const std::string record = json::write(*got.find("network_denied"));
+  for (const char* name : {"\"bad.example\"", "\"inside.example\""}) EXPECT_NE(record.find(name), std::string::npos) << record;
+}
+
+TEST_F(BridgeContract, AnswersEveryNameWhereDnsIsGranted) {
+  start_names("host-record=any.example,198.51.100.9,300\ntxt-record=any.example,words\n");
+  const Outcome got = run_with_names(
+      {"--egress", "dns"}, "cat /etc/resolv.conf; getent hosts any.example; " + probe("reach") + " tcp:198.51.100.9:80");
+  EXPECT_EQ(got.out.find("nameserver 10.201.0.1\n"), 0u) << got;
+  EXPECT_NE(got.out.find("198.51.100.9"), std::string::npos) << got;
+  EXPECT_EQ(got.out.find("connected"), std::string::npos) << "a name opens nothing by itself: " << got;
+  // Without a grant there is no resolver at all.
+  const Outcome none =
+      run_with_names({"--egress", "203.0.113.2:80"}, "cat /etc/resolv.conf; getent hosts any.example; echo $?");
+  EXPECT_EQ(none.out, "2\n") << none;
 }
 
 TEST_F(BridgeContract, GivesFiftyAtOnceAnAddressEach) {
