@@ -1,11 +1,11 @@
 #include "cli/command_line.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <climits>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/cli11.h"
 
 namespace bailey::cli {
 

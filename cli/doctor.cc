@@ -3,7 +3,6 @@
 // level works, else 1.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/backends.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "dispatcher/admission.h"
 #include "dispatcher/names.h"

@@ -1,10 +1,10 @@
 // bailey gc: removes what sandboxes left whose Bailey was killed: cgroups, state and networks.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "dispatcher/policy.h"
 #include "dispatcher/sandbox.h"

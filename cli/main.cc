@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <initializer_list>
 #include <optional>
@@ -17,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/version.h"
 

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include "base/files.h"
 #include "base/units.h"
 #include "bundle/reader.h"
+#include "cli/cli11.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/sink.h"

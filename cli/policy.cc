@@ -1,10 +1,10 @@
 // bailey policy show|check: the policy in force, and whether a file would be one.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
 
 #include "base/files.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"

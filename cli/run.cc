@@ -1,6 +1,5 @@
 // bailey run: flags or a document -> Request -> policy, facts, guards -> Spec -> backend -> Sandbox -> exit
 // code.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/backends.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/explain.h"
 #include "cli/options.h"

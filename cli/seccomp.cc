@@ -1,6 +1,5 @@
 // bailey seccomp show|check|trace: the built-in profile of system calls, whether a file would be one, and the least one that a
 // command needs.
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +7,7 @@
 #include "base/files.h"
 #include "bundle/reader.h"
 #include "bundle/writer.h"
+#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/options.h"
 #include "cli/run.h"
