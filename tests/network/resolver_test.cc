@@ -372,7 +372,11 @@ TEST_F(ResolverTest, OutlivesGarbage) {
   const Fd stream = client(SOCK_STREAM);
   const std::string endless = std::string("\xff\xff", 2) + std::string(2000, 'x');
   send(stream.get(), endless.data(), endless.size(), MSG_NOSIGNAL);
-  EXPECT_EQ(ask({"a.example"}, 60'000).addresses, Strings{"198.51.100.9"}) << ended_;
+  Reply reply;
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  do reply = ask({"a.example"});
+  while (reply.rcode != 0 && !deadline.passed());  // too much may be under way still
+  EXPECT_EQ(reply.addresses, Strings{"198.51.100.9"}) << reply << ended_;
 }
 
 TEST_F(ResolverTest, BoundsWhatIsUnderWay) {
