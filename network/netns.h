@@ -6,6 +6,7 @@
 //   egress.h    what may be reached          firewall.h  the filter of one sandbox
 //   nftables.h, nft_rule.h                   nf_tables as messages
 //   resolver.h  answers questions about names, by a worker (worker.h)
+//   relay.h     published ports, by another  publish.h   which ones
 //
 // Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.
 #pragma once
