@@ -87,7 +87,10 @@ Result<> Lease::serve() {
 
 Result<Refused> Lease::refused() {
   Refused refused{TRY(firewall_.denials()), {}};
-  if (resolver_) refused.names = resolver_->denied();
+  if (!resolver_) return refused;
+  // A workload that asked at its very end: what was refused was told to us before it was to the workload.
+  if (resolver_->fd() >= 0) (void)serve();
+  refused.names = resolver_->denied();
   return refused;
 }
 
