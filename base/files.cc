@@ -9,12 +9,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 
 namespace bailey::files {
 
 namespace {
 
-constexpr size_t kReadChunk = 64 * 1024;
+constexpr size_t kReadChunk = 8 << 10;
 
 std::string quoted(std::string_view verb, std::string_view path) { return std::string(verb).append(" ").append(path); }
 
@@ -57,20 +58,18 @@ Result<Fd> open_in_root_without_links(int root, const std::string& path, int fla
 
 Result<std::string> read_fd(int fd, size_t cap, std::string_view name) {
   std::string data;
-  size_t have = 0;
+  char chunk[kReadChunk];  // most files fit, and are then kept in what they need
   for (;;) {
-    if (have == data.size()) data.resize(std::min(cap + 1, have + (have < kReadChunk ? kReadChunk / 16 : kReadChunk)));
-    const ssize_t got = ::read(fd, data.data() + have, data.size() - have);
+    const ssize_t got = ::read(fd, chunk, sizeof chunk);
     if (got < 0) {
       if (errno == EINTR) continue;
       return sys_error(quoted("reading", name), errno);
     }
-    if (got == 0) break;
-    have += static_cast<size_t>(got);
-    if (have > cap) return fail(Fault::bad_input, quoted("reading", name) + ": larger than " + std::to_string(cap) + " bytes");
+    if (got == 0) return data;
+    data.append(chunk, static_cast<size_t>(got));
+    if (data.size() > cap)
+      return fail(Fault::bad_input, quoted("reading", name) + ": larger than " + std::to_string(cap) + " bytes");
   }
-  data.resize(have);
-  return data;
 }
 
 Result<std::string> read(const std::string& path, size_t cap) {
@@ -170,11 +169,10 @@ Result<struct stat> stat_fd(int fd, std::string_view name) {
 }
 
 Result<std::string> readlink(const std::string& path) {
-  std::string target(4096, '\0');
-  const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
+  char target[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
   if (length < 0) return sys_error(quoted("reading the link", path), errno);
-  target.resize(static_cast<size_t>(length));
-  return target;
+  return std::string(target, static_cast<size_t>(length));
 }
 
 Result<uint64_t> file_system_type(int fd) {

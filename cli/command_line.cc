@@ -27,21 +27,21 @@ bool wants_next(const CLI::App& app, const std::string& argument) {
 
 }  // namespace
 
-bool WantedOptions::operator()(std::string_view names) const {
-  const auto occurs = [&](std::string_view name) {
-    return std::ranges::any_of(*arguments_, [&](std::string_view argument) {
-      if (name.starts_with("--"))
-        return argument.starts_with(name) && (argument.size() == name.size() || argument[name.size()] == '=');
-      // Anywhere in "-itv": whatever letters stand before it.
-      return argument.starts_with('-') && !argument.starts_with("--") && argument.find(name[1]) != argument.npos;
-    });
-  };
-  while (arguments_ && !names.empty()) {
-    const size_t end = std::min(names.find(','), names.size());
-    if (occurs(names.substr(0, end))) return true;
-    names.remove_prefix(std::min(end + 1, names.size()));
+WantedOptions::WantedOptions(const std::vector<std::string>& arguments) : all_(false) {
+  for (const std::string_view argument : arguments) {
+    if (argument.starts_with("--")) long_names_.push_back(argument.substr(0, argument.find('=')));
+    else if (argument.starts_with('-')) letters_ += argument;  // any of them: what stands before it may take a value or not
   }
-  return !arguments_;
+}
+
+bool WantedOptions::operator()(std::string_view names) const {
+  while (!all_ && !names.empty()) {
+    const std::string_view name = names.substr(0, names.find(','));
+    names.remove_prefix(std::min(name.size() + 1, names.size()));
+    if (name.starts_with("--") ? std::ranges::find(long_names_, name) != long_names_.end() : letters_.contains(name[1]))
+      return true;
+  }
+  return all_;
 }
 
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments) {

@@ -28,12 +28,14 @@ inline constexpr int kExitBailey = 125;  // Bailey failed or refused (docs/exit-
 class WantedOptions {
  public:
   WantedOptions() = default;
-  explicit WantedOptions(const std::vector<std::string>& arguments) : arguments_(&arguments) {}
+  explicit WantedOptions(const std::vector<std::string>& arguments);  // which outlive it
   // `names` as CLI11 takes them: "-v,--volume".
   bool operator()(std::string_view names) const;
 
  private:
-  const std::vector<std::string>* arguments_ = nullptr;
+  bool all_ = true;
+  std::vector<std::string_view> long_names_;  // "--memory" of "--memory=1G"
+  std::string letters_;                       // of "-itv"
 };
 
 struct Invocation {
