@@ -169,8 +169,9 @@ class Run {
 
   // The record to where it was asked for; one line for a person when it was us who ended the command.
   int tell() {
-    const std::string text = json::write(to_json(record_));
     int rc = exit_code(record_);
+    std::string text;
+    if (flags_.result || flags_.json) text = json::write(to_json(record_));
     const auto write = [&](const Sink& sink, const char* what) {
       if (auto written = sink.write(text, kResultPatienceMs); !written) rc = report(std::move(written).error().with(what));
     };
