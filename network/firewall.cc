@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <cstdlib>
+#include <iterator>
 #include <utility>
 
 #include "base/files.h"
@@ -52,6 +53,23 @@ Result<> check_spec(const FirewallSpec& spec) {
   return {};
 }
 
+void add_removal(std::vector<Message>& batch, uint32_t slot) {
+  for (const nft::Table& table : {rules::bridge_table(slot), rules::inet_table(slot)}) {
+    batch.push_back(nft::add_table(table));  // to delete what is not there would fail
+    batch.push_back(nft::remove_table(table));
+  }
+}
+
+// The same as compile(), and whatever was there of that slot goes in the same instant.
+std::vector<Message> replace(const FirewallSpec& spec) {
+  std::vector<Message> batch;
+  batch.push_back(nft::begin_batch());
+  add_removal(batch, spec.slot);
+  std::vector<Message> rules = compile(spec);
+  batch.insert(batch.end(), std::make_move_iterator(rules.begin() + 1), std::make_move_iterator(rules.end()));
+  return batch;
+}
+
 // What an nf_tables without that expression, or a kernel without nf_tables, answers.
 bool kernel_lacks(int err) {
   return err == ENOENT || err == EOPNOTSUPP || err == EPROTONOSUPPORT || err == EINVAL || err == EAFNOSUPPORT;
@@ -90,6 +108,8 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   Firewall firewall;
   firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
   Result<> made = firewall.socket_.send(compile(spec));
+  // Left by a killed Bailey. Not tried first: what is removed makes the next close() of such a socket wait for all processors.
+  if (!made && made.error().sys == EEXIST) made = firewall.socket_.send(replace(spec));
   if (!made) {
     Error error = std::move(made).error().with("firewall of port " + spec.port);
     if (kernel_lacks(error.sys)) {
@@ -133,10 +153,7 @@ Result<Denials> Firewall::denials() {
 Result<> Firewall::remove(NetlinkSocket& socket, uint32_t slot) {
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
-  for (const nft::Table& table : {rules::bridge_table(slot), rules::inet_table(slot)}) {
-    batch.push_back(nft::add_table(table));  // to delete what is not there would fail
-    batch.push_back(nft::remove_table(table));
-  }
+  add_removal(batch, slot);
   batch.push_back(nft::end_batch());
   return socket.send(batch);
 }
@@ -157,7 +174,7 @@ Result<std::vector<uint32_t>> Firewall::slots(NetlinkSocket& socket) {
 std::vector<std::string> explain(const FirewallSpec& spec) {
   std::vector<std::string> lines;
   for (const Message& message : compile(spec))
-    if (message.object().starts_with("add ")) lines.push_back(message.object());
+    if (message.answered()) lines.push_back(message.object());
   return lines;
 }
 

@@ -82,9 +82,9 @@ class Firewall {
 // Does this thread's namespace forward IPv4 at all? We never switch that on: it is the whole host's.
 Result<> check_forwarding();
 
-// The batch that create() sends. Pure; the objects of the messages are the rules as text.
+// The batch that create() sends: the objects of the messages are the rules as text. Pure.
 std::vector<Message> compile(const FirewallSpec& spec);
-// That text, one line each, without what frames and replaces.
+// That text, one line each.
 std::vector<std::string> explain(const FirewallSpec& spec);
 
 }  // namespace bailey::network

@@ -50,13 +50,12 @@ constexpr uint32_t kNameAddresses = 4096;  // of one name at one time
 // What is let by at once under a limit: twice the largest packet that the kernel hands around before it cuts it (64 KiB).
 constexpr uint32_t kBurst = 128 * 1024;
 
-constexpr Mac kAllMac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 // IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
 constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
 constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
 
 // Chains of the inet table besides the base chains.
-constexpr const char *kFrom = "from", *kTo = "to", *kToHost = "to_host", *kFromHost = "from_host", *kAllowed = "allowed",
+constexpr const char *kFrom = "from", *kTo = "to", *kToHost = "to_host", *kAllowed = "allowed",
                      *kNotNames = "allowed_but_names";
 constexpr const char *kClosed = "closed", *kPrivate = "private";
 
@@ -67,25 +66,24 @@ class Compiler {
 
  private:
   void add(Message message) { batch_.push_back(std::move(message)); }
-  void renew(const Table& table);
   Rule bridge(const char* chain) const { return {bridge_, chain}; }
   Rule inet(const char* chain) const { return {inet_, chain}; }
   Rule ours(const char* chain) const;    // a packet of the sandbox's, in a base chain
   Rule for_us(const char* chain) const;  // a packet to it
 
   void compile_frames();
-  void compile_arp(const char* chain, bool from_sandbox);
+  Message arp_to_gateway() const;
   void compile_forged();
   void compile_chains();
   void compile_denied();
   void compile_to_host();
-  void compile_from_host();
+  void compile_to();
   void compile_nat();
   void compile_from();
   void compile_allowed();
   void compile_ranges(const char* name, std::span<const Subnet> ranges);
   void compile_grant(const Grant& grant, size_t index);
-  void both_ways(const char* chain, bool accept);
+  void follow(const char* chain);
 
   bool has(Grant::Kind kind) const {
     return std::ranges::any_of(spec_.egress, [&](const Grant& grant) { return grant.kind == kind; });
@@ -98,13 +96,6 @@ class Compiler {
   const Table inet_ = rules::inet_table(spec_.slot), bridge_ = rules::bridge_table(spec_.slot);
   std::vector<Message> batch_;
 };
-
-// Whatever was there of that name goes in the same instant.
-void Compiler::renew(const Table& table) {
-  add(nft::add_table(table));
-  add(nft::remove_table(table));
-  add(nft::add_table(table));
-}
 
 Rule Compiler::ours(const char* chain) const {
   Rule rule = inet(chain);
@@ -124,18 +115,17 @@ void Compiler::compile_forged() {
   add(bridge(kForged).count(kForged).drop());
 }
 
-// Requests and answers between the sandbox and the gateway, each in its own name.
-void Compiler::compile_arp(const char* chain, bool from_sandbox) {
-  Rule rule = bridge(chain);
+// The sandbox asks for the gateway and answers it, in its own name only.
+Message Compiler::arp_to_gateway() const {
+  Rule rule = bridge("prerouting");
   rule.field(nft::kEtherType, ETH_P_ARP).field(nft::kArpKind, kArpForIpv4, "ethernet ipv4").between(nft::kArpOperation, 1, 2);
-  rule.field(nft::kArpFromMac, from_sandbox ? spec_.mac : spec_.bridge.mac);
-  rule.field(nft::kArpFromIp, from_sandbox ? spec_.address : spec_.bridge.gateway());
-  rule.field(nft::kArpToIp, from_sandbox ? spec_.bridge.gateway() : spec_.address);
-  add(rule.accept());
+  rule.field(nft::kArpFromMac, spec_.mac).field(nft::kArpFromIp, spec_.address);
+  rule.field(nft::kArpToIp, spec_.bridge.gateway());
+  return rule.accept();
 }
 
 void Compiler::compile_frames() {
-  renew(bridge_);
+  add(nft::create_table(bridge_));
   compile_forged();
   const int32_t first = NF_BR_PRI_FIRST + 1;
   add(nft::add_chain(bridge_, "prerouting", {"filter", NF_BR_PRE_ROUTING, first}));
@@ -147,7 +137,7 @@ void Compiler::compile_frames() {
           .field(nft::kEtherTo, spec_.bridge.mac)
           .field(nft::kIpFrom, spec_.address)
           .accept());
-  compile_arp("prerouting", true);
+  add(arp_to_gateway());
   add(bridge("prerouting").go_to(kForged));
 
   add(nft::add_chain(bridge_, "input", {"filter", NF_BR_LOCAL_IN, first}));
@@ -164,25 +154,30 @@ void Compiler::compile_frames() {
   add(bridge("postrouting").field(nft::kEtherTo, spec_.mac, Is::not_equal).drop());
   if (spec_.bytes_per_second) add(bridge("postrouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
   add(bridge("postrouting").field(nft::kEtherType, ETH_P_IP).field(nft::kIpTo, spec_.address).accept());
-  compile_arp("postrouting", false);
+  add(bridge("postrouting").field(nft::kEtherType, ETH_P_ARP).field(nft::kArpToIp, spec_.address).accept());
   add(bridge("postrouting").drop());
 }
 
-// What belongs to a connection that was let in goes on; what belongs to none ends.
-void Compiler::both_ways(const char* chain, bool accept) {
+// What belongs to a connection that was let in goes on; what conntrack cannot make sense of ends.
+void Compiler::follow(const char* chain) {
   add(inet(chain).state(nft::kEstablished | nft::kRelated).accept());
-  if (accept) add(inet(chain).state(nft::kInvalid).drop());
+  add(inet(chain).state(nft::kInvalid).drop());
 }
 
 void Compiler::compile_chains() {
-  for (const char* chain : {kFrom, kTo, kToHost, kFromHost, kDenied}) add(nft::add_chain(inet_, chain));
+  for (const char* chain : {kFrom, kTo, kToHost, kDenied}) add(nft::add_chain(inet_, chain));
   add(nft::add_chain(inet_, "input", {"filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER}));
   add(ours("input").go_to(kToHost));
   add(nft::add_chain(inet_, "forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}));
   add(ours("forward").go_to(kFrom));
   add(for_us("forward").go_to(kTo));
   add(nft::add_chain(inet_, "output", {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER}));
-  add(for_us("output").go_to(kFromHost));
+  for (const Published& one : spec_.published) {
+    Rule rule = for_us("output");
+    rule.state(nft::kNew).protocol(one.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP);
+    add(rule.field(nft::kPortTo, one.port).accept());
+  }
+  add(for_us("output").go_to(kTo));
 }
 
 // Counted, remembered and refused, so that a program fails at once and need not wait. TCP by a reset: the kernel sends few
@@ -197,7 +192,7 @@ void Compiler::compile_denied() {
 }
 
 void Compiler::compile_to_host() {
-  both_ways(kToHost, true);
+  follow(kToHost);
   if (spec_.dns_port)
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
       add(inet(kToHost)
@@ -208,14 +203,8 @@ void Compiler::compile_to_host() {
   add(inet(kToHost).go_to(kDenied));
 }
 
-void Compiler::compile_from_host() {
-  both_ways(kFromHost, false);
-  for (const Published& one : spec_.published) {
-    const uint8_t protocol = one.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP;
-    add(inet(kFromHost).state(nft::kNew).protocol(protocol).field(nft::kPortTo, one.port).accept());
-  }
-  add(inet(kFromHost).drop());
-  both_ways(kTo, false);
+void Compiler::compile_to() {
+  add(inet(kTo).state(nft::kEstablished | nft::kRelated).accept());
   add(inet(kTo).drop());
 }
 
@@ -270,7 +259,7 @@ void Compiler::compile_allowed() {
 }
 
 void Compiler::compile_from() {
-  both_ways(kFrom, true);
+  follow(kFrom);
   if (beyond()) {
     const auto in_closed = [](const Grant& grant) {
       return std::ranges::any_of(closed_ranges(), [&](const Subnet& range) { return range.contains(grant.to); });
@@ -300,13 +289,13 @@ std::vector<Message> Compiler::compile() {
   batch_.reserve(96);
   add(nft::begin_batch());
   compile_frames();
-  renew(inet_);
+  add(nft::create_table(inet_));
   add(nft::add_counter(inet_, kDenied));
   add(nft::add_destinations(inet_, kDenied, kDestinations));
   compile_chains();
   compile_denied();
   compile_to_host();
-  compile_from_host();
+  compile_to();
   if (beyond()) compile_allowed();
   compile_from();
   compile_nat();

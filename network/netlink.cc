@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMaxAttribute = std::numeric_limits<uint16_t>::max();
 constexpr size_t kMaxText = 512;
+constexpr size_t kUsualSize = 384;  // most messages fit: one allocation
 
 size_t padded(size_t size) { return (size + 3) & ~size_t{3}; }
 
@@ -36,6 +37,7 @@ Message::Message(uint16_t type, uint16_t flags, std::string object) : object_(st
   nlmsghdr header{};
   header.nlmsg_type = type;
   header.nlmsg_flags = flags | NLM_F_REQUEST;
+  data_.reserve(kUsualSize);
   append(&header, sizeof header);
 }
 

@@ -100,17 +100,21 @@ Message message(uint8_t type, uint16_t flags, Family family, std::string object)
 Message begin_batch() { return batch_frame(NFNL_MSG_BATCH_BEGIN, "beginning a change of nf_tables"); }
 Message end_batch() { return batch_frame(NFNL_MSG_BATCH_END, "ending a change of nf_tables"); }
 
-Message add_table(const Table& table) {
-  Message result = message(NFT_MSG_NEWTABLE, NLM_F_CREATE, table.family, "add table " + to_text(table));
+namespace {
+
+Message table_message(uint8_t type, uint16_t flags, const Table& table, const char* verb) {
+  Message result = message(type, flags, table.family, verb + to_text(table));
   result.text(NFTA_TABLE_NAME, table.name);
   return result;
 }
 
-Message remove_table(const Table& table) {
-  Message result = message(NFT_MSG_DELTABLE, 0, table.family, "delete table " + to_text(table));
-  result.text(NFTA_TABLE_NAME, table.name);
-  return result;
+}  // namespace
+
+Message add_table(const Table& table) { return table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE, table, "add table "); }
+Message create_table(const Table& table) {
+  return table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, "create table ");
 }
+Message remove_table(const Table& table) { return table_message(NFT_MSG_DELTABLE, 0, table, "delete table "); }
 
 Message add_chain(const Table& table, const std::string& name) {
   Message result = message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, table.family, "add chain " + to_text(table) + " " + name);

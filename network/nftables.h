@@ -31,7 +31,8 @@ Message message(uint8_t type, uint16_t flags, Family family, std::string object)
 Message begin_batch();
 Message end_batch();
 
-Message add_table(const Table& table);  // fine when it is there
+Message add_table(const Table& table);     // fine when it is there
+Message create_table(const Table& table);  // EEXIST when it is there
 Message remove_table(const Table& table);
 
 // Where a base chain hangs; what reaches its end is accepted. Priorities: linux/netfilter_ipv4.h, linux/netfilter_bridge.h.
