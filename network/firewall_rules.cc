@@ -166,6 +166,9 @@ void Compiler::follow(const char* chain) {
 
 void Compiler::compile_chains() {
   for (const char* chain : {kFrom, kTo, kToHost, kDenied}) add(nft::add_chain(inet_, chain));
+  // What comes in on the port itself and not on the bridge has passed the bridge's hooks by (network/link.h, lock_port()).
+  add(nft::add_chain(inet_, "strays", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW}));
+  add(inet("strays").link_in(spec_.port).drop());
   add(nft::add_chain(inet_, "input", {"filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER}));
   add(ours("input").go_to(kToHost));
   add(nft::add_chain(inet_, "forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}));

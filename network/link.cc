@@ -16,6 +16,8 @@ namespace bailey::network::link {
 namespace {
 
 constexpr uint8_t kOperUp = 6;  // IF_OPER_UP; <linux/if.h> and <net/if.h> do not go together
+// Frames to 01:80:c2:00:00:0x, all but x = 1, which the kernel drops and takes no bit for.
+constexpr uint16_t kGroups = 0xfffd;
 constexpr uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
 constexpr uint16_t kSet = NLM_F_CREATE | NLM_F_REPLACE;
 
@@ -109,7 +111,8 @@ Message lock_port(int index, const std::string& name) {
   Message message(RTM_NEWLINK, 0, "locking bridge port " + name);
   message.header(link_header(AF_UNSPEC, index)).begin(IFLA_LINKINFO).text(IFLA_INFO_SLAVE_KIND, "bridge");
   message.begin(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_ISOLATED, 1).u8(IFLA_BRPORT_LEARNING, 0).u8(IFLA_BRPORT_UNICAST_FLOOD, 0);
-  message.u8(IFLA_BRPORT_MCAST_FLOOD, 0).u8(IFLA_BRPORT_BCAST_FLOOD, 0).u8(IFLA_BRPORT_GUARD, 1).end().end();
+  message.u8(IFLA_BRPORT_MCAST_FLOOD, 0).u8(IFLA_BRPORT_BCAST_FLOOD, 0).u8(IFLA_BRPORT_GUARD, 1);
+  message.bytes(IFLA_BRPORT_GROUP_FWD_MASK, &kGroups, sizeof kGroups).end().end();
   return message;
 }
 

@@ -31,7 +31,9 @@ Message set_alias(const std::string& name, const std::string& alias);
 Message remove(const std::string& name);
 Message up(int index, const std::string& name);
 // A port of a bridge that trusts nobody: talks to the bridge itself only (isolated), learns no address, gets no frame for
-// unknown or many receivers, and no spanning tree from behind it.
+// unknown or many receivers, and no spanning tree from behind it. Frames to the bridge's own protocols (01:80:c2:00:00:0x) are
+// bridged like others, that is, filtered: LLDP's (x = e) would reach the host on the port itself, past every hook of the bridge
+// (net/bridge/br_input.c, br_handle_frame), whatever protocol is in them.
 Message lock_port(int index, const std::string& name);
 // A port that passes nothing any more.
 Message silence_port(int index, const std::string& name);

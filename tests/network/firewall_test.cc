@@ -1,76 +1,20 @@
-// The firewall on the real kernel: what a sandbox reaches, and what it does not.
-#include "network/firewall.h"
-
+// The firewall as an object on the real kernel: made, removed, left over, and what it counts.
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "base/clock.h"
-#include "tests/network/networks.h"
+#include "tests/network/firewalls.h"
 
 namespace bailey::network::tests {
 namespace {
-
-// A time in which a packet that is let through has long come; nothing is claimed about how long it takes.
-constexpr int kNothingMs = 300;
-constexpr int kSoonMs = 10'000;
 
 bool denied(const Denials& denials, const std::string& address, uint8_t protocol, uint16_t port, uint64_t packets) {
   return std::ranges::any_of(denials.first, [&](const nft::Destination& one) {
     return to_text(one.address) == address && one.protocol == protocol && one.port == port && one.packets == packets;
   });
 }
-
-class FirewallTest : public NetworkTest {
- protected:
-  FirewallSpec spec(uint32_t slot, const std::vector<std::string>& egress) {
-    FirewallSpec result;
-    result.slot = slot;
-    result.port = "bly" + std::to_string(slot);
-    result.mac = Bridge::mac_of(slot);
-    result.address = bridge_.address(slot);
-    result.bridge = bridge_;
-    for (const std::string& text : egress) result.egress.push_back(*parse_grant(text));
-    return result;
-  }
-  void SetUp() override {
-    NetworkTest::SetUp();
-    if (IsSkipped() || HasFatalFailure()) return;
-    BAILEY_REQUIRE("nft");
-    nft_ = must(NetlinkSocket::open(NETLINK_NETFILTER));
-  }
-  void TearDown() override {
-    nft_ = NetlinkSocket();
-    NetworkTest::TearDown();
-  }
-
-  // What is sent is judged by the kernel a little later.
-  static Denials wait_for_denials(Firewall& firewall, uint64_t packets) {
-    const auto deadline = clock::Deadline::in_ms(kSoonMs);
-    for (;;) {
-      Denials denials = must(firewall.denials());
-      if (denials.packets >= packets || deadline.passed()) return denials;
-    }
-  }
-  // A firewall whose maker was killed.
-  static void leave_behind(const FirewallSpec& spec) {
-    const pid_t child = fork();
-    if (child == 0) {
-      const auto made = Firewall::create(spec);
-      _exit(made ? 0 : 1);  // no destructor runs
-    }
-    int status = -1;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_EQ(status, 0);
-  }
-  std::string ruleset() { return run(host_, {"nft", "list", "ruleset"}); }
-
-  NetlinkSocket nft_;  // of the host
-};
 
 TEST_F(FirewallTest, ReachesAnAddressThatWasGrantedAndNoOther) {
   const Firewall firewall = must(Firewall::create(spec(0, {"203.0.113.2:80"})));

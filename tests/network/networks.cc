@@ -87,8 +87,10 @@ Fd serve(const Netns& where, const std::string& address, int port, int type) {
   return fd;
 }
 
-int connect_to(const Netns& from, const std::string& address, int port, int ms) {
-  const Fd fd = socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+namespace {
+
+// 0 when `fd` was connected within `ms`, else the errno.
+int try_to_connect(const Fd& fd, const std::string& address, int port, int ms) {
   const sockaddr_in to = socket_address(address, port);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
@@ -100,11 +102,44 @@ int connect_to(const Netns& from, const std::string& address, int port, int ms) 
   return err;
 }
 
+}  // namespace
+
+int connect_to(const Netns& from, const std::string& address, int port, int ms) {
+  return try_to_connect(socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), address, port, ms);
+}
+
+Fd connected(const Netns& from, const std::string& address, int port, int ms) {
+  Fd fd = socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  return try_to_connect(fd, address, port, ms) == 0 ? std::move(fd) : Fd();
+}
+
+int send_large_datagram(const Netns& from, const std::string& address, int port, size_t size) {
+  const Fd fd = socket_in(from, AF_INET, SOCK_DGRAM, 0);
+  const sockaddr_in to = socket_address(address, port);
+  const std::string data(size, 'x');
+  return sendto(fd.get(), data.data(), size, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0 ? errno : 0;
+}
+
 int send_datagram(const Netns& from, const std::string& address, int port, int source_port) {
   const Fd fd = socket_in(from, AF_INET, SOCK_DGRAM, 0);
   const sockaddr_in to = socket_address(address, port), own = socket_address("0.0.0.0", source_port);
   if (source_port && bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) return errno;
   return sendto(fd.get(), "probe", 5, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 5 ? 0 : errno;
+}
+
+bool answers_ping(const Netns& from, const std::string& address, int ms) {
+  const Fd fd = socket_in(from, AF_INET, SOCK_RAW, IPPROTO_ICMP);
+  const sockaddr_in to = socket_address(address, 0);
+  const std::string echo("\x08\0\xf7\xff\0\0\0\0", 8);  // type 8, and the checksum of only that
+  if (sendto(fd.get(), echo.data(), echo.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) return false;
+  const auto deadline = clock::Deadline::in_ms(ms);
+  while (!deadline.passed()) {
+    pollfd ready{fd.get(), POLLIN, 0};
+    if (poll(&ready, 1, deadline.poll_ms()) != 1) continue;
+    unsigned char packet[256];
+    if (recv(fd.get(), packet, sizeof packet, MSG_DONTWAIT) >= 28 && packet[20] == 0) return true;  // echo reply
+  }
+  return false;
 }
 
 bool arrives(const Fd& socket, int ms) {
@@ -141,13 +176,14 @@ void send_frame(const Fd& socket, const std::string& frame) {
   EXPECT_EQ(send(socket.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size())) << strerror(errno);
 }
 
-bool frame_arrives(const Fd& socket, const std::string& needle, int ms) {
+bool frame_arrives(const Fd& socket, const std::string& needle, int ms, std::string* seen) {
   const auto deadline = clock::Deadline::in_ms(ms);
   do {
     pollfd ready{socket.get(), POLLIN, 0};
     if (poll(&ready, 1, deadline.poll_ms()) != 1) continue;
     char buffer[4096];
     const ssize_t got = recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got > 0 && seen) seen->append(buffer, static_cast<size_t>(got));
     if (got > 0 && std::string_view(buffer, static_cast<size_t>(got)).find(needle) != std::string_view::npos) return true;
   } while (!deadline.passed());
   return false;

@@ -39,8 +39,13 @@ std::string run(const Netns& where, const std::vector<std::string>& argv);
 Fd serve(const Netns& where, const std::string& address, int port, int type);
 // Connects: 0, or the errno; ETIMEDOUT when nothing came within `ms`.
 int connect_to(const Netns& from, const std::string& address, int port, int ms = 10'000);
+// The same, held; empty when it did not connect.
+Fd connected(const Netns& from, const std::string& address, int port, int ms = 10'000);
 // Sends a datagram, from a source port when given; 0 or the errno of the sending.
 int send_datagram(const Netns& from, const std::string& address, int port, int source_port = 0);
+int send_large_datagram(const Netns& from, const std::string& address, int port, size_t size);
+// An ICMP echo came back within `ms`.
+bool answers_ping(const Netns& from, const std::string& address, int ms = 10'000);
 // A datagram or frame came within `ms`.
 bool arrives(const Fd& socket, int ms);
 // Waits for a datagram and answers the address that it came from; "" when none came.
@@ -59,8 +64,8 @@ struct Datagram {
   std::string payload = "probe";
 };
 std::string udp_frame(const Datagram& datagram);
-// Waits until a frame that holds `needle` comes out of the raw socket.
-bool frame_arrives(const Fd& socket, const std::string& needle, int ms);
+// Waits until a frame that holds `needle` comes out of the raw socket; all that came is added to `seen`.
+bool frame_arrives(const Fd& socket, const std::string& needle, int ms, std::string* seen = nullptr);
 
 // A program that runs in `where` until this goes; made when its stdout has said `until`.
 class Running {
