@@ -72,10 +72,10 @@ class ResolverTest : public NetworkTest {
     }
     if (polls[2].revents) {
       char buffer[2048];
-      sockaddr_in from{};
+      sockaddr_storage from{};  // the port is at the same place in both families
       socklen_t size = sizeof from;
       const ssize_t got = recvfrom(fake_.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size);
-      sources_.push_back(ntohs(from.sin_port));
+      sources_.push_back(ntohs(reinterpret_cast<sockaddr_in*>(&from)->sin_port));
       for (const std::string& one : answers_({buffer, static_cast<size_t>(got)}))
         sendto(fake_.get(), one.data(), one.size(), 0, reinterpret_cast<const sockaddr*>(&from), size);
     }

@@ -139,6 +139,41 @@ TEST_F(ResolverTest, AnswersSeveralQuestionsOnAConnection) {
   EXPECT_EQ(reply_of_stream(socket, 20'000).addresses.size(), 1u);
 }
 
+TEST_F(ResolverTest, WritesNothingMoreToWhoDoesNotRead) {
+  start_server();
+  start({"*.example"});
+  std::string lines;
+  for (int i = 1; i <= 60; ++i) lines += "198.51.101." + std::to_string(i) + " many.example\n";
+  dnsmasq_->hosts(lines);
+  const Fd socket = client(SOCK_STREAM);
+  const std::string asked = question({"many.example"});
+  std::string all;
+  constexpr size_t kQuestions = 450;
+  for (size_t i = 0; i < kQuestions; ++i) all += std::string{'\0', static_cast<char>(asked.size())} + asked;
+  ASSERT_EQ(send(socket.get(), all.data(), all.size(), MSG_DONTWAIT), static_cast<ssize_t>(all.size()));
+  const Fd nobody = serve(host_, "127.0.0.1", 0, SOCK_DGRAM);
+  for (size_t before = 1; before != opened_.size();) {
+    before = opened_.size();
+    const auto quiet = clock::Deadline::in_ms(500);
+    while (!quiet.passed()) turn(nobody, quiet.poll_ms());
+  }
+  EXPECT_LT(opened_.size(), 60 * kQuestions) << "what was asked without reading";
+  for (size_t i = 0; i < kQuestions; ++i) ASSERT_EQ(reply_of_stream(socket, 20'000).addresses.size(), 60u) << i;
+}
+
+TEST_F(ResolverTest, AsksServersOfIpv6) {
+  Fd server(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in6 own{};
+  own.sin6_family = AF_INET6;
+  own.sin6_port = htons(53);
+  own.sin6_addr = in6addr_loopback;
+  if (!server || bind(server.get(), reinterpret_cast<sockaddr*>(&own), sizeof own) != 0) GTEST_SKIP() << "needs IPv6";
+  start({"a.example"}, {"::1"});
+  fake_ = std::move(server);
+  answers_ = [](const std::string& one) -> Strings { return {answer(one, {a_record("a.example", "198.51.100.9")})}; };
+  EXPECT_EQ(ask({"a.example"}).addresses, Strings{"198.51.100.9"});
+}
+
 TEST_F(ResolverTest, DropsWhatDoesNotBelongToTheAnswer) {
   start({"www.example"});
   start_fake([](const std::string& asked) -> Strings {
