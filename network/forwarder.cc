@@ -26,7 +26,7 @@ using clock::Deadline;
 constexpr int kServerMs = 2000, kPermitMs = 5000, kIdleMs = 10'000;
 constexpr size_t kMostConnections = 8;
 constexpr size_t kLongestQuestion = 1024;
-constexpr int kSendBuffer = 1 << 16;
+constexpr int kSendBuffer = 1 << 14;
 // Questions taken: this many at once, then as many a second. What a workload asks costs the host's time, not its own.
 constexpr double kBurst = 500, kPerSecond = 500;
 
