@@ -135,6 +135,13 @@ constexpr std::array kLimits = {
     Limit{"file_size", "--file-size", "any one file that is written", LimitUnit::bytes, 0, get<&LimitValues::file_bytes>,
           set<&LimitValues::file_bytes>, [](const Request& request) { return asked_rlimit(request, kFileSize); },
           [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); }, "process.rlimits (RLIMIT_FSIZE)"},
+    // Below a full segment's worth a second nothing passes.
+    Limit{"network_rate", "--network-rate", "bytes a second on the bridge, each way", LimitUnit::bytes, 64 << 10,
+          get<&LimitValues::network_rate_bytes>, set<&LimitValues::network_rate_bytes>,
+          asked_run<&RunLimits::network_rate_bytes>, ask_run<&RunLimits::network_rate_bytes>},
+    Limit{"network_connections", "--network-connections", "connections beyond the bridge at one time", LimitUnit::count, 1,
+          get<&LimitValues::network_connections>, set<&LimitValues::network_connections>,
+          asked_run<&RunLimits::network_connections>, ask_run<&RunLimits::network_connections>},
 };
 
 std::string format_exact_bytes(uint64_t bytes) {

@@ -27,7 +27,9 @@ Level untrusted_level() {
                     .tmpfs_bytes = 256 * kMiB,
                     .tmpfs_inodes = 65'536,
                     .open_files = 1024,
-                    .file_bytes = 1 * kGiB};
+                    .file_bytes = 1 * kGiB,
+                    .network_rate_bytes = 128 * kMiB,
+                    .network_connections = 1024};
   level.ceilings = {.memory_bytes = 4 * kGiB,
                     .swap_bytes = 0,
                     .cpus = 4,
@@ -37,7 +39,9 @@ Level untrusted_level() {
                     .tmpfs_bytes = 2 * kGiB,
                     .tmpfs_inodes = 1'048'576,
                     .open_files = 65'536,
-                    .file_bytes = 16 * kGiB};
+                    .file_bytes = 16 * kGiB,
+                    .network_rate_bytes = 1 * kGiB,
+                    .network_connections = 16'384};
   level.volumes = VolumeRule::read_write;
   level.secrets = false;
   level.untrusted = true;

@@ -30,6 +30,8 @@ struct LimitValues {
   std::optional<uint64_t> tmpfs_inodes;
   std::optional<uint64_t> open_files;
   std::optional<uint64_t> file_bytes;
+  std::optional<uint64_t> network_rate_bytes;   // a second, each way; of a network that Bailey filters, as the next
+  std::optional<uint64_t> network_connections;  // at one time
   friend bool operator==(const LimitValues&, const LimitValues&) = default;
 };
 

@@ -43,6 +43,8 @@ struct RunLimits {
   std::optional<uint64_t> output_bytes;  // stdout and stderr together
   std::optional<uint64_t> tmpfs_bytes;   // of each writable tmpfs (/tmp, home, the writable root layer)
   std::optional<uint64_t> tmpfs_inodes;
+  std::optional<uint64_t> network_rate_bytes;  // a second
+  std::optional<uint64_t> network_connections;
   friend bool operator==(const RunLimits&, const RunLimits&) = default;
 };
 

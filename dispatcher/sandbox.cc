@@ -134,8 +134,7 @@ Result<> Sandbox::create() {
 
   if (spec_.request().network == NetworkMode::bridge) {
     step_ = "bridge";
-    leases_.network = TRY(
-        network::Lease::create({spec_.bridge(), {spec_.egress().begin(), spec_.egress().end()}}, around_.store.directory()));
+    leases_.network = TRY(network::Lease::create(lease_spec(), around_.store.directory()));
     record_.network_address = network::to_text(leases_.network.address());
     timer_.lap(step_);
   }
@@ -174,6 +173,16 @@ Result<> Sandbox::create() {
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
   return {};
+}
+
+network::LeaseSpec Sandbox::lease_spec() const {
+  network::LeaseSpec lease;
+  lease.bridge = spec_.bridge();
+  lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
+  lease.bytes_per_second = spec_.limits().network_rate_bytes;
+  if (const auto most = spec_.limits().network_connections)
+    lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));
+  return lease;
 }
 
 Result<> Sandbox::start() {

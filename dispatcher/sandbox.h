@@ -86,6 +86,7 @@ class Sandbox {
   void forward_signals();
   void notice_oom();
   void serve_network();
+  network::LeaseSpec lease_spec() const;
   void measure();
   void measure_children();
   void judge(const Ending& ending);

@@ -65,7 +65,7 @@ class Firewall {
   // before.
   Result<> admit(size_t grant, Ipv4 address, uint32_t seconds);
   Result<Denials> denials();
-  Result<> reset();  // what the destructor does, with its error
+  Result<> reset();                        // what the destructor does, with its error
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { slot_.reset(); }         // somebody else removes it
 

@@ -65,6 +65,8 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
   filter.address = lease.bridge_.address(number);
   filter.bridge = lease.bridge_;
   filter.egress = spec.egress;
+  filter.bytes_per_second = spec.bytes_per_second;
+  filter.connections = spec.connections;
   if (std::ranges::any_of(spec.egress, asks_for_names)) {
     std::vector<std::string> servers = TRY(read_name_servers());
     const ResolverSpec names{lease.bridge_.gateway(), filter.address, spec.egress, std::move(servers)};

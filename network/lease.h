@@ -30,6 +30,8 @@ namespace bailey::network {
 struct LeaseSpec {
   BridgeSpec bridge;
   std::vector<Grant> egress;
+  std::optional<uint64_t> bytes_per_second;  // each way
+  std::optional<uint32_t> connections;       // beyond the host, at one time
 };
 
 struct Refused {

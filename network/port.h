@@ -39,7 +39,7 @@ class Port {
 
   const std::string& name() const { return name_; }
   Ipv4 address() const { return address_; }
-  Result<> reset();  // what the destructor does, with its error
+  Result<> reset();                        // what the destructor does, with its error
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { name_.clear(); }         // somebody else removes it
 

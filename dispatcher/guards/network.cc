@@ -1,7 +1,7 @@
 // Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks; what it lets through stays below the
 // level's ceiling of egress. The host's network is never for an untrusted level, and for the others only when the level lists
-// `host` and the caller says --allow-host-network. Egress goes with a network that Bailey filters. `userspace` is not there
-// yet.
+// `host` and the caller says --allow-host-network. Egress and limits go with a network that Bailey filters. `userspace` is not
+// there yet.
 #include <algorithm>
 
 #include "dispatcher/guards.h"
@@ -51,9 +51,11 @@ Verdict judge_host(const Request& request, const Level& level) {
 Verdict guard_network(const Request& request, const Policy& policy, const HostFacts& facts) {
   const Level& level = judged_level(request, policy);
   const NetworkMode mode = request.network;
-  if (request.egress && (mode == NetworkMode::none || mode == NetworkMode::host))
-    return {kName, false, "egress is given and nothing filters the network '" + std::string(to_text(mode)) + "'",
-            "--net bridge, or no --egress"};
+  const bool filtered = mode == NetworkMode::bridge || mode == NetworkMode::userspace;
+  if (!filtered && (request.egress || request.limits.network_rate_bytes || request.limits.network_connections))
+    return {kName, false,
+            "egress or a limit of the network is given, and nothing filters the network '" + std::string(to_text(mode)) + "'",
+            "--net bridge, or neither --egress nor --network-rate and --network-connections"};
   if (mode == NetworkMode::none) return {kName, true, "no network but the sandbox's own loopback", {}};
   if (mode == NetworkMode::userspace)
     return {kName, false, "network 'userspace' is not there yet", "--net none, or --net bridge as root"};

@@ -150,6 +150,19 @@ TEST_F(BridgeContract, LetsAnyOutToNoClosedRange) {
     EXPECT_EQ(reached(inside, what), what != "tcp:169.254.169.254:80" && what != "tcp:203.0.113.2:80") << what << " " << answer;
 }
 
+// Connections that are open at one time. The rate is tests/network/firewall_test's: only time could tell it here.
+TEST_F(BridgeContract, LimitsConnections) {
+  serve(outside_, "listen:80");
+  const std::string open =
+      "import socket\nheld = []\nfor i in range(5):\n  s = socket.socket(); s.settimeout(20)\n"
+      "  try: s.connect(('203.0.113.2', 80)); held.append(s); print('connected')\n"
+      "  except OSError as e: print('refused')\n";
+  const Outcome some = run({"--net", "bridge", "--egress", "any", "--network-connections", "3"}, {"python3", "-c", open});
+  EXPECT_EQ(some.out, "connected\nconnected\nconnected\nrefused\nrefused\n") << some;
+  const Outcome all = run({"--net", "bridge", "--egress", "any"}, {"python3", "-c", open});
+  EXPECT_EQ(all.out, "connected\nconnected\nconnected\nconnected\nconnected\n") << all;
+}
+
 TEST_F(BridgeContract, ShowsTheHostsAddressOutside) {
   Running& server = serve(outside_, "listen:80");
   EXPECT_TRUE(reached(try_from_inside({"--egress", "any"}, {"tcp:203.0.113.2:80"}), "tcp:203.0.113.2:80"));

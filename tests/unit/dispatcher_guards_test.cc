@@ -145,6 +145,20 @@ TEST(GuardNetwork, HoldsEgressBelowTheLevelsCeiling) {
       }
 }
 
+TEST(GuardNetwork, LimitsOnlyWhatIsFiltered) {
+  for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
+    Request request = wish("trusted");
+    request.network = mode;
+    request.unsafe_opt_ins.host_network = true;
+    EXPECT_TRUE(guard_network(request, builtin_policy(true), host()).allowed);
+    for (const bool rate : {true, false}) {
+      request.limits = {};
+      (rate ? request.limits.network_rate_bytes : request.limits.network_connections) = 1 << 20;
+      EXPECT_EQ(guard_network(request, builtin_policy(true), host()).allowed, mode == NetworkMode::bridge);
+    }
+  }
+}
+
 TEST(GuardNetwork, GivesTheBridgeToRootOnly) {
   Request request = wish("trusted");
   request.network = NetworkMode::bridge;

@@ -25,7 +25,13 @@ Request full() {
   request.config.root = bundle::Root{"/srv/rootfs", true};
   request.config.linux.resources.memory.limit = 256 << 20;
   request.root_writes = Writes::memory;
-  request.limits = {.swap_bytes = 0, .wall_ms = 1500, .output_bytes = 1 << 20, .tmpfs_bytes = 123'457, .tmpfs_inodes = 99};
+  request.limits = {.swap_bytes = 0,
+                    .wall_ms = 1500,
+                    .output_bytes = 1 << 20,
+                    .tmpfs_bytes = 123'457,
+                    .tmpfs_inodes = 99,
+                    .network_rate_bytes = 1 << 20,
+                    .network_connections = 7};
   request.secrets = {{.name = "db", .file = "./db.pass", .destination = "/etc/app/db", .mode = 0440, .uid = 1000},
                      {.name = "fd", .fd = 7, .mode = 0}};
   request.platform = "systrap";
