@@ -191,6 +191,8 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--net", flags.network, "none|bridge|host", "network (default none)");
   many("--egress", flags.egress, "WHAT",
        "what a bridge lets through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp], NAME[:PORT]");
+  many("-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
+       "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, on a bridge");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
   flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
@@ -241,6 +243,7 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
     if (!request.egress) request.egress.emplace();
     request.egress->push_back(TRY_WITH(network::parse_grant(text), "--egress"));
   }
+  for (const std::string& text : flags.publish) request.publish.push_back(TRY_WITH(network::parse_publish(text), "--publish"));
   request.unsafe_opt_ins = {.native_for_untrusted = flags.unsafe_native, .host_network = flags.allow_host_network};
   if (flags.rootfs) request.config.root = bundle::Root{.path = TRY(absolute(*flags.rootfs)), .readonly = !flags.writable};
   if (flags.writable) request.root_writes = dispatcher::Writes::memory;

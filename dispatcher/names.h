@@ -18,6 +18,8 @@ inline constexpr std::pair<std::string_view, NetworkMode> kNetworkNames[] = {{"n
                                                                              {"bridge", NetworkMode::bridge},
                                                                              {"userspace", NetworkMode::userspace}};
 inline constexpr std::pair<std::string_view, Writes> kWritesNames[] = {{"refuse", Writes::refuse}, {"memory", Writes::memory}};
+inline constexpr std::pair<std::string_view, PublishRule> kPublishRuleNames[] = {
+    {"none", PublishRule::none}, {"loopback", PublishRule::loopback}, {"any", PublishRule::any}};
 inline constexpr std::pair<std::string_view, VolumeRule> kVolumeRuleNames[] = {
     {"none", VolumeRule::none}, {"read_only", VolumeRule::read_only}, {"read_write", VolumeRule::read_write}};
 

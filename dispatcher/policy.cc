@@ -54,6 +54,7 @@ Level trusted_level(bool root) {
   level.runtimes = {BackendKind::native, BackendKind::gvisor};
   level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::host};
   level.egress = {{.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::dns}};
+  level.publish = PublishRule::any;
   level.defaults.output_bytes = 64 * kMiB;
   level.defaults.tmpfs_bytes = 1 * kGiB;
   level.defaults.tmpfs_inodes = 1'048'576;

@@ -37,6 +37,9 @@ struct LimitValues {
 
 enum class VolumeRule { none, read_only, read_write };
 
+// Where ports of a sandbox may be published: nowhere, on the host's loopback, or on any of its addresses.
+enum class PublishRule { none, loopback, any };
+
 // What a seccomp profile of the caller's may do (linux.seccomp): nothing, take away from the built-in one, or stand in its
 // place, above what always holds (native/profiles/floor.seccomp).
 enum class SeccompRule { builtin, narrow, replace };
@@ -47,6 +50,7 @@ struct Level {
   std::vector<NetworkMode> networks;
   std::vector<network::Grant> egress;                         // what a request that names none gets
   std::optional<std::vector<network::Grant>> egress_ceiling;  // what a request may name; absent: everything
+  PublishRule publish = PublishRule::loopback;
   LimitValues defaults, ceilings;
   VolumeRule volumes = VolumeRule::read_write;
   std::vector<std::string> volume_roots;      // when not empty, every source must lie below one of them

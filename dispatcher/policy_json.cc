@@ -124,6 +124,7 @@ void decode_level(ObjectView& view, Level& level) {
   decode_names(view, "runtimes", level.runtimes, kBackendNames);
   decode_names(view, "networks", level.networks, kNetworkNames);
   view.object("egress", [&](ObjectView& members) { decode_egress(members, level); });
+  view.get_enum("publish", level.publish, kPublishRuleNames);
   view.object("limits", [&](ObjectView& members) { decode_limits(members, level); });
   view.get_enum("volumes", level.volumes, kVolumeRuleNames);
   if (view.get("volume_roots", level.volume_roots))
@@ -172,6 +173,7 @@ json::Value encode_level(const Level& level) {
   egress.append("default", encode_grants(level.egress));
   egress.append("ceiling", level.egress_ceiling ? encode_grants(*level.egress_ceiling) : json::Value());
   members.append("egress", std::move(egress));
+  members.append("publish", name_of(level.publish, kPublishRuleNames));
   members.append("limits", std::move(limit_members));
   members.append("volumes", name_of(level.volumes, kVolumeRuleNames));
   members.append("volume_roots", json::Array(level.volume_roots.begin(), level.volume_roots.end()));

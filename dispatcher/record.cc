@@ -203,6 +203,7 @@ json::Value to_json(const Record& record) {
   if (!record.network.empty()) object.set("network", record.network);
   if (!record.network_address.empty()) {
     object.set("network_address", record.network_address);
+    if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
     object.set("network_denied", denied_object(record.refused_network));
   }
   if (record.started_wall_ns != 0) {

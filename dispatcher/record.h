@@ -20,9 +20,10 @@ struct Record {
   std::string id;
   std::string trust;
   std::string network;
-  std::string network_address;       // on the bridge
-  network::Refused refused_network;  // what the bridge did not let out
-  About backend;                     // name empty: none was chosen
+  std::string network_address;         // on the bridge
+  std::vector<std::string> published;  // ports, as the host has them
+  network::Refused refused_network;    // what the bridge did not let out
+  About backend;                       // name empty: none was chosen
   std::string why_backend;
   FilterAbout filter;
   SeccompLog seccomp_log = SeccompLog::off;

@@ -16,6 +16,7 @@
 
 #include "bundle/config.h"
 #include "network/egress.h"
+#include "network/publish.h"
 #include "secrets/request.h"
 
 namespace bailey::dispatcher {
@@ -54,6 +55,7 @@ struct Request {
   RuntimeChoice runtime = RuntimeChoice::automatic;
   NetworkMode network = NetworkMode::none;
   std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
+  std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
   UnsafeOptIns unsafe_opt_ins;
   // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
   // mounts, masks and namespaces that `run` always has (bundle/builder.h).

@@ -78,6 +78,12 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.get_enum("runtime", request.runtime, kRuntimeNames);
     view.get_enum("network", request.network, kNetworkNames);
     if (view.has("egress")) decode_grants(view, "egress", request.egress.emplace());
+    std::vector<std::string> ports;
+    view.get("publish", ports);
+    for (const std::string& text : ports) {
+      if (auto publish = network::parse_publish(text)) request.publish.push_back(*publish);
+      else view.fault("publish", publish.error().message + "; " + publish.error().remedy);
+    }
     view.object("unsafe", [&](ObjectView& unsafe) {
       unsafe.get("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);
       unsafe.get("host_network", request.unsafe_opt_ins.host_network);
@@ -102,6 +108,9 @@ json::Value to_json(const Request& request) {
   if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
   if (request.network != fresh.network) members.append("network", name_of(request.network, kNetworkNames));
   if (request.egress) members.append("egress", encode_grants(*request.egress));
+  json::Array ports;
+  for (const network::Publish& publish : request.publish) ports.push_back(network::to_text(publish));
+  if (!ports.empty()) members.append("publish", std::move(ports));
   if (request.unsafe_opt_ins != fresh.unsafe_opt_ins) {
     json::Object unsafe;
     unsafe.append("native_for_untrusted", request.unsafe_opt_ins.native_for_untrusted);

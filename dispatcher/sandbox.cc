@@ -19,7 +19,7 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 constexpr int64_t kKillAgainMs = 1000;
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNetwork, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRelay, kStreams };
 
 // Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
 // says nothing.
@@ -136,6 +136,7 @@ Result<> Sandbox::create() {
     step_ = "bridge";
     leases_.network = TRY(network::Lease::create(lease_spec(), around_.store.directory()));
     record_.network_address = network::to_text(leases_.network.address());
+    for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
     timer_.lap(step_);
   }
 
@@ -158,6 +159,7 @@ Result<> Sandbox::create() {
   state.trust = spec_.request().trust;
   state.cgroups = leases_.cgroup.paths();
   state.address = record_.network_address;
+  state.published = record_.published;
   TRY(entry_.write(state));
   timer_.lap(step_);
 
@@ -179,6 +181,7 @@ network::LeaseSpec Sandbox::lease_spec() const {
   network::LeaseSpec lease;
   lease.bridge = spec_.bridge();
   lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
+  lease.publish = spec_.request().publish;
   lease.bytes_per_second = spec_.limits().network_rate_bytes;
   if (const auto most = spec_.limits().network_connections)
     lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));
@@ -198,7 +201,10 @@ Result<> Sandbox::start() {
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
-  around_.events.emit("started", spec_.id());
+  json::Object started;
+  if (!record_.network_address.empty()) started.set("address", record_.network_address);
+  if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
+  around_.events.emit("started", spec_.id(), std::move(started));
   return {};
 }
 
@@ -233,7 +239,8 @@ std::vector<pollfd> Sandbox::poll_set() const {
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
   set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
   set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
-  set[kNetwork] = {leases_.network.fd(), POLLIN, 0};
+  set[kNames] = {leases_.network.names_fd(), POLLIN, 0};
+  set[kRelay] = {leases_.network.relay_fd(), POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -249,7 +256,9 @@ Result<bool> Sandbox::wait_for_end() {
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     if (set[kCalls].revents != 0) instance_->serve_calls();
-    if (set[kNetwork].revents != 0) serve_network();
+    if (set[kNames].revents != 0) serve_names();
+    if (set[kRelay].revents != 0)
+      log::warning("the published ports are closed: their process ended with " + leases_.network.end_relay());
     streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop(Stop::output_limit);
@@ -291,8 +300,8 @@ void Sandbox::notice_oom() {
   around_.events.emit("oom", spec_.id());
 }
 
-void Sandbox::serve_network() {
-  if (auto served = leases_.network.serve(); !served) log::warning(served.error().message);
+void Sandbox::serve_names() {
+  if (auto served = leases_.network.serve_names(); !served) log::warning(served.error().message);
 }
 
 // What the workload wrote before its end is passed on, however long the reader takes, unless it was us who

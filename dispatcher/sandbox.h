@@ -85,7 +85,7 @@ class Sandbox {
   void stop(Stop why);
   void forward_signals();
   void notice_oom();
-  void serve_network();
+  void serve_names();
   network::LeaseSpec lease_spec() const;
   void measure();
   void measure_children();

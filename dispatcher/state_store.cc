@@ -105,6 +105,7 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
   object.set("cgroups", std::move(cgroups));
   if (!record.address.empty()) object.set("address", record.address);
+  if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
   object.set("created", record.created);
   return json::write(object);
 }
@@ -257,6 +258,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
     object.require("trust", record.trust);
     object.require("cgroups", record.cgroups);
     object.get("address", record.address);
+    object.get("published", record.published);
     object.require("created", record.created);
   });
   TRY(decoder.finish(name));

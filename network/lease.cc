@@ -73,6 +73,8 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
     lease.resolver_ = TRY(Resolver::create(names));
     filter.dns_port = lease.resolver_->port();
   }
+  lease.relay_ = TRY(Relay::create(spec.publish, filter.address));
+  for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
   TRY(Port::remove(socket, filter.port));
   lease.firewall_ = TRY(Firewall::create(filter));
@@ -82,7 +84,7 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
 
 std::optional<Ipv4> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
 
-Result<> Lease::serve() {
+Result<> Lease::serve_names() {
   return resolver_->serve(
       [this](size_t grant, Ipv4 address, uint32_t seconds) { return firewall_.admit(grant, address, seconds); });
 }
@@ -99,6 +101,7 @@ Result<Refused> Lease::refused() {
 Result<> Lease::reset() {
   if (!slot_) return {};
   resolver_.reset();
+  relay_.reset();
   netns_ = Netns();
   const pid_t child = ::fork();
   if (child == 0) {

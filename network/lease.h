@@ -3,6 +3,7 @@
 //   slot       a number, by a lock that dies with its holder: names port (bly7) and filter (bailey-7), decides the address
 //   netns      the sandbox's network namespace, single use
 //   resolver   answers its questions about names, when a grant needs it
+//   relay      has the host's ports that lead to its own, when some are published
 //   firewall   what it may reach; stands before the port
 //   port       the veth pair
 //
@@ -23,6 +24,7 @@
 #include "network/firewall.h"
 #include "network/netns.h"
 #include "network/port.h"
+#include "network/relay.h"
 #include "network/resolver.h"
 
 namespace bailey::network {
@@ -30,6 +32,7 @@ namespace bailey::network {
 struct LeaseSpec {
   BridgeSpec bridge;
   std::vector<Grant> egress;
+  std::vector<Publish> publish;
   std::optional<uint64_t> bytes_per_second;  // each way
   std::optional<uint32_t> connections;       // beyond the host, at one time
 };
@@ -53,9 +56,13 @@ class Lease {
   Ipv4 address() const { return port_.address(); }
   // Where names are asked for; nothing when no grant needs any.
   std::optional<Ipv4> resolver() const;
-  // Readable: call serve(); -1 when there is nothing to serve. An error of serve() ends the service of names, not the network.
-  int fd() const { return resolver_ ? resolver_->fd() : -1; }
-  Result<> serve();
+  // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.
+  int names_fd() const { return resolver_ ? resolver_->fd() : -1; }
+  Result<> serve_names();
+  // Readable: the relay has ended; end_relay() tells how. -1: there is none.
+  int relay_fd() const { return relay_ ? relay_.fd() : -1; }
+  std::string end_relay() { return relay_.end(); }
+  const std::vector<Publish>& published() const { return relay_.ports(); }  // with the host's ports as they were bound
   // What was refused so far. Asks the kernel.
   Result<Refused> refused();
   // Gives all of it back. The kernel waits some 30 ms for readers of a port and of a filter before it lets go of them: a child
@@ -68,6 +75,7 @@ class Lease {
   Bridge bridge_;
   Netns netns_;
   std::optional<Resolver> resolver_;
+  Relay relay_;
   Firewall firewall_;
   Port port_;
 };

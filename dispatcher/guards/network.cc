@@ -1,8 +1,9 @@
 // Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks; what it lets through stays below the
-// level's ceiling of egress. The host's network is never for an untrusted level, and for the others only when the level lists
-// `host` and the caller says --allow-host-network. Egress and limits go with a network that Bailey filters. `userspace` is not
-// there yet.
+// level's ceiling of egress, and its ports are published where the level says. The host's network is never for an untrusted
+// level, and for the others only when the level lists `host` and the caller says --allow-host-network. Egress and limits go
+// with a network that Bailey filters. `userspace` is not there yet.
 #include <algorithm>
+#include <optional>
 
 #include "dispatcher/guards.h"
 
@@ -24,6 +25,22 @@ Verdict refuse_unlisted(const Request& request, const Level& level, const Policy
           "--net none, or \"" + word + "\" among the level's networks in the policy (" + policy.source + ")"};
 }
 
+// Ports of the host that the sandbox would have; empty: none is refused.
+std::optional<Verdict> refuse_published(const Request& request, const Level& level, const Policy& policy) {
+  for (const network::Publish& one : request.publish) {
+    constexpr network::Subnet kLoopback{{0x7f000000}, 8};
+    if (level.publish == PublishRule::any || (level.publish == PublishRule::loopback && kLoopback.contains(one.address)))
+      continue;
+    const bool none = level.publish == PublishRule::none;
+    return Verdict{kName, false,
+                   "level '" + level.name + "' may not publish '" + network::to_text(one) + "'" +
+                       (none ? ": it publishes no port" : ", only on the host's loopback"),
+                   (none ? "leave it out" : "127.0.0.1 as its address") +
+                       std::string(", or \"publish\" of the level in the policy (") + policy.source + ")"};
+  }
+  return std::nullopt;
+}
+
 Verdict judge_bridge(const Request& request, const Level& level, const Policy& policy, const HostFacts& facts) {
   if (facts.euid != 0)
     return {kName, false, "the network 'bridge' takes root: it makes links and packet filters on the host",
@@ -35,6 +52,7 @@ Verdict judge_bridge(const Request& request, const Level& level, const Policy& p
           kName, false,
           "level '" + level.name + "' may not reach '" + network::to_text(grant) + "', only: " + joined(*level.egress_ceiling),
           "leave it out, or raise the level's egress ceiling in the policy (" + policy.source + ")"};
+  if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
   if (egress.empty()) return {kName, true, "a bridge that lets nothing out", {}};
   return {kName, true, "a bridge that lets out to: " + joined(egress), {}};
 }
@@ -56,6 +74,9 @@ Verdict guard_network(const Request& request, const Policy& policy, const HostFa
     return {kName, false,
             "egress or a limit of the network is given, and nothing filters the network '" + std::string(to_text(mode)) + "'",
             "--net bridge, or neither --egress nor --network-rate and --network-connections"};
+  if (!filtered && !request.publish.empty())
+    return {kName, false, "a port is published, and the network '" + std::string(to_text(mode)) + "' has none to publish",
+            "--net bridge, or no --publish"};
   if (mode == NetworkMode::none) return {kName, true, "no network but the sandbox's own loopback", {}};
   if (mode == NetworkMode::userspace)
     return {kName, false, "network 'userspace' is not there yet", "--net none, or --net bridge as root"};

@@ -163,6 +163,26 @@ TEST_F(BridgeContract, LimitsConnections) {
   EXPECT_EQ(all.out, "connected\nconnected\nconnected\nconnected\nconnected\n") << all;
 }
 
+TEST_F(BridgeContract, PublishesPorts) {
+  start_server("bailey-contract-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
+  const auto greeting = [&](const network::Netns& from, const std::string& port) {
+    return network::tests::run(from, {"python3", "-c",
+                                      "import socket; print(socket.create_connection(('" + port.substr(0, port.find(':')) +
+                                          "', " + port.substr(port.find(':') + 1) + "), 20).recv(5).decode())"});
+  };
+  EXPECT_EQ(greeting(host_, "127.0.0.1:8080"), "hello\n");
+  EXPECT_EQ(greeting(host_, "203.0.113.1:8081"), "hello\n");
+  EXPECT_EQ(greeting(outside_, "203.0.113.1:8081"), "hello\n");
+  EXPECT_NE(network::tests::connect_to(outside_, "203.0.113.1", 8080), 0) << "that one is the host's own";
+  // Another one may not have them, and is refused before anything starts.
+  const Outcome got = run({"--net", "bridge", "-p", "8080:80"}, {"/bin/echo", "started"});
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_EQ(got.out, "");
+  EXPECT_NE(got.err.find("127.0.0.1:8080"), std::string::npos) << got;
+  const Outcome chosen = run({"--net", "bridge", "-p", "80"}, {"/bin/true"});
+  EXPECT_NE(json::write(*chosen.find("published")).find("127.0.0.1:"), std::string::npos) << chosen;
+}
+
 TEST_F(BridgeContract, ShowsTheHostsAddressOutside) {
   Running& server = serve(outside_, "listen:80");
   EXPECT_TRUE(reached(try_from_inside({"--egress", "any"}, {"tcp:203.0.113.2:80"}), "tcp:203.0.113.2:80"));

@@ -159,6 +159,25 @@ TEST(GuardNetwork, LimitsOnlyWhatIsFiltered) {
   }
 }
 
+TEST(GuardNetwork, PublishesWhereTheLevelSays) {
+  for (const PublishRule rule : {PublishRule::none, PublishRule::loopback, PublishRule::any})
+    for (const char* port : {"8080:80", "127.9.9.9:8080:80", "0.0.0.0:8080:80", "192.0.2.1::80/udp"})
+      for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
+        Policy policy = builtin_policy(true);
+        policy.levels.at("trusted").publish = rule;
+        Request request = wish("trusted");
+        request.network = mode;
+        request.unsafe_opt_ins.host_network = true;
+        request.publish = {*network::parse_publish(port)};
+        const bool loopback = request.publish[0].address.value >> 24 == 127;
+        const bool expected =
+            mode == NetworkMode::bridge && (rule == PublishRule::any || (rule == PublishRule::loopback && loopback));
+        const Verdict verdict = guard_network(request, policy, host());
+        EXPECT_EQ(verdict.allowed, expected) << name_of(rule, kPublishRuleNames) << " " << port << ": " << verdict.reason;
+        EXPECT_EQ(verdict.remedy.empty(), expected);
+      }
+}
+
 TEST(GuardNetwork, GivesTheBridgeToRootOnly) {
   Request request = wish("trusted");
   request.network = NetworkMode::bridge;

@@ -39,6 +39,7 @@ TEST(Policy, ReadsWhatItWrites) {
     level.volume_roots = {"/srv/judge", "/srv/tests"};
     level.secrets = true;
     level.directfs = false;
+    level.publish = PublishRule::none;
     level.egress = {*network::parse_grant("10.0.0.7:5432"), *network::parse_grant("*.example:443")};
     level.egress_ceiling.reset();
     level.defaults.cpus = 0.25;
