@@ -78,7 +78,7 @@ class RelayTest : public NetworkTest {
  protected:
   void SetUp() override {
     NetworkTest::SetUp();
-    if (IsSkipped()) return;
+    if (IsSkipped() || HasFatalFailure()) return;
     sandbox_.emplace(sandbox(0));
     address_ = to_text(bridge_.address(0));
   }

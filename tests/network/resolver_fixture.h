@@ -37,6 +37,7 @@ class ResolverTest : public NetworkTest {
  protected:
   void SetUp() override {
     NetworkTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     BAILEY_REQUIRE("dnsmasq");
     sandbox_.emplace(sandbox(0));
   }
