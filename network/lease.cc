@@ -93,7 +93,7 @@ Result<Refused> Lease::refused() {
   Refused refused{TRY(firewall_.denials()), {}};
   if (!resolver_) return refused;
   // A workload that asked at its very end: what was refused was told to us before it was to the workload.
-  if (resolver_->fd() >= 0) (void)serve();
+  if (resolver_->fd() >= 0) (void)serve_names();
   refused.names = resolver_->denied();
   return refused;
 }
