@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
 #include "base/files.h"
+#include "network/conntrack.h"
 #include "network/firewall_rules.h"
 
 namespace bailey::network {
@@ -58,6 +60,32 @@ void add_removal(std::vector<Message>& batch, uint32_t slot) {
     batch.push_back(nft::add_table(table));  // to delete what is not there would fail
     batch.push_back(nft::remove_table(table));
   }
+}
+
+Result<uint64_t> read_counter(NetlinkSocket& socket, const nft::Table& table, const char* name) {
+  const auto replies = TRY(socket.ask(nft::ask_counter(table, name)));
+  for (const auto& reply : replies)
+    if (const auto packets = nft::read_counter(reply.view())) return *packets;
+  return fail(Fault::failed, "reading counter " + std::string(name) + ": the kernel's answer makes no sense");
+}
+
+// The connections that were let by end with the table that let them by. The table knows whose they are, since the bridge may
+// have another subnet by now, and whether there were any.
+Result<> forget_connections(NetlinkSocket& socket, uint32_t slot) {
+  const nft::Table table = rules::inet_table(slot);
+  const auto found = socket.ask(nft::ask_table(table));
+  if (!found && found.error().sys == ENOENT) return {};
+  if (!found) return std::unexpected(found.error());
+  for (const auto& reply : *found) {
+    const auto note = nft::read_note(reply.view());
+    Ipv4 address;
+    if (!note || note->size() != sizeof address.value) continue;
+    std::memcpy(&address.value, note->data(), sizeof address.value);
+    if (TRY(read_counter(socket, table, rules::kBegun)) > 0) TRY(conntrack::forget(socket, address, conntrack::Began::by));
+    if (TRY(read_counter(socket, table, rules::kEntered)) > 0)
+      TRY(conntrack::forget(socket, address, conntrack::Began::towards));
+  }
+  return {};
 }
 
 // The same as compile(), and whatever was there of that slot goes in the same instant.
@@ -109,7 +137,10 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
   Result<> made = firewall.socket_.send(compile(spec));
   // Left by a killed Bailey. Not tried first: what is removed makes the next close() of such a socket wait for all processors.
-  if (!made && made.error().sys == EEXIST) made = firewall.socket_.send(replace(spec));
+  if (!made && made.error().sys == EEXIST) {
+    TRY(forget_connections(firewall.socket_, spec.slot));
+    made = firewall.socket_.send(replace(spec));
+  }
   if (!made) {
     Error error = std::move(made).error().with("firewall of port " + spec.port);
     if (kernel_lacks(error.sys)) {
@@ -138,24 +169,21 @@ Result<Denials> Firewall::denials() {
   if (!slot_) return fail(Fault::failed, "reading denials: there is no firewall");
   Denials result;
   const nft::Table inet = rules::inet_table(*slot_), bridge = rules::bridge_table(*slot_);
-  const auto counter = [&](const nft::Table& table, const char* name) -> Result<uint64_t> {
-    for (const auto& reply : TRY(socket_.ask(nft::ask_counter(table, name))))
-      if (const auto packets = nft::read_counter(reply.view())) return *packets;
-    return fail(Fault::failed, "reading counter " + std::string(name) + ": the kernel's answer makes no sense");
-  };
-  result.packets = TRY(counter(inet, rules::kDenied));
-  result.frames = TRY(counter(bridge, rules::kForged));
+  result.packets = TRY(read_counter(socket_, inet, rules::kDenied));
+  result.frames = TRY(read_counter(socket_, bridge, rules::kForged));
   for (const auto& reply : TRY(socket_.ask(nft::list_elements(inet, rules::kDenied))))
     for (const nft::Destination& one : nft::read_destinations(reply.view())) result.first.push_back(one);
   return result;
 }
 
 Result<> Firewall::remove(NetlinkSocket& socket, uint32_t slot) {
+  const Result<> forgotten = forget_connections(socket, slot);  // first: killed in between, the table says it is to be done
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
   add_removal(batch, slot);
   batch.push_back(nft::end_batch());
-  return socket.send(batch);
+  TRY(socket.send(batch));
+  return forgotten;
 }
 
 Result<std::vector<uint32_t>> Firewall::slots(NetlinkSocket& socket) {

@@ -65,7 +65,8 @@ class Firewall {
   // before.
   Result<> admit(size_t grant, Ipv4 address, uint32_t seconds);
   Result<Denials> denials();
-  Result<> reset();                        // what the destructor does, with its error
+  // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
+  Result<> reset();
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { slot_.reset(); }         // somebody else removes it
 

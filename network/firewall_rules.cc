@@ -42,7 +42,9 @@ namespace {
 using nft::Is;
 using nft::Rule;
 using nft::Table;
+using rules::kBegun;
 using rules::kDenied;
+using rules::kEntered;
 using rules::kForged;
 
 constexpr uint32_t kDestinations = 64;     // in the record of what was denied
@@ -178,7 +180,7 @@ void Compiler::compile_chains() {
   for (const Published& one : spec_.published) {
     Rule rule = for_us("output");
     rule.state(nft::kNew).protocol(one.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP);
-    add(rule.field(nft::kPortTo, one.port).accept());
+    add(rule.field(nft::kPortTo, one.port).count(kEntered).accept());
   }
   add(for_us("output").go_to(kTo));
 }
@@ -202,6 +204,7 @@ void Compiler::compile_to_host() {
               .field(nft::kIpTo, spec_.bridge.gateway())
               .protocol(protocol)
               .field(nft::kPortTo, spec_.dns_port)
+              .count(kBegun)
               .accept());
   add(inet(kToHost).go_to(kDenied));
 }
@@ -253,7 +256,7 @@ void Compiler::compile_grant(const Grant& grant, size_t index) {
 void Compiler::compile_allowed() {
   add(nft::add_chain(inet_, kAllowed));
   if (spec_.connections) add(inet(kAllowed).over_connections(*spec_.connections).go_to(kDenied));
-  add(inet(kAllowed).accept());
+  add(inet(kAllowed).count(kBegun).accept());
   if (!has(Grant::Kind::any) && !has(Grant::Kind::private_ranges)) return;
   add(nft::add_chain(inet_, kNotNames));
   for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
@@ -292,8 +295,10 @@ std::vector<Message> Compiler::compile() {
   batch_.reserve(96);
   add(nft::begin_batch());
   compile_frames();
-  add(nft::create_table(inet_));
-  add(nft::add_counter(inet_, kDenied));
+  // Whose connections end with the table.
+  const uint32_t note = spec_.address.value;
+  add(nft::create_table(inet_, Bytes(reinterpret_cast<const uint8_t*>(&note), sizeof note)));
+  for (const char* counter : {kDenied, kBegun, kEntered}) add(nft::add_counter(inet_, counter));
   add(nft::add_destinations(inet_, kDenied, kDestinations));
   compile_chains();
   compile_denied();

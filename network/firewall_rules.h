@@ -12,6 +12,8 @@ namespace bailey::network::rules {
 
 constexpr const char* kDenied = "denied";  // in inet: chain, counter and set
 constexpr const char* kForged = "forged";  // in bridge: counter and chain
+// Counters in inet: connections that the sandbox began, and that the host began to it.
+constexpr const char *kBegun = "begun", *kEntered = "entered";
 
 nft::Table inet_table(uint32_t slot);
 nft::Table bridge_table(uint32_t slot);

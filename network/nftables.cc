@@ -111,8 +111,10 @@ Message table_message(uint8_t type, uint16_t flags, const Table& table, const ch
 }  // namespace
 
 Message add_table(const Table& table) { return table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE, table, "add table "); }
-Message create_table(const Table& table) {
-  return table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, "create table ");
+Message create_table(const Table& table, Bytes note) {
+  Message result = table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, "create table ");
+  if (!note.empty()) result.bytes(NFTA_TABLE_USERDATA, note.data(), note.size());
+  return result;
 }
 Message remove_table(const Table& table) { return table_message(NFT_MSG_DELTABLE, 0, table, "delete table "); }
 
@@ -182,6 +184,8 @@ Message add_destinations(const Table& table, const std::string& name, uint32_t s
 
 Message list_tables() { return message(NFT_MSG_GETTABLE, NLM_F_DUMP, Family::unspecified, "listing nf_tables' tables"); }
 
+Message ask_table(const Table& table) { return table_message(NFT_MSG_GETTABLE, 0, table, "looking for table "); }
+
 Message ask_counter(const Table& table, const std::string& name) {
   Message result = message(NFT_MSG_GETOBJ, 0, table.family, "reading counter " + to_text(table) + " " + name);
   result.text(NFTA_OBJ_TABLE, table.name).text(NFTA_OBJ_NAME, name).be32(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
@@ -197,6 +201,11 @@ std::optional<Table> read_table(const Received& message) {
   const auto name = attribute_of(message, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME);
   if (!header || !name) return std::nullopt;
   return Table{Family{header->nfgen_family}, std::string(name->text())};
+}
+
+std::optional<Bytes> read_note(const Received& message) {
+  const auto note = attribute_of(message, NFT_MSG_NEWTABLE, NFTA_TABLE_USERDATA);
+  return note ? std::optional(note->data) : std::nullopt;
 }
 
 std::optional<uint64_t> read_counter(const Received& message) {

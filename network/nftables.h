@@ -31,8 +31,9 @@ Message message(uint8_t type, uint16_t flags, Family family, std::string object)
 Message begin_batch();
 Message end_batch();
 
-Message add_table(const Table& table);     // fine when it is there
-Message create_table(const Table& table);  // EEXIST when it is there
+Message add_table(const Table& table);  // fine when it is there
+// EEXIST when it is there. `note`, if not empty, is kept with it, for read_note() (Linux 5.10; older kernels forget it).
+Message create_table(const Table& table, Bytes note = {});
 Message remove_table(const Table& table);
 
 // Where a base chain hangs; what reaches its end is accepted. Priorities: linux/netfilter_ipv4.h, linux/netfilter_bridge.h.
@@ -57,10 +58,11 @@ std::vector<Message> admit(const Table& table, const std::string& name, Ipv4 add
 Message add_destinations(const Table& table, const std::string& name, uint32_t size);
 
 Message list_tables();
+Message ask_table(const Table& table);  // ENOENT
 Message ask_counter(const Table& table, const std::string& name);
 Message list_elements(const Table& table, const std::string& name);
 
-// The answers to those three; nothing when it is another message or makes no sense.
+// The answers to those; nothing when it is another message or makes no sense.
 struct Destination {
   Ipv4 address;
   uint8_t protocol = 0;  // IPPROTO_TCP
@@ -68,6 +70,7 @@ struct Destination {
   uint64_t packets = 0;
 };
 std::optional<Table> read_table(const Received& message);             // of any family
+std::optional<Bytes> read_note(const Received& message);              // points into the message
 std::optional<uint64_t> read_counter(const Received& message);        // packets
 std::vector<Destination> read_destinations(const Received& message);  // what makes no sense is left out
 

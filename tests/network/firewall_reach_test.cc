@@ -186,6 +186,31 @@ TEST_F(ReachTest, ASandboxIsClosedByItsOwnFirewallToo) {
   EXPECT_TRUE(arrives(server, kSoonMs)) << "it was the firewall";
 }
 
+// The address is given to the next sandbox of that slot, and conntrack remembers for minutes.
+TEST_F(ReachTest, ConnectionsEndWithTheirFirewall) {
+  const Fd server = serve(outside_, "203.0.113.2", 90, SOCK_DGRAM);
+  const auto say = [&](const Netns& from) { return send_datagram(from, "203.0.113.2", 90, 4000); };
+  const auto establish = [&](const Netns& from) {
+    EXPECT_EQ(say(from), 0);
+    EXPECT_TRUE(answer_datagram(server));
+    EXPECT_EQ(say(from), 0);
+    EXPECT_TRUE(arrives(server, kSoonMs));
+  };
+  for (const bool killed : {false, true}) {
+    if (killed) {
+      leave_behind(spec(0, {"203.0.113.2"}));
+      establish(sandbox(0).netns);
+    } else {
+      establish(guarded(0, {"203.0.113.2"}).netns);
+      must(firewalls_.back().reset());
+    }
+    const Sandbox next = guarded(0, {});
+    EXPECT_EQ(say(next.netns), 0);
+    EXPECT_FALSE(arrives(server, kNothingMs)) << (killed ? "left by a killed one" : "ended");
+    firewalls_.clear();
+  }
+}
+
 TEST_F(ReachTest, OneSandboxesGrantsAreNotAnothers) {
   listen_outside({"203.0.113.2"}, {80, 81});
   const Sandbox one = guarded(0, {"203.0.113.2:80"}), two = guarded(1, {"203.0.113.2:81"});

@@ -149,6 +149,16 @@ bool arrives(const Fd& socket, int ms) {
   return recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT) >= 0;
 }
 
+bool answer_datagram(const Fd& socket, int ms) {
+  pollfd ready{socket.get(), POLLIN, 0};
+  sockaddr_in from{};
+  socklen_t size = sizeof from;
+  char buffer[2048];
+  if (poll(&ready, 1, ms) != 1) return false;
+  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size) < 0) return false;
+  return sendto(socket.get(), "answer", 6, 0, reinterpret_cast<const sockaddr*>(&from), size) == 6;
+}
+
 std::string sender_of(const Fd& socket, int ms) {
   pollfd ready{socket.get(), POLLIN, 0};
   sockaddr_in from{};

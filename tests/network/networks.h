@@ -48,6 +48,8 @@ int send_large_datagram(const Netns& from, const std::string& address, int port,
 bool answers_ping(const Netns& from, const std::string& address, int ms = 10'000);
 // A datagram or frame came within `ms`.
 bool arrives(const Fd& socket, int ms);
+// Waits for a datagram and sends one back; false when none came.
+bool answer_datagram(const Fd& socket, int ms = 10'000);
 // Waits for a datagram and answers the address that it came from; "" when none came.
 std::string sender_of(const Fd& socket, int ms = 10'000);
 
