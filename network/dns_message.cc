@@ -31,10 +31,9 @@ bool open(Bytes message, ns_msg& parsed) {
 std::optional<Question> read_question(ns_msg& message) {
   ns_rr question;
   if (ns_msg_count(message, ns_s_qd) != 1 || ns_parserr(&message, ns_s_qd, 0, &question) != 0) return std::nullopt;
-  if (ns_rr_class(question) != ns_c_in) return std::nullopt;
   std::string spelled = question.name;
   if (spelled == ".") spelled.clear();
-  return Question{lower(spelled), spelled, static_cast<uint16_t>(ns_rr_type(question))};
+  return Question{lower(spelled), spelled, static_cast<uint16_t>(ns_rr_type(question)), ns_rr_class(question) == ns_c_in};
 }
 
 std::optional<Record> read_record(const ns_msg& message, const ns_rr& record) {
@@ -185,7 +184,7 @@ std::optional<Query> parse_query(Bytes message) {
     query.room = std::clamp<size_t>(ns_rr_class(extra), kSmallest, kEdns);
   }
   query.question = *question;
-  query.fault = Rcode::no_error;
+  query.fault = question->internet ? Rcode::no_error : Rcode::refused;
   return query;
 }
 
@@ -196,7 +195,7 @@ std::optional<Answer> parse_answer(Bytes message, const Question& asked, uint16_
   ns_msg parsed;
   if (!open(message, parsed)) return std::nullopt;
   const auto question = read_question(parsed);
-  if (!question || question->name != asked.name || question->type != asked.type) return std::nullopt;
+  if (!question || question->name != asked.name || question->type != asked.type || !question->internet) return std::nullopt;
   Answer answer{static_cast<Rcode>(flags & kRcode), (flags & kTruncated) != 0, {}};
   for (int i = 0; i < ns_msg_count(parsed, ns_s_an); ++i) {
     ns_rr record;

@@ -32,12 +32,13 @@ constexpr size_t kLargest = 65535;
 struct Question {
   std::string name, spelled;
   uint16_t type = type::kA;
+  bool internet = true;  // class IN, the only one that is answered
 };
 
 struct Query {
   uint16_t id = 0;
   uint16_t flags = 0;             // RD, AD and CD of what came
-  Rcode fault = Rcode::no_error;  // else: what to answer at once; `question` may be empty
+  Rcode fault = Rcode::no_error;  // else: what to answer at once; `question` only with `refused`
   Question question;
   bool edns = false, dnssec_ok = false;
   size_t room = kSmallest;  // the largest answer by UDP, at most kEdns

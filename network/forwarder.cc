@@ -185,6 +185,7 @@ void Forwarder::take(const Client& client, const std::string& message) {
   credit_ -= 1;
   const auto query = dns::parse_query(bytes(message));
   if (!query) return reply(client, "");
+  if (query->fault == dns::Rcode::refused) deny(query->question.name);
   if (query->fault != dns::Rcode::no_error) return reply(client, dns::make_answer(*query, query->fault, {}, dns::kSmallest));
   Verdict verdict = judge(query->question, spec_.egress);
   dns::Rcode rcode = dns::Rcode::no_error;

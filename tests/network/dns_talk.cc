@@ -39,7 +39,7 @@ sockaddr_in socket_address(const std::string& address, int port) {
 
 std::string question(const Wish& wish) {
   std::string out = u16(wish.id) + u16(0x0100) + u16(1) + u16(0) + u16(0) + u16(wish.room != 0);
-  out += labels(wish.name) + u16(wish.type) + u16(1);
+  out += labels(wish.name) + u16(wish.type) + u16(wish.kind);
   if (wish.room) out += '\0' + u16(41) + u16(wish.room) + u32(0) + u16(0);
   return out;
 }

@@ -21,6 +21,7 @@ struct Wish {
   bool tcp = false;
   int room = 0;  // EDNS with that size
   int id = 0x1234;
+  int kind = 1;  // class: IN
 };
 std::string question(const Wish& wish);
 

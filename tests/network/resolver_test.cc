@@ -35,10 +35,12 @@ TEST_F(ResolverTest, RefusesOtherNamesAndTellsThem) {
     EXPECT_TRUE(reply.addresses.empty()) << reply;
   }
   EXPECT_EQ(ask({"a.example", kAxfr}).rcode, 5);
+  EXPECT_EQ(ask({.name = "version.bind", .type = kTxt, .kind = 3}).rcode, 5) << "class CH";
   settle();
   const DeniedNames denied = resolver_.denied();
-  EXPECT_EQ(denied.total, 7u);
-  EXPECT_EQ(denied.names, (Strings{"other.example", "example", "xa.example", "a.example.com", "b.a.example", "a.example"}));
+  EXPECT_EQ(denied.total, 8u);
+  EXPECT_EQ(denied.names,
+            (Strings{"other.example", "example", "xa.example", "a.example.com", "b.a.example", "a.example", "version.bind"}));
   EXPECT_TRUE(opened_.empty());
 }
 
