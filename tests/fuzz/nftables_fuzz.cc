@@ -1,0 +1,40 @@
+// Any bytes as the kernel's answer about nf_tables or connections: what is read lies within, and no element is read twice.
+#include <linux/netfilter/nfnetlink.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "network/conntrack.h"
+#include "network/firewall_rules.h"
+#include "network/nftables.h"
+#include "tests/fuzz/check.h"
+
+using namespace bailey::network;
+
+namespace {
+
+void check_inside(Bytes outer, Bytes inner) {
+  if (inner.empty()) return;
+  CHECK(inner.data() >= outer.data() && inner.data() + inner.size() <= outer.data() + outer.size());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Messages messages(Bytes(data, size));
+  while (const auto message = messages.next()) {
+    const auto table = nft::read_table(*message);
+    CHECK(!table || table->name.size() <= message->payload.size());
+    if (table)
+      if (const auto slot = rules::slot_of(table->name)) CHECK(rules::inet_table(*slot).name == table->name);
+    if (const auto note = nft::read_note(*message)) check_inside(message->payload, *note);
+    (void)nft::read_counter(*message);
+    // An element holds at least its key: list element, key, value, 12 bytes.
+    CHECK(nft::read_destinations(*message).size() <= message->payload.size() / 24);
+    if (const auto entry = conntrack::read_entry(*message)) {
+      check_inside(message->payload, entry->tuple);
+      check_inside(message->payload, entry->zone);
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,70 @@
+// The firewall's rules as text, without privileges. What they do is tried in tests/network/firewall_*_test.cc.
+#include "network/firewall.h"
+
+#include <gtest/gtest.h>
+
+#include "network/firewall_rules.h"
+
+namespace bailey::network {
+namespace {
+
+FirewallSpec spec(const std::vector<std::string>& egress) {
+  FirewallSpec result;
+  result.slot = 7;
+  result.port = "bly7";
+  result.bridge = {"bailey0", 3, {0x02, 0xba, 0x11, 0, 0, 1}, *parse_subnet("10.201.0.0/22")};
+  result.mac = Bridge::mac_of(7);
+  result.address = result.bridge.address(7);
+  for (const std::string& text : egress) result.egress.push_back(*parse_grant(text));
+  return result;
+}
+
+std::vector<std::string> chain(const FirewallSpec& wanted, const std::string& name) {
+  std::vector<std::string> rules;
+  const std::string begin = "add rule " + name + " ";
+  for (const std::string& line : explain(wanted))
+    if (line.starts_with(begin)) rules.push_back(line.substr(begin.size()));
+  return rules;
+}
+
+using Lines = std::vector<std::string>;
+
+TEST(FirewallRules, EndInDenial) {
+  EXPECT_EQ(chain(spec({}), "inet bailey-7 from"),
+            (Lines{"ct state established,related accept", "ct state invalid drop", "goto denied"}));
+  EXPECT_EQ(chain(spec({}), "inet bailey-7 to"), (Lines{"ct state established,related accept", "drop"}));
+  for (const char* name : {"inet bailey-7 from", "inet bailey-7 to_host"})
+    EXPECT_EQ(chain(spec({"any", "private", "dns"}), name).back(), "goto denied") << name;
+  EXPECT_EQ(chain(spec({"any"}), "bridge bailey-7 prerouting").back(), "goto forged");
+}
+
+TEST(FirewallRules, StandInTheOrderThatKeepsClosedRangesClosed) {
+  EXPECT_EQ(chain(spec({"any", "a.example:443", "0.0.0.0/0:22", "10.88.0.2:8080", "private", "dns"}), "inet bailey-7 from"),
+            (Lines{"ct state established,related accept", "ct state invalid drop",              //
+                   "ip daddr 10.201.0.0/22 goto denied",                                        // other sandboxes
+                   "ip daddr 10.88.0.2 meta l4proto 6 th dport 8080 goto allowed",              // within a closed range
+                   "ip daddr @private goto allowed_but_names", "ip daddr @closed goto denied",  //
+                   "ip daddr 0.0.0.0/0 meta l4proto 6 th dport 22 goto allowed",                // wider
+                   "ip daddr @name1 meta l4proto 6 th dport 443 goto allowed",                  // by the resolver
+                   "goto allowed_but_names", "goto denied"}));
+}
+
+TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
+  FirewallSpec wanted = spec({"dns"});
+  EXPECT_TRUE(chain(wanted, "inet bailey-7 prerouting").empty());
+  wanted.dns_port = 5353;
+  EXPECT_EQ(chain(wanted, "inet bailey-7 prerouting").size(), 2u);
+  EXPECT_TRUE(chain(wanted, "inet bailey-7 postrouting").empty()) << "nothing goes beyond the host";
+  EXPECT_EQ(chain(spec({"private"}), "inet bailey-7 postrouting"),
+            Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade"});
+}
+
+TEST(FirewallRules, AreNamedBySlot) {
+  EXPECT_EQ(rules::slot_of("bailey-0"), 0u);
+  EXPECT_EQ(rules::slot_of("bailey-1020"), 1020u);
+  for (const char* other : {"bailey-", "bailey-07", "bailey-7x", "bailey--7", "bailey- 7", "bailey-99999999999", "bailey", "7"})
+    EXPECT_FALSE(rules::slot_of(other)) << other;
+}
+
+}  // namespace
+}  // namespace bailey::network
