@@ -3,7 +3,7 @@
 //
 //   main.cc      first acts, the table of commands     options.h   run's flags -> Request
 //   backends.h   the table of backends                 run.h       one run, for `run` and `seccomp trace`
-//   run.cc doctor.cc policy.cc seccomp.cc gc.cc        version.h
+//   run.cc doctor.cc policy.cc seccomp.cc network.cc gc.cc        version.h
 //
 // Only what the command line names is set up (WantedOptions): an App with all options costs a tenth of a native start.
 #pragma once
@@ -48,6 +48,7 @@ struct Invocation {
 void add_run(CLI::App& app, Invocation& invocation);
 void add_doctor(CLI::App& app, Invocation& invocation);
 void add_policy(CLI::App& app, Invocation& invocation);
+void add_network(CLI::App& app, Invocation& invocation);
 void add_gc(CLI::App& app, Invocation& invocation);
 void add_seccomp(CLI::App& app, Invocation& invocation);
 

@@ -17,6 +17,8 @@
 #include "cli/backends.h"
 #include "cli/cli11.h"
 #include "cli/command_line.h"
+#include "cli/network_trial.h"
+#include "cli/probes.h"
 #include "dispatcher/admission.h"
 #include "dispatcher/names.h"
 #include "dispatcher/sandbox.h"
@@ -32,7 +34,6 @@ using host::Probe;
 
 constexpr int kExitSick = 1;
 constexpr int64_t kLongestRunMs = 60'000;
-constexpr size_t kNameWidth = 24;
 
 struct Flags {
   std::string policy, runsc;
@@ -115,34 +116,6 @@ LevelRun try_level(const Policy& policy, const Level& level, BackendKind runtime
   return tried;
 }
 
-std::string one_line(std::string text) {
-  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  while (text.ends_with(' ')) text.pop_back();
-  return text;
-}
-
-// "missing   runsc                   no runsc found; costs: ...; remedy: ..."
-std::string line(const Probe& probe) {
-  std::string text = host::to_text(probe.state);
-  text.resize(10, ' ');
-  text += probe.name;
-  text.resize(std::max<size_t>(text.size() + 1, 10 + kNameWidth), ' ');
-  text += probe.detail;
-  if (!probe.cost.empty()) text += "; costs: " + probe.cost;
-  if (!probe.remedy.empty()) text += "; remedy: " + probe.remedy;
-  return one_line(std::move(text)) + "\n";
-}
-
-json::Object to_json(const Probe& probe) {
-  json::Object object;
-  object.set("name", probe.name);
-  object.set("state", host::to_text(probe.state));
-  object.set("detail", probe.detail);
-  object.set("cost", probe.cost);
-  object.set("remedy", probe.remedy);
-  return object;
-}
-
 // Where state is kept, and that nobody else has a hand in it.
 Probe probe_runtime_directory() {
   const auto store = StateStore::open();
@@ -194,6 +167,7 @@ Diagnosis diagnose(const Flags& flags) {
   }
   found.host.push_back({"policy", Probe::State::ok, policy->source, "", ""});
   found.host.push_back(probe_runtime_directory());
+  for (Probe& probe : try_network(*policy)) found.host.push_back(std::move(probe));
   const char* path = ::getenv("PATH");
   for (Probe& probe : gvisor::probe_for_doctor({.runsc = flags.runsc.empty() ? policy->runsc : flags.runsc,
                                                 .search_path = path ? path : "",

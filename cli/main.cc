@@ -37,6 +37,7 @@ constexpr std::initializer_list<Command> kCommands = {
     {"doctor", "say what this host can do, each thing tried", add_doctor, nullptr},
     {"policy", "show the policy in force, or check a file", add_policy, nullptr},
     {"seccomp", "show, check or trace profiles of system calls", add_seccomp, "trace"},
+    {"network", "show who is on the bridge, check whether it works here, clean it", add_network, nullptr},
     {"gc", "remove what sandboxes left whose bailey was killed", add_gc, nullptr},
 };
 

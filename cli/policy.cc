@@ -52,6 +52,12 @@ std::string describe(const Level& level) {
               joined(level.runtimes, [](auto kind) { return dispatcher::name_of(kind, dispatcher::kBackendNames); }, "none"));
   text += row("networks",
               joined(level.networks, [](auto mode) { return dispatcher::name_of(mode, dispatcher::kNetworkNames); }, "none"));
+  const auto words = [](const auto& grants) {
+    return joined(grants, [](const auto& grant) { return network::to_text(grant); }, "nothing");
+  };
+  text += row("egress", words(level.egress));
+  text += row("egress ceiling", level.egress_ceiling ? words(*level.egress_ceiling) : "everything");
+  text += row("publish", dispatcher::name_of(level.publish, dispatcher::kPublishRuleNames));
   text += row("volumes", dispatcher::name_of(level.volumes, dispatcher::kVolumeRuleNames));
   text +=
       row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
@@ -76,6 +82,8 @@ std::string describe(const Policy& policy) {
   text += row("runsc", policy.runsc.empty() ? "PATH and the usual places" : policy.runsc);
   text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
   text += row("cgroup parent", policy.cgroup_parent.empty() ? "found" : policy.cgroup_parent);
+  text += row("bridge", policy.bridge.name + ", " +
+                            (policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "the first free range"));
   for (const auto& [unused, level] : policy.levels) text += describe(level);
   return text;
 }

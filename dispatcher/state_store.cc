@@ -225,13 +225,17 @@ Result<StateEntry> StateStore::create(const std::string& id, const Collector& co
               "choose another name, or leave --name out");
 }
 
+Result<std::vector<std::string>> StateStore::ids() const {
+  std::vector<std::string> ids = TRY(files::list(top_.get()));
+  std::erase_if(ids, [](const std::string& name) { return !units::check_name("sandbox", name); });
+  return ids;
+}
+
 Result<std::vector<std::string>> StateStore::collect_dead(const Collector& collect) {
   const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
   std::vector<std::string> dead;
-  for (const std::string& name : TRY(files::list(top_.get()))) {
-    if (!units::check_name("sandbox", name)) continue;
+  for (const std::string& name : TRY(ids()))
     if (TRY(holder_of(name)) == Holder::dead) dead.push_back(name);
-  }
   if (dead.empty()) return dead;
   TRY(collect(dead));
   for (const std::string& name : dead) TRY(files::remove_tree(top_.get(), name));

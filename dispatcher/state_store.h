@@ -72,6 +72,8 @@ class StateStore {
   // Answers the ids. Names that are no sandbox name are not ours and stay.
   Result<std::vector<std::string>> collect_dead(const Collector& collect);
 
+  // Of every sandbox that there is, dead ones included.
+  Result<std::vector<std::string>> ids() const;
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;
   const std::string& path() const { return path_; }

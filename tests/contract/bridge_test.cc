@@ -164,7 +164,12 @@ TEST_F(BridgeContract, LimitsConnections) {
 }
 
 TEST_F(BridgeContract, PublishesPorts) {
-  start_server("bailey-contract-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
+  const std::string address =
+      start_server("bailey-contract-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
+  const Outcome shown = run_bailey({.arguments = {"network", "show"}});
+  EXPECT_EQ(shown.exit_code, 0) << shown;
+  EXPECT_NE(shown.out.find("bailey-contract-server "), std::string::npos) << shown;
+  EXPECT_NE(shown.out.find(" " + address + " 127.0.0.1:8080:80/tcp 203.0.113.1:8081:80/tcp\n"), std::string::npos) << shown;
   const auto greeting = [&](const network::Netns& from, const std::string& port) {
     return network::tests::run(from, {"python3", "-c",
                                       "import socket; print(socket.create_connection(('" + port.substr(0, port.find(':')) +
@@ -262,6 +267,7 @@ TEST_F(BridgeContract, LeavesNothingThatGcDoesNotFind) {
     killed.finish();
   }
   collect_garbage();
+  EXPECT_EQ(run_bailey({.arguments = {"network", "gc"}}).exit_code, 0);
 }
 
 TEST_F(BridgeContract, KnowsItsNameAndAddress) {
@@ -290,6 +296,17 @@ TEST_F(BridgeContract, LetsAWorkloadTakeLowPorts) {
   const Outcome got =
       run(with_probes({"--net", "bridge", "--user", "1000:1000", "--timeout", "2s"}), {probe("reach"), "listen:80"});
   EXPECT_EQ(got.out, "serving\n") << got;
+}
+
+TEST_F(BridgeContract, SaysWhetherItWorksHere) {
+  const Outcome fine = run_bailey({.arguments = {"network", "check"}});
+  EXPECT_EQ(fine.exit_code, 0) << fine;
+  EXPECT_NE(fine.out.find("bailey0 would get 10.201.0.0/22"), std::string::npos) << fine;
+  EXPECT_EQ(network::tests::run(host_, {"ip", "-brief", "link", "show", "type", "bridge"}), "") << "it made nothing here";
+  write_sysctl("ipv4/ip_forward", "0");
+  const Outcome sick = run_bailey({.arguments = {"network", "check"}});
+  EXPECT_EQ(sick.exit_code, 1) << sick;
+  EXPECT_NE(sick.out.find("remedy: sysctl -w net.ipv4.ip_forward=1"), std::string::npos) << sick;
 }
 
 TEST_F(BridgeContract, RefusesWhatTheHostDoesNotForward) {

@@ -1,0 +1,104 @@
+// bailey network show|check|gc: who is on the bridge, whether it works here, and what killed sandboxes left on it.
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/cli11.h"
+#include "cli/command_line.h"
+#include "cli/network_trial.h"
+#include "cli/probes.h"
+#include "dispatcher/policy.h"
+#include "dispatcher/state_store.h"
+#include "network/lease.h"
+
+namespace bailey::cli {
+
+namespace {
+
+constexpr int kExitSick = 1;
+constexpr size_t kColumn = 34;
+
+struct Flags {
+  std::string policy;
+  bool json = false;
+};
+
+Result<> print(const std::string& text) { return files::write_fd(1, text, "stdout"); }
+
+Result<> show(const Flags& flags) {
+  const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+  const std::vector<std::string> ids = TRY(store.ids());
+  std::string text;
+  json::Array list;
+  for (const std::string& id : ids) {
+    const auto record = store.read(id);  // one that ended meanwhile has none
+    if (!record || record->address.empty()) continue;
+    json::Object one;
+    one.set("id", id);
+    one.set("address", record->address);
+    one.set("published", json::Array(record->published.begin(), record->published.end()));
+    list.emplace_back(std::move(one));
+    std::string line = id;
+    line.resize(std::max(line.size() + 1, kColumn), ' ');
+    line += record->address;
+    for (const std::string& port : record->published) line += " " + port;
+    text += log::printable(line) + "\n";
+  }
+  json::Object document;
+  document.set("sandboxes", std::move(list));
+  return print(flags.json ? json::write(document, json::Layout::indented) + "\n" : text);
+}
+
+Result<bool> check(const Flags& flags) {
+  const dispatcher::Policy policy = TRY(dispatcher::load_policy(flags.policy));
+  const auto probes = try_network(policy);
+  std::string text;
+  json::Array list;
+  for (const host::Probe& probe : probes) {
+    text += line(probe);
+    list.emplace_back(to_json(probe));
+  }
+  json::Object document;
+  document.set("network", std::move(list));
+  TRY(print(flags.json ? json::write(document, json::Layout::indented) + "\n" : text));
+  return std::ranges::all_of(probes, [](const host::Probe& probe) { return probe.state == host::Probe::State::ok; });
+}
+
+Result<> collect(const Flags& flags) {
+  const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+  const std::vector<uint32_t> slots = TRY(network::collect(store.directory()));
+  std::string text;
+  for (const uint32_t slot : slots) text += "removed port and filter of network slot " + std::to_string(slot) + "\n";
+  json::Object document;
+  document.set("network_slots", json::Array(slots.begin(), slots.end()));
+  return print(flags.json ? json::write(document) + "\n" : text);
+}
+
+int exit_of(const Result<>& done) { return done ? 0 : report(done.error()); }
+
+}  // namespace
+
+void add_network(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  app.require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, std::function<int()> act) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command->add_flag("--json", flags->json, "print it as JSON");
+    command->callback([&invocation, act = std::move(act)] { invocation.act = act; });
+    return command;
+  };
+  add("show", "the sandboxes on the bridge, with address and published ports", [flags] { return exit_of(show(*flags)); });
+  add("check", "try whether the bridge works here; exit 0 when all of it does, else 1",
+      [flags] {
+        const auto fine = check(*flags);
+        return fine ? (*fine ? 0 : kExitSick) : report(fine.error());
+      })
+      ->add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")
+      ->type_name("FILE");
+  add("gc", "remove ports and filters of sandboxes whose bailey was killed", [flags] { return exit_of(collect(*flags)); });
+}
+
+}  // namespace bailey::cli
