@@ -103,6 +103,19 @@ bool kernel_lacks(int err) {
   return err == ENOENT || err == EOPNOTSUPP || err == EPROTONOSUPPORT || err == EINVAL || err == EAFNOSUPPORT;
 }
 
+Error explained(Error error, const FirewallSpec& spec) {
+  error = std::move(error).with("firewall of port " + spec.port);
+  if (error.sys == EMSGSIZE) {  // one message to the kernel is as long as a socket's buffer at most: some 500 grants
+    error.fault = Fault::bad_input;
+    error.remedy = "fewer grants: " + std::to_string(spec.egress.size()) + " are too many for one sandbox";
+  } else if (kernel_lacks(error.sys)) {
+    error.fault = Fault::unavailable;
+    error.remedy =
+        "a kernel with that part of nf_tables (families inet and bridge, ct, nat, reject; connlimit for a limit on connections)";
+  }
+  return error;
+}
+
 }  // namespace
 
 Result<> check_forwarding() {
@@ -141,16 +154,7 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
     TRY(forget_connections(firewall.socket_, spec.slot));
     made = firewall.socket_.send(replace(spec));
   }
-  if (!made) {
-    Error error = std::move(made).error().with("firewall of port " + spec.port);
-    if (kernel_lacks(error.sys)) {
-      error.fault = Fault::unavailable;
-      error.remedy =
-          "a kernel with that part of nf_tables (families inet and bridge, ct, nat, reject; connlimit for a limit "
-          "on connections)";
-    }
-    return std::unexpected(std::move(error));
-  }
+  if (!made) return std::unexpected(explained(std::move(made).error(), spec));
   firewall.slot_ = spec.slot;
   return firewall;
 }

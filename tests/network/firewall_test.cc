@@ -114,6 +114,18 @@ TEST_F(FirewallTest, ReplacesWhatAKilledBaileyLeft) {
   EXPECT_EQ(ruleset(), "");
 }
 
+TEST_F(FirewallTest, RefusesMoreGrantsThanTheKernelTakesAtOnce) {
+  std::vector<std::string> many;
+  for (int port = 1; port <= 2000; ++port) many.push_back("203.0.113.2:" + std::to_string(port));
+  const auto refused = Firewall::create(spec(0, many));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::bad_input);
+  EXPECT_NE(refused.error().remedy.find("2000 are too many"), std::string::npos) << refused.error().remedy;
+  EXPECT_EQ(ruleset(), "");
+  many.resize(300);
+  EXPECT_TRUE(Firewall::create(spec(0, many)));
+}
+
 TEST_F(FirewallTest, NeedsForwardingForWhatLiesBeyondTheHost) {
   write_sysctl("ipv4/ip_forward", "0");
   const auto refused = Firewall::create(spec(0, {"203.0.113.2:80"}));
