@@ -108,6 +108,9 @@ Error explained(Error error, const FirewallSpec& spec) {
   if (error.sys == EMSGSIZE) {  // one message to the kernel is as long as a socket's buffer at most: some 500 grants
     error.fault = Fault::bad_input;
     error.remedy = "fewer grants: " + std::to_string(spec.egress.size()) + " are too many for one sandbox";
+  } else if (error.sys == E2BIG) {  // 1024 chains on one hook (MAX_HOOK_COUNT), the host's own among them
+    error.fault = Fault::unavailable;
+    error.remedy = "end some sandboxes first: the kernel has no room for one more filter";
   } else if (kernel_lacks(error.sys)) {
     error.fault = Fault::unavailable;
     error.remedy =
