@@ -144,6 +144,8 @@ int main(int argc, char** argv) {
   app.add_option("--busybox", options.comparison.busybox,
                  "a static busybox: run it in a root of its own, not the host's /bin/true")
       ->check(CLI::ExistingFile);
+  app.add_flag("--bridge", options.comparison.bridge,
+               "also Bailey on its bridge; as root in a network namespace of your own that forwards (unshare -n)");
   app.add_option("--rounds", options.rounds, "rounds of the native runtimes")->check(CLI::Range(1, 10000));
   app.add_option("--gvisor-rounds", options.gvisor_rounds, "rounds of gVisor")->check(CLI::Range(1, 10000));
   app.add_option("--in-flight", options.in_flight, "also measure starts per second with this many at once")

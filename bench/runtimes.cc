@@ -48,7 +48,10 @@ Result<std::vector<Runtime>> native_runtimes(const Comparison& c) {
                    {"fork+exec"}});
   std::vector<std::string> run{c.bailey, "run", "--trust", "trusted"};
   if (!host) run.insert(run.end(), {"--rootfs", root});
+  std::vector<std::string> bridged = run;
   run.insert(run.end(), {"--", command});
+  bridged.insert(bridged.end(), {"--net", "bridge", "--", command});
+  if (c.bridge) all.push_back({"bailey, bridge", std::move(bridged), {"bailey native"}});
   all.push_back({"bailey native", std::move(run), {"fork+exec", "bwrap", "crun full", "runc full"}});
   if (!host) TRY(add_oci_runtimes(c, root, all));
   return all;

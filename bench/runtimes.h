@@ -23,6 +23,7 @@ struct Comparison {
   std::string bailey;     // path of the binary
   std::string runsc;      // path, empty: leave gVisor out
   std::string busybox;    // a static one, path, empty: everything runs in the host's root
+  bool bridge = false;    // Bailey on its bridge as well, in the network namespace of this process
   std::string directory;  // scratch: bundles of the bare runtimes are made below it
 };
 
