@@ -25,6 +25,7 @@ Result<> keep_only(std::vector<int> keep) {
   if (!nothing) return sys_error("opening /dev/null", errno);
   for (const int number : {0, 1, 2})
     if (::dup2(nothing.get(), number) < 0) return sys_error("closing the standard streams", errno);
+  std::erase_if(keep, [](int number) { return number < 0; });
   std::ranges::sort(keep);
   unsigned first = 3;
   for (const int number : keep) {

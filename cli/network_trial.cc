@@ -29,8 +29,8 @@ Result<std::string> try_lease() {
     network::LeaseSpec spec;
     spec.connections = 1;
     spec.bytes_per_second = 1 << 20;
-    TRY(network::Lease::create(spec, store.directory()));  // and back
-    return {};
+    network::Lease lease = TRY(network::Lease::reserve(spec, store.directory()));
+    return lease.connect(spec);  // and back
   }));
   return "namespaces, veth, bridge and nf_tables work";
 }

@@ -123,10 +123,12 @@ class Backend {
   virtual bundle::Resources resources(const Spec& spec) const = 0;
   // The plan as --explain prints it. Starts nothing.
   virtual Result<json::Value> explain(const Spec& spec) = 0;
-  // Begins what needs no lease and takes long, so that it goes on while the leases are taken; what it makes ends with create's
-  // Instance, or with the Backend. Nothing where a process has to be made inside one (a cgroup v2, a network). Signals as for
-  // create.
-  virtual Result<> begin(const Spec&, Steps&) { return {}; }
+  // Begins what needs no lease but the network's and takes long, so that it goes on while the others are taken; what it makes
+  // ends with create's Instance, or with the Backend. Nothing where a process has to be made inside its cgroup (v2). Signals as
+  // for create.
+  virtual Result<> begin(const Spec&, const Leases&, Steps&) { return {}; }
+  // Whether create() needs the links of the network to be there and up; else they come between it and await_created.
+  virtual bool looks_at_links() const { return true; }
   // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
   // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:
   // what the caller does until await_created costs no time. `spec` and the Backend outlive that. Steps as there.

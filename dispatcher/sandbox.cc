@@ -118,9 +118,10 @@ Result<> Sandbox::create() {
   signals_ = TRY(SignalInbox::open());
   timer_.lap(step_);
 
+  TRY(reserve_network());
   step_ = "create";
   Steps steps;
-  if (!host::has_unified_cgroups_only()) TRY(around_.backend.begin(spec_, steps));
+  if (!host::has_unified_cgroups_only()) TRY(around_.backend.begin(spec_, leases_, steps));
   timer_.lap(steps, "begin, rest");
 
   step_ = "state";
@@ -132,13 +133,7 @@ Result<> Sandbox::create() {
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
-  if (spec_.request().network == NetworkMode::bridge) {
-    step_ = "bridge";
-    leases_.network = TRY(network::Lease::create(lease_spec(), around_.store.directory()));
-    record_.network_address = network::to_text(leases_.network.address());
-    for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
-    timer_.lap(step_);
-  }
+  if (around_.backend.looks_at_links()) TRY(connect_network());
 
   step_ = "streams";
   StreamOptions options = around_.streams;
@@ -151,6 +146,7 @@ Result<> Sandbox::create() {
   steps.clear();
   instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
   timer_.lap(steps, "create, rest");
+  if (!around_.backend.looks_at_links()) TRY(connect_network());
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
   step_ = "state record";
@@ -174,6 +170,24 @@ Result<> Sandbox::create() {
   timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
+  return {};
+}
+
+Result<> Sandbox::reserve_network() {
+  if (spec_.request().network != NetworkMode::bridge) return {};
+  step_ = "address";
+  leases_.network = TRY(network::Lease::reserve(lease_spec(), around_.store.directory()));
+  record_.network_address = network::to_text(leases_.network.address());
+  for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
+  timer_.lap(step_);
+  return {};
+}
+
+Result<> Sandbox::connect_network() {
+  if (!leases_.network) return {};
+  step_ = "bridge";
+  TRY(leases_.network.connect(lease_spec()));
+  timer_.lap(step_);
   return {};
 }
 

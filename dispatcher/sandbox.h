@@ -87,6 +87,8 @@ class Sandbox {
   void notice_oom();
   void serve_names();
   network::LeaseSpec lease_spec() const;
+  Result<> reserve_network();
+  Result<> connect_network();
   void measure();
   void measure_children();
   void judge(const Ending& ending);

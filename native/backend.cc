@@ -49,11 +49,10 @@ class NativeBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
 
-  // A process is made in its network, so not before that.
-  Result<> begin(const Spec& spec, dispatcher::Steps& steps) override {
-    if (TRY(plan_of(spec))->joins_network) return {};
-    return begin_in(spec, -1, nullptr, steps);
+  Result<> begin(const Spec& spec, const dispatcher::Leases& leases, dispatcher::Steps& steps) override {
+    return begin_in(spec, -1, leases, steps);
   }
+  bool looks_at_links() const override { return false; }
 
   Result<std::unique_ptr<dispatcher::Instance>> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                                        dispatcher::Steps& steps) override;
@@ -69,7 +68,7 @@ class NativeBackend final : public dispatcher::Backend {
     return &plan_;
   }
 
-  Result<> begin_in(const Spec& spec, int cgroup, const network::Netns* netns, dispatcher::Steps& steps);
+  Result<> begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps);
 
   std::string runtime_directory_;
   std::string planned_id_;
@@ -91,9 +90,10 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
   return targets;
 }
 
-Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const network::Netns* netns, dispatcher::Steps& steps) {
+Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const Plan& plan = *TRY(plan_of(spec));
+  if (leases.network) plan_ = TRY(compile(spec, host_, dispatcher::network_names(leases)));
   begun_.reset();
   ids_ = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
@@ -102,7 +102,7 @@ Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const network::Ne
                                    .tree_targets = tree_targets(plan, spec),
                                    .has_secrets = !spec.secrets().empty(),
                                    .cgroup = cgroup,
-                                   .netns = netns},
+                                   .netns = leases.network ? &leases.network.netns() : nullptr},
                                   steps)));
   return {};
 }
@@ -111,8 +111,7 @@ Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& 
                                                                     dispatcher::Stdio stdio, dispatcher::Steps& steps) {
   // Version 2 lets a process in cheaply only where it is made.
   const int cgroup = leases.cgroup.clone_into_fd();
-  if (leases.network) plan_ = TRY(compile(spec, host_, dispatcher::network_names(leases)));
-  if (!begun_ || cgroup >= 0) TRY(begin_in(spec, cgroup, leases.network ? &leases.network.netns() : nullptr, steps));
+  if (!begun_ || cgroup >= 0) TRY(begin_in(spec, cgroup, leases, steps));
   const Plan& plan = *TRY(plan_of(spec));
   std::string job =
       TRY(init::encode_job(spec.process(), init::UserChange::by_backend, {plan.seccomp.on_top, plan.seccomp.on_top_flags}));

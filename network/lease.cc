@@ -43,7 +43,7 @@ bool asks_for_names(const Grant& grant) { return grant.kind == Grant::Kind::dns 
 
 }  // namespace
 
-Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
+Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   Lease lease;
   lease.bridge_ = TRY(ensure_bridge(socket, spec.bridge, directory));
@@ -54,32 +54,35 @@ Result<Lease> Lease::create(const LeaseSpec& spec, int directory) {
                     to_text(lease.bridge_.subnet) + ") are in use",
                 "end some sandboxes first, or give the bridge a larger subnet in the policy");
   lease.slot_ = std::move(*slot);
-  const uint32_t number = lease.slot();
   lease.netns_ = TRY(Netns::create());
   TRY(lease.netns_.run(open_low_ports));
+  lease.relay_ = TRY(Relay::create(spec.publish, lease.address()));
+  if (std::ranges::any_of(spec.egress, asks_for_names)) {
+    std::vector<std::string> servers = TRY(read_name_servers());
+    const ResolverSpec names{lease.bridge_.gateway(), lease.address(), spec.egress, std::move(servers)};
+    lease.resolver_ = TRY(Resolver::create(names));
+  }
+  return lease;
+}
 
+Result<> Lease::connect(const LeaseSpec& spec) {
   FirewallSpec filter;
-  filter.slot = number;
-  filter.port = port_name(number);
-  filter.mac = Bridge::mac_of(number);
-  filter.address = lease.bridge_.address(number);
-  filter.bridge = lease.bridge_;
+  filter.slot = slot();
+  filter.port = port_name(slot());
+  filter.mac = Bridge::mac_of(slot());
+  filter.address = address();
+  filter.bridge = bridge_;
   filter.egress = spec.egress;
   filter.bytes_per_second = spec.bytes_per_second;
   filter.connections = spec.connections;
-  if (std::ranges::any_of(spec.egress, asks_for_names)) {
-    std::vector<std::string> servers = TRY(read_name_servers());
-    const ResolverSpec names{lease.bridge_.gateway(), filter.address, spec.egress, std::move(servers)};
-    lease.resolver_ = TRY(Resolver::create(names));
-    filter.dns_port = lease.resolver_->port();
-  }
-  lease.relay_ = TRY(Relay::create(spec.publish, filter.address));
+  if (resolver_) filter.dns_port = resolver_->port();
   for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
+  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   TRY(Port::remove(socket, filter.port));
-  lease.firewall_ = TRY(Firewall::create(filter));
-  lease.port_ = TRY(Port::create(lease.bridge_, {.name = filter.port, .slot = number}, lease.netns_));
-  return lease;
+  firewall_ = TRY(Firewall::create(filter));
+  port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot()}, netns_));
+  return {};
 }
 
 std::optional<Ipv4> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
@@ -103,6 +106,10 @@ Result<> Lease::reset() {
   resolver_.reset();
   relay_.reset();
   netns_ = Netns();
+  if (port_.fd() < 0 && firewall_.fd() < 0) {  // reserved, no more
+    *this = Lease();
+    return {};
+  }
   const pid_t child = ::fork();
   if (child == 0) {
     const bool done = keep_only({slot_.fd(), port_.fd(), firewall_.fd()}) && port_.reset() && firewall_.reset();

@@ -46,14 +46,17 @@ struct Refused {
 class Lease {
  public:
   Lease() = default;
-  // `directory`: the runtime directory's descriptor, where the locks are. On error nothing is left.
-  static Result<Lease> create(const LeaseSpec& spec, int directory);
+  // The address, the namespace (its loopback still off) and the children, but no way out. `directory`: the runtime directory's
+  // descriptor, where the locks are. On error nothing is left. Not after threads exist.
+  static Result<Lease> reserve(const LeaseSpec& spec, int directory);
+  // The filter, then the port: links are there and up when it returns. Once, with the same spec.
+  Result<> connect(const LeaseSpec& spec);
 
   explicit operator bool() const { return static_cast<bool>(slot_); }
   uint32_t slot() const { return slot_.number(); }
   const Netns& netns() const { return netns_; }
   const Bridge& bridge() const { return bridge_; }
-  Ipv4 address() const { return port_.address(); }
+  Ipv4 address() const { return bridge_.address(slot()); }
   // Where names are asked for; nothing when no grant needs any.
   std::optional<Ipv4> resolver() const;
   // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.

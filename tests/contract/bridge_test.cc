@@ -1,4 +1,5 @@
 // The bridge: what is granted is reached, and nothing else; on a "host" of the test's own (tests/network/networks.h).
+#include <linux/netlink.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -10,6 +11,8 @@
 #include <set>
 
 #include "base/clock.h"
+#include "network/firewall.h"
+#include "network/link.h"
 #include "tests/contract/contract.h"
 #include "tests/network/dns_talk.h"
 #include "tests/network/networks.h"
@@ -38,20 +41,25 @@ class BridgeContract : public Contract, protected network::tests::Surroundings {
     }
     sandboxes_.clear();
     if (real_) {
-      // A child takes them away after the run.
-      const auto left = [&] {
-        const std::string text =
-            network::tests::run(host_, {"nft", "list", "tables"}) + network::tests::run(host_, {"ip", "-brief", "link"});
-        return text.find("bly") != std::string::npos || text.find("table") != std::string::npos ? text : "";
-      };
-      const auto deadline = clock::Deadline::in_ms(60'000);
-      while (!left().empty() && !deadline.passed()) usleep(10'000);
-      EXPECT_EQ(left(), "");
+      wait_until_given_back();
+      EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
+      EXPECT_EQ(network::tests::run(host_, {"ip", "-brief", "link"}).find("bly"), std::string::npos);
     }
     leave();
     Contract::TearDown();
   }
 
+  // A child takes port and filter away after the run. nft fails while it looks at what changes, so it is not asked here.
+  void wait_until_given_back() {
+    auto filters = network::tests::must(network::NetlinkSocket::open(NETLINK_NETFILTER));
+    const auto left = [&] {
+      if (!network::tests::must(network::Firewall::slots(filters)).empty()) return true;
+      return std::ranges::any_of(network::tests::must(network::link::all(socket_)),
+                                 [](const auto& link) { return link.name.starts_with("bly"); });
+    };
+    const auto deadline = clock::Deadline::in_ms(60'000);
+    while (left() && !deadline.passed()) usleep(10'000);
+  }
   // reach's server in that namespace: "listen:80", "echo:53".
   Running& serve(const network::Netns& where, const std::string& what) {
     return *servers_.emplace_back(std::make_unique<Running>(where, Arguments{program_outside("reach"), what}, "serving"));

@@ -70,7 +70,7 @@ class PlainBackend : public Backend {
   FilterAbout filter(const Spec&) override { return {"narrowed", "f00d", {}}; }
   bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
   Result<json::Value> explain(const Spec&) override { return json::Value(); }
-  Result<> begin(const Spec&, Steps&) override {
+  Result<> begin(const Spec&, const Leases&, Steps&) override {
     if (refuses_to_begin) return fail(Fault::unavailable, "will not", "ask another one");
     return {};
   }
