@@ -40,7 +40,8 @@ class Fd {
   int fd_ = -1;
 };
 
-// For a child that goes on without an exec: closes every descriptor but those (negative ones are none), and makes 0, 1 and 2 /dev/null.
+// For a child that goes on without an exec: closes every descriptor but those (negative ones are none), and makes 0, 1 and 2
+// /dev/null.
 Result<> keep_only(std::vector<int> keep);
 
 struct Pipe {

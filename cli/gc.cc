@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "cli/cli11.h"
 #include "cli/command_line.h"
+#include "dispatcher/garbage.h"
 #include "dispatcher/policy.h"
-#include "dispatcher/sandbox.h"
 
 namespace bailey::cli {
 

@@ -116,12 +116,4 @@ class Sandbox {
   std::unique_ptr<Instance> instance_;
 };
 
-// Removes what sandboxes whose Bailey died have left: their cgroups, then their state; then the ports and filters of networks
-// in the network namespace of this thread that nobody holds any more.
-struct Collected {
-  std::vector<std::string> ids;
-  std::vector<uint32_t> network_slots;
-};
-Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent);
-
 }  // namespace bailey::dispatcher

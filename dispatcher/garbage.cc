@@ -1,0 +1,50 @@
+#include "dispatcher/garbage.h"
+
+#include <algorithm>
+
+#include "host/cgroup.h"
+#include "network/lease.h"
+
+namespace bailey::dispatcher {
+
+namespace {
+
+// Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
+// says nothing.
+std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store, const std::string& id,
+                                    const std::string& fallback) {
+  std::vector<std::string> parents{fallback};
+  const auto record = store.read(id);
+  if (!record) return parents;
+  const auto add = [&](const std::string& path, const std::string& mount) {
+    const size_t end = path.rfind('/');
+    if (end == std::string::npos || !path.starts_with(mount + "/")) return;
+    const std::string parent = end == mount.size() ? "/" : path.substr(mount.size(), end - mount.size());
+    if (std::ranges::find(parents, parent) == parents.end()) parents.push_back(parent);
+  };
+  for (const std::string& path : record->cgroups) {
+    for (const auto& controller : mounts.controllers) add(path, controller.directory);
+    if (mounts.unified) add(path, mounts.unified->directory);
+  }
+  return parents;
+}
+
+}  // namespace
+
+StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent) {
+  return [&store, parent](const std::vector<std::string>& ids) -> Result<> {
+    const host::CgroupMounts mounts = TRY(host::find_cgroups());
+    for (const std::string& id : ids)
+      for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, {id}));
+    return {};
+  };
+}
+
+Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
+  Collected collected;
+  collected.ids = TRY(store.collect_dead(cgroup_collector(store, cgroup_parent)));
+  collected.network_slots = TRY(network::collect(store.directory()));
+  return collected;
+}
+
+}  // namespace bailey::dispatcher

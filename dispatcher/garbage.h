@@ -1,0 +1,24 @@
+// Garbage: what sandboxes leave whose Bailey was killed. It is found by their names, the rest of it by nobody's lock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dispatcher/state_store.h"
+
+namespace bailey::dispatcher {
+
+// Removes the cgroups of dead sandboxes, below `parent` and where their records say. `store` outlives it.
+StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent);
+
+// Removes what sandboxes whose Bailey died have left: their cgroups, then their state; then the ports and filters of networks
+// in the network namespace of this thread that nobody holds any more.
+struct Collected {
+  std::vector<std::string> ids;
+  std::vector<uint32_t> network_slots;
+};
+Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent);
+
+}  // namespace bailey::dispatcher

@@ -1,0 +1,105 @@
+// The network's guard: what egress, limits and published ports go with.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "dispatcher/names.h"
+#include "tests/unit/dispatcher_wishes.h"
+
+namespace bailey::dispatcher {
+namespace {
+
+TEST(GuardNetwork, SaysWhatIsNotThereYet) {
+  Request request = wish("trusted");
+  request.network = NetworkMode::userspace;
+  const Verdict verdict = guard_network(request, builtin_policy(true), host());
+  EXPECT_NE(verdict.reason.find("not there yet"), std::string::npos);
+  EXPECT_NE(verdict.remedy.find("--net none"), std::string::npos);
+}
+
+// Level x mode x egress. A word of egress stands for one of each kind; "-" is none named: the level's default.
+TEST(GuardNetwork, HoldsEgressBelowTheLevelsCeiling) {
+  const std::vector<const char*> words = {
+      "-", "any", "private", "dns", "10.88.0.2:80", "203.0.113.2", "169.254.169.254:80", "a.example:443"};
+  const auto any = network::parse_grant("any"), port = network::parse_grant("203.0.113.0/24:80");
+  struct Row {
+    const char* level;
+    std::optional<std::vector<network::Grant>> ceiling;
+    std::string allowed;  // one character for each word
+  };
+  const std::vector<Row> rows = {{"untrusted", builtin_policy(true).levels.at("untrusted").egress_ceiling, "yyyyyy.y"},
+                                 {"trusted", std::nullopt, "yyyyyyyy"},
+                                 {"untrusted", {{}}, "y......."},
+                                 {"untrusted", {{*any}}, "yy...y.y"},
+                                 {"trusted", {{*any}}, ".y...y.y"},  // its default has dns, which the ceiling lacks
+                                 {"untrusted", {{*port}}, "y......."}};
+  for (const Row& row : rows)
+    for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host, NetworkMode::userspace})
+      for (size_t i = 0; i < words.size(); ++i) {
+        Policy policy = builtin_policy(true);
+        policy.levels.at(row.level).egress_ceiling = row.ceiling;
+        Request request = wish(row.level);
+        request.network = mode;
+        request.unsafe_opt_ins.host_network = true;
+        const bool named = *words[i] != '-';
+        if (named) request.egress = {*network::parse_grant(words[i])};
+        bool expected = false;
+        if (mode == NetworkMode::none) expected = !named;
+        if (mode == NetworkMode::host) expected = !named && request.trust == "trusted";
+        if (mode == NetworkMode::bridge) expected = row.allowed[i] == 'y';
+        const Verdict verdict = guard_network(request, policy, host());
+        EXPECT_EQ(verdict.allowed, expected) << row.level << " " << to_text(mode) << " " << words[i] << ": " << verdict.reason;
+        EXPECT_EQ(verdict.remedy.empty(), expected);
+        if (mode == NetworkMode::bridge && !expected && named) {
+          EXPECT_NE(verdict.reason.find(std::string("\'") + network::to_text(request.egress->front()) + "\'"),
+                    std::string::npos);
+        }
+      }
+}
+
+TEST(GuardNetwork, LimitsOnlyWhatIsFiltered) {
+  for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
+    Request request = wish("trusted");
+    request.network = mode;
+    request.unsafe_opt_ins.host_network = true;
+    EXPECT_TRUE(guard_network(request, builtin_policy(true), host()).allowed);
+    for (const bool rate : {true, false}) {
+      request.limits = {};
+      (rate ? request.limits.network_rate_bytes : request.limits.network_connections) = 1 << 20;
+      EXPECT_EQ(guard_network(request, builtin_policy(true), host()).allowed, mode == NetworkMode::bridge);
+    }
+  }
+}
+
+TEST(GuardNetwork, PublishesWhereTheLevelSays) {
+  for (const PublishRule rule : {PublishRule::none, PublishRule::loopback, PublishRule::any})
+    for (const char* port : {"8080:80", "127.9.9.9:8080:80", "0.0.0.0:8080:80", "192.0.2.1::80/udp"})
+      for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
+        Policy policy = builtin_policy(true);
+        policy.levels.at("trusted").publish = rule;
+        Request request = wish("trusted");
+        request.network = mode;
+        request.unsafe_opt_ins.host_network = true;
+        request.publish = {*network::parse_publish(port)};
+        const bool loopback = request.publish[0].address.value >> 24 == 127;
+        const bool expected =
+            mode == NetworkMode::bridge && (rule == PublishRule::any || (rule == PublishRule::loopback && loopback));
+        const Verdict verdict = guard_network(request, policy, host());
+        EXPECT_EQ(verdict.allowed, expected) << name_of(rule, kPublishRuleNames) << " " << port << ": " << verdict.reason;
+        EXPECT_EQ(verdict.remedy.empty(), expected);
+      }
+}
+
+TEST(GuardNetwork, GivesTheBridgeToRootOnly) {
+  Request request = wish("trusted");
+  request.network = NetworkMode::bridge;
+  HostFacts facts = host();
+  facts.euid = 1000;
+  const Verdict verdict = guard_network(request, builtin_policy(true), facts);
+  EXPECT_FALSE(verdict.allowed);
+  EXPECT_NE(verdict.reason.find("root"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bailey::dispatcher
