@@ -12,7 +12,10 @@ namespace bailey {
 namespace {
 
 Result<Fd> open_file(int directory, const std::string& file) {
-  return files::open_at(directory, file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  auto fd = files::open_at(directory, file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+  if (fd) return fd;
+  const auto path = files::readlink("/proc/self/fd/" + std::to_string(directory));
+  return std::unexpected(std::move(fd).error().with(path.value_or("the runtime directory")));
 }
 
 Result<bool> lock_byte(const Fd& fd, uint32_t number) {

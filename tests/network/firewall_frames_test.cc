@@ -132,7 +132,7 @@ TEST_F(FramesTest, OtherProtocolsAreDropped) {
 
 // These go to the port itself, past the hook that the others pass.
 TEST_F(FramesTest, FramesForTheBridgesOwnProtocolsAreDropped) {
-  for (const uint8_t last : {0x00, 0x02, 0x03, 0x0e}) {
+  for (const uint8_t last : std::initializer_list<uint8_t>{0x00, 0x02, 0x03, 0x0e}) {
     const Mac to{0x01, 0x80, 0xc2, 0, 0, last};
     expect_dropped(frame(to, 0x88cc, "lldp"), "LLDP");
     expect_dropped(frame(to, 0x0800, udp_frame(own_).substr(14)), "IPv4");
