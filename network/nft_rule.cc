@@ -134,6 +134,11 @@ Rule& Rule::masked(const Field& field, const Mac& bits, const Mac& value) {
   return load(field, kRegister).mask(bits.data(), bits.size()).compare(Is::equal, value.data(), value.size());
 }
 
+Rule& Rule::masked(const Field& field, uint8_t bits, uint8_t value) {
+  say(field.name).say("& " + hex({&bits, 1}) + " == " + hex({&value, 1}));
+  return load(field, kRegister).mask(&bits, sizeof bits).compare(Is::equal, &value, sizeof value);
+}
+
 Rule& Rule::between(const Field& field, uint16_t first, uint16_t last) {
   if (first == last) return this->field(field, first);
   const auto from = big_endian(first), to = big_endian(last);
@@ -157,6 +162,13 @@ Rule& Rule::state(uint32_t any_of) {
   message_.be32(NFTA_CT_DREG, kRegister).be32(NFTA_CT_KEY, NFT_CT_STATE);
   const uint32_t none = 0;
   return end().mask(&any_of, sizeof any_of).compare(Is::not_equal, &none, sizeof none);  // in the host's byte order
+}
+
+Rule& Rule::answers() {
+  const uint8_t reply = 1;  // IP_CT_DIR_REPLY
+  say("ct direction reply").begin("ct");
+  message_.be32(NFTA_CT_DREG, kRegister).be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
+  return end().compare(Is::equal, &reply, sizeof reply);
 }
 
 Rule& Rule::over_rate(uint64_t bytes_per_second, uint32_t burst) {

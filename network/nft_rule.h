@@ -31,6 +31,7 @@ constexpr Field kArpFromMac{"arp saddr ether", NFT_PAYLOAD_NETWORK_HEADER, 8, 6}
 constexpr Field kArpFromIp{"arp saddr ip", NFT_PAYLOAD_NETWORK_HEADER, 14, 4};
 constexpr Field kArpToIp{"arp daddr ip", NFT_PAYLOAD_NETWORK_HEADER, 24, 4};
 constexpr Field kPortTo{"th dport", NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+constexpr Field kTcpFlags{"tcp flags", NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
 
 enum class Is { equal, not_equal };
 
@@ -50,9 +51,11 @@ class Rule {
   Rule& field(const Field& field, std::span<const uint8_t> value, std::string_view text);
   Rule& field(const Field& field, const Subnet& range);
   Rule& masked(const Field& field, const Mac& mask, const Mac& value);
+  Rule& masked(const Field& field, uint8_t mask, uint8_t value);
   Rule& between(const Field& field, uint16_t first, uint16_t last);
   Rule& in_set(const Field& field, const std::string& set);
   Rule& state(uint32_t any_of);  // CtState
+  Rule& answers();               // goes towards who began the connection
   // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
   Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);
   // More than that many connections came by here and are still there.

@@ -1,5 +1,6 @@
 // Frames that a sandbox has no business to send: a workload with CAP_NET_RAW, or a sentry that was taken over, can.
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "tests/network/firewalls.h"
@@ -151,6 +152,30 @@ TEST_F(FramesTest, PacketsInFramesForLldpAreDropped) {
   firewall_ = {};
   send_frame(raw_, udp_frame(hidden));
   EXPECT_TRUE(arrives(resolver_, kSoonMs)) << "it was the firewall";
+}
+
+// ICMP errors belong to the connection that they tell of, whoever sends them: here one of the host's own.
+TEST_F(FramesTest, ErrorsAboutTheConnectionsOfOthersAreDropped) {
+  firewall_ = {};
+  firewall_ = must(Firewall::create(spec(0, {"any"})));
+  const Fd server = serve(outside_, "203.0.113.2", 91, SOCK_DGRAM), victim = serve(host_, "0.0.0.0", 40000, SOCK_DGRAM);
+  const sockaddr_in to{AF_INET, htons(91), {htonl(parse_ipv4("203.0.113.2")->value)}, {}};
+  EXPECT_EQ(connect(victim.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  EXPECT_EQ(send(victim.get(), "hello", 5, 0), 5);
+  EXPECT_TRUE(answer_datagram(server));
+  EXPECT_TRUE(arrives(victim, kSoonMs));
+  Datagram error = own_;
+  error.target = *parse_ipv4("203.0.113.1");
+  const std::string told = unreachable_frame(error, udp_frame({{}, {}, error.target, *parse_ipv4("203.0.113.2"), 91, "told"}));
+  const auto hears = [&](int ms) {
+    pollfd ready{victim.get(), POLLIN, 0};
+    return poll(&ready, 1, ms) == 1;
+  };
+  send_frame(raw_, told);
+  EXPECT_FALSE(hears(kNothingMs));
+  must(firewall_.reset());
+  send_frame(raw_, told);
+  EXPECT_TRUE(hears(kSoonMs)) << "it was the firewall";
 }
 
 TEST_F(FramesTest, OnesOwnFramesGoOnlyToTheSandbox) {

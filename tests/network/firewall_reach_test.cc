@@ -174,6 +174,33 @@ TEST_F(ReachTest, NobodyBeginsToTalkToASandbox) {
   EXPECT_FALSE(arrives(other, kNothingMs));
 }
 
+// The host began to connect and gave up; its port is now a listener's. A SYN from the sandbox belongs to what the host began.
+TEST_F(ReachTest, NobodyOpensAConnectionOfTheHostsFromTheOtherEnd) {
+  FirewallSpec wanted = spec(0, {});
+  wanted.published = {{Protocol::tcp, 80}};
+  const Sandbox one = guarded(wanted);
+  run(one.netns, {"nft",
+                  "add table inet t; add chain inet t i { type filter hook input priority 0; }; "
+                  "add rule inet t i tcp flags & (syn | ack) == syn drop"});
+  const auto begin = [](const Netns& from, const char* address, uint16_t port, const char* to, uint16_t to_port) {
+    Fd socket;
+    must(from.run([&]() -> Result<> {
+      socket = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      const sockaddr_in own{AF_INET, htons(port), {htonl(parse_ipv4(address)->value)}, {}};
+      const sockaddr_in peer{AF_INET, htons(to_port), {htonl(parse_ipv4(to)->value)}, {}};
+      EXPECT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
+      EXPECT_NE(connect(socket.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof peer), 0);
+      return {};
+    }));
+    return socket;
+  };
+  begin(host_, "10.201.0.1", 40000, "10.201.0.2", 80).reset();
+  servers_.push_back(serve(host_, "0.0.0.0", 40000, SOCK_STREAM));
+  const Fd attack = begin(one.netns, "10.201.0.2", 80, "10.201.0.1", 40000);
+  pollfd opened{servers_[0].get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&opened, 1, kNothingMs), 0);
+}
+
 // The neighbour has no firewall of its own, or one that lets everything by: the sandbox's own still stands.
 TEST_F(ReachTest, ASandboxIsClosedByItsOwnFirewallToo) {
   const Sandbox one = guarded(0, {"any"}), two = sandbox(1);

@@ -227,6 +227,25 @@ std::string udp_frame(const Datagram& datagram) {
   return frame + ip + udp + datagram.payload;
 }
 
+std::string unreachable_frame(const Datagram& sender, const std::string& about) {
+  std::string icmp;
+  for (const uint32_t value : {0x0303u, 0u, 0u, 0u}) put16(icmp, value);
+  icmp += about.substr(14);
+  if (icmp.size() % 2) icmp += '\0';
+  const auto put_sum = [](std::string& header, size_t at) {
+    const uint32_t sum = ~sum_of(header) & 0xffff;
+    header[at] = static_cast<char>(sum >> 8);
+    header[at + 1] = static_cast<char>(sum);
+  };
+  put_sum(icmp, 2);
+  std::string ip;
+  for (const uint32_t value : {0x4500u, static_cast<uint32_t>(20 + icmp.size()), 0x1235u, 0u, 0x4001u, 0u}) put16(ip, value);
+  put32(ip, sender.source.value);
+  put32(ip, sender.target.value);
+  put_sum(ip, 10);
+  return udp_frame(sender).substr(0, 14) + ip + icmp;
+}
+
 Running::Running(const Netns& where, const std::vector<std::string>& argv, const std::string& until) {
   Pipe pipe = must(create_pipe());
   std::vector<char*> arguments;

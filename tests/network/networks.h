@@ -66,6 +66,8 @@ struct Datagram {
   std::string payload = "probe";
 };
 std::string udp_frame(const Datagram& datagram);
+// ICMP: that the port of `about`, a datagram's frame, is closed.
+std::string unreachable_frame(const Datagram& sender, const std::string& about);
 // Waits until a frame that holds `needle` comes out of the raw socket; all that came is added to `seen`.
 bool frame_arrives(const Fd& socket, const std::string& needle, int ms, std::string* seen = nullptr);
 

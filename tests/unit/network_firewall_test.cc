@@ -30,8 +30,8 @@ std::vector<std::string> chain(const FirewallSpec& wanted, const std::string& na
 using Lines = std::vector<std::string>;
 
 TEST(FirewallRules, EndInDenial) {
-  EXPECT_EQ(chain(spec({}), "inet bailey-7 from"),
-            (Lines{"ct state established,related accept", "ct state invalid drop", "goto denied"}));
+  EXPECT_EQ(chain(spec({}), "inet bailey-7 from"), (Lines{"ct state established accept", "ct state invalid drop",
+                                                          "ct state related meta l4proto 1 drop", "goto denied"}));
   EXPECT_EQ(chain(spec({}), "inet bailey-7 to"), (Lines{"ct state established,related accept", "drop"}));
   for (const char* name : {"inet bailey-7 from", "inet bailey-7 to_host"})
     EXPECT_EQ(chain(spec({"any", "private", "dns"}), name).back(), "goto denied") << name;
@@ -40,7 +40,7 @@ TEST(FirewallRules, EndInDenial) {
 
 TEST(FirewallRules, StandInTheOrderThatKeepsClosedRangesClosed) {
   EXPECT_EQ(chain(spec({"any", "a.example:443", "0.0.0.0/0:22", "10.88.0.2:8080", "private", "dns"}), "inet bailey-7 from"),
-            (Lines{"ct state established,related accept", "ct state invalid drop",              //
+            (Lines{"ct state established accept", "ct state invalid drop", "ct state related meta l4proto 1 drop",  //
                    "ip daddr 10.201.0.0/22 goto denied",                                        // other sandboxes
                    "ip daddr 10.88.0.2 meta l4proto 6 th dport 8080 goto allowed",              // within a closed range
                    "ip daddr @private goto allowed_but_names", "ip daddr @closed goto denied",  //
