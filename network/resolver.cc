@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -108,14 +109,28 @@ Result<Resolver> Resolver::create(const ResolverSpec& spec) {
   void* shared = ::mmap(nullptr, sizeof(std::atomic<uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return sys_error("mapping a counter of names", errno);
   result.denied_.reset(new (shared) std::atomic<uint64_t>(0));
-  const Sockets sockets = TRY(bind_both(spec.listen));
+  Sockets sockets = TRY(bind_both(spec.listen));
   result.port_ = sockets.port;
   work.datagrams = sockets.datagrams.get();
   work.listener = sockets.listener.get();
   work.denied = result.denied_.get();
   const WorkerSpec worker{"bailey-names", {work.datagrams, work.listener}, {kPort}, kDescriptors};
   result.worker_ = TRY(Worker::create(worker, [&](int channel) { forward_names(work, channel); }));
+  result.datagrams_ = std::move(sockets.datagrams);
+  result.listener_ = std::move(sockets.listener);
   return result;
+}
+
+// Who asks from then on is refused and need not wait: a listener that was shut keeps the port that it asked for
+// (inet_shutdown), and a socket that is connected to itself hears nobody else.
+std::string Resolver::end() {
+  std::string how = worker_.end();
+  sockaddr_in own{};
+  socklen_t size = sizeof own;
+  ::shutdown(listener_.get(), SHUT_RDWR);
+  if (::getsockname(datagrams_.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0)
+    (void)::connect(datagrams_.get(), reinterpret_cast<const sockaddr*>(&own), size);
+  return how;
 }
 
 Result<> Resolver::serve(const Admit& admit) {
@@ -124,13 +139,13 @@ Result<> Resolver::serve(const Admit& admit) {
     const ssize_t got = ::recv(fd(), message, sizeof message, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) return {};
-    if (got <= 0) return fail(Fault::failed, "the resolver of names has ended: " + worker_.end());
+    if (got <= 0) return fail(Fault::failed, "the resolver of names has ended: " + end());
     const size_t size = static_cast<size_t>(got);
     ResolverMessage kind{};
     if (size >= sizeof kind) std::memcpy(&kind, message, sizeof kind);
     auto done = kind == ResolverMessage::found ? permit(admit, message, size) : note(message, size);
     if (done) continue;
-    worker_.reset();
+    (void)end();
     return done;
   }
   return {};
@@ -150,7 +165,9 @@ Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
         seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
       return nonsense();
     if (const auto admitted = admit(grant, {address}, seconds); !admitted) {
-      log::warning("opening " + to_text(Ipv4{address}) + " for " + egress_[grant].name + ": " + admitted.error().message);
+      // Once: the workload decides how often, and where warnings go is the caller's.
+      if (!std::exchange(warned_, true))
+        log::warning("opening " + to_text(Ipv4{address}) + " for " + egress_[grant].name + ": " + admitted.error().message);
       answer.granted = 0;
       break;
     }

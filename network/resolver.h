@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "network/address.h"
 #include "network/egress.h"
@@ -59,6 +60,7 @@ class Resolver {
   void reset() { worker_.reset(); }
 
  private:
+  std::string end();
   Result<> permit(const Admit& admit, const char* bytes, size_t size);
   Result<> note(const char* bytes, size_t size);
 
@@ -68,7 +70,10 @@ class Resolver {
   std::vector<Grant> egress_;
   std::unique_ptr<std::atomic<uint64_t>, Unmap> denied_;
   std::vector<std::string> names_;
+  bool warned_ = false;
   uint16_t port_ = 0;
+  // The worker's too. The firewall lets the sandbox to this port as long as it stands: nobody else may have it by then.
+  Fd datagrams_, listener_;
   Worker worker_;
 };
 

@@ -324,6 +324,21 @@ TEST_F(ResolverTest, NoticesThatItsWorkerHasEnded) {
   while (ended_.empty() && !deadline.passed()) turn(Fd(), 100);
   EXPECT_NE(ended_.find("signal 9"), std::string::npos) << ended_;
   EXPECT_EQ(resolver_.fd(), -1);
+  // Its port is still let by: nobody else gets it, and who asks is told at once.
+  for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
+    const Fd next(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+    const sockaddr_in own{AF_INET, htons(resolver_.port()), {htonl(INADDR_ANY)}, {}};
+    EXPECT_EQ(bind(next.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), -1) << type;
+    EXPECT_EQ(errno, EADDRINUSE) << type;
+  }
+  EXPECT_EQ(connect_to(sandbox_->netns, "10.201.0.1", resolver_.port()), ECONNREFUSED);
+  const Fd asking = client(SOCK_DGRAM);
+  EXPECT_EQ(send(asking.get(), "?", 1, 0), 1);
+  pollfd told{asking.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&told, 1, 30'000), 1);
+  char nothing;
+  EXPECT_EQ(recv(asking.get(), &nothing, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, ECONNREFUSED);
 }
 
 TEST(NameServers, AreThoseOfTheHost) {
