@@ -222,11 +222,13 @@ std::vector<pollfd> Sandbox::poll_set() const {
   set[kSignals] = {signals_.fd(), POLLIN, 0};
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
   set[kLastWord] = {phase_ == Phase::running ? instance_->last_word_fd() : -1, POLLIN, 0};
+  // What nobody serves after the end must not be waited for either: it would be readable for ever.
+  const bool served = phase_ != Phase::stopped;
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
-  set[kOom] = {around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
+  set[kOom] = {served && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
   set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
-  set[kNames] = {leases_.network.names_fd(), POLLIN, 0};
-  set[kRelay] = {leases_.network.relay_fd(), POLLIN, 0};
+  set[kNames] = {served ? leases_.network.names_fd() : -1, POLLIN, 0};
+  set[kRelay] = {served ? leases_.network.relay_fd() : -1, POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
