@@ -86,15 +86,16 @@ class BridgeContract : public Contract, protected network::tests::Surroundings {
     names_ = std::make_unique<network::tests::Dnsmasq>(outside_, "203.0.113.2", zone);
     resolv_conf_.write("resolv.conf", "nameserver 203.0.113.2\n");
   }
-  Outcome run_with_names(const Arguments& flags, const std::string& script) {
+  RunOptions with_names(const Arguments& flags, const std::string& script) {
     RunOptions wish = options(with_probes(joined({"--net", "bridge"}, flags)), {"/bin/sh", "-c", script});
     wish.before_exec = [this] {
       if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
           mount(resolv_conf_.file("resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)
         _exit(97);
     };
-    return run_bailey(std::move(wish));
+    return wish;
   }
+  Outcome run_with_names(const Arguments& flags, const std::string& script) { return run_bailey(with_names(flags, script)); }
   static bool reached(const Answers& answers, const std::string& what) {
     const auto found = answers.find(what);
     EXPECT_NE(found, answers.end()) << what;
@@ -235,6 +236,28 @@ TEST_F(BridgeContract, ReachesNamesThatAreGranted) {
   EXPECT_EQ(got.out.find("answered"), std::string::npos) << "a name server that nobody granted: " << got;
   const std::string record = json::write(*got.find("network_denied"));
   for (const char* name : {"\"bad.example\"", "\"inside.example\""}) EXPECT_NE(record.find(name), std::string::npos) << record;
+}
+
+// An answer of the name server's comes when the workload has ended, and nobody reads what it wrote.
+TEST_F(BridgeContract, EndsInTimeWhateverNamesAreUnderWay) {
+  const std::string late =
+      "import socket, threading, time\n"
+      "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('203.0.113.2', 53)); print('serving', flush=True)\n"
+      "def answer(q, a):\n"
+      "  end = q.index(b'\\0', 12) + 5\n"
+      "  s.sendto(q[:2] + b'\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0' + q[12:end] + b'\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4' + "
+      "bytes([198, 51, 100, 9]), a)\n"
+      "while True:\n"
+      "  q, a = s.recvfrom(2000); threading.Timer(1.8, answer, (q, a)).start()\n";
+  const Running server(outside_, {"python3", "-c", late}, "serving");
+  resolv_conf_.write("resolv.conf", "nameserver 203.0.113.2\n");
+  // Questions all the while, so that some answer comes after the end, whenever that is.
+  const BaileyProcess unread(with_names({"--egress", "*.late.example:80", "--timeout", "3s"},
+                                        "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do getent hosts n$i.late.example & "
+                                        "sleep 0.2; done & exec cat /dev/zero"));
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  while (!unread.ended() && !deadline.passed()) usleep(10'000);
+  EXPECT_TRUE(unread.ended());
 }
 
 TEST_F(BridgeContract, AnswersEveryNameWhereDnsIsGranted) {
