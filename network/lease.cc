@@ -116,7 +116,8 @@ Result<> Lease::reset() {
     ::_exit(done ? 0 : 1);
   }
   // Without a child we wait ourselves. The port goes first: it is never without its filter.
-  const Result<> port = child < 0 ? port_.reset() : Result<>(), firewall = child < 0 ? firewall_.reset() : Result<>();
+  const Result<> port = child < 0 ? port_.reset() : Result<>();
+  const Result<> firewall = child < 0 && port ? firewall_.reset() : Result<>();
   port_.forget();
   firewall_.forget();
   *this = Lease();
