@@ -3,12 +3,14 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <iterator>
 #include <map>
 #include <sstream>
 
+#include "base/clock.h"
 #include "tests/contract/contract.h"
 
 namespace bailey::tests {
@@ -306,6 +308,9 @@ TEST_F(NativeSeccomp, TheListenerStaysWithTheDispatcher) {
   ASSERT_EQ(init.size(), 1u);
   const std::vector<int> command = children_of(init[0]);
   ASSERT_EQ(command.size(), 1u);
+  // init has it until it has handed it over, which the command does not wait for.
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  while (listeners_of(init[0]) != 0 && !deadline.passed()) usleep(1000);
   EXPECT_EQ(listeners_of(init[0]), 0u);
   EXPECT_EQ(listeners_of(command[0]), 0u);
   bailey.signal(SIGTERM);
