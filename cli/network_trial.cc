@@ -37,10 +37,8 @@ Result<std::string> try_lease() {
 
 Result<std::string> find_range(const network::BridgeSpec& bridge) {
   auto socket = TRY(network::NetlinkSocket::open(NETLINK_ROUTE));
-  if (const auto link = TRY(network::link::find(socket, bridge.name))) {
-    const network::Bridge there = TRY(network::Bridge::ensure(socket, bridge));  // which is there: nothing is made
-    return bridge.name + " is there, with " + network::to_text(there.subnet);
-  }
+  if (const auto there = TRY(network::Bridge::find(socket, bridge)))
+    return bridge.name + " is there, with " + network::to_text(there->subnet);
   const auto routed = TRY(network::link::routed(socket));
   if (bridge.subnet) TRY(network::check_subnet(*bridge.subnet, routed));
   const network::Subnet range = bridge.subnet ? *bridge.subnet : TRY(network::free_subnet(routed));

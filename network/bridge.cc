@@ -43,6 +43,19 @@ Result<std::optional<Subnet>> subnet_of(NetlinkSocket& socket, const link::Link&
   return subnet;
 }
 
+Result<> check_ours(const link::Link& link) {
+  if (link.kind == "bridge" && link.alias == kAlias) return {};
+  return fail(Fault::unavailable, "link " + link.name + " is there and is no bridge of Bailey's",
+              "another name for the bridge in the policy, or remove that link");
+}
+
+Result<> check_wanted(const BridgeSpec& spec, const std::optional<Subnet>& subnet) {
+  if (!subnet || !spec.subnet || *subnet == *spec.subnet) return {};
+  return fail(Fault::unavailable,
+              "bridge " + spec.name + " has the range " + to_text(*subnet) + ", not " + to_text(*spec.subnet),
+              "remove the bridge when no sandbox uses it: it is made anew");
+}
+
 Result<link::Link> find_or_create(NetlinkSocket& socket, const std::string& name) {
   auto found = TRY(link::find(socket, name));
   if (!found) {
@@ -50,9 +63,9 @@ Result<link::Link> find_or_create(NetlinkSocket& socket, const std::string& name
     TRY(socket.send(making));
     found = TRY(link::find(socket, name));
   }
-  if (found && found->kind == "bridge" && found->alias == kAlias) return *found;
-  return fail(Fault::unavailable, "link " + name + " is there and is no bridge of Bailey's",
-              "another name for the bridge in the policy, or remove that link");
+  if (!found) return fail(Fault::failed, "bridge " + name + " went away while it was made");
+  TRY(check_ours(*found));
+  return *found;
 }
 
 }  // namespace
@@ -83,13 +96,20 @@ Result<> check_subnet(const Subnet& wanted, const std::vector<Subnet>& routed) {
   return {};
 }
 
+Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSpec& spec) {
+  const auto link = TRY(link::find(socket, spec.name));
+  if (!link) return std::nullopt;
+  TRY(check_ours(*link));
+  const auto subnet = TRY(subnet_of(socket, *link));
+  TRY(check_wanted(spec, subnet));
+  if (!subnet) return std::nullopt;
+  return Bridge{spec.name, link->index, link->mac, *subnet};
+}
+
 Result<Bridge> Bridge::ensure(NetlinkSocket& socket, const BridgeSpec& spec) {
   const link::Link link = TRY(find_or_create(socket, spec.name));
   auto subnet = TRY(subnet_of(socket, link));
-  if (subnet && spec.subnet && *subnet != *spec.subnet)
-    return fail(Fault::unavailable,
-                "bridge " + spec.name + " has the range " + to_text(*subnet) + ", not " + to_text(*spec.subnet),
-                "remove the bridge when no sandbox uses it: it is made anew");
+  TRY(check_wanted(spec, subnet));
   if (!subnet) {
     const auto routed = TRY(link::routed(socket));
     if (spec.subnet) TRY(check_subnet(*spec.subnet, routed));

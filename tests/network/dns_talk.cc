@@ -27,14 +27,6 @@ std::string labels(const std::string& name) {
   return out + '\0';
 }
 
-sockaddr_in socket_address(const std::string& address, int port) {
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(static_cast<uint16_t>(port));
-  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
-  return result;
-}
-
 }  // namespace
 
 std::string question(const Wish& wish) {

@@ -24,14 +24,6 @@ namespace bailey::network::tests {
 
 namespace {
 
-sockaddr_in socket_address(const std::string& address, int port) {
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(static_cast<uint16_t>(port));
-  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
-  return result;
-}
-
 Fd socket_in(const Netns& where, int family, int type, int protocol) {
   Fd result;
   must(where.run([&]() -> Result<> {
@@ -61,6 +53,14 @@ uint32_t sum_of(const std::string& data) {
 }
 
 }  // namespace
+
+sockaddr_in socket_address(const std::string& address, int port) {
+  sockaddr_in result{};
+  result.sin_family = AF_INET;
+  result.sin_port = htons(static_cast<uint16_t>(port));
+  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
+  return result;
+}
 
 std::string run(const Netns& where, const std::vector<std::string>& argv) {
   std::string out;

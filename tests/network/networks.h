@@ -8,6 +8,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include <memory>
 #include <string>
@@ -32,6 +33,7 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+sockaddr_in socket_address(const std::string& address, int port);
 // Runs a program in `where` and answers its stdout; a failure is a test failure.
 std::string run(const Netns& where, const std::vector<std::string>& argv);
 

@@ -18,14 +18,6 @@
 namespace bailey::network::tests {
 namespace {
 
-sockaddr_in at(const std::string& address, int port) {
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(static_cast<uint16_t>(port));
-  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
-  return result;
-}
-
 bool readable(int fd, int ms) {
   pollfd ready{fd, POLLIN, 0};
   return poll(&ready, 1, ms) == 1;
@@ -40,7 +32,7 @@ void patient(const Fd& socket) {
 Fd dial(const std::string& address, int port, int type = SOCK_STREAM) {
   Fd socket(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
   patient(socket);
-  const sockaddr_in to = at(address, port);
+  const sockaddr_in to = socket_address(address, port);
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) socket.reset();
   return socket;
 }
@@ -245,7 +237,7 @@ TEST_F(RelayTest, PassesDatagramsBackToWhoAsked) {
     socklen_t size = sizeof from;
     const ssize_t got = recvfrom(server.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
     ASSERT_GT(got, 0);
-    EXPECT_EQ(from.sin_addr.s_addr, at("10.201.0.1", 0).sin_addr.s_addr);
+    EXPECT_EQ(from.sin_addr.s_addr, socket_address("10.201.0.1", 0).sin_addr.s_addr);
     sendto(server.get(), buffer, static_cast<size_t>(got), 0, reinterpret_cast<sockaddr*>(&from), size);
   }
   for (const auto& [client, text] : {std::pair<const Fd*, const char*>{&one, "one"}, {&two, "two"}}) {
