@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
   bailey::bench::Options options;
   const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   options.comparison.bailey = (here / "bailey").string();
+  options.comparison.floor = (here / "bailey-bench-floor").string();
   options.runner = (here / "bailey-bench-runner").string();
   CLI::App app{"times /bin/true in Bailey and its peers, interleaved"};
   app.add_option("--bailey", options.comparison.bailey, "the bailey binary")->check(CLI::ExistingFile);

@@ -51,8 +51,11 @@ Result<std::vector<Runtime>> native_runtimes(const Comparison& c) {
   std::vector<std::string> bridged = run;
   run.insert(run.end(), {"--", command});
   bridged.insert(bridged.end(), {"--net", "bridge", "--", command});
+  // It knows cgroup version 1 alone.
+  const bool floor = !host && ::access("/sys/fs/cgroup/memory/tasks", W_OK) == 0;
+  if (floor) all.push_back({"floor", {c.floor, root, command}, {"fork+exec", "bwrap"}});
   if (c.bridge) all.push_back({"bailey, bridge", std::move(bridged), {"bailey native"}});
-  all.push_back({"bailey native", std::move(run), {"fork+exec", "bwrap", "crun full", "runc full"}});
+  all.push_back({"bailey native", std::move(run), {"fork+exec", "bwrap", "floor", "crun full", "runc full"}});
   if (!host) TRY(add_oci_runtimes(c, root, all));
   return all;
 }
