@@ -39,14 +39,14 @@ Result<std::string> find_range(const network::BridgeSpec& bridge) {
   auto socket = TRY(network::NetlinkSocket::open(NETLINK_ROUTE));
   if (const auto there = TRY(network::Bridge::find(socket, bridge)))
     return bridge.name + " is there, with " + network::to_text(there->subnet);
-  const auto routed = TRY(network::link::routed(socket));
+  const auto routed = TRY(network::link::routed(socket, network::Ip::v4));
   if (bridge.subnet) TRY(network::check_subnet(*bridge.subnet, routed));
   const network::Subnet range = bridge.subnet ? *bridge.subnet : TRY(network::free_subnet(routed));
   return bridge.name + " would get " + network::to_text(range);
 }
 
 Result<std::string> try_forwarding() {
-  TRY(network::check_forwarding());
+  TRY(network::check_forwarding(network::Ip::v4));
   return "net.ipv4.ip_forward is on";
 }
 

@@ -16,9 +16,9 @@ constexpr uint32_t kMaxPorts = 1023;      // BR_MAX_PORTS - 1
 // 192.168.122.
 constexpr uint8_t kLength = 22;  // 1021 sandboxes: as many as a bridge has ports, nearly
 constexpr Subnet kPools[] = {
-    {{0x0ac90000}, 16},  // 10.201.0.0/16
-    {{0xac1d0000}, 16},  // 172.29.0.0/16
-    {{0xc0a8c000}, 18},  // 192.168.192.0/18
+    Subnet::v4(0x0ac90000, 16),  // 10.201.0.0/16
+    Subnet::v4(0xac1d0000, 16),  // 172.29.0.0/16
+    Subnet::v4(0xc0a8c000, 18),  // 192.168.192.0/18
 };
 
 const Subnet* first_overlap(const Subnet& wanted, const std::vector<Subnet>& routed) {
@@ -29,10 +29,9 @@ const Subnet* first_overlap(const Subnet& wanted, const std::vector<Subnet>& rou
 // The range of the bridge's own address; nothing when it has none yet.
 Result<std::optional<Subnet>> subnet_of(NetlinkSocket& socket, const link::Link& bridge) {
   std::optional<Subnet> subnet;
-  for (const link::Address& address : TRY(link::addresses(socket))) {
+  for (const link::OwnAddress& address : TRY(link::addresses(socket, Ip::v4))) {
     if (address.index != bridge.index) continue;
-    Subnet found{{}, address.length};
-    found.first.value = address.address.value & found.mask();
+    const Subnet found = Subnet::around(address.address, address.length);
     if (subnet || address.address != found.at(1))
       return fail(Fault::unavailable,
                   "bridge " + bridge.name + " has the address " + to_text(address.address) + "/" +
@@ -79,7 +78,7 @@ Mac Bridge::mac_of(uint32_t slot) {
 
 Result<Subnet> free_subnet(const std::vector<Subnet>& routed) {
   for (const Subnet& pool : kPools)
-    for (Subnet one{pool.first, kLength}; pool.contains(one); one.first.value += uint32_t{1} << (32 - kLength))
+    for (Subnet one{pool.first, kLength}; pool.contains(one); one.first.value += one.all() - one.mask() + 1)
       if (!first_overlap(one, routed)) return one;
   return fail(Fault::unavailable, "no IPv4 range is left for the bridge: the host has routes into all that Bailey would take",
               "name a free one in the policy");
@@ -111,7 +110,7 @@ Result<Bridge> Bridge::ensure(NetlinkSocket& socket, const BridgeSpec& spec) {
   auto subnet = TRY(subnet_of(socket, link));
   TRY(check_wanted(spec, subnet));
   if (!subnet) {
-    const auto routed = TRY(link::routed(socket));
+    const auto routed = TRY(link::routed(socket, Ip::v4));
     if (spec.subnet) TRY(check_subnet(*spec.subnet, routed));
     subnet = spec.subnet;
     if (!subnet) subnet = TRY(free_subnet(routed));

@@ -24,12 +24,13 @@ struct Bridge {
   int index = 0;
   Mac mac{};
   Subnet subnet;
+  std::optional<Subnet> subnet6;  // a /64; none: nobody has asked for IPv6 yet
 
-  Ipv4 gateway() const { return subnet.at(1); }
+  Address gateway() const { return subnet.at(1); }
   // How many ports it can have: as many as there are addresses, at most the kernel's 1023 for one bridge.
   uint32_t capacity() const;
   // Of the port `slot` (from 0, below the capacity). One slot has one hardware address for ever.
-  Ipv4 address(uint32_t slot) const { return subnet.at(slot + 2); }
+  Address address(uint32_t slot) const { return subnet.at(slot + 2); }
   static Mac mac_of(uint32_t slot);
 
   // As it is; nothing when there is none or it is half made. Refused as by ensure(). Changes nothing.

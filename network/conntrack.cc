@@ -1,10 +1,11 @@
 #include "network/conntrack.h"
 
-#include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include <cerrno>
+
+#include "network/socket_address.h"
 
 namespace bailey::network::conntrack {
 
@@ -14,24 +15,29 @@ namespace {
 // 5.8). An older kernel does not know CTA_FILTER and lists all.
 constexpr uint32_t kBySource = 1, kByTarget = 2;
 
-Message message(uint8_t type, uint16_t flags, std::string object) {
+constexpr uint16_t source(Ip ip) { return ip == Ip::v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC; }
+constexpr uint16_t target(Ip ip) { return ip == Ip::v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST; }
+
+Message message(uint8_t type, uint16_t flags, Ip ip, std::string object) {
   Message result(NFNL_SUBSYS_CTNETLINK << 8 | type, flags, std::move(object));
   nfgenmsg header{};
-  header.nfgen_family = AF_INET;
+  header.nfgen_family = static_cast<uint8_t>(family_of(ip));
   header.version = NFNETLINK_V0;
   result.header(header);
   return result;
 }
 
-Message list(Ipv4 address, uint32_t by) {
-  Message question = message(IPCTNL_MSG_CT_GET, NLM_F_DUMP, "listing the connections of " + to_text(address));
-  question.begin(CTA_TUPLE_ORIG).begin(CTA_TUPLE_IP).be32(CTA_IP_V4_SRC, address.value).be32(CTA_IP_V4_DST, address.value);
+Message list(const Address& address, uint32_t by) {
+  Message question = message(IPCTNL_MSG_CT_GET, NLM_F_DUMP, address.ip, "listing the connections of " + to_text(address));
+  const WireAddress wire = to_wire(address);
+  question.begin(CTA_TUPLE_ORIG).begin(CTA_TUPLE_IP);
+  for (const uint16_t end : {source(address.ip), target(address.ip)}) question.bytes(end, wire.data(), wire.size());
   question.end().end().begin(CTA_FILTER).u32(CTA_FILTER_ORIG_FLAGS, by).u32(CTA_FILTER_REPLY_FLAGS, 0).end();
   return question;
 }
 
-Result<> forget_one(NetlinkSocket& socket, Ipv4 address, const Entry& entry) {
-  Message gone = message(IPCTNL_MSG_CT_DELETE, 0, "forgetting a connection of " + to_text(address));
+Result<> forget_one(NetlinkSocket& socket, const Address& address, const Entry& entry) {
+  Message gone = message(IPCTNL_MSG_CT_DELETE, 0, address.ip, "forgetting a connection of " + to_text(address));
   gone.bytes(CTA_TUPLE_ORIG | NLA_F_NESTED, entry.tuple.data(), entry.tuple.size());
   if (!entry.zone.empty()) gone.bytes(CTA_ZONE, entry.zone.data(), entry.zone.size());
   const auto done = socket.send(gone);
@@ -46,15 +52,20 @@ std::optional<Entry> read_entry(const Received& message) {
   const Bytes attributes = message.behind(sizeof(nfgenmsg));
   const auto tuple = Attributes::find(attributes, CTA_TUPLE_ORIG);
   const auto ip = tuple ? Attributes::find(tuple->data, CTA_TUPLE_IP) : std::nullopt;
-  const auto from = ip ? Attributes::find(ip->data, CTA_IP_V4_SRC) : std::nullopt;
-  const auto to = ip ? Attributes::find(ip->data, CTA_IP_V4_DST) : std::nullopt;
-  if (!from || !to || !from->be32() || !to->be32()) return std::nullopt;
-  Entry entry{{*from->be32()}, {*to->be32()}, tuple->data, {}};
+  if (!ip) return std::nullopt;
+  const auto find = [&](uint16_t type) -> std::optional<Address> {
+    const auto found = Attributes::find(ip->data, type);
+    return found ? read_address(found->data) : std::nullopt;
+  };
+  const Ip family = find(source(Ip::v4)) ? Ip::v4 : Ip::v6;
+  const auto from = find(source(family)), to = find(target(family));
+  if (!from || !to || from->ip != family || to->ip != family) return std::nullopt;
+  Entry entry{*from, *to, tuple->data, {}};
   if (const auto zone = Attributes::find(attributes, CTA_ZONE)) entry.zone = zone->data;
   return entry;
 }
 
-Result<> forget(NetlinkSocket& socket, Ipv4 address, Began began) {
+Result<> forget(NetlinkSocket& socket, const Address& address, Began began) {
   const auto replies = TRY(socket.ask(list(address, began == Began::by ? kBySource : kByTarget)));
   for (const auto& reply : replies) {
     const auto entry = read_entry(reply.view());

@@ -7,15 +7,15 @@
 
 namespace bailey::network::conntrack {
 
-// Forgets every IPv4 connection that `address` began, or that began towards it, in the namespace of `socket` (of
+// Forgets every connection that `address` began, or that began towards it, in the namespace of `socket` (of
 // NETLINK_NETFILTER). What a filter once let by counts as established for minutes (UDP) or days (TCP): who has the address
 // next would go on with it, whatever may be reached then. The kernel looks through its whole table: some 12 ms of work.
 enum class Began { by, towards };
-Result<> forget(NetlinkSocket& socket, Ipv4 address, Began began);
+Result<> forget(NetlinkSocket& socket, const Address& address, Began began);
 
 // An entry as the kernel lists it: its original direction. Nothing when it makes no sense. Pure.
 struct Entry {
-  Ipv4 from, to;
+  Address from, to;
   Bytes tuple, zone;  // as they came; zone may be empty
 };
 std::optional<Entry> read_entry(const Received& message);

@@ -41,7 +41,7 @@ std::optional<Record> read_record(const ns_msg& message, const ns_rr& record) {
   Record result{lower(record.name), ns_rr_ttl(record), std::nullopt, {}};
   if (result.seconds > INT32_MAX) result.seconds = 0;  // RFC 2181 8
   if (ns_rr_type(record) == ns_t_a && ns_rr_rdlen(record) == NS_INADDRSZ) {
-    result.address = Ipv4{static_cast<uint32_t>(ns_get32(ns_rr_rdata(record)))};
+    result.address = Address::v4(static_cast<uint32_t>(ns_get32(ns_rr_rdata(record))));
     return result;
   }
   if (ns_rr_type(record) != ns_t_cname) return std::nullopt;
@@ -83,7 +83,7 @@ class Writer {
     u32(from.seconds);
     const size_t length = size_;
     u16(0);
-    if (from.address) u32(from.address->value);
+    if (from.address) u32(static_cast<uint32_t>(from.address->value));
     else name(from.alias_of);
     if (full_) {
       size_ = before;

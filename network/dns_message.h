@@ -49,8 +49,8 @@ std::optional<Query> parse_query(Bytes message);
 struct Record {
   std::string owner;  // lower case
   uint32_t seconds = 0;
-  std::optional<Ipv4> address;  // type A
-  std::string alias_of;         // type CNAME, lower case
+  std::optional<Address> address;  // type A
+  std::string alias_of;            // type CNAME, lower case
 };
 
 struct Answer {

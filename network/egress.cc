@@ -10,13 +10,36 @@ namespace bailey::network {
 
 namespace {
 
-constexpr Subnet kPrivate[] = {{{0x0a000000}, 8}, {{0xac100000}, 12}, {{0xc0a80000}, 16}};
+constexpr Subnet kTen = Subnet::v4(0x0a000000, 8), kTwelve = Subnet::v4(0xac100000, 12), kSixteen = Subnet::v4(0xc0a80000, 16);
+constexpr Subnet kUniqueLocal = Subnet::v6(0xfc00ull << 48, 0, 7);  // RFC 4193; fd00:ec2::254 (Amazon's metadata) is one
+constexpr Subnet kPrivate[] = {kTen, kTwelve, kSixteen, kUniqueLocal};
 // RFC 6890 and what is known of clouds: 169.254.169.254 (most), 100.100.100.200 (Alibaba), 192.0.0.192 (Oracle), 168.63.129.16
 // (Azure).
-constexpr Subnet kClosed[] = {{{0x0a000000}, 8},  {{0xac100000}, 12}, {{0xc0a80000}, 16}, {{0x64400000}, 10},
-                              {{0xa9fe0000}, 16}, {{0xc0000000}, 24}, {{0xc6120000}, 15}, {{0xa83f8110}, 32}};
-// What is no destination beyond a gateway: this network, loopback, multicast and what is reserved.
-constexpr Subnet kNever[] = {{{0x00000000}, 8}, {{0x7f000000}, 8}, {{0xe0000000}, 3}};
+// Of IPv6 also what leads to an IPv4 address by a translator or a tunnel: 64:ff9b::/96 and 64:ff9b:1::/48 (NAT64, both in
+// ::/8), 2001::/23 (Teredo among others), 2002::/16 (6to4).
+constexpr Subnet kClosed[] = {
+    kTen,
+    kTwelve,
+    kSixteen,
+    Subnet::v4(0x64400000, 10),
+    Subnet::v4(0xa9fe0000, 16),
+    Subnet::v4(0xc0000000, 24),
+    Subnet::v4(0xc6120000, 15),
+    Subnet::v4(0xa83f8110, 32),
+    Subnet::v6(0, 0, 8),
+    Subnet::v6(0x0100ull << 48, 0, 64),  // discarded
+    Subnet::v6(0x2001ull << 48, 0, 23),
+    Subnet::v6(0x2002ull << 48, 0, 16),
+    Subnet::v6(0x5f00ull << 48, 0, 16),  // segment identifiers
+    kUniqueLocal,
+    Subnet::v6(0xfec0ull << 48, 0, 10),  // site-local, as it was once
+};
+// What is no destination beyond a gateway: this network, loopback, multicast, what is reserved; of IPv6 ::/96 and mapped IPv4
+// (both within a closed range), link-local and multicast addresses.
+constexpr Subnet kNever[] = {Subnet::v4(0x00000000, 8),          Subnet::v4(0x7f000000, 8),
+                             Subnet::v4(0xe0000000, 3),          Subnet::v6(0, 0, 96),
+                             Subnet::v6(0, 0xffffull << 32, 96), Subnet::v6(0xfe80ull << 48, 0, 10),
+                             Subnet::v6(0xff00ull << 48, 0, 8)};
 
 constexpr std::pair<std::string_view, Grant::Kind> kWords[] = {
     {"any", Grant::Kind::any}, {"private", Grant::Kind::private_ranges}, {"dns", Grant::Kind::dns}};
@@ -24,7 +47,8 @@ constexpr std::pair<std::string_view, Protocol> kProtocols[] = {
     {"tcp", Protocol::tcp}, {"udp", Protocol::udp}, {"icmp", Protocol::icmp}};
 
 constexpr const char* kForms =
-    "write any, private, dns, ADDRESS[/LENGTH][:PORT[-PORT]][/tcp|/udp|/icmp] or NAME[:PORT[-PORT]][/tcp|/udp]";
+    "write any, private, dns, ADDRESS[/LENGTH][:PORT[-PORT]][/tcp|/udp|/icmp] (IPv6 before a port in brackets, as in "
+    "[2001:db8::1]:443) or NAME[:PORT[-PORT]][/tcp|/udp]";
 
 std::unexpected<Error> bad(std::string_view text, const std::string& why, std::string remedy = kForms) {
   return fail(Fault::bad_input, "egress '" + std::string(text) + "': " + why, std::move(remedy));
@@ -52,7 +76,18 @@ bool is_host_name(std::string_view name) {
   }
 }
 
-// Takes "/tcp" and ":80" or ":80-90" off the end of `rest`.
+// Where the port's colon is: behind the brackets, if there are any; else an IPv6 address has more than one, none of them a
+// port's.
+Result<size_t> find_port(std::string_view text, std::string_view rest) {
+  if (!rest.starts_with('[')) return std::ranges::count(rest, ':') > 1 ? rest.npos : rest.find(':');
+  const size_t end = rest.find(']');
+  const bool last = end == rest.npos || end + 1 == rest.size();
+  if (end == rest.npos || rest.find(':') > end || (!last && rest[end + 1] != ':'))
+    return bad(text, "brackets are for an IPv6 address, and a port may come behind them");
+  return last ? rest.npos : end + 1;
+}
+
+// Takes "/tcp" and ":80" or ":80-90" off the end of `rest`, and the brackets around an address.
 Result<> take_ports(std::string_view text, std::string_view& rest, Grant& grant) {
   bool given = false;
   for (const auto& [word, protocol] : kProtocols)
@@ -62,10 +97,11 @@ Result<> take_ports(std::string_view text, std::string_view& rest, Grant& grant)
       given = true;
       break;
     }
-  const size_t colon = rest.find(':');
+  const size_t colon = TRY(find_port(text, rest));
+  const std::string_view ports = colon == rest.npos ? "" : rest.substr(colon + 1);
+  rest = rest.substr(0, colon);
+  if (rest.starts_with('[')) rest = rest.substr(1, rest.size() - 2);
   if (colon == rest.npos) return {};
-  if (rest.find(':', colon + 1) != rest.npos) return bad(text, "IPv6 is not there yet");
-  const std::string_view ports = rest.substr(colon + 1);
   const size_t dash = ports.find('-');
   const auto first = parse_port(ports.substr(0, dash));
   const auto last = dash == ports.npos ? first : parse_port(ports.substr(dash + 1));
@@ -75,7 +111,6 @@ Result<> take_ports(std::string_view text, std::string_view& rest, Grant& grant)
   if (!given) grant.protocol = Protocol::tcp;
   grant.first_port = *first;
   grant.last_port = *last;
-  rest = rest.substr(0, colon);
   return {};
 }
 
@@ -122,7 +157,8 @@ Result<Grant> parse_grant(std::string_view text) {
   std::string_view rest = text;
   TRY(take_ports(text, rest, grant));
   const size_t slash = rest.find('/');
-  const bool number = !rest.empty() && rest.find_first_not_of("0123456789.") >= std::min(slash, rest.size());
+  const bool number =
+      !rest.empty() && (rest.find_first_not_of("0123456789.") >= std::min(slash, rest.size()) || rest.find(':') != rest.npos);
   if (number) {
     grant.kind = Grant::Kind::addresses;
     grant.to = TRY_WITH(parse_subnet(rest), "egress '" + std::string(text) + "'");
@@ -154,6 +190,7 @@ std::string to_text(const Grant& grant) {
   for (const auto& [word, kind] : kWords)
     if (kind == grant.kind) return std::string(word);
   std::string text = grant.kind == Grant::Kind::name ? grant.name : to_text(grant.to);
+  if (grant.first_port != 0 && text.find(':') != text.npos) text = "[" + text + "]";
   if (grant.first_port != 0) text += ":" + std::to_string(grant.first_port);
   if (grant.last_port != grant.first_port) text += "-" + std::to_string(grant.last_port);
   if (grant.protocol != Protocol::all) text += "/" + std::string(to_text(grant.protocol));
@@ -173,6 +210,10 @@ bool covers(const Grant& ceiling, const Grant& grant) {
 
 bool covers(std::span<const Grant> ceiling, const Grant& grant) {
   return std::ranges::any_of(ceiling, [&](const Grant& one) { return covers(one, grant); });
+}
+
+bool leads_out(const Grant& grant, Ip ip) {
+  return grant.kind != Grant::Kind::dns && (grant.kind != Grant::Kind::addresses || grant.to.first.ip == ip);
 }
 
 bool matches(const Grant& grant, std::string_view name) {

@@ -1,14 +1,16 @@
 // Grant: one thing that a sandbox may reach. Words of --egress and of a level's policy:
 //
 //   any                      every address but the closed ranges below
-//   private                  10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16
+//   private                  10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7
 //   dns                      the resolver on the gateway, for every name
 //   10.88.0.2:8080/tcp       ADDRESS or ADDRESS/LENGTH, then perhaps :PORT or :FIRST-LAST, then perhaps /tcp, /udp or /icmp
+//   [2001:db8::/32]:443      the same of IPv6: in brackets when a port comes behind it; icmp is ICMPv6
+//   [2001:db8::/32]:443      the same of IPv6: in brackets when a port comes behind it; icmp is ICMPv6
 //   pypi.example:443         a name; *.example: every name below it. The resolver answers it and opens what it answered
 //
 // A port without a protocol means tcp; without a port every protocol and port are meant. The closed ranges (private ones, what
-// clouds give out metadata from, special purposes of RFC 6890) are opened only by a grant that lies inside one, never by a
-// wider one nor by a name that leads there. Pure.
+// clouds give out metadata from, special purposes of RFC 6890, IPv6 that carries IPv4) are opened only by a grant that lies
+// inside one, never by a wider one nor by a name that leads there. Pure.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +44,9 @@ std::string to_text(const Grant& grant);
 // May `grant` be given where `ceiling` is what may be given at most?
 bool covers(const Grant& ceiling, const Grant& grant);
 bool covers(std::span<const Grant> ceiling, const Grant& grant);
+
+// Can it let out by IPv4, or by IPv6, beyond the host? A name, `any` and `private` by both.
+bool leads_out(const Grant& grant, Ip ip);
 
 // Does a name (lower case, no dot at the end) match a grant of Kind::name?
 bool matches(const Grant& grant, std::string_view name);

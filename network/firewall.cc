@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -18,12 +17,11 @@ namespace bailey::network {
 
 namespace {
 
-constexpr const char* kForwarding = "net.ipv4.ip_forward";
 constexpr size_t kMaxSysctl = 64;
 
 // A number of this thread's network namespace; nothing when there is no such file.
 Result<std::optional<int>> read_sysctl(const std::string& path) {
-  const auto text = files::read("/proc/sys/net/ipv4/" + path, kMaxSysctl);
+  const auto text = files::read("/proc/sys/net/" + path, kMaxSysctl);
   if (!text && text.error().sys == ENOENT) return std::nullopt;
   if (!text) return std::unexpected(text.error());
   return std::atoi(text->c_str());
@@ -32,7 +30,7 @@ Result<std::optional<int>> read_sysctl(const std::string& path) {
 // With it, packets to 127.0.0.0/8 would come in from a sandbox (CVE-2020-8558). One for all counts as well.
 Result<> check_loopback_is_local(const std::string& bridge) {
   for (const std::string& link : {bridge, std::string("all")}) {
-    const std::string name = "conf/" + link + "/route_localnet";
+    const std::string name = "ipv4/conf/" + link + "/route_localnet";
     if (TRY(read_sysctl(name)).value_or(0) != 0)
       return fail(Fault::unavailable,
                   "net.ipv4.conf." + link + ".route_localnet is on: sandboxes would reach the host's loopback",
@@ -41,13 +39,10 @@ Result<> check_loopback_is_local(const std::string& bridge) {
   return {};
 }
 
-bool goes_beyond(const FirewallSpec& spec) {
-  return std::ranges::any_of(spec.egress, [](const Grant& grant) { return grant.kind != Grant::Kind::dns; });
-}
-
 Result<> check_spec(const FirewallSpec& spec) {
+  const bool fits6 = !spec.address6 || (spec.bridge.subnet6 && spec.bridge.subnet6->contains(*spec.address6));
   const bool fits = !spec.port.empty() && spec.port.size() < IFNAMSIZ && !spec.bridge.name.empty() &&
-                    spec.bridge.subnet.contains(spec.address) && spec.address != spec.bridge.gateway();
+                    spec.bridge.subnet.contains(spec.address) && spec.address != spec.bridge.gateway() && fits6;
   if (!fits)
     return fail(Fault::failed, "port '" + spec.port + "' with address " + to_text(spec.address) + " can have no firewall");
   if (spec.bytes_per_second == 0u || spec.connections == 0u)
@@ -77,13 +72,15 @@ Result<> forget_connections(NetlinkSocket& socket, uint32_t slot) {
   if (!found && found.error().sys == ENOENT) return {};
   if (!found) return std::unexpected(found.error());
   for (const auto& reply : *found) {
-    const auto note = nft::read_note(reply.view());
-    Ipv4 address;
-    if (!note || note->size() != sizeof address.value) continue;
-    std::memcpy(&address.value, note->data(), sizeof address.value);
-    if (TRY(read_counter(socket, table, rules::kBegun)) > 0) TRY(conntrack::forget(socket, address, conntrack::Began::by));
-    if (TRY(read_counter(socket, table, rules::kEntered)) > 0)
-      TRY(conntrack::forget(socket, address, conntrack::Began::towards));
+    const Bytes note = nft::read_note(reply.view()).value_or(Bytes());
+    const bool by = TRY(read_counter(socket, table, rules::kBegun)) > 0;
+    const bool towards = TRY(read_counter(socket, table, rules::kEntered)) > 0;
+    const size_t v4 = std::min<size_t>(note.size(), bits(Ip::v4) / 8);
+    for (const Bytes part : {note.first(v4), note.subspan(v4)}) {
+      const auto address = read_address(part);
+      if (address && by) TRY(conntrack::forget(socket, *address, conntrack::Began::by));
+      if (address && towards) TRY(conntrack::forget(socket, *address, conntrack::Began::towards));
+    }
   }
   return {};
 }
@@ -121,11 +118,13 @@ Error explained(Error error, const FirewallSpec& spec) {
 
 }  // namespace
 
-Result<> check_forwarding() {
-  if (TRY(read_sysctl("ip_forward")).value_or(0) != 0) return {};
-  return fail(Fault::unavailable, std::string(kForwarding) + " is off: this host forwards nothing for sandboxes",
-              std::string("sysctl -w ") + kForwarding + "=1, and a line '" + kForwarding +
-                  " = 1' in /etc/sysctl.d/bailey.conf to keep it");
+Result<> check_forwarding(Ip ip) {
+  const bool v4 = ip == Ip::v4;
+  if (TRY(read_sysctl(v4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding")).value_or(0) != 0) return {};
+  const std::string name = v4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
+  return fail(Fault::unavailable, name + " is off: this host forwards no " + std::string(to_text(ip)) + " for sandboxes",
+              "sysctl -w " + name + "=1, and a line '" + name + " = 1' in /etc/sysctl.d/bailey.conf to keep it" +
+                  (v4 ? "" : " (a link that has its address from router advertisements keeps it with accept_ra=2)"));
 }
 
 Firewall::Firewall(Firewall&& other) noexcept { *this = std::move(other); }
@@ -135,6 +134,7 @@ Firewall& Firewall::operator=(Firewall&& other) noexcept {
   (void)reset();
   socket_ = std::move(other.socket_);
   slot_ = std::exchange(other.slot_, std::nullopt);
+  has_ipv6_ = other.has_ipv6_;
   return *this;
 }
 
@@ -148,7 +148,11 @@ Result<> Firewall::reset() {
 Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   TRY(check_spec(spec));
   TRY(check_loopback_is_local(spec.bridge.name));
-  if (goes_beyond(spec)) TRY(check_forwarding());
+  for (const Ip ip : {Ip::v4, Ip::v6}) {
+    const bool has = ip == Ip::v4 || spec.address6;
+    if (has && std::ranges::any_of(spec.egress, [&](const Grant& grant) { return leads_out(grant, ip); }))
+      TRY(check_forwarding(ip));
+  }
   Firewall firewall;
   firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
   Result<> made = firewall.socket_.send(compile(spec));
@@ -159,14 +163,15 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   }
   if (!made) return std::unexpected(explained(std::move(made).error(), spec));
   firewall.slot_ = spec.slot;
+  firewall.has_ipv6_ = spec.address6.has_value();
   return firewall;
 }
 
-Result<> Firewall::admit(size_t grant, Ipv4 address, uint32_t seconds) {
+Result<> Firewall::admit(size_t grant, const Address& address, uint32_t seconds) {
   if (!slot_) return fail(Fault::failed, "admitting " + to_text(address) + ": there is no firewall");
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
-  for (Message& message : nft::admit(rules::inet_table(*slot_), rules::name_set(grant), address, seconds))
+  for (Message& message : nft::admit(rules::inet_table(*slot_), rules::name_set(grant, address.ip), address, seconds))
     batch.push_back(std::move(message));
   batch.push_back(nft::end_batch());
   return socket_.send(batch);
@@ -178,8 +183,11 @@ Result<Denials> Firewall::denials() {
   const nft::Table inet = rules::inet_table(*slot_), bridge = rules::bridge_table(*slot_);
   result.packets = TRY(read_counter(socket_, inet, rules::kDenied));
   result.frames = TRY(read_counter(socket_, bridge, rules::kForged));
-  for (const auto& reply : TRY(socket_.ask(nft::list_elements(inet, rules::kDenied))))
-    for (const nft::Destination& one : nft::read_destinations(reply.view())) result.first.push_back(one);
+  for (const Ip ip : {Ip::v4, Ip::v6}) {
+    if (ip == Ip::v6 && !has_ipv6_) break;
+    for (const auto& reply : TRY(socket_.ask(nft::list_elements(inet, rules::denied_set(ip)))))
+      for (const nft::Destination& one : nft::read_destinations(reply.view())) result.first.push_back(one);
+  }
   return result;
 }
 

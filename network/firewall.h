@@ -2,8 +2,9 @@
 // bridge and inet. What is not granted is closed. It has to stand before the port does (network/port.h): rules match the port's
 // and the bridge's names, so that the first packet meets them.
 //
-//   bridge   frames on the port: our hardware and IPv4 address only, to the bridge only; IPv4 and ARP for the gateway, no VLAN,
-//            IPv6 or anything else; between two ports nothing; as many bytes as the limit allows
+//   bridge   frames on the port: our hardware and IP addresses only, to the bridge only; IPv4, ARP for the gateway, and IPv6
+//            where the sandbox has it; no neighbour discovery, VLAN or anything else; between two ports nothing; as many bytes
+//            as the limit allows
 //   inet     to the host: only its resolver · to the sandbox: answers, and from the host to published ports
 //            beyond the host: the bridge's own range is closed · grants within a closed range · private ranges where granted ·
 //            the closed ranges (network/egress.h) · wider grants · names, by the addresses that the resolver found · any
@@ -35,7 +36,8 @@ struct FirewallSpec {
   uint32_t slot = 0;
   std::string port;  // the host's link
   Mac mac{};         // of the sandbox's end
-  Ipv4 address;
+  Address address;
+  std::optional<Address> address6;  // none: it has no IPv6
   Bridge bridge;
   std::vector<Grant> egress;
   uint16_t dns_port = 0;  // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
@@ -63,7 +65,7 @@ class Firewall {
   static Result<Firewall> create(const FirewallSpec& spec);
   // Lets `address` be reached by the grant at that index of `egress` (Kind::name) for so long from now, whatever was said
   // before.
-  Result<> admit(size_t grant, Ipv4 address, uint32_t seconds);
+  Result<> admit(size_t grant, const Address& address, uint32_t seconds);
   Result<Denials> denials();
   // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
   Result<> reset();
@@ -78,10 +80,11 @@ class Firewall {
  private:
   NetlinkSocket socket_;
   std::optional<uint32_t> slot_;  // nothing to remove without it
+  bool has_ipv6_ = false;
 };
 
-// Does this thread's namespace forward IPv4 at all? We never switch that on: it is the whole host's.
-Result<> check_forwarding();
+// Does this thread's namespace forward that family at all? We never switch that on: it is the whole host's.
+Result<> check_forwarding(Ip ip);
 
 // The batch that create() sends: the objects of the messages are the rules as text. Pure.
 std::vector<Message> compile(const FirewallSpec& spec);

@@ -24,7 +24,8 @@ std::string table_name(uint32_t slot) { return std::string(kPrefix) + std::to_st
 
 nft::Table inet_table(uint32_t slot) { return {nft::Family::inet, table_name(slot)}; }
 nft::Table bridge_table(uint32_t slot) { return {nft::Family::bridge, table_name(slot)}; }
-std::string name_set(size_t grant) { return "name" + std::to_string(grant); }
+std::string name_set(size_t grant, Ip ip) { return "name" + std::to_string(grant) + (ip == Ip::v4 ? "" : "_6"); }
+std::string denied_set(Ip ip) { return ip == Ip::v4 ? "denied" : "denied6"; }
 
 std::optional<uint32_t> slot_of(std::string_view table) {
   if (!table.starts_with(kPrefix)) return std::nullopt;
@@ -57,24 +58,45 @@ constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 
 constexpr uint8_t kSyn = 0x02, kAck = 0x10;
 constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
 
-// Chains of the inet table besides the base chains.
-constexpr const char *kFrom = "from", *kTo = "to", *kToHost = "to_host", *kAllowed = "allowed",
-                     *kNotNames = "allowed_but_names";
-constexpr const char *kClosed = "closed", *kPrivate = "private";
+// What neighbour discovery and its like have for types (MLD, routers, neighbours, redirects), and MLDv2's reports.
+constexpr uint8_t kFirstOfLink = 130, kLastOfLink = 137, kGroupReport = 143;
+
+// Chains of the inet table besides the base chains: of both families, and of IPv4. Those of IPv6 have a 6 behind the name.
+constexpr const char *kTo = "to", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
+constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private";
+
+std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
+
+uint16_t ether_type(Ip ip) { return ip == Ip::v4 ? ETH_P_IP : ETH_P_IPV6; }
+uint8_t icmp_of(Ip ip) { return ip == Ip::v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6; }
+
+// What the sandbox has of one family.
+struct Side {
+  Ip ip = Ip::v4;
+  Address address;
+  Subnet subnet;
+};
+
+std::vector<Side> sides_of(const FirewallSpec& spec) {
+  std::vector<Side> sides{{Ip::v4, spec.address, spec.bridge.subnet}};
+  if (spec.address6 && spec.bridge.subnet6) sides.push_back({Ip::v6, *spec.address6, *spec.bridge.subnet6});
+  return sides;
+}
 
 class Compiler {
  public:
-  explicit Compiler(const FirewallSpec& spec) : spec_(spec) {}
+  explicit Compiler(const FirewallSpec& spec) : spec_(spec), sides_(sides_of(spec)) {}
   std::vector<Message> compile();
 
  private:
   void add(Message message) { batch_.push_back(std::move(message)); }
   Rule bridge(const char* chain) const { return {bridge_, chain}; }
-  Rule inet(const char* chain) const { return {inet_, chain}; }
-  Rule ours(const char* chain) const;    // a packet of the sandbox's, in a base chain
-  Rule for_us(const char* chain) const;  // a packet to it
+  Rule inet(const std::string& chain) const { return {inet_, chain}; }
+  Rule ours(const char* chain, const Side& side) const;    // a packet of the sandbox's, in a base chain
+  Rule for_us(const char* chain, const Side& side) const;  // a packet to it
 
   void compile_frames();
+  void compile_sent();
   Message arp_to_gateway() const;
   void compile_forged();
   void compile_chains();
@@ -82,33 +104,35 @@ class Compiler {
   void compile_to_host();
   void compile_to();
   void compile_nat();
-  void compile_from();
+  void compile_from(const Side& side);
+  void compile_grants(const Side& side);
   void compile_allowed();
-  void compile_ranges(const char* name, std::span<const Subnet> ranges);
-  void compile_grant(const Grant& grant, size_t index);
-  void follow(const char* chain);
+  void compile_ranges(const std::string& name, Ip ip, std::span<const Subnet> ranges);
+  void compile_grant(const Grant& grant, size_t index, Ip ip);
+  void follow(const std::string& chain, Ip ip);
 
   bool has(Grant::Kind kind) const {
     return std::ranges::any_of(spec_.egress, [&](const Grant& grant) { return grant.kind == kind; });
   }
-  bool beyond() const {
-    return std::ranges::any_of(spec_.egress, [](const Grant& grant) { return grant.kind != Grant::Kind::dns; });
+  bool beyond(const Side& side) const {
+    return std::ranges::any_of(spec_.egress, [&](const Grant& grant) { return leads_out(grant, side.ip); });
   }
 
   const FirewallSpec& spec_;
+  const std::vector<Side> sides_;
   const Table inet_ = rules::inet_table(spec_.slot), bridge_ = rules::bridge_table(spec_.slot);
   std::vector<Message> batch_;
 };
 
-Rule Compiler::ours(const char* chain) const {
+Rule Compiler::ours(const char* chain, const Side& side) const {
   Rule rule = inet(chain);
-  rule.ipv4().field(nft::kIpFrom, spec_.address).link_in(spec_.bridge.name);
+  rule.family(side.ip).field(nft::from(side.ip), side.address).link_in(spec_.bridge.name);
   return rule;
 }
 
-Rule Compiler::for_us(const char* chain) const {
+Rule Compiler::for_us(const char* chain, const Side& side) const {
   Rule rule = inet(chain);
-  rule.ipv4().field(nft::kIpTo, spec_.address).link_out(spec_.bridge.name);
+  rule.family(side.ip).field(nft::to(side.ip), side.address).link_out(spec_.bridge.name);
   return rule;
 }
 
@@ -127,21 +151,37 @@ Message Compiler::arp_to_gateway() const {
   return rule.accept();
 }
 
+// Of IPv6, what is between neighbours only has no business here: both ends know each other (network/port.h). The kernel inside
+// reports its multicast groups nevertheless, which is no forgery. A routing header would have another host send the packet on,
+// to where nobody looked.
+void Compiler::compile_sent() {
+  const char* sent = "prerouting";
+  add(bridge(sent).link_in(spec_.port, Is::not_equal).accept());
+  add(bridge(sent).field(nft::kEtherFrom, spec_.mac, Is::not_equal).go_to(kForged));
+  if (spec_.bytes_per_second) add(bridge(sent).over_rate(*spec_.bytes_per_second, kBurst).drop());
+  for (const Side& side : sides_) {
+    const auto packet = [&] {
+      Rule rule = bridge(sent);
+      rule.field(nft::kEtherType, ether_type(side.ip));
+      return rule;
+    };
+    if (side.ip == Ip::v6) {
+      add(packet().routing_header().go_to(kForged));
+      add(packet().protocol(IPPROTO_ICMPV6).between(nft::kIcmpKind, kGroupReport, kGroupReport).drop());
+      add(packet().protocol(IPPROTO_ICMPV6).between(nft::kIcmpKind, kFirstOfLink, kLastOfLink).go_to(kForged));
+    }
+    add(packet().field(nft::kEtherTo, spec_.bridge.mac).field(nft::from(side.ip), side.address).accept());
+  }
+  add(arp_to_gateway());
+  add(bridge(sent).go_to(kForged));
+}
+
 void Compiler::compile_frames() {
   add(nft::create_table(bridge_));
   compile_forged();
   const int32_t first = NF_BR_PRI_FIRST + 1;
   add(nft::add_chain(bridge_, "prerouting", {"filter", NF_BR_PRE_ROUTING, first}));
-  add(bridge("prerouting").link_in(spec_.port, Is::not_equal).accept());
-  add(bridge("prerouting").field(nft::kEtherFrom, spec_.mac, Is::not_equal).go_to(kForged));
-  if (spec_.bytes_per_second) add(bridge("prerouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
-  add(bridge("prerouting")
-          .field(nft::kEtherType, ETH_P_IP)
-          .field(nft::kEtherTo, spec_.bridge.mac)
-          .field(nft::kIpFrom, spec_.address)
-          .accept());
-  add(arp_to_gateway());
-  add(bridge("prerouting").go_to(kForged));
+  compile_sent();
 
   add(nft::add_chain(bridge_, "input", {"filter", NF_BR_LOCAL_IN, first}));
   add(bridge("input").link_in(spec_.port, Is::not_equal).accept());
@@ -156,7 +196,8 @@ void Compiler::compile_frames() {
   add(bridge("postrouting").link_out(spec_.port, Is::not_equal).accept());
   add(bridge("postrouting").field(nft::kEtherTo, spec_.mac, Is::not_equal).drop());
   if (spec_.bytes_per_second) add(bridge("postrouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
-  add(bridge("postrouting").field(nft::kEtherType, ETH_P_IP).field(nft::kIpTo, spec_.address).accept());
+  for (const Side& side : sides_)
+    add(bridge("postrouting").field(nft::kEtherType, ether_type(side.ip)).field(nft::to(side.ip), side.address).accept());
   add(bridge("postrouting").field(nft::kEtherType, ETH_P_ARP).field(nft::kArpToIp, spec_.address).accept());
   add(bridge("postrouting").drop());
 }
@@ -164,39 +205,47 @@ void Compiler::compile_frames() {
 // What belongs to a connection that was let in goes on; what conntrack cannot make sense of ends. So does an ICMP error of the
 // sandbox's: conntrack asks whether there is such a connection, not whose it is (nf_conntrack_inet_error, Linux 6.18), and a
 // sandbox would speak to the host, to its neighbours and into closed ranges about theirs. Nobody misses one: TCP has resets.
-void Compiler::follow(const char* chain) {
+void Compiler::follow(const std::string& chain, Ip ip) {
   add(inet(chain).state(nft::kEstablished).accept());
   add(inet(chain).state(nft::kInvalid).drop());
-  add(inet(chain).state(nft::kRelated).protocol(IPPROTO_ICMP).drop());
+  add(inet(chain).state(nft::kRelated).protocol(icmp_of(ip)).drop());
 }
 
 void Compiler::compile_chains() {
-  for (const char* chain : {kFrom, kTo, kToHost, kDenied}) add(nft::add_chain(inet_, chain));
+  for (const char* chain : {kTo, kDenied}) add(nft::add_chain(inet_, chain));
+  for (const Side& side : sides_)
+    for (const char* chain : {kFrom, kToHost}) add(nft::add_chain(inet_, named(chain, side.ip)));
   // What comes in on the port itself and not on the bridge has passed the bridge's hooks by (network/link.h, lock_port()).
   add(nft::add_chain(inet_, "strays", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW}));
   add(inet("strays").link_in(spec_.port).drop());
   add(nft::add_chain(inet_, "input", {"filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER}));
-  add(ours("input").go_to(kToHost));
+  for (const Side& side : sides_) add(ours("input", side).go_to(named(kToHost, side.ip)));
   add(nft::add_chain(inet_, "forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}));
-  add(ours("forward").go_to(kFrom));
-  add(for_us("forward").go_to(kTo));
+  for (const Side& side : sides_) {
+    add(ours("forward", side).go_to(named(kFrom, side.ip)));
+    add(for_us("forward", side).go_to(kTo));
+  }
   add(nft::add_chain(inet_, "output", {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER}));
   for (const Published& one : spec_.published) {
-    Rule rule = for_us("output");
+    Rule rule = for_us("output", sides_[0]);  // the relay comes by IPv4
     rule.state(nft::kNew).protocol(one.protocol == Protocol::udp ? IPPROTO_UDP : IPPROTO_TCP);
     add(rule.field(nft::kPortTo, one.port).count(kEntered).accept());
   }
-  add(for_us("output").go_to(kTo));
+  for (const Side& side : sides_) add(for_us("output", side).go_to(kTo));
 }
 
 // Counted, remembered and refused, so that a program fails at once and need not wait. TCP by a reset: the kernel sends few
 // ICMP errors per second to one address (net.ipv4.icmp_ratelimit), and connect() would wait when they are used up.
 void Compiler::compile_denied() {
   add(inet(kDenied).count(kDenied).done());
-  add(inet(kDenied).protocol(IPPROTO_TCP).remember(kDenied, true).done());
+  const auto remember = [&](uint8_t protocol, Is is, bool has_port) {
+    for (const Side& side : sides_)
+      add(inet(kDenied).family(side.ip).protocol(protocol, is).remember(rules::denied_set(side.ip), side.ip, has_port).done());
+  };
+  remember(IPPROTO_TCP, Is::equal, true);
   add(inet(kDenied).protocol(IPPROTO_TCP).reject_reset());
-  add(inet(kDenied).protocol(IPPROTO_UDP).remember(kDenied, true).done());
-  add(inet(kDenied).protocol(IPPROTO_UDP, Is::not_equal).remember(kDenied, false).done());
+  remember(IPPROTO_UDP, Is::equal, true);
+  remember(IPPROTO_UDP, Is::not_equal, false);
   add(inet(kDenied).reject());
 }
 
@@ -204,7 +253,7 @@ void Compiler::compile_to_host() {
   // Where the host's own SYN had no answer, one from the sandbox opens the connection from the other end (RFC 9293 3.5, state
   // SYN_SENT2 of conntrack): by then the port may be a listener's.
   add(inet(kToHost).protocol(IPPROTO_TCP).masked(nft::kTcpFlags, kSyn | kAck, kSyn).answers().drop());
-  follow(kToHost);
+  follow(kToHost, Ip::v4);
   if (spec_.dns_port)
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
       add(inet(kToHost)
@@ -213,7 +262,8 @@ void Compiler::compile_to_host() {
               .field(nft::kPortTo, spec_.dns_port)
               .count(kBegun)
               .accept());
-  add(inet(kToHost).go_to(kDenied));
+  // By IPv6 the host has nothing for a sandbox, and begins nothing.
+  for (const Side& side : sides_) add(inet(named(kToHost, side.ip)).go_to(kDenied));
 }
 
 void Compiler::compile_to() {
@@ -225,35 +275,43 @@ void Compiler::compile_nat() {
   if (spec_.dns_port) {
     add(nft::add_chain(inet_, "prerouting", {"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST}));
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
-      Rule rule = ours("prerouting");
+      Rule rule = ours("prerouting", sides_[0]);
       rule.field(nft::kIpTo, spec_.bridge.gateway()).protocol(protocol).field(nft::kPortTo, uint16_t{53});
       add(rule.redirect(spec_.dns_port));
     }
   }
-  if (!beyond()) return;
+  if (std::ranges::none_of(sides_, [&](const Side& side) { return beyond(side); })) return;
   add(nft::add_chain(inet_, "postrouting", {"nat", NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC}));
-  Rule rule = inet("postrouting");
-  rule.ipv4().field(nft::kIpFrom, spec_.address).link_out(spec_.bridge.name, Is::not_equal);
-  add(rule.masquerade());
+  for (const Side& side : sides_) {
+    Rule rule = inet("postrouting");
+    rule.family(side.ip).field(nft::from(side.ip), side.address).link_out(spec_.bridge.name, Is::not_equal);
+    add(rule.masquerade());
+  }
 }
 
-void Compiler::compile_ranges(const char* name, std::span<const Subnet> ranges) {
-  add(nft::add_ranges(inet_, name));
-  add(nft::fill_ranges(inet_, name, ranges));
+// Those of `ranges` that are of that family; none of them lies within another (the kernel takes no overlaps).
+void Compiler::compile_ranges(const std::string& name, Ip ip, std::span<const Subnet> ranges) {
+  std::vector<Subnet> taken;
+  for (const Subnet& range : ranges) {
+    const auto holds = [&](const Subnet& other) { return other != range && other.contains(range); };
+    if (range.first.ip == ip && std::ranges::none_of(ranges, holds)) taken.push_back(range);
+  }
+  add(nft::add_ranges(inet_, name, ip));
+  add(nft::fill_ranges(inet_, name, taken));
 }
 
-void Compiler::compile_grant(const Grant& grant, size_t index) {
-  Rule rule = inet(kFrom);
+void Compiler::compile_grant(const Grant& grant, size_t index, Ip ip) {
+  Rule rule = inet(named(kFrom, ip));
   if (grant.kind == Grant::Kind::name) {
-    add(nft::add_addresses(inet_, rules::name_set(index), kNameAddresses));
-    rule.in_set(nft::kIpTo, rules::name_set(index));
+    add(nft::add_addresses(inet_, rules::name_set(index, ip), ip, kNameAddresses));
+    rule.in_set(nft::to(ip), rules::name_set(index, ip));
   } else {
-    rule.field(nft::kIpTo, grant.to);
+    rule.field(nft::to(ip), grant.to);
   }
   switch (grant.protocol) {
     case Protocol::tcp: rule.protocol(IPPROTO_TCP); break;
     case Protocol::udp: rule.protocol(IPPROTO_UDP); break;
-    case Protocol::icmp: rule.protocol(IPPROTO_ICMP); break;
+    case Protocol::icmp: rule.protocol(icmp_of(ip)); break;
     case Protocol::all: break;
   }
   if (grant.first_port) rule.between(nft::kPortTo, grant.first_port, grant.last_port);
@@ -271,31 +329,38 @@ void Compiler::compile_allowed() {
   add(inet(kNotNames).go_to(kAllowed));
 }
 
-void Compiler::compile_from() {
-  follow(kFrom);
-  if (beyond()) {
-    const auto in_closed = [](const Grant& grant) {
-      return std::ranges::any_of(closed_ranges(), [&](const Subnet& range) { return range.contains(grant.to); });
-    };
-    const auto each = [&](Grant::Kind kind, bool closed) {
-      for (size_t i = 0; i < spec_.egress.size(); ++i)
-        if (spec_.egress[i].kind == kind && in_closed(spec_.egress[i]) == closed) compile_grant(spec_.egress[i], i);
-    };
-    add(inet(kFrom).field(nft::kIpTo, spec_.bridge.subnet).go_to(kDenied));
-    each(Grant::Kind::addresses, true);
-    if (has(Grant::Kind::private_ranges)) {
-      compile_ranges(kPrivate, private_ranges());
-      add(inet(kFrom).in_set(nft::kIpTo, kPrivate).go_to(kNotNames));
+void Compiler::compile_from(const Side& side) {
+  const std::string from = named(kFrom, side.ip);
+  follow(from, side.ip);
+  if (beyond(side)) compile_grants(side);
+  add(inet(from).go_to(kDenied));
+}
+
+void Compiler::compile_grants(const Side& side) {
+  const std::string from = named(kFrom, side.ip), ours = named(kPrivate, side.ip), shut = named(kClosed, side.ip);
+  const auto in_closed = [](const Grant& grant) {
+    return std::ranges::any_of(closed_ranges(), [&](const Subnet& range) { return range.contains(grant.to); });
+  };
+  const auto each = [&](Grant::Kind kind, bool closed) {
+    for (size_t i = 0; i < spec_.egress.size(); ++i) {
+      const Grant& grant = spec_.egress[i];
+      if (grant.kind != kind || !leads_out(grant, side.ip)) continue;
+      if (kind == Grant::Kind::name || in_closed(grant) == closed) compile_grant(grant, i, side.ip);
     }
-    std::vector<Subnet> closed(closed_ranges().begin(), closed_ranges().end());
-    closed.insert(closed.end(), never_ranges().begin(), never_ranges().end());
-    compile_ranges(kClosed, closed);
-    add(inet(kFrom).in_set(nft::kIpTo, kClosed).go_to(kDenied));
-    each(Grant::Kind::addresses, false);
-    each(Grant::Kind::name, false);
-    if (has(Grant::Kind::any)) add(inet(kFrom).go_to(kNotNames));
+  };
+  add(inet(from).field(nft::to(side.ip), side.subnet).go_to(kDenied));
+  each(Grant::Kind::addresses, true);
+  if (has(Grant::Kind::private_ranges)) {
+    compile_ranges(ours, side.ip, private_ranges());
+    add(inet(from).in_set(nft::to(side.ip), ours).go_to(kNotNames));
   }
-  add(inet(kFrom).go_to(kDenied));
+  std::vector<Subnet> closed(closed_ranges().begin(), closed_ranges().end());
+  closed.insert(closed.end(), never_ranges().begin(), never_ranges().end());
+  compile_ranges(shut, side.ip, closed);
+  add(inet(from).in_set(nft::to(side.ip), shut).go_to(kDenied));
+  each(Grant::Kind::addresses, false);
+  each(Grant::Kind::name, false);
+  if (has(Grant::Kind::any)) add(inet(from).go_to(kNotNames));
 }
 
 std::vector<Message> Compiler::compile() {
@@ -303,16 +368,20 @@ std::vector<Message> Compiler::compile() {
   add(nft::begin_batch());
   compile_frames();
   // Whose connections end with the table.
-  const uint32_t note = spec_.address.value;
-  add(nft::create_table(inet_, Bytes(reinterpret_cast<const uint8_t*>(&note), sizeof note)));
+  std::vector<uint8_t> note;
+  for (const Side& side : sides_) {
+    const WireAddress wire = to_wire(side.address);
+    note.insert(note.end(), wire.data(), wire.data() + wire.size());
+  }
+  add(nft::create_table(inet_, note));
   for (const char* counter : {kDenied, kBegun, kEntered}) add(nft::add_counter(inet_, counter));
-  add(nft::add_destinations(inet_, kDenied, kDestinations));
+  for (const Side& side : sides_) add(nft::add_destinations(inet_, rules::denied_set(side.ip), side.ip, kDestinations));
   compile_chains();
   compile_denied();
   compile_to_host();
   compile_to();
-  if (beyond()) compile_allowed();
-  compile_from();
+  if (std::ranges::any_of(sides_, [&](const Side& side) { return beyond(side); })) compile_allowed();
+  for (const Side& side : sides_) compile_from(side);
   compile_nat();
   add(nft::end_batch());
   return std::move(batch_);

@@ -10,7 +10,7 @@
 
 namespace bailey::network::rules {
 
-constexpr const char* kDenied = "denied";  // in inet: chain, counter and set
+constexpr const char* kDenied = "denied";  // in inet: chain and counter
 constexpr const char* kForged = "forged";  // in bridge: counter and chain
 // Counters in inet: connections that the sandbox began, and that the host began to it.
 constexpr const char *kBegun = "begun", *kEntered = "entered";
@@ -18,6 +18,8 @@ constexpr const char *kBegun = "begun", *kEntered = "entered";
 nft::Table inet_table(uint32_t slot);
 nft::Table bridge_table(uint32_t slot);
 std::optional<uint32_t> slot_of(std::string_view table);  // nothing for a table that is not ours
-std::string name_set(size_t grant);
+// One of each family.
+std::string name_set(size_t grant, Ip ip);
+std::string denied_set(Ip ip);
 
 }  // namespace bailey::network::rules

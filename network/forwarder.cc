@@ -16,6 +16,7 @@
 #include "network/dns_stream.h"
 #include "network/name_rules.h"
 #include "network/resolver_channel.h"
+#include "network/socket_address.h"
 
 namespace bailey::network {
 
@@ -40,7 +41,7 @@ struct Connection {
 
 // Who asked, and where the answer goes.
 struct Client {
-  sockaddr_in address{};
+  SocketAddress address;
   uint64_t connection = 0;  // 0: by UDP
 };
 
@@ -58,6 +59,13 @@ struct Flight {
   Deadline deadline;
   bool over = false;
 };
+
+Found::Entry make_entry(uint32_t grant, const Address& address, uint32_t seconds) {
+  const WireAddress wire = to_wire(address);
+  Found::Entry entry{grant, seconds, static_cast<uint32_t>(wire.size()), {}};
+  std::ranges::copy(wire.bytes, entry.address);
+  return entry;
+}
 
 dns::Bytes bytes(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 
@@ -150,22 +158,20 @@ void Forwarder::take_datagrams() {
   for (int i = 0; i < 16; ++i) {
     char buffer[kLongestQuestion];
     Client client;
-    socklen_t size = sizeof client.address;
     const ssize_t got =
-        ::recvfrom(spec_.datagrams, buffer, sizeof buffer, MSG_TRUNC, reinterpret_cast<sockaddr*>(&client.address), &size);
+        ::recvfrom(spec_.datagrams, buffer, sizeof buffer, MSG_TRUNC, client.address.get(), &client.address.size);
     if (got < 0) return;
-    if (ntohl(client.address.sin_addr.s_addr) != spec_.client.value || static_cast<size_t>(got) > sizeof buffer) continue;
+    if (address_of(client.address) != spec_.client || static_cast<size_t>(got) > sizeof buffer) continue;
     take(client, std::string(buffer, static_cast<size_t>(got)));
   }
 }
 
 void Forwarder::accept_connections() {
   while (connections_.size() < kMostConnections) {
-    sockaddr_in peer{};
-    socklen_t size = sizeof peer;
-    Fd socket(::accept4(spec_.listener, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    SocketAddress peer;
+    Fd socket(::accept4(spec_.listener, peer.get(), &peer.size, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
-    if (ntohl(peer.sin_addr.s_addr) != spec_.client.value) continue;
+    if (address_of(peer) != spec_.client) continue;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
     connections_.push_back({++connections_made_, dns::Stream(std::move(socket), kLongestQuestion), Deadline::in_ms(kIdleMs)});
   }
@@ -267,7 +273,7 @@ void Forwarder::tell_parent(Flight& flight, const dns::Answer& answer) {
       if (may_open(*record.address)) {
         if (found.count + flight.verdict.grants.size() > kMostFound) continue;
         for (const uint32_t grant : flight.verdict.grants)
-          found.entries[found.count++] = {grant, record.address->value, open_seconds(record.seconds)};
+          found.entries[found.count++] = make_entry(grant, *record.address, open_seconds(record.seconds));
       }
       ++addresses;
     }
@@ -292,8 +298,7 @@ void Forwarder::finish(Flight& flight, dns::Rcode rcode) {
 void Forwarder::reply(const Client& client, const std::string& message) {
   if (client.connection == 0) {
     if (!message.empty())
-      ::sendto(spec_.datagrams, message.data(), message.size(), MSG_NOSIGNAL,
-               reinterpret_cast<const sockaddr*>(&client.address), sizeof client.address);
+      ::sendto(spec_.datagrams, message.data(), message.size(), MSG_NOSIGNAL, client.address.get(), client.address.size);
     return;
   }
   for (Connection& connection : connections_) {

@@ -16,7 +16,7 @@
 namespace bailey::network {
 
 struct ForwarderSpec {
-  Ipv4 client;  // nobody else is answered
+  Address client;  // nobody else is answered
   std::vector<Grant> egress;
   std::vector<sockaddr_storage> servers;    // in the order in which they are asked
   int datagrams = -1, listener = -1;        // bound, non-blocking

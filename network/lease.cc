@@ -85,11 +85,11 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   return {};
 }
 
-std::optional<Ipv4> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
+std::optional<Address> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
 
 Result<> Lease::serve_names() {
   return resolver_->serve(
-      [this](size_t grant, Ipv4 address, uint32_t seconds) { return firewall_.admit(grant, address, seconds); });
+      [this](size_t grant, const Address& address, uint32_t seconds) { return firewall_.admit(grant, address, seconds); });
 }
 
 Result<Refused> Lease::refused() {

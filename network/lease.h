@@ -56,9 +56,9 @@ class Lease {
   uint32_t slot() const { return slot_.number(); }
   const Netns& netns() const { return netns_; }
   const Bridge& bridge() const { return bridge_; }
-  Ipv4 address() const { return bridge_.address(slot()); }
+  Address address() const { return bridge_.address(slot()); }
   // Where names are asked for; nothing when no grant needs any.
-  std::optional<Ipv4> resolver() const;
+  std::optional<Address> resolver() const;
   // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.
   int names_fd() const { return resolver_ ? resolver_->fd() : -1; }
   Result<> serve_names();

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "network/socket_address.h"
+
 namespace bailey::network::link {
 
 namespace {
@@ -30,7 +32,10 @@ ifinfomsg link_header(int family, int index) {
 
 Message& put(Message& message, uint16_t attribute, const Mac& mac) { return message.bytes(attribute, mac.data(), mac.size()); }
 
-Message& put(Message& message, uint16_t attribute, Ipv4 address) { return message.be32(attribute, address.value); }
+Message& put(Message& message, uint16_t attribute, const Address& address) {
+  const WireAddress wire = to_wire(address);
+  return message.bytes(attribute, wire.data(), wire.size());
+}
 
 Message neighbour_message(uint16_t type, uint16_t flags, int family, int index, std::string object) {
   Message message(type, flags, std::move(object));
@@ -130,24 +135,25 @@ Message forward_to(int port, const std::string& name, const Mac& mac) {
   return message;
 }
 
-Message neighbour(int index, const std::string& name, Ipv4 address, const Mac& mac) {
-  Message message = neighbour_message(RTM_NEWNEIGH, kSet, AF_INET, index,
+Message neighbour(int index, const std::string& name, const Address& address, const Mac& mac) {
+  Message message = neighbour_message(RTM_NEWNEIGH, kSet, family_of(address.ip), index,
                                       "binding " + to_text(address) + " to " + to_text(mac) + " on " + name);
   put(message, NDA_DST, address);
   put(message, NDA_LLADDR, mac);
   return message;
 }
 
-Message forget_neighbour(int index, const std::string& name, Ipv4 address) {
-  Message message = neighbour_message(RTM_DELNEIGH, 0, AF_INET, index, "forgetting " + to_text(address) + " on " + name);
+Message forget_neighbour(int index, const std::string& name, const Address& address) {
+  Message message =
+      neighbour_message(RTM_DELNEIGH, 0, family_of(address.ip), index, "forgetting " + to_text(address) + " on " + name);
   put(message, NDA_DST, address);
   return message;
 }
 
-Message address(int index, const std::string& name, Ipv4 address, uint8_t length) {
+Message address(int index, const std::string& name, const Address& address, uint8_t length) {
   Message message(RTM_NEWADDR, kNew, "adding " + to_text(address) + "/" + std::to_string(length) + " to " + name);
   ifaddrmsg header{};
-  header.ifa_family = AF_INET;
+  header.ifa_family = static_cast<unsigned char>(family_of(address.ip));
   header.ifa_prefixlen = length;
   header.ifa_index = static_cast<uint32_t>(index);
   message.header(header);
@@ -156,10 +162,10 @@ Message address(int index, const std::string& name, Ipv4 address, uint8_t length
   return message;
 }
 
-Message default_route(int index, const std::string& name, Ipv4 gateway) {
+Message default_route(int index, const std::string& name, const Address& gateway) {
   Message message(RTM_NEWROUTE, kNew, "adding the route by " + to_text(gateway) + " on " + name);
   rtmsg header{};
-  header.rtm_family = AF_INET;
+  header.rtm_family = static_cast<unsigned char>(family_of(gateway.ip));
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = RTPROT_STATIC;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
@@ -202,28 +208,31 @@ Result<std::vector<Link>> all(NetlinkSocket& socket) {
   return links;
 }
 
-Result<std::vector<Address>> addresses(NetlinkSocket& socket) {
-  std::vector<Address> result;
+Result<std::vector<OwnAddress>> addresses(NetlinkSocket& socket, Ip ip) {
+  std::vector<OwnAddress> result;
   ifaddrmsg wanted{};
-  wanted.ifa_family = AF_INET;
+  wanted.ifa_family = static_cast<unsigned char>(family_of(ip));
   TRY(list(socket, RTM_GETADDR, "listing addresses", wanted, [&](const auto& reply, const ifaddrmsg& header) {
-    const auto local = Attributes::find(reply.view().behind(sizeof header), IFA_LOCAL);
-    if (header.ifa_family != AF_INET || !local || !local->be32()) return;
-    result.push_back({static_cast<int>(header.ifa_index), {*local->be32()}, header.ifa_prefixlen});
+    // Of IPv6 the kernel tells the address as IFA_ADDRESS, and IFA_LOCAL only where there is a peer (inet6_fill_ifaddr).
+    auto local = Attributes::find(reply.view().behind(sizeof header), IFA_LOCAL);
+    if (!local) local = Attributes::find(reply.view().behind(sizeof header), IFA_ADDRESS);
+    const auto address = local ? read_address(local->data) : std::nullopt;
+    if (!address || address->ip != ip || (ip == Ip::v6 && header.ifa_scope == RT_SCOPE_LINK)) return;
+    result.push_back({static_cast<int>(header.ifa_index), *address, header.ifa_prefixlen});
   }));
   return result;
 }
 
-Result<std::vector<Subnet>> routed(NetlinkSocket& socket) {
+Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip) {
   std::vector<Subnet> result;
   rtmsg wanted{};
-  wanted.rtm_family = AF_INET;
+  wanted.rtm_family = static_cast<unsigned char>(family_of(ip));
+  const uint8_t shortest = ip == Ip::v4 ? 2 : 4;
   TRY(list(socket, RTM_GETROUTE, "listing routes", wanted, [&](const auto& reply, const rtmsg& header) {
     const auto to = Attributes::find(reply.view().behind(sizeof header), RTA_DST);
-    if (header.rtm_family != AF_INET || header.rtm_dst_len < 2 || header.rtm_dst_len > 32 || !to || !to->be32()) return;
-    Subnet subnet{{}, header.rtm_dst_len};
-    subnet.first.value = *to->be32() & subnet.mask();
-    result.push_back(subnet);
+    const auto first = to ? read_address(to->data) : std::nullopt;
+    if (!first || first->ip != ip || header.rtm_dst_len < shortest || header.rtm_dst_len > bits(ip)) return;
+    result.push_back(Subnet::around(*first, header.rtm_dst_len));
   }));
   return result;
 }

@@ -39,11 +39,11 @@ Message lock_port(int index, const std::string& name);
 Message silence_port(int index, const std::string& name);
 // Where the bridge finds `mac`, for ever.
 Message forward_to(int port, const std::string& name, const Mac& mac);
-// Whose hardware address an IPv4 address is, for ever: no ARP.
-Message neighbour(int index, const std::string& name, Ipv4 address, const Mac& mac);
-Message forget_neighbour(int index, const std::string& name, Ipv4 address);
-Message address(int index, const std::string& name, Ipv4 address, uint8_t length);
-Message default_route(int index, const std::string& name, Ipv4 gateway);
+// Whose hardware address an address is, for ever: no ARP nor neighbour discovery.
+Message neighbour(int index, const std::string& name, const Address& address, const Mac& mac);
+Message forget_neighbour(int index, const std::string& name, const Address& address);
+Message address(int index, const std::string& name, const Address& address, uint8_t length);
+Message default_route(int index, const std::string& name, const Address& gateway);
 
 struct Link {
   int index = 0;
@@ -57,13 +57,14 @@ struct Link {
 Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name);
 Result<std::vector<Link>> all(NetlinkSocket& socket);
 
-struct Address {
+struct OwnAddress {
   int index = 0;
-  Ipv4 address;
+  Address address;
   uint8_t length = 0;
 };
-Result<std::vector<Address>> addresses(NetlinkSocket& socket);
-// What every routing table has a way to, the default route and its halves (lengths 0 and 1) left out.
-Result<std::vector<Subnet>> routed(NetlinkSocket& socket);
+Result<std::vector<OwnAddress>> addresses(NetlinkSocket& socket, Ip ip);  // link-local ones of IPv6 left out
+// What every routing table has a way to, the default route and its halves (lengths 0 and 1) left out; of
+// IPv6 also 2000::/3, which is every address that is given out.
+Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip);
 
 }  // namespace bailey::network::link

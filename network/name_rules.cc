@@ -6,7 +6,7 @@ namespace bailey::network {
 
 namespace {
 
-bool in_any(std::span<const Subnet> ranges, Ipv4 address) {
+bool in_any(std::span<const Subnet> ranges, const Address& address) {
   return std::ranges::any_of(ranges, [&](const Subnet& range) { return range.contains(address); });
 }
 
@@ -32,9 +32,9 @@ Verdict judge(const dns::Question& question, std::span<const Grant> egress) {
   return verdict;
 }
 
-bool may_open(Ipv4 address) { return !in_any(closed_ranges(), address) && !in_any(never_ranges(), address); }
+bool may_open(const Address& address) { return !in_any(closed_ranges(), address) && !in_any(never_ranges(), address); }
 
-bool may_tell(Ipv4 address, std::span<const Grant> egress) {
+bool may_tell(const Address& address, std::span<const Grant> egress) {
   if (may_open(address)) return true;
   return std::ranges::any_of(egress, [&](const Grant& grant) {
     if (grant.kind == Grant::Kind::private_ranges) return in_any(private_ranges(), address);

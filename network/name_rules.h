@@ -24,10 +24,10 @@ struct Verdict {
 Verdict judge(const dns::Question& question, std::span<const Grant> egress);
 
 // May an address be opened for a grant of a name? Not in a closed range, and not what lies behind no gateway.
-bool may_open(Ipv4 address);
+bool may_open(const Address& address);
 // May it be told for a name? What may be opened, and what an address grant within a closed range (or `private`) opens anyway:
 // a name must not lead a client to what its sandbox was not given (DNS rebinding).
-bool may_tell(Ipv4 address, std::span<const Grant> egress);
+bool may_tell(const Address& address, std::span<const Grant> egress);
 
 // How long an address that a name had stays open: the TTL within 5 s and an hour, and 30 s more, so that a client that keeps
 // it to its last second still connects. Clients are told the TTL up to the same hour.

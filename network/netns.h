@@ -1,7 +1,7 @@
 // Netns: a network namespace, held by descriptor. network/ is what both backends' networks are made of; it knows no sandbox:
 //
 //   netns.h     a network namespace          netlink.h, netlink_socket.h   messages to the kernel and back
-//   address.h   MAC, IPv4, ranges            link.h      links, addresses, routes, neighbours as messages
+//   address.h   MAC, IP, ranges; socket_address.h            link.h      links, addresses, routes, neighbours as messages
 //   bridge.h    the bridge and its subnet    port.h      a veth pair: one end in a sandbox, one a port of the bridge
 //   egress.h    what may be reached          firewall.h  the filter of one sandbox
 //   nftables.h, nft_rule.h                   nf_tables as messages

@@ -1,6 +1,5 @@
 #include "network/nft_rule.h"
 
-#include <endian.h>
 #include <linux/netfilter.h>
 
 #include <algorithm>
@@ -11,9 +10,12 @@ namespace bailey::network::nft {
 namespace {
 
 constexpr size_t kLinkName = 16;           // IFNAMSIZ; <net/if.h> and <linux/netfilter.h> do not go together
+constexpr uint8_t kRouting = 43;           // IPPROTO_ROUTING; <netinet/in.h> does not go with <linux/netfilter.h> either
 constexpr uint32_t kRegister = NFT_REG_1;  // 16 bytes; every condition uses it anew
 // The parts of a destination, in a row: what a key of several parts is read from.
-constexpr uint32_t kKeyAddress = NFT_REG32_00, kKeyProtocol = NFT_REG32_01, kKeyPort = NFT_REG32_02;
+constexpr uint32_t kKeyAddress = NFT_REG32_00;
+constexpr uint32_t key_protocol(Ip ip) { return kKeyAddress + bits(ip) / 32u; }
+constexpr uint32_t key_port(Ip ip) { return key_protocol(ip) + 1; }
 
 std::string hex(std::span<const uint8_t> bytes) {
   std::string text = "0x";
@@ -90,9 +92,11 @@ Rule& Rule::link(uint32_t key, const char* word, const std::string& name, Is is)
 Rule& Rule::link_in(const std::string& name, Is is) { return link(NFT_META_IIFNAME, "iifname", name, is); }
 Rule& Rule::link_out(const std::string& name, Is is) { return link(NFT_META_OIFNAME, "oifname", name, is); }
 
-Rule& Rule::ipv4() {
-  const uint8_t family = NFPROTO_IPV4;
-  return say("meta nfproto ipv4").load_meta(NFT_META_NFPROTO, kRegister).compare(Is::equal, &family, sizeof family);
+Rule& Rule::family(Ip ip) {
+  const uint8_t family = ip == Ip::v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  return say(ip == Ip::v4 ? "meta nfproto ipv4" : "meta nfproto ipv6")
+      .load_meta(NFT_META_NFPROTO, kRegister)
+      .compare(Is::equal, &family, sizeof family);
 }
 
 Rule& Rule::protocol(uint8_t number, Is is) {
@@ -105,9 +109,9 @@ Rule& Rule::field(const Field& field, const Mac& value, Is is) {
   return load(field, kRegister).compare(is, value.data(), value.size());
 }
 
-Rule& Rule::field(const Field& field, Ipv4 value, Is is) {
-  const uint32_t wire = htobe32(value.value);
-  return say(field.name).say(sign(is) + network::to_text(value)).load(field, kRegister).compare(is, &wire, sizeof wire);
+Rule& Rule::field(const Field& field, const Address& value, Is is) {
+  const WireAddress wire = to_wire(value);
+  return say(field.name).say(sign(is) + network::to_text(value)).load(field, kRegister).compare(is, wire.data(), wire.size());
 }
 
 Rule& Rule::field(const Field& field, uint16_t value, Is is) {
@@ -123,10 +127,10 @@ Rule& Rule::field(const Field& field, std::span<const uint8_t> value, std::strin
 Rule& Rule::field(const Field& field, const Subnet& range) {
   say(field.name).say(network::to_text(range));
   if (range.length == 0) return *this;
-  const uint32_t bits = htobe32(range.mask()), wire = htobe32(range.first.value);
+  const WireAddress bits = to_wire({range.first.ip, range.mask()}), first = to_wire(range.first);
   load(field, kRegister);
-  if (range.length != 32) mask(&bits, sizeof bits);
-  return compare(Is::equal, &wire, sizeof wire);
+  if (!range.single()) mask(bits.data(), bits.size());
+  return compare(Is::equal, first.data(), first.size());
 }
 
 Rule& Rule::masked(const Field& field, const Mac& bits, const Mac& value) {
@@ -140,11 +144,14 @@ Rule& Rule::masked(const Field& field, uint8_t bits, uint8_t value) {
 }
 
 Rule& Rule::between(const Field& field, uint16_t first, uint16_t last) {
-  if (first == last) return this->field(field, first);
+  if (first == last && field.size == 2) return this->field(field, first);
   const auto from = big_endian(first), to = big_endian(last);
+  const size_t skip = from.size() - field.size;
   say(field.name).say(std::to_string(first) + "-" + std::to_string(last)).load(field, kRegister).begin("range");
   message_.be32(NFTA_RANGE_SREG, kRegister).be32(NFTA_RANGE_OP, NFT_RANGE_EQ);
-  return put_data(NFTA_RANGE_FROM_DATA, from.data(), from.size()).put_data(NFTA_RANGE_TO_DATA, to.data(), to.size()).end();
+  return put_data(NFTA_RANGE_FROM_DATA, from.data() + skip, field.size)
+      .put_data(NFTA_RANGE_TO_DATA, to.data() + skip, field.size)
+      .end();
 }
 
 Rule& Rule::in_set(const Field& field, const std::string& set) {
@@ -171,6 +178,14 @@ Rule& Rule::answers() {
   return end().compare(Is::equal, &reply, sizeof reply);
 }
 
+Rule& Rule::routing_header() {
+  const uint8_t there = 1;
+  say("exthdr rt exists").begin("exthdr");
+  message_.be32(NFTA_EXTHDR_DREG, kRegister).u8(NFTA_EXTHDR_TYPE, kRouting).be32(NFTA_EXTHDR_OFFSET, 0);
+  message_.be32(NFTA_EXTHDR_LEN, 1).be32(NFTA_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT).be32(NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
+  return end().compare(Is::equal, &there, sizeof there);
+}
+
 Rule& Rule::over_rate(uint64_t bytes_per_second, uint32_t burst) {
   say("limit rate over " + std::to_string(bytes_per_second) + " bytes/second burst " + std::to_string(burst) + " bytes");
   begin("limit");
@@ -191,16 +206,15 @@ Rule& Rule::count(const std::string& counter) {
   return end();
 }
 
-Rule& Rule::remember(const std::string& set, bool has_port) {
-  say("add @" + set +
-      (has_port ? " { ip daddr . meta l4proto . th dport counter }" : " { ip daddr . meta l4proto . 0 counter }"));
-  load(kIpTo, kKeyAddress).load_meta(NFT_META_L4PROTO, kKeyProtocol);
+Rule& Rule::remember(const std::string& set, Ip ip, bool has_port) {
+  say("add @" + set + " { " + to(ip).name + " . meta l4proto . " + (has_port ? "th dport" : "0") + " counter }");
+  load(to(ip), kKeyAddress).load_meta(NFT_META_L4PROTO, key_protocol(ip));
   if (has_port) {
-    load(kPortTo, kKeyPort);
+    load(kPortTo, key_port(ip));
   } else {
     const uint32_t none = 0;
     begin("immediate");
-    message_.be32(NFTA_IMMEDIATE_DREG, kKeyPort);
+    message_.be32(NFTA_IMMEDIATE_DREG, key_port(ip));
     put_data(NFTA_IMMEDIATE_DATA, &none, sizeof none).end();
   }
   begin("dynset");

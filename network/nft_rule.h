@@ -24,6 +24,10 @@ constexpr Field kEtherTo{"ether daddr", NFT_PAYLOAD_LL_HEADER, 0, 6}, kEtherFrom
 // As it stands in the frame: 0x8100 for a VLAN's, which `meta protocol` would look through.
 constexpr Field kEtherType{"ether type", NFT_PAYLOAD_LL_HEADER, 12, 2};
 constexpr Field kIpFrom{"ip saddr", NFT_PAYLOAD_NETWORK_HEADER, 12, 4}, kIpTo{"ip daddr", NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
+constexpr Field kIp6From{"ip6 saddr", NFT_PAYLOAD_NETWORK_HEADER, 8, 16},
+    kIp6To{"ip6 daddr", NFT_PAYLOAD_NETWORK_HEADER, 24, 16};
+constexpr Field from(Ip ip) { return ip == Ip::v4 ? kIpFrom : kIp6From; }
+constexpr Field to(Ip ip) { return ip == Ip::v4 ? kIpTo : kIp6To; }
 // ARP for IPv4 over Ethernet (RFC 826): what it speaks of, what it wants, and the two pairs of addresses.
 constexpr Field kArpKind{"arp htype..plen", NFT_PAYLOAD_NETWORK_HEADER, 0, 6};
 constexpr Field kArpOperation{"arp operation", NFT_PAYLOAD_NETWORK_HEADER, 6, 2};
@@ -31,6 +35,7 @@ constexpr Field kArpFromMac{"arp saddr ether", NFT_PAYLOAD_NETWORK_HEADER, 8, 6}
 constexpr Field kArpFromIp{"arp saddr ip", NFT_PAYLOAD_NETWORK_HEADER, 14, 4};
 constexpr Field kArpToIp{"arp daddr ip", NFT_PAYLOAD_NETWORK_HEADER, 24, 4};
 constexpr Field kPortTo{"th dport", NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
+constexpr Field kIcmpKind{"icmp type", NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
 constexpr Field kTcpFlags{"tcp flags", NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
 
 enum class Is { equal, not_equal };
@@ -43,19 +48,20 @@ class Rule {
 
   Rule& link_in(const std::string& name, Is is = Is::equal);
   Rule& link_out(const std::string& name, Is is = Is::equal);
-  Rule& ipv4();                                       // in family inet, before a field of IPv4
+  Rule& family(Ip ip);                                // in family inet, before a field of that family
   Rule& protocol(uint8_t number, Is is = Is::equal);  // IPPROTO_TCP
   Rule& field(const Field& field, const Mac& value, Is is = Is::equal);
-  Rule& field(const Field& field, Ipv4 value, Is is = Is::equal);
+  Rule& field(const Field& field, const Address& value, Is is = Is::equal);
   Rule& field(const Field& field, uint16_t value, Is is = Is::equal);
   Rule& field(const Field& field, std::span<const uint8_t> value, std::string_view text);
   Rule& field(const Field& field, const Subnet& range);
   Rule& masked(const Field& field, const Mac& mask, const Mac& value);
   Rule& masked(const Field& field, uint8_t mask, uint8_t value);
-  Rule& between(const Field& field, uint16_t first, uint16_t last);
+  Rule& between(const Field& field, uint16_t first, uint16_t last);  // of two bytes, or of one
   Rule& in_set(const Field& field, const std::string& set);
   Rule& state(uint32_t any_of);  // CtState
   Rule& answers();               // goes towards who began the connection
+  Rule& routing_header();        // IPv6 with a list of addresses to go by (RFC 8200 4.4)
   // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
   Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);
   // More than that many connections came by here and are still there.
@@ -63,7 +69,7 @@ class Rule {
 
   Rule& count(const std::string& counter);
   // Puts the packet's destination into a set of add_destinations(); a condition that fails when the set is full.
-  Rule& remember(const std::string& set, bool has_port);
+  Rule& remember(const std::string& set, Ip ip, bool has_port);
 
   // The end of a rule.
   Message accept();

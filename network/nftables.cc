@@ -11,11 +11,18 @@ namespace {
 constexpr uint16_t kSubsystem = NFNL_SUBSYS_NFTABLES << 8;
 
 // nft(8)'s numbers for the types of keys: only nft's listings read them.
-constexpr uint32_t kAddressType = 7, kProtocolType = 12, kPortType = 13;
-constexpr uint32_t kDestinationType = kAddressType << 12 | kProtocolType << 6 | kPortType;
+constexpr uint32_t kProtocolType = 12, kPortType = 13;
 
-// Each part of a concatenation is padded to 4 bytes.
-constexpr size_t kDestinationSize = 12;
+// What a set holds. Each part of a concatenation is padded to 4 bytes.
+struct Key {
+  std::string text;
+  uint32_t type, size;
+};
+Key address_key(Ip ip) { return ip == Ip::v4 ? Key{"ipv4_addr", 7, 4} : Key{"ipv6_addr", 8, 16}; }
+Key destination_key(Ip ip) {
+  const Key address = address_key(ip);
+  return {address.text + " . inet_proto . inet_service", address.type << 12 | kProtocolType << 6 | kPortType, address.size + 8};
+}
 
 // A set needs a number within its batch, even when only its name is used.
 constexpr uint32_t kAnyId = 1;
@@ -29,10 +36,11 @@ Message batch_frame(uint16_t type, const char* object) {
   return frame;
 }
 
-Message add_set(const Table& table, const std::string& name, const char* type, uint32_t flags, uint32_t key, uint32_t size) {
-  Message set = message(NFT_MSG_NEWSET, NLM_F_CREATE, table.family, "add set " + to_text(table) + " " + name + " " + type);
+Message add_set(const Table& table, const std::string& name, const Key& key, const char* word, uint32_t flags, uint32_t size) {
+  Message set = message(NFT_MSG_NEWSET, NLM_F_CREATE, table.family,
+                        "add set " + to_text(table) + " " + name + " { type " + key.text + "; flags " + word + " }");
   set.text(NFTA_SET_TABLE, table.name).text(NFTA_SET_NAME, name).be32(NFTA_SET_FLAGS, flags);
-  set.be32(NFTA_SET_KEY_TYPE, key).be32(NFTA_SET_KEY_LEN, key == kAddressType ? sizeof(uint32_t) : kDestinationSize);
+  set.be32(NFTA_SET_KEY_TYPE, key.type).be32(NFTA_SET_KEY_LEN, key.size);
   set.be32(NFTA_SET_ID, kAnyId);
   if (size) set.begin(NFTA_SET_DESC).be32(NFTA_SET_DESC_SIZE, size).end();
   return set;
@@ -44,8 +52,9 @@ Message elements(uint8_t type, uint16_t flags, const Table& table, const std::st
   return list;
 }
 
-Message& put_key(Message& message, uint32_t address) {
-  return message.begin(NFTA_SET_ELEM_KEY).be32(NFTA_DATA_VALUE, address).end();
+Message& put_key(Message& message, const Address& address) {
+  const WireAddress wire = to_wire(address);
+  return message.begin(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE, wire.data(), wire.size()).end();
 }
 
 // The nest of `type` in a message behind its nfgenmsg.
@@ -74,12 +83,13 @@ uint64_t packets_of(Bytes element) {
 std::optional<Destination> read_destination(Bytes element) {
   const auto key = Attributes::find(element, NFTA_SET_ELEM_KEY);
   const auto value = key ? Attributes::find(key->data, NFTA_DATA_VALUE) : std::nullopt;
-  if (!value || value->data.size() != kDestinationSize) return std::nullopt;
-  const Bytes data = value->data;
-  Destination result;
-  for (size_t i = 0; i < 4; ++i) result.address.value = result.address.value << 8 | data[i];
-  result.protocol = data[4];
-  result.port = static_cast<uint16_t>(data[8] << 8 | data[9]);
+  constexpr size_t kBehind = 8;  // protocol and port
+  if (!value || value->data.size() < kBehind) return std::nullopt;
+  const size_t size = value->data.size() - kBehind;
+  const auto address = read_address(value->data.first(size));
+  if (!address) return std::nullopt;
+  const Bytes rest = value->data.subspan(size);
+  Destination result{*address, rest[0], static_cast<uint16_t>(rest[4] << 8 | rest[5]), 0};
   result.packets = packets_of(element);
   return result;
 }
@@ -139,8 +149,8 @@ Message add_counter(const Table& table, const std::string& name) {
   return result;
 }
 
-Message add_ranges(const Table& table, const std::string& name) {
-  return add_set(table, name, "{ type ipv4_addr; flags interval }", NFT_SET_INTERVAL, kAddressType, 0);
+Message add_ranges(const Table& table, const std::string& name, Ip ip) {
+  return add_set(table, name, address_key(ip), "interval", NFT_SET_INTERVAL, 0);
 }
 
 Message fill_ranges(const Table& table, const std::string& name, std::span<const Subnet> ranges) {
@@ -148,24 +158,25 @@ Message fill_ranges(const Table& table, const std::string& name, std::span<const
   list.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
   for (const Subnet& range : ranges) {
     list.describe(" " + to_text(range));
-    put_key(list.begin(NFTA_LIST_ELEM), range.first.value).end();
-    const uint32_t behind = (range.first.value | ~range.mask()) + 1;
-    if (behind == 0) continue;  // up to the last address: it has no end
+    put_key(list.begin(NFTA_LIST_ELEM), range.first).end();
+    Address behind = range.last();
+    if (behind.value == range.all()) continue;  // the last address there is: it has no end
+    ++behind.value;
     put_key(list.begin(NFTA_LIST_ELEM), behind).be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END).end();
   }
   list.end().describe(" }");
   return list;
 }
 
-Message add_addresses(const Table& table, const std::string& name, uint32_t size) {
-  return add_set(table, name, "{ type ipv4_addr; flags timeout }", NFT_SET_TIMEOUT, kAddressType, size);
+Message add_addresses(const Table& table, const std::string& name, Ip ip, uint32_t size) {
+  return add_set(table, name, address_key(ip), "timeout", NFT_SET_TIMEOUT, size);
 }
 
-std::vector<Message> admit(const Table& table, const std::string& name, Ipv4 address, uint32_t seconds) {
+std::vector<Message> admit(const Table& table, const std::string& name, const Address& address, uint32_t seconds) {
   const std::string what = " element " + to_text(table) + " " + name + " { " + to_text(address) + " }";
   const auto one = [&](uint8_t type, uint16_t flags, const char* verb) {
     Message list = elements(type, flags, table, name, verb + what);
-    put_key(list.begin(NFTA_SET_ELEM_LIST_ELEMENTS).begin(NFTA_LIST_ELEM), address.value);
+    put_key(list.begin(NFTA_SET_ELEM_LIST_ELEMENTS).begin(NFTA_LIST_ELEM), address);
     if (flags) list.be64(NFTA_SET_ELEM_TIMEOUT, uint64_t{seconds} * 1000);
     list.end().end();
     return list;
@@ -177,9 +188,8 @@ std::vector<Message> admit(const Table& table, const std::string& name, Ipv4 add
   return result;
 }
 
-Message add_destinations(const Table& table, const std::string& name, uint32_t size) {
-  return add_set(table, name, "{ type ipv4_addr . inet_proto . inet_service; flags dynamic }", NFT_SET_EVAL, kDestinationType,
-                 size);
+Message add_destinations(const Table& table, const std::string& name, Ip ip, uint32_t size) {
+  return add_set(table, name, destination_key(ip), "dynamic", NFT_SET_EVAL, size);
 }
 
 Message list_tables() { return message(NFT_MSG_GETTABLE, NLM_F_DUMP, Family::unspecified, "listing nf_tables' tables"); }

@@ -47,15 +47,15 @@ Message add_chain(const Table& table, const std::string& name, const Hook& hook)
 
 Message add_counter(const Table& table, const std::string& name);
 
-// IPv4 ranges that do not change.
-Message add_ranges(const Table& table, const std::string& name);
+// Ranges of one family that do not change.
+Message add_ranges(const Table& table, const std::string& name, Ip ip);
 Message fill_ranges(const Table& table, const std::string& name, std::span<const Subnet> ranges);
-// IPv4 addresses that each go away by themselves. To let one in takes three messages, which give one that is there its new
-// time as well: before Linux 6.12 the kernel keeps the old time of an element that is added again.
-Message add_addresses(const Table& table, const std::string& name, uint32_t size);
-std::vector<Message> admit(const Table& table, const std::string& name, Ipv4 address, uint32_t seconds);
+// Addresses of one family that each go away by themselves. To let one in takes three messages, which give one that is there its
+// new time as well: before Linux 6.12 the kernel keeps the old time of an element that is added again.
+Message add_addresses(const Table& table, const std::string& name, Ip ip, uint32_t size);
+std::vector<Message> admit(const Table& table, const std::string& name, const Address& address, uint32_t seconds);
 // What rules put in: address . protocol . port, each counted. When it is full, what is new is left out.
-Message add_destinations(const Table& table, const std::string& name, uint32_t size);
+Message add_destinations(const Table& table, const std::string& name, Ip ip, uint32_t size);
 
 Message list_tables();
 Message ask_table(const Table& table);  // ENOENT
@@ -64,7 +64,7 @@ Message list_elements(const Table& table, const std::string& name);
 
 // The answers to those; nothing when it is another message or makes no sense.
 struct Destination {
-  Ipv4 address;
+  Address address;
   uint8_t protocol = 0;  // IPPROTO_TCP
   uint16_t port = 0;     // 0: it has none
   uint64_t packets = 0;

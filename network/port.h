@@ -38,7 +38,7 @@ class Port {
   static Result<> remove(NetlinkSocket& socket, const std::string& name);
 
   const std::string& name() const { return name_; }
-  Ipv4 address() const { return address_; }
+  Address address() const { return address_; }
   Result<> reset();                        // what the destructor does, with its error
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { name_.clear(); }         // somebody else removes it
@@ -50,7 +50,7 @@ class Port {
   NetlinkSocket socket_;  // of the namespace that the host's end is in
   std::string name_;      // empty: nothing to remove
   int index_ = 0, bridge_ = 0;
-  Ipv4 address_;
+  Address address_;
 };
 
 // In the namespace of this thread: its loopback on.

@@ -31,11 +31,18 @@ Result<Publish> parse_publish(std::string_view text) {
     publish.protocol = protocol == "udp" ? Protocol::udp : Protocol::tcp;
     rest = rest.substr(0, slash);
   }
-  if (rest.find('[') != rest.npos) return bad(text, "IPv6 is not there yet");
   std::vector<std::string_view> parts;
+  const bool brackets = rest.starts_with('[');
+  if (brackets) {
+    const size_t end = rest.find("]:");
+    if (end == rest.npos) return bad(text, "an IPv6 address stands in brackets, and a colon behind them");
+    parts.push_back(rest.substr(1, end - 1));
+    rest.remove_prefix(end + 2);
+  }
   for (size_t colon; (colon = rest.find(':')) != rest.npos; rest.remove_prefix(colon + 1))
     parts.push_back(rest.substr(0, colon));
   if (parts.size() > 2) return bad(text, "that has too many parts");
+  if (brackets && parts.size() < 2) return bad(text, "a host port, or nothing and a colon, comes behind the address");
   const auto port = parse_port(rest);
   if (!port) return bad(text, "'" + std::string(rest) + "' is no port (1 to 65535)");
   publish.port = *port;
@@ -46,21 +53,29 @@ Result<Publish> parse_publish(std::string_view text) {
     publish.host_port = *host_port;
   }
   if (parts.size() == 2) {
-    const auto address = parse_ipv4(parts[0]);
-    if (!address) return bad(text, "'" + std::string(parts[0]) + "' is no address");
+    const auto address = parse_address(parts[0]);
+    if (!address || brackets != (address->ip == Ip::v6)) return bad(text, "'" + std::string(parts[0]) + "' is no address");
     publish.address = *address;
   }
   return publish;
 }
 
+namespace {
+
+std::string host_address(const Publish& publish) {
+  const std::string text = to_text(publish.address);
+  return publish.address.ip == Ip::v6 ? "[" + text + "]" : text;
+}
+
+}  // namespace
+
 std::string to_text(const Publish& publish) {
   const std::string host = publish.host_port ? std::to_string(publish.host_port) : "";
-  return to_text(publish.address) + ":" + host + ":" + std::to_string(publish.port) + "/" +
-         std::string(to_text(publish.protocol));
+  return host_address(publish) + ":" + host + ":" + std::to_string(publish.port) + "/" + std::string(to_text(publish.protocol));
 }
 
 std::string host_end(const Publish& publish) {
-  return to_text(publish.address) + ":" + std::to_string(publish.host_port) + "/" + std::string(to_text(publish.protocol));
+  return host_address(publish) + ":" + std::to_string(publish.host_port) + "/" + std::string(to_text(publish.protocol));
 }
 
 }  // namespace bailey::network

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "network/relay_worker.h"
+#include "network/socket_address.h"
 
 namespace bailey::network {
 
@@ -15,10 +16,9 @@ constexpr int kBacklog = 512;
 
 Error cannot_bind(const Publish& publish, int err) {
   Error error = std::move(sys_error("publishing " + host_end(publish), err).error());
-  const std::string port = std::to_string(publish.port);
   if (err == EADDRINUSE)
-    error.remedy = "another program listens there: publish by another port, or by a free one with " + to_text(publish.address) +
-                   "::" + port;
+    error.remedy = "another program listens there: publish by another port, or by a free one with " +
+                   to_text(Publish{publish.address, 0, publish.port, publish.protocol});
   if (err == EADDRNOTAVAIL) error.remedy = "name an address that this host has";
   if (err == EACCES) error.remedy = "publish by a port of 1024 or above, or as root";
   error.fault = err == EADDRINUSE || err == EADDRNOTAVAIL || err == EACCES ? Fault::unavailable : Fault::failed;
@@ -27,31 +27,30 @@ Error cannot_bind(const Publish& publish, int err) {
 
 Result<Fd> bind_port(Publish& publish) {
   const bool stream = publish.protocol == Protocol::tcp;
-  Fd socket(::socket(AF_INET, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Fd socket(::socket(family_of(publish.address.ip), (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return sys_error("opening a socket to publish a port", errno);
   // TCP: connections of the run before may linger on that port (TIME_WAIT). For UDP it would let two have the same port. What
   // a client spoke to is what has to answer.
-  const int on = 1;
-  const int done = stream ? ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
-                          : ::setsockopt(socket.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-  if (done < 0) return sys_error("setting up a socket to publish a port", errno);
-  sockaddr_in own{};
-  own.sin_family = AF_INET;
-  own.sin_port = htons(publish.host_port);
-  own.sin_addr.s_addr = htonl(publish.address.value);
-  socklen_t size = sizeof own;
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), size) < 0)
-    return std::unexpected(cannot_bind(publish, errno));
+  const bool v6 = publish.address.ip == Ip::v6;
+  const auto set = [&](int level, int option) {
+    const int on = 1;
+    return ::setsockopt(socket.get(), level, option, &on, sizeof on) == 0;
+  };
+  const bool done = stream ? set(SOL_SOCKET, SO_REUSEADDR)
+                    : v6   ? set(IPPROTO_IPV6, IPV6_RECVPKTINFO)
+                           : set(IPPROTO_IP, IP_PKTINFO);
+  if (!done || (v6 && !set(IPPROTO_IPV6, IPV6_V6ONLY))) return sys_error("setting up a socket to publish a port", errno);
+  SocketAddress own = socket_address(publish.address, publish.host_port);
+  if (::bind(socket.get(), own.get(), own.size) < 0) return std::unexpected(cannot_bind(publish, errno));
   if (stream && ::listen(socket.get(), kBacklog) < 0) return std::unexpected(cannot_bind(publish, errno));
-  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &size) < 0)
-    return sys_error("reading the port that was published", errno);
-  publish.host_port = ntohs(own.sin_port);
+  if (::getsockname(socket.get(), own.get(), &own.size) < 0) return sys_error("reading the port that was published", errno);
+  publish.host_port = port_of(own);
   return socket;
 }
 
 }  // namespace
 
-Result<Relay> Relay::create(std::span<const Publish> ports, Ipv4 sandbox) {
+Result<Relay> Relay::create(std::span<const Publish> ports, const Address& sandbox) {
   Relay result;
   if (ports.empty()) return result;
   std::vector<Fd> sockets;

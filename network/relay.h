@@ -25,7 +25,7 @@ class Relay {
   // Binds all of `ports` in this thread's network namespace, or none and an error that names the one. Ports below 1024 take
   // CAP_NET_BIND_SERVICE. The caller has one thread. The sandbox's address need not be there yet: until it is, connections
   // fail. Nothing to publish: an empty Relay.
-  static Result<Relay> create(std::span<const Publish> ports, Ipv4 sandbox);
+  static Result<Relay> create(std::span<const Publish> ports, const Address& sandbox);
   Relay() = default;
 
   const std::vector<Publish>& ports() const { return ports_; }  // with the host ports that were bound

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "network/socket_address.h"
+
 namespace bailey::network {
 
 namespace {
@@ -47,16 +49,13 @@ void PipePool::give(Pipe pipe) {
   if (pipes_.size() < kSparePipes) pipes_.push_back(std::move(pipe));
 }
 
-Connection::Connection(Fd client, Ipv4 sandbox, uint16_t port)
-    : client_(std::move(client)), sandbox_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+Connection::Connection(Fd client, const Address& sandbox, uint16_t port)
+    : client_(std::move(client)), sandbox_(::socket(family_of(sandbox.ip), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   prepare(client_.get());
   prepare(sandbox_.get());
   set(sandbox_.get(), IPPROTO_TCP, TCP_SYNCNT, 3);  // 15 s, where two minutes would be usual
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(port);
-  to.sin_addr.s_addr = htonl(sandbox.value);
-  broken_ = ::connect(sandbox_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0 && errno != EINPROGRESS;
+  const SocketAddress to = socket_address(sandbox, port);
+  broken_ = ::connect(sandbox_.get(), to.get(), to.size) < 0 && errno != EINPROGRESS;
 }
 
 bool Connection::connected() {
@@ -64,9 +63,8 @@ bool Connection::connected() {
   socklen_t size = sizeof err;
   ::getsockopt(sandbox_.get(), SOL_SOCKET, SO_ERROR, &err, &size);
   if (err) broken_ = true;
-  sockaddr_in peer{};
-  size = sizeof peer;
-  connecting_ = ::getpeername(sandbox_.get(), reinterpret_cast<sockaddr*>(&peer), &size) < 0;
+  SocketAddress peer;
+  connecting_ = ::getpeername(sandbox_.get(), peer.get(), &peer.size) < 0;
   return !connecting_;
 }
 

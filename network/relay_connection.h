@@ -29,7 +29,7 @@ class Connection {
     broken,    // to be closed by reset
   };
   // Begins to connect to the sandbox; broken when that failed at once.
-  Connection(Fd client, Ipv4 sandbox, uint16_t port);
+  Connection(Fd client, const Address& sandbox, uint16_t port);
   int client() const { return client_.get(); }
   int sandbox() const { return sandbox_.get(); }
   State pump(PipePool& pipes);  // moves what can be moved, either way, up to a share

@@ -1,9 +1,11 @@
 #include "network/relay_senders.h"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 namespace bailey::network {
@@ -16,9 +18,9 @@ constexpr size_t kLongest = 65536;
 
 // A datagram and the address of ours that goes with it: where it came to, or where it is to come from.
 struct Envelope {
-  explicit Envelope(size_t size) : data{bytes(), size} {
-    message.msg_name = &peer;
-    message.msg_namelen = sizeof peer;
+  Envelope(size_t size, const SocketAddress& other) : peer(other), data{bytes(), size} {
+    message.msg_name = peer.get();
+    message.msg_namelen = peer.size;
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     message.msg_control = control;
@@ -28,27 +30,55 @@ struct Envelope {
     static char buffer[kLongest];
     return buffer;
   }
-  sockaddr_in peer{};
+  SocketAddress peer;
   iovec data;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in_pktinfo))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in6_pktinfo))] = {};  // the larger of both families'
   msghdr message{};
 };
 
+template <typename T>
+std::optional<Address> read_info(const cmsghdr* header, size_t offset) {
+  uint8_t bytes[sizeof(T)];
+  std::memcpy(bytes, CMSG_DATA(header) + offset, sizeof bytes);
+  return read_address(bytes);
+}
+
+std::optional<Address> local_of(msghdr& message) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO)
+      return read_info<in_addr>(header, offsetof(in_pktinfo, ipi_addr));
+    if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO)
+      return read_info<in6_addr>(header, offsetof(in6_pktinfo, ipi6_addr));
+  }
+  return std::nullopt;
+}
+
+void set_local(msghdr& message, const Address& local) {
+  const bool v4 = local.ip == Ip::v4;
+  const size_t size = v4 ? sizeof(in_pktinfo) : sizeof(in6_pktinfo);
+  message.msg_controllen = CMSG_SPACE(size);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  header->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+  header->cmsg_len = CMSG_LEN(size);
+  const WireAddress wire = to_wire(local);
+  const size_t offset = v4 ? offsetof(in_pktinfo, ipi_spec_dst) : offsetof(in6_pktinfo, ipi6_addr);
+  std::memcpy(CMSG_DATA(header) + offset, wire.data(), wire.size());
+}
+
 }  // namespace
 
-Senders::Sender* Senders::find(const RelayWork::Listener& listener, const sockaddr_in& peer, in_addr local, int epoll) {
+Senders::Sender* Senders::find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local,
+                               int epoll) {
   const auto known = std::ranges::find_if(all_, [&](const Sender& sender) {
-    return sender.listener == &listener && sender.peer.sin_port == peer.sin_port &&
-           sender.peer.sin_addr.s_addr == peer.sin_addr.s_addr && sender.local.s_addr == local.s_addr;
+    return sender.listener == &listener && port_of(sender.peer) == port_of(peer) &&
+           address_of(sender.peer) == address_of(peer) && sender.local == local;
   });
   if (known != all_.end()) return &*known;
   if (all_.size() >= most_) all_.pop_front();
-  Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(listener.port);
-  to.sin_addr.s_addr = htonl(sandbox_.value);
-  if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) return nullptr;
+  Fd socket(::socket(family_of(sandbox_.ip), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const SocketAddress to = socket_address(sandbox_, listener.port);
+  if (!socket || ::connect(socket.get(), to.get(), to.size) < 0) return nullptr;
   Sender& made = all_.emplace_back(Sender{&listener, peer, local, std::move(socket), {}});
   epoll_event event{EPOLLIN, {.ptr = &made}};
   if (::epoll_ctl(epoll, EPOLL_CTL_ADD, made.socket.get(), &event) == 0) return &made;
@@ -68,17 +98,12 @@ void Senders::touch(Sender& sender) {
 
 void Senders::take(const RelayWork::Listener& listener, int epoll) {
   for (int i = 0; i < kShare; ++i) {
-    Envelope envelope(kLongest);
+    Envelope envelope(kLongest, {});
     const ssize_t got = ::recvmsg(listener.fd, &envelope.message, MSG_DONTWAIT);
     if (got < 0) return;
-    in_addr local{};
-    for (cmsghdr* header = CMSG_FIRSTHDR(&envelope.message); header; header = CMSG_NXTHDR(&envelope.message, header)) {
-      if (header->cmsg_level != IPPROTO_IP || header->cmsg_type != IP_PKTINFO) continue;
-      in_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(header), sizeof info);
-      local = info.ipi_addr;
-    }
-    Sender* sender = find(listener, envelope.peer, local, epoll);
+    envelope.peer.size = envelope.message.msg_namelen;
+    const auto local = local_of(envelope.message);
+    Sender* sender = local ? find(listener, envelope.peer, *local, epoll) : nullptr;
     if (!sender) continue;
     touch(*sender);
     // Lost like any datagram when the sandbox does not read, or is not there.
@@ -91,15 +116,8 @@ void Senders::answer(Sender& sender) {
   for (int i = 0; i < kShare; ++i) {
     const ssize_t got = ::recv(sender.socket.get(), Envelope::bytes(), kLongest, MSG_DONTWAIT);
     if (got < 0) return;
-    Envelope envelope(static_cast<size_t>(got));
-    envelope.peer = sender.peer;
-    cmsghdr* header = CMSG_FIRSTHDR(&envelope.message);
-    header->cmsg_level = IPPROTO_IP;
-    header->cmsg_type = IP_PKTINFO;
-    header->cmsg_len = CMSG_LEN(sizeof(in_pktinfo));
-    in_pktinfo info{};
-    info.ipi_spec_dst = sender.local;
-    std::memcpy(CMSG_DATA(header), &info, sizeof info);
+    Envelope envelope(static_cast<size_t>(got), sender.peer);
+    set_local(envelope.message, sender.local);
     (void)::sendmsg(sender.listener->fd, &envelope.message, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 }

@@ -2,25 +2,24 @@
 // their way back.
 #pragma once
 
-#include <netinet/in.h>
-
 #include <cstdint>
 #include <list>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "network/relay_worker.h"
+#include "network/socket_address.h"
 
 namespace bailey::network {
 
 class Senders {
  public:
-  Senders(Ipv4 sandbox, size_t most) : sandbox_(sandbox), most_(most) {}
+  Senders(const Address& sandbox, size_t most) : sandbox_(sandbox), most_(most) {}
 
   struct Sender {
     const RelayWork::Listener* listener;
-    sockaddr_in peer;
-    in_addr local;  // what it spoke to: the source of our answers
+    SocketAddress peer;
+    Address local;  // what it spoke to: the source of our answers
     Fd socket;      // connected to the sandbox's port
     clock::Deadline forgotten;
   };
@@ -32,10 +31,10 @@ class Senders {
   clock::Deadline next() const;  // when expire() has something to do
 
  private:
-  Sender* find(const RelayWork::Listener& listener, const sockaddr_in& peer, in_addr local, int epoll);
+  Sender* find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local, int epoll);
   void touch(Sender& sender);
 
-  Ipv4 sandbox_;
+  Address sandbox_;
   size_t most_;
   std::list<Sender> all_;  // the one silent for longest comes first
 };

@@ -10,7 +10,7 @@
 namespace bailey::network {
 
 struct RelayWork {
-  Ipv4 sandbox;
+  Address sandbox;
   struct Listener {
     int fd;  // bound, non-blocking; TCP: listens, UDP: with IP_PKTINFO
     Protocol protocol;

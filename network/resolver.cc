@@ -17,6 +17,7 @@
 #include "network/forwarder.h"
 #include "network/name_rules.h"
 #include "network/resolver_channel.h"
+#include "network/socket_address.h"
 
 namespace bailey::network {
 
@@ -28,33 +29,20 @@ constexpr int kMessagesAtOnce = 64;
 // Sockets to name servers and clients, and what a worker has anyway.
 constexpr uint64_t kDescriptors = kMostQuestions + 32;
 
-Result<sockaddr_storage> server_address(const std::string& text) {
-  sockaddr_storage result{};
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&result);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&result);
-  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(kPort);
-    return result;
-  }
-  const size_t scope = text.find('%');
-  if (::inet_pton(AF_INET6, text.substr(0, scope).c_str(), &v6->sin6_addr) != 1)
-    return fail(Fault::failed, "name server '" + text + "' is no address");
-  v6->sin6_family = AF_INET6;
-  v6->sin6_port = htons(kPort);
-  if (scope != text.npos) v6->sin6_scope_id = ::if_nametoindex(text.c_str() + scope + 1);
+Result<SocketAddress> server_address(const std::string& text) {
+  const size_t zone = text.find('%');
+  const Address address = TRY_WITH(parse_address(text.substr(0, zone)), "name server");
+  SocketAddress result = socket_address(address, kPort);
+  if (zone != text.npos && address.ip == Ip::v6)
+    reinterpret_cast<sockaddr_in6*>(&result.storage)->sin6_scope_id = ::if_nametoindex(text.c_str() + zone + 1);
   return result;
 }
 
-Result<Fd> bind_socket(int type, Ipv4 address, uint16_t port) {
-  Fd socket(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<Fd> bind_socket(int type, const Address& address, uint16_t port) {
+  Fd socket(::socket(family_of(address.ip), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return sys_error("opening a socket for names", errno);
-  sockaddr_in own{};
-  own.sin_family = AF_INET;
-  own.sin_port = htons(port);
-  own.sin_addr.s_addr = htonl(address.value);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) < 0)
-    return sys_error("binding " + to_text(address) + " for names", errno);
+  const SocketAddress own = socket_address(address, port);
+  if (::bind(socket.get(), own.get(), own.size) < 0) return sys_error("binding " + to_text(address) + " for names", errno);
   return socket;
 }
 
@@ -64,15 +52,13 @@ struct Sockets {
 };
 
 // UDP gets a free port of the kernel; somebody may have the same one of TCP.
-Result<Sockets> bind_both(Ipv4 address) {
+Result<Sockets> bind_both(const Address& address) {
   for (int attempt = 1;; ++attempt) {
     Sockets result;
     result.datagrams = TRY(bind_socket(SOCK_DGRAM, address, 0));
-    sockaddr_in own{};
-    socklen_t size = sizeof own;
-    if (::getsockname(result.datagrams.get(), reinterpret_cast<sockaddr*>(&own), &size) < 0)
-      return sys_error("reading a port", errno);
-    result.port = ntohs(own.sin_port);
+    SocketAddress own;
+    if (::getsockname(result.datagrams.get(), own.get(), &own.size) < 0) return sys_error("reading a port", errno);
+    result.port = port_of(own);
     auto listener = bind_socket(SOCK_STREAM, address, result.port);
     if (!listener && listener.error().sys == EADDRINUSE && attempt < 16) continue;
     result.listener = TRY(std::move(listener));
@@ -103,7 +89,7 @@ Result<std::vector<std::string>> read_name_servers(const std::string& path) {
 
 Result<Resolver> Resolver::create(const ResolverSpec& spec) {
   ForwarderSpec work{spec.client, spec.egress, {}, -1, -1, nullptr};
-  for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)));
+  for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
   result.egress_ = spec.egress;
   void* shared = ::mmap(nullptr, sizeof(std::atomic<uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -125,11 +111,9 @@ Result<Resolver> Resolver::create(const ResolverSpec& spec) {
 // (inet_shutdown), and a socket that is connected to itself hears nobody else.
 std::string Resolver::end() {
   std::string how = worker_.end();
-  sockaddr_in own{};
-  socklen_t size = sizeof own;
+  SocketAddress own;
   ::shutdown(listener_.get(), SHUT_RDWR);
-  if (::getsockname(datagrams_.get(), reinterpret_cast<sockaddr*>(&own), &size) == 0)
-    (void)::connect(datagrams_.get(), reinterpret_cast<const sockaddr*>(&own), size);
+  if (::getsockname(datagrams_.get(), own.get(), &own.size) == 0) (void)::connect(datagrams_.get(), own.get(), own.size);
   return how;
 }
 
@@ -160,14 +144,15 @@ Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
     return nonsense();
   Permit answer{found.token, 1};
   for (uint32_t i = 0; i < found.count; ++i) {
-    const auto [grant, address, seconds] = found.entries[i];
-    if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !may_open({address}) ||
+    const auto& [grant, seconds, length, bytes_of] = found.entries[i];
+    const auto address = length <= sizeof bytes_of ? read_address({bytes_of, length}) : std::nullopt;
+    if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !address || !may_open(*address) ||
         seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
       return nonsense();
-    if (const auto admitted = admit(grant, {address}, seconds); !admitted) {
+    if (const auto admitted = admit(grant, *address, seconds); !admitted) {
       // Once: the workload decides how often, and where warnings go is the caller's.
       if (!std::exchange(warned_, true))
-        log::warning("opening " + to_text(Ipv4{address}) + " for " + egress_[grant].name + ": " + admitted.error().message);
+        log::warning("opening " + to_text(*address) + " for " + egress_[grant].name + ": " + admitted.error().message);
       answer.granted = 0;
       break;
     }

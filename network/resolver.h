@@ -30,8 +30,8 @@ namespace bailey::network {
 Result<std::vector<std::string>> read_name_servers(const std::string& path = "/etc/resolv.conf");
 
 struct ResolverSpec {
-  Ipv4 listen;  // the gateway
-  Ipv4 client;  // the sandbox
+  Address listen;  // the gateway
+  Address client;  // the sandbox
   std::vector<Grant> egress;
   std::vector<std::string> servers;  // addresses, asked in this order on port 53
 };
@@ -52,7 +52,7 @@ class Resolver {
   int fd() const { return worker_.channel(); }  // readable: call serve()
   // `grant` is an index into the spec's egress, of Kind::name; the address lies in no closed range; seconds as by
   // open_seconds() (network/name_rules.h). An error of it makes the client's answer a SERVFAIL.
-  using Admit = std::function<Result<>(size_t grant, Ipv4 address, uint32_t seconds)>;
+  using Admit = std::function<Result<>(size_t grant, const Address& address, uint32_t seconds)>;
   // Does what the worker asked for, without waiting. Error: it has ended (and how) or spoke nonsense and was ended; names are
   // not resolved from then on, fd() is -1.
   Result<> serve(const Admit& admit);

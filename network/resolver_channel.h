@@ -20,7 +20,8 @@ struct Found {
   ResolverMessage kind = ResolverMessage::found;
   uint32_t token = 0, count = 0;
   struct Entry {
-    uint32_t grant, address, seconds;
+    uint32_t grant, seconds, length;  // of the address: 4 or 16
+    uint8_t address[16];
   } entries[kMostFound];  // the first `count` are sent
 };
 

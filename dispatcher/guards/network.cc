@@ -28,9 +28,9 @@ Verdict refuse_unlisted(const Request& request, const Level& level, const Policy
 // Ports of the host that the sandbox would have; empty: none is refused.
 std::optional<Verdict> refuse_published(const Request& request, const Level& level, const Policy& policy) {
   for (const network::Publish& one : request.publish) {
-    constexpr network::Subnet kLoopback{{0x7f000000}, 8};
-    if (level.publish == PublishRule::any || (level.publish == PublishRule::loopback && kLoopback.contains(one.address)))
-      continue;
+    constexpr network::Subnet kLoopback = network::Subnet::v4(0x7f000000, 8), kLoopback6 = network::Subnet::v6(0, 1, 128);
+    const bool loopback = kLoopback.contains(one.address) || kLoopback6.contains(one.address);
+    if (level.publish == PublishRule::any || (level.publish == PublishRule::loopback && loopback)) continue;
     const bool none = level.publish == PublishRule::none;
     return Verdict{kName, false,
                    "level '" + level.name + "' may not publish '" + network::to_text(one) + "'" +
@@ -52,6 +52,9 @@ Verdict judge_bridge(const Request& request, const Level& level, const Policy& p
           kName, false,
           "level '" + level.name + "' may not reach '" + network::to_text(grant) + "', only: " + joined(*level.egress_ceiling),
           "leave it out, or raise the level's egress ceiling in the policy (" + policy.source + ")"};
+  for (const network::Grant& grant : egress)
+    if (request.egress && !network::leads_out(grant, network::Ip::v4) && grant.kind == network::Grant::Kind::addresses)
+      return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only", "leave it out"};
   if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
   if (egress.empty()) return {kName, true, "a bridge that lets nothing out", {}};
   return {kName, true, "a bridge that lets out to: " + joined(egress), {}};

@@ -79,7 +79,7 @@ TEST_F(FramesTest, AnotherHardwareAddressIsDropped) {
 TEST_F(FramesTest, AnotherSourceAddressIsDropped) {
   Datagram forged = own_;
   for (const char* source : {"10.201.0.3", "10.201.0.1", "127.0.0.1", "203.0.113.2", "0.0.0.0"}) {
-    forged.source = *parse_ipv4(source);
+    forged.source = *parse_address(source);
     expect_dropped(udp_frame(forged), source);
   }
 }
@@ -159,14 +159,15 @@ TEST_F(FramesTest, ErrorsAboutTheConnectionsOfOthersAreDropped) {
   firewall_ = {};
   firewall_ = must(Firewall::create(spec(0, {"any"})));
   const Fd server = serve(outside_, "203.0.113.2", 91, SOCK_DGRAM), victim = serve(host_, "0.0.0.0", 40000, SOCK_DGRAM);
-  const sockaddr_in to{AF_INET, htons(91), {htonl(parse_ipv4("203.0.113.2")->value)}, {}};
+  const sockaddr_in to{AF_INET, htons(91), {htonl(static_cast<uint32_t>(parse_address("203.0.113.2")->value))}, {}};
   EXPECT_EQ(connect(victim.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
   EXPECT_EQ(send(victim.get(), "hello", 5, 0), 5);
   EXPECT_TRUE(answer_datagram(server));
   EXPECT_TRUE(arrives(victim, kSoonMs));
   Datagram error = own_;
-  error.target = *parse_ipv4("203.0.113.1");
-  const std::string told = unreachable_frame(error, udp_frame({{}, {}, error.target, *parse_ipv4("203.0.113.2"), 91, "told"}));
+  error.target = *parse_address("203.0.113.1");
+  const std::string told =
+      unreachable_frame(error, udp_frame({{}, {}, error.target, *parse_address("203.0.113.2"), 91, "told"}));
   const auto hears = [&](int ms) {
     pollfd ready{victim.get(), POLLIN, 0};
     return poll(&ready, 1, ms) == 1;
@@ -184,7 +185,7 @@ TEST_F(FramesTest, OnesOwnFramesGoOnlyToTheSandbox) {
   for (const char* option : {"flood", "bcast_flood", "mcast_flood"})
     run(host_, {"bridge", "link", "set", "dev", "bly1", option, "on"});
   const Fd host = raw_socket(host_, "bailey0");
-  Datagram sent{kBroadcast, bridge_.mac, bridge_.gateway(), *parse_ipv4("255.255.255.255"), 90, "to-all"};
+  Datagram sent{kBroadcast, bridge_.mac, bridge_.gateway(), *parse_address("255.255.255.255"), 90, "to-all"};
   send_frame(host, udp_frame(sent));
   sent = {{0x02, 9, 9, 9, 9, 9}, bridge_.mac, bridge_.gateway(), bridge_.address(1), 90, "to-nobody"};
   send_frame(host, udp_frame(sent));

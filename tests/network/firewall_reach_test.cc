@@ -93,13 +93,13 @@ TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
   Firewall& firewall = firewalls_[0];
   const auto reached = [&](const char* address, int port) { return connect_to(one.netns, address, port); };
   EXPECT_EQ(reached("198.51.100.9", 443), kShut);
-  must(firewall.admit(1, *parse_ipv4("198.51.100.9"), 600));
+  must(firewall.admit(1, *parse_address("198.51.100.9"), 600));
   EXPECT_EQ(reached("198.51.100.9", 443), kOpen);
   EXPECT_EQ(reached("198.51.100.9", 80), kShut) << "the name was granted with one port";
-  must(firewall.admit(2, *parse_ipv4("10.77.0.2"), 600));
+  must(firewall.admit(2, *parse_address("10.77.0.2"), 600));
   EXPECT_EQ(reached("10.77.0.2", 80), kShut) << "a name opens no closed range";
   // What was said last counts, longer or shorter.
-  must(firewall.admit(1, *parse_ipv4("198.51.100.9"), 1));
+  must(firewall.admit(1, *parse_address("198.51.100.9"), 1));
   const auto shuts = [&] {
     const auto deadline = clock::Deadline::in_ms(kSoonMs);
     while (!deadline.passed()) {
@@ -109,9 +109,9 @@ TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
     return false;
   };
   EXPECT_TRUE(shuts());
-  must(firewall.admit(1, *parse_ipv4("198.51.100.9"), 600));
+  must(firewall.admit(1, *parse_address("198.51.100.9"), 600));
   EXPECT_EQ(reached("198.51.100.9", 443), kOpen);
-  EXPECT_FALSE(firewall.admit(0, *parse_ipv4("198.51.100.9"), 600)) << "that grant is no name";
+  EXPECT_FALSE(firewall.admit(0, *parse_address("198.51.100.9"), 600)) << "that grant is no name";
 }
 
 TEST_F(ReachTest, TheHostItselfIsClosedWhateverWasGranted) {
@@ -186,8 +186,8 @@ TEST_F(ReachTest, NobodyOpensAConnectionOfTheHostsFromTheOtherEnd) {
     Fd socket;
     must(from.run([&]() -> Result<> {
       socket = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      const sockaddr_in own{AF_INET, htons(port), {htonl(parse_ipv4(address)->value)}, {}};
-      const sockaddr_in peer{AF_INET, htons(to_port), {htonl(parse_ipv4(to)->value)}, {}};
+      const sockaddr_in own{AF_INET, htons(port), {htonl(static_cast<uint32_t>(parse_address(address)->value))}, {}};
+      const sockaddr_in peer{AF_INET, htons(to_port), {htonl(static_cast<uint32_t>(parse_address(to)->value))}, {}};
       EXPECT_EQ(bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
       EXPECT_NE(connect(socket.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof peer), 0);
       return {};

@@ -166,7 +166,7 @@ std::string sender_of(const Fd& socket, int ms) {
   char buffer[2048];
   if (poll(&ready, 1, ms) != 1) return "";
   if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size) < 0) return "";
-  return to_text(Ipv4{ntohl(from.sin_addr.s_addr)});
+  return to_text(Address::v4(ntohl(from.sin_addr.s_addr)));
 }
 
 Fd raw_socket(const Netns& where, const std::string& link) {
@@ -201,13 +201,14 @@ bool frame_arrives(const Fd& socket, const std::string& needle, int ms, std::str
 
 std::string mac_bytes(const Mac& mac) { return {mac.begin(), mac.end()}; }
 
-std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, Ipv4 sender_address, Ipv4 target) {
+std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, const Address& sender_address,
+                      const Address& target) {
   std::string frame = mac_bytes(to) + mac_bytes(from);
   for (const uint32_t value : {0x0806u, 1u, 0x0800u, 0x0604u, static_cast<uint32_t>(operation)}) put16(frame, value);
   frame += mac_bytes(sender);
-  put32(frame, sender_address.value);
+  put32(frame, static_cast<uint32_t>(sender_address.value));
   frame += mac_bytes(to);
-  put32(frame, target.value);
+  put32(frame, static_cast<uint32_t>(target.value));
   return frame + std::string(18, '\0');
 }
 
@@ -215,8 +216,8 @@ std::string udp_frame(const Datagram& datagram) {
   const uint32_t udp_size = static_cast<uint32_t>(8 + datagram.payload.size());
   std::string ip;
   for (const uint32_t value : {0x4500u, 20 + udp_size, 0x1234u, 0u, 0x4011u, 0u}) put16(ip, value);
-  put32(ip, datagram.source.value);
-  put32(ip, datagram.target.value);
+  put32(ip, static_cast<uint32_t>(datagram.source.value));
+  put32(ip, static_cast<uint32_t>(datagram.target.value));
   const uint32_t sum = ~sum_of(ip) & 0xffff;
   ip[10] = static_cast<char>(sum >> 8);
   ip[11] = static_cast<char>(sum);
@@ -240,8 +241,8 @@ std::string unreachable_frame(const Datagram& sender, const std::string& about) 
   put_sum(icmp, 2);
   std::string ip;
   for (const uint32_t value : {0x4500u, static_cast<uint32_t>(20 + icmp.size()), 0x1235u, 0u, 0x4001u, 0u}) put16(ip, value);
-  put32(ip, sender.source.value);
-  put32(ip, sender.target.value);
+  put32(ip, static_cast<uint32_t>(sender.source.value));
+  put32(ip, static_cast<uint32_t>(sender.target.value));
   put_sum(ip, 10);
   return udp_frame(sender).substr(0, 14) + ip + icmp;
 }

@@ -59,11 +59,12 @@ std::string sender_of(const Fd& socket, int ms = 10'000);
 Fd raw_socket(const Netns& where, const std::string& link);
 void send_frame(const Fd& socket, const std::string& frame);
 std::string mac_bytes(const Mac& mac);
-std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, Ipv4 sender_address, Ipv4 target);
+std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& sender, const Address& sender_address,
+                      const Address& target);
 // IPv4 + UDP with checksums; `mac_source` is the frame's.
 struct Datagram {
   Mac to{}, from{};
-  Ipv4 source, target;
+  Address source, target;
   uint16_t port = 9;
   std::string payload = "probe";
 };

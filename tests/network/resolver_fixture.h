@@ -65,7 +65,7 @@ class ResolverTest : public NetworkTest {
     pollfd polls[] = {{client.get(), POLLIN, 0}, {resolver_.fd(), POLLIN, 0}, {fake_.get(), POLLIN, 0}};
     if (poll(polls, 3, ms) <= 0) return false;
     if (polls[1].revents) {
-      const auto served = resolver_.serve([this](size_t grant, Ipv4 address, uint32_t seconds) -> Result<> {
+      const auto served = resolver_.serve([this](size_t grant, const Address& address, uint32_t seconds) -> Result<> {
         opened_.push_back(std::to_string(grant) + " " + to_text(address) + " " + std::to_string(seconds));
         return refuse_ ? fail(Fault::failed, "the set is full") : Result<>();
       });
@@ -89,7 +89,7 @@ class ResolverTest : public NetworkTest {
       sockaddr_in to{};
       to.sin_family = AF_INET;
       to.sin_port = htons(resolver_.port());
-      to.sin_addr.s_addr = htonl(bridge_.gateway().value);
+      to.sin_addr.s_addr = htonl(static_cast<uint32_t>(bridge_.gateway().value));
       if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) return sys_error("connect", errno);
       return {};
     }));

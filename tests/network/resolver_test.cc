@@ -256,7 +256,7 @@ TEST_F(ResolverTest, AnswersNobodyElse) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(resolver_.port());
-  to.sin_addr.s_addr = htonl(bridge_.gateway().value);
+  to.sin_addr.s_addr = htonl(static_cast<uint32_t>(bridge_.gateway().value));
   const std::string asked = question({"a.example"});
   sendto(stranger.get(), asked.data(), asked.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
   EXPECT_EQ(ask({"a.example"}).addresses.size(), 1u) << "which came later";

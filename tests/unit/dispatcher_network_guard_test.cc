@@ -74,7 +74,8 @@ TEST(GuardNetwork, LimitsOnlyWhatIsFiltered) {
 
 TEST(GuardNetwork, PublishesWhereTheLevelSays) {
   for (const PublishRule rule : {PublishRule::none, PublishRule::loopback, PublishRule::any})
-    for (const char* port : {"8080:80", "127.9.9.9:8080:80", "0.0.0.0:8080:80", "192.0.2.1::80/udp"})
+    for (const char* port :
+         {"8080:80", "127.9.9.9:8080:80", "0.0.0.0:8080:80", "192.0.2.1::80/udp", "[::1]:8080:80", "[::]:8080:80"})
       for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
         Policy policy = builtin_policy(true);
         policy.levels.at("trusted").publish = rule;
@@ -82,13 +83,24 @@ TEST(GuardNetwork, PublishesWhereTheLevelSays) {
         request.network = mode;
         request.unsafe_opt_ins.host_network = true;
         request.publish = {*network::parse_publish(port)};
-        const bool loopback = request.publish[0].address.value >> 24 == 127;
+        const bool loopback =
+            (request.publish[0].address.ip == network::Ip::v4 && request.publish[0].address.value >> 24 == 127) ||
+            network::to_text(request.publish[0].address) == "::1";
         const bool expected =
             mode == NetworkMode::bridge && (rule == PublishRule::any || (rule == PublishRule::loopback && loopback));
         const Verdict verdict = guard_network(request, policy, host());
         EXPECT_EQ(verdict.allowed, expected) << name_of(rule, kPublishRuleNames) << " " << port << ": " << verdict.reason;
         EXPECT_EQ(verdict.remedy.empty(), expected);
       }
+}
+
+TEST(GuardNetwork, RefusesIpv6ThatTheSandboxDoesNotHave) {
+  for (const auto& [word, allowed] : {std::pair("2001:db8::1", false), {"any", true}, {"10.0.0.1", true}, {"dns", true}}) {
+    Request request = wish("trusted");
+    request.network = NetworkMode::bridge;
+    request.egress = {*network::parse_grant(word)};
+    EXPECT_EQ(guard_network(request, builtin_policy(true), host()).allowed, allowed) << word;
+  }
 }
 
 TEST(GuardNetwork, GivesTheBridgeToRootOnly) {

@@ -32,7 +32,7 @@ TEST(Policy, ReadsWhatItWrites) {
     policy.runsc = "/usr/local/bin/runsc";
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
-    policy.bridge = {"br-jobs", network::Subnet{{0xc0a8c800}, 24}};
+    policy.bridge = {"br-jobs", network::Subnet::v4(0xc0a8c800, 24)};
     Level level = policy.levels.at("untrusted");
     level.name = "judge";
     level.volumes = VolumeRule::read_only;

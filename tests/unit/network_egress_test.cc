@@ -14,11 +14,31 @@ Grant grant(const std::string& text) {
 }
 
 TEST(Egress, ReadsWhatItWrites) {
-  for (const char* text : {"any", "private", "dns", "10.88.0.2", "10.88.0.2:8080/tcp", "10.0.0.0/8:53/udp", "0.0.0.0/0",
-                           "192.0.2.0/24:8000-8999/tcp", "192.0.2.1/icmp", "192.0.2.0/24/udp", "pypi.example:443/tcp",
-                           "*.example", "*.sub.example:1-65535/udp", "_service.example"})
+  for (const char* text : {"any",
+                           "private",
+                           "dns",
+                           "10.88.0.2",
+                           "10.88.0.2:8080/tcp",
+                           "10.0.0.0/8:53/udp",
+                           "0.0.0.0/0",
+                           "192.0.2.0/24:8000-8999/tcp",
+                           "192.0.2.1/icmp",
+                           "192.0.2.0/24/udp",
+                           "pypi.example:443/tcp",
+                           "*.example",
+                           "*.sub.example:1-65535/udp",
+                           "_service.example",
+                           "2001:db8::1",
+                           "2001:db8::/32/udp",
+                           "[2001:db8::1]:443/tcp",
+                           "[2001:db8::/32]:8000-8999/udp",
+                           "::/0",
+                           "fd00:1::/32/icmp",
+                           "64:ff9b::/96"})
     EXPECT_EQ(to_text(grant(text)), text);
   EXPECT_EQ(grant("10.88.0.2:8080"), grant("10.88.0.2:8080/tcp"));  // a port alone means tcp
+  EXPECT_EQ(grant("[2001:DB8:0::1]:443"), grant("[2001:db8::1]:443/tcp"));
+  EXPECT_EQ(grant("[2001:db8::1]"), grant("2001:db8::1"));
   EXPECT_EQ(grant("PyPI.Example.:443"), grant("pypi.example:443/tcp"));
 }
 
@@ -39,8 +59,23 @@ TEST(Egress, NamesWhatIsWrong) {
                                    {"224.0.0.1", "no gateway"},
                                    {"0.0.0.0", "no gateway"},
                                    {"255.255.255.255", "no gateway"},
-                                   {"[::1]:80", "IPv6"},
-                                   {"fe80::1", "IPv6"},
+                                   {"[::1]:80", "no gateway"},
+                                   {"fe80::1", "no gateway"},
+                                   {"ff02::1/udp", "no gateway"},
+                                   {"::ffff:10.0.0.1", "within IPv6"},
+                                   {"[::ffff:10.0.0.1]:80", "within IPv6"},
+                                   {"::ffff:0:0/96", "within IPv6"},
+                                   {"2001:db8::1/64", "bits set"},
+                                   {"2001:db8::/129", "0 to 128"},
+                                   {"fe80::1%eth0", "IPv6"},
+                                   {"[2001:db8::1", "brackets"},
+                                   {"[2001:db8::1]80", "brackets"},
+                                   {"[2001:db8::1]:", "port"},
+                                   {"[2001:db8::1]:80/icmp", "no ports"},
+                                   {"[10.0.0.1]:80", "brackets"},
+                                   {"[a.example]:80", "brackets"},
+                                   {"[]:80", "brackets"},
+                                   {"2001:db8::1]:80", "IPv6"},
                                    {"010.1.2.3", "IPv4"},
                                    {"10.1", "IPv4"},
                                    {"a..example", "neither"},
@@ -84,6 +119,16 @@ TEST(Egress, CeilingCoversWhatLiesBelow) {
                         {"10.0.0.0/8:80-90", "10.88.0.2:85-91", false},
                         {"10.0.0.0/8/tcp", "10.88.0.2:9", true},
                         {"0.0.0.0/0", "any", false},
+                        {"0.0.0.0/0", "2001:db8::1", false},
+                        {"::/0", "2001:db8::1", true},
+                        {"::/0", "10.88.0.2", false},
+                        {"any", "[2001:db8::1]:80", true},
+                        {"any", "64:ff9b::a00:1", false},
+                        {"any", "fd00:ec2::254", false},
+                        {"any", "2002:a00:1::", false},
+                        {"private", "fd00:1::/32", true},
+                        {"private", "2001:db8::1", false},
+                        {"2001:db8::/32/tcp", "[2001:db8:1::/48]:443", true},
                         {"0.0.0.0/0", "10.88.0.2", true},
                         {"*.example", "a.example:443", true},
                         {"*.example", "*.a.example", true},
@@ -112,6 +157,11 @@ TEST(Egress, ClosedRangesDoNotOverlap) {
       EXPECT_TRUE(one == other || !one.overlaps(other)) << to_text(one) << to_text(other);
   for (const Subnet& one : private_ranges())
     EXPECT_TRUE(std::ranges::any_of(closed_ranges(), [&](const Subnet& closed) { return closed == one; }));
+  for (const char* closed : {"::1", "::a00:1", "64:ff9b::/96", "64:ff9b:1::/48", "100::1", "2001::/32", "2002::/16", "fc00::/7",
+                             "fd00:ec2::254", "fec0::/10"})
+    EXPECT_TRUE(std::ranges::any_of(closed_ranges(), [&](const Subnet& range) {
+      return range.contains(*parse_subnet(closed));
+    })) << closed;
 }
 
 }  // namespace

@@ -25,9 +25,9 @@ TEST(Nftables, RulesReadLikeNft) {
   };
   const auto rule = [] { return Rule(kTable, "from"); };
   EXPECT_EQ(Rule(kTable, "from").accept().object(), "add rule inet bailey-7 from accept");
-  EXPECT_EQ(text(rule().ipv4().field(kIpFrom, Ipv4{0x0ac90009}).link_in("bailey0").go_to("x")),
+  EXPECT_EQ(text(rule().family(Ip::v4).field(kIpFrom, Address::v4(0x0ac90009)).link_in("bailey0").go_to("x")),
             "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" goto x");
-  EXPECT_EQ(text(rule().field(kIpTo, Subnet{{0x0a000000}, 8}).protocol(6).between(kPortTo, 80, 90).drop()),
+  EXPECT_EQ(text(rule().field(kIpTo, Subnet::v4(0x0a000000, 8)).protocol(6).between(kPortTo, 80, 90).drop()),
             "ip daddr 10.0.0.0/8 meta l4proto 6 th dport 80-90 drop");
   EXPECT_EQ(text(rule().state(kEstablished | kRelated).accept()), "ct state established,related accept");
   EXPECT_EQ(text(rule().field(kEtherType, uint16_t{0x0806}).drop()), "ether type 0x0806 drop");
@@ -35,12 +35,12 @@ TEST(Nftables, RulesReadLikeNft) {
 }
 
 TEST(Nftables, EveryMessageFitsItsLengths) {
-  std::vector<Message> all = admit(kTable, "name0", {0x08080808}, 60);
-  const Subnet ranges[] = {{{0x0a000000}, 8}, {{0xe0000000}, 3}};
+  std::vector<Message> all = admit(kTable, "name0", Address::v4(0x08080808), 60);
+  const Subnet ranges[] = {Subnet::v4(0x0a000000, 8), Subnet::v4(0xe0000000, 3)};
   all.push_back(fill_ranges(kTable, "closed", ranges));
-  all.push_back(add_destinations(kTable, "denied", 64));
+  all.push_back(add_destinations(kTable, "denied", Ip::v6, 64));
   all.push_back(add_chain(kTable, "input", {"filter", 1, -300}));
-  all.push_back(Rule(kTable, "x").remember("denied", false).reject());
+  all.push_back(Rule(kTable, "x").remember("denied", Ip::v6, false).reject());
   for (const Message& message : all) {
     const auto data = message.finish(1, 0);
     ASSERT_TRUE(data) << message.object();
@@ -55,7 +55,7 @@ TEST(Nftables, EveryMessageFitsItsLengths) {
 }
 
 TEST(Nftables, AnIntervalHasAnEndUnlessItIsTheLast) {
-  const Subnet ranges[] = {{{0x0a000000}, 8}, {{0xe0000000}, 3}};
+  const Subnet ranges[] = {Subnet::v4(0x0a000000, 8), Subnet::v4(0xe0000000, 3)};
   const Sent sent(fill_ranges(kTable, "closed", ranges));
   const auto list = Attributes::find(sent.received.behind(sizeof(nfgenmsg)), NFTA_SET_ELEM_LIST_ELEMENTS);
   ASSERT_TRUE(list);
@@ -67,6 +67,24 @@ TEST(Nftables, AnIntervalHasAnEndUnlessItIsTheLast) {
                         Attributes::find(element->data, NFTA_SET_ELEM_FLAGS).has_value());
   }
   EXPECT_EQ(bounds, (std::vector<std::pair<uint32_t, bool>>{{0x0a000000, false}, {0x0b000000, true}, {0xe0000000, false}}));
+}
+
+TEST(Nftables, RulesOfIpv6ReadLikeNft) {
+  EXPECT_EQ(Rule(kTable, "x").family(Ip::v6).field(to(Ip::v6), *parse_subnet("2001:db8::/32")).drop().object(),
+            "add rule inet bailey-7 x meta nfproto ipv6 ip6 daddr 2001:db8::/32 drop");
+  EXPECT_EQ(
+      Rule(kTable, "x").field(from(Ip::v6), *parse_address("2001:db8::1")).remember("denied6", Ip::v6, true).done().object(),
+      "add rule inet bailey-7 x ip6 saddr 2001:db8::1 add @denied6 { ip6 daddr . meta l4proto . th dport counter }");
+  const Subnet ranges[] = {*parse_subnet("fc00::/7"), *parse_subnet("ff00::/8")};
+  const Sent sent(fill_ranges(kTable, "closed6", ranges));
+  const auto list = Attributes::find(sent.received.behind(sizeof(nfgenmsg)), NFTA_SET_ELEM_LIST_ELEMENTS);
+  ASSERT_TRUE(list);
+  std::vector<std::string> bounds;
+  Attributes all(list->data);
+  while (const auto element = all.next())
+    bounds.push_back(to_text(
+        *read_address(Attributes::find(Attributes::find(element->data, NFTA_SET_ELEM_KEY)->data, NFTA_DATA_VALUE)->data)));
+  EXPECT_EQ(bounds, (std::vector<std::string>{"fc00::", "fe00::", "ff00::"}));
 }
 
 TEST(Nftables, ReadsTablesCountersAndDestinations) {
