@@ -132,10 +132,10 @@ void Dnsmasq::hosts(const std::string& lines) {
 void Dnsmasq::wait_for_marker() {
   const auto deadline = clock::Deadline::in_ms(30'000);
   const Fd socket = serve(where_, address_, 0, SOCK_DGRAM);
-  const sockaddr_in to = socket_address(address_, 53);
+  const SocketAddress to = socket_address(address_, 53);
   const std::string asked = question({"marker" + std::to_string(marker_) + ".example"});
   while (!deadline.passed()) {
-    sendto(socket.get(), asked.data(), asked.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    sendto(socket.get(), asked.data(), asked.size(), 0, to.get(), to.size);
     pollfd ready{socket.get(), POLLIN, 0};
     char buffer[2048];
     if (poll(&ready, 1, 100) != 1) continue;

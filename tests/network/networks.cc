@@ -43,6 +43,8 @@ void put32(std::string& to, uint32_t value) {
   put16(to, value & 0xffff);
 }
 
+int family_of(const std::string& address) { return network::family_of(must(parse_address(address)).ip); }
+
 uint32_t sum_of(const std::string& data) {
   uint32_t sum = 0;
   for (size_t i = 0; i < data.size(); i += 2)
@@ -54,12 +56,8 @@ uint32_t sum_of(const std::string& data) {
 
 }  // namespace
 
-sockaddr_in socket_address(const std::string& address, int port) {
-  sockaddr_in result{};
-  result.sin_family = AF_INET;
-  result.sin_port = htons(static_cast<uint16_t>(port));
-  inet_pton(AF_INET, address.c_str(), &result.sin_addr);
-  return result;
+SocketAddress socket_address(const std::string& address, int port) {
+  return network::socket_address(must(parse_address(address)), static_cast<uint16_t>(port));
 }
 
 std::string run(const Netns& where, const std::vector<std::string>& argv) {
@@ -76,11 +74,11 @@ std::string run(const Netns& where, const std::vector<std::string>& argv) {
 }
 
 Fd serve(const Netns& where, const std::string& address, int port, int type) {
-  Fd fd = socket_in(where, AF_INET, type, 0);
+  const SocketAddress own = socket_address(address, port);
+  Fd fd = socket_in(where, own.storage.ss_family, type, 0);
   const int on = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const sockaddr_in own = socket_address(address, port);
-  EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0) << address << ": " << strerror(errno);
+  EXPECT_EQ(bind(fd.get(), own.get(), own.size), 0) << address << ": " << strerror(errno);
   if (type == SOCK_STREAM) {
     EXPECT_EQ(listen(fd.get(), 16), 0);
   }
@@ -91,8 +89,8 @@ namespace {
 
 // 0 when `fd` was connected within `ms`, else the errno.
 int try_to_connect(const Fd& fd, const std::string& address, int port, int ms) {
-  const sockaddr_in to = socket_address(address, port);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return 0;
+  const SocketAddress to = socket_address(address, port);
+  if (connect(fd.get(), to.get(), to.size) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
   pollfd ready{fd.get(), POLLOUT, 0};
   if (poll(&ready, 1, ms) != 1) return ETIMEDOUT;
@@ -105,39 +103,43 @@ int try_to_connect(const Fd& fd, const std::string& address, int port, int ms) {
 }  // namespace
 
 int connect_to(const Netns& from, const std::string& address, int port, int ms) {
-  return try_to_connect(socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), address, port, ms);
+  return try_to_connect(socket_in(from, family_of(address), SOCK_STREAM | SOCK_NONBLOCK, 0), address, port, ms);
 }
 
 Fd connected(const Netns& from, const std::string& address, int port, int ms) {
-  Fd fd = socket_in(from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  Fd fd = socket_in(from, family_of(address), SOCK_STREAM | SOCK_NONBLOCK, 0);
   return try_to_connect(fd, address, port, ms) == 0 ? std::move(fd) : Fd();
 }
 
 int send_large_datagram(const Netns& from, const std::string& address, int port, size_t size) {
-  const Fd fd = socket_in(from, AF_INET, SOCK_DGRAM, 0);
-  const sockaddr_in to = socket_address(address, port);
+  const SocketAddress to = socket_address(address, port);
+  const Fd fd = socket_in(from, to.storage.ss_family, SOCK_DGRAM, 0);
   const std::string data(size, 'x');
-  return sendto(fd.get(), data.data(), size, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0 ? errno : 0;
+  return sendto(fd.get(), data.data(), size, 0, to.get(), to.size) < 0 ? errno : 0;
 }
 
 int send_datagram(const Netns& from, const std::string& address, int port, int source_port) {
-  const Fd fd = socket_in(from, AF_INET, SOCK_DGRAM, 0);
-  const sockaddr_in to = socket_address(address, port), own = socket_address("0.0.0.0", source_port);
-  if (source_port && bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0) return errno;
-  return sendto(fd.get(), "probe", 5, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 5 ? 0 : errno;
+  const SocketAddress to = socket_address(address, port);
+  const Fd fd = socket_in(from, to.storage.ss_family, SOCK_DGRAM, 0);
+  const SocketAddress own = socket_address(to.storage.ss_family == AF_INET ? "0.0.0.0" : "::", source_port);
+  if (source_port && bind(fd.get(), own.get(), own.size) != 0) return errno;
+  return sendto(fd.get(), "probe", 5, 0, to.get(), to.size) == 5 ? 0 : errno;
 }
 
 bool answers_ping(const Netns& from, const std::string& address, int ms) {
-  const Fd fd = socket_in(from, AF_INET, SOCK_RAW, IPPROTO_ICMP);
-  const sockaddr_in to = socket_address(address, 0);
-  const std::string echo("\x08\0\xf7\xff\0\0\0\0", 8);  // type 8, and the checksum of only that
-  if (sendto(fd.get(), echo.data(), echo.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) return false;
+  const SocketAddress to = socket_address(address, 0);
+  const bool v4 = to.storage.ss_family == AF_INET;
+  const Fd fd = socket_in(from, to.storage.ss_family, SOCK_RAW, v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
+  // Type 8 and the checksum of only that; of IPv6 type 128, and the kernel writes the checksum.
+  const std::string echo = v4 ? std::string("\x08\0\xf7\xff\0\0\0\0", 8) : std::string("\x80\0\0\0\0\0\0\0", 8);
+  if (sendto(fd.get(), echo.data(), echo.size(), 0, to.get(), to.size) < 0) return false;
   const auto deadline = clock::Deadline::in_ms(ms);
   while (!deadline.passed()) {
     pollfd ready{fd.get(), POLLIN, 0};
     if (poll(&ready, 1, deadline.poll_ms()) != 1) continue;
     unsigned char packet[256];
-    if (recv(fd.get(), packet, sizeof packet, MSG_DONTWAIT) >= 28 && packet[20] == 0) return true;  // echo reply
+    const ssize_t got = recv(fd.get(), packet, sizeof packet, MSG_DONTWAIT);
+    if (v4 ? got >= 28 && packet[20] == 0 : got >= 8 && packet[0] == 129) return true;  // an echo's reply
   }
   return false;
 }
@@ -151,22 +153,21 @@ bool arrives(const Fd& socket, int ms) {
 
 bool answer_datagram(const Fd& socket, int ms) {
   pollfd ready{socket.get(), POLLIN, 0};
-  sockaddr_in from{};
-  socklen_t size = sizeof from;
+  SocketAddress from;
   char buffer[2048];
   if (poll(&ready, 1, ms) != 1) return false;
-  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size) < 0) return false;
-  return sendto(socket.get(), "answer", 6, 0, reinterpret_cast<const sockaddr*>(&from), size) == 6;
+  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, from.get(), &from.size) < 0) return false;
+  return sendto(socket.get(), "answer", 6, 0, from.get(), from.size) == 6;
 }
 
 std::string sender_of(const Fd& socket, int ms) {
   pollfd ready{socket.get(), POLLIN, 0};
-  sockaddr_in from{};
-  socklen_t size = sizeof from;
+  SocketAddress from;
   char buffer[2048];
   if (poll(&ready, 1, ms) != 1) return "";
-  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from), &size) < 0) return "";
-  return to_text(Address::v4(ntohl(from.sin_addr.s_addr)));
+  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, from.get(), &from.size) < 0) return "";
+  const auto address = address_of(from);
+  return address ? to_text(*address) : "";
 }
 
 Fd raw_socket(const Netns& where, const std::string& link) {
@@ -303,6 +304,17 @@ void Surroundings::enter() {
   for (const char* more : {"198.51.100.9", "10.77.0.2", "192.168.5.5", "172.16.9.9", "169.254.169.254"}) {
     run(outside_, {"ip", "address", "add", std::string(more) + "/32", "dev", "lo"});
     run(host_, {"ip", "route", "add", more, "via", "203.0.113.2"});
+  }
+}
+
+void Surroundings::add_ipv6() {
+  write_sysctl("ipv6/conf/all/forwarding", "1");
+  run(host_, {"ip", "address", "add", "2001:db8:113::1/64", "dev", "up0", "nodad"});
+  run(outside_, {"ip", "address", "add", "2001:db8:113::2/64", "dev", "net0", "nodad"});
+  run(outside_, {"ip", "-6", "route", "add", "default", "via", "2001:db8:113::1"});
+  for (const char* more : {"2001:db8:9::9", "fd77::2", "fd00:ec2::254", "64:ff9b::a4d:2", "2002:a4d:2::1"}) {
+    run(outside_, {"ip", "address", "add", std::string(more) + "/128", "dev", "lo", "nodad"});
+    run(host_, {"ip", "-6", "route", "add", more, "via", "2001:db8:113::2"});
   }
 }
 

@@ -3,13 +3,14 @@
 //
 //   sandbox eth0 --- bly0 [bailey0 10.201.0.1] host up0 203.0.113.1 --- 203.0.113.2 net0 outside
 //
+// With add_ipv6() up0 has 2001:db8:113::1 as well, net0 2001:db8:113::2, and the outside 2001:db8:9::9 (like the others),
+// fd77::2, fd00:ec2::254, 64:ff9b::a4d:2 and 2002:a4d:2::1 (both lead to 10.77.0.2 where somebody translates).
+//
 // Outside also has the addresses 198.51.100.9, 10.77.0.2, 192.168.5.5, 172.16.9.9 and 169.254.169.254, and the host a way to
 // each; the outside has a way back to everything. One process per test (CTest runs each TEST alone).
 #pragma once
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "network/bridge.h"
 #include "network/netns.h"
 #include "network/port.h"
+#include "network/socket_address.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 
@@ -33,7 +35,7 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-sockaddr_in socket_address(const std::string& address, int port);
+SocketAddress socket_address(const std::string& address, int port);
 // Runs a program in `where` and answers its stdout; a failure is a test failure.
 std::string run(const Netns& where, const std::vector<std::string>& argv);
 
@@ -95,6 +97,7 @@ class Surroundings {
  protected:
   void enter();
   void leave();
+  void add_ipv6();
   void write_sysctl(const std::string& name, const std::string& value);  // of the host, below /proc/sys/net
 
   Netns real_, host_, outside_;

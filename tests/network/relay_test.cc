@@ -30,10 +30,10 @@ void patient(const Fd& socket) {
 }
 
 Fd dial(const std::string& address, int port, int type = SOCK_STREAM) {
-  Fd socket(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  const SocketAddress to = socket_address(address, port);
+  Fd socket(::socket(to.storage.ss_family, type | SOCK_CLOEXEC, 0));
   patient(socket);
-  const sockaddr_in to = socket_address(address, port);
-  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) socket.reset();
+  if (connect(socket.get(), to.get(), to.size) != 0) socket.reset();
   return socket;
 }
 
@@ -121,6 +121,37 @@ TEST_F(RelayTest, IsReachedFromOutside) {
   EXPECT_EQ(connect_to(outside_, "203.0.113.1", 8080), 0);
   EXPECT_TRUE(accept_from(listener));
   EXPECT_EQ(connect_to(host_, "127.0.0.1", 8080), ECONNREFUSED) << "another address of the host";
+}
+
+// The sandbox has IPv4 only: what comes by IPv6 goes on by that.
+TEST_F(RelayTest, IsReachedByIpv6) {
+  add_ipv6();
+  publish({"[::1]:8080:80", "[2001:db8:113::1]:8081:80", "[::]:5353:53/udp"});
+  const Fd server = serve(sandbox_->netns, address_, 80, SOCK_STREAM),
+           datagrams = serve(sandbox_->netns, address_, 53, SOCK_DGRAM);
+  const auto greeted = [&](const Fd& client) {
+    if (!client) return std::string("not connected");
+    const Fd inside = accept_from(server);
+    send_all(inside, "hello");
+    shutdown(inside.get(), SHUT_WR);
+    return read_all(client);
+  };
+  EXPECT_EQ(greeted(dial("::1", 8080)), "hello");
+  EXPECT_EQ(greeted(dial("2001:db8:113::1", 8081)), "hello");
+  EXPECT_FALSE(dial("127.0.0.1", 8080)) << "each family is published for itself";
+  EXPECT_EQ(connect_to(outside_, "2001:db8:113::1", 8081), 0);
+  EXPECT_EQ(connect_to(outside_, "2001:db8:113::1", 8080), ECONNREFUSED);
+  // Connected: an answer from another address than was asked would not be taken.
+  run(host_, {"ip", "address", "add", "2001:db8:113::7/64", "dev", "up0", "nodad"});
+  for (const char* address : {"::1", "2001:db8:113::7"}) {
+    const Fd client = dial(address, 5353, SOCK_DGRAM);
+    send_all(client, "question");
+    EXPECT_TRUE(answer_datagram(datagrams)) << address;
+    char buffer[16] = "";
+    EXPECT_EQ(recv(client.get(), buffer, sizeof buffer, 0), 6) << address;
+    EXPECT_STREQ(buffer, "answer");
+  }
+  EXPECT_FALSE(dial("127.0.0.1", 8081));
 }
 
 TEST_F(RelayTest, KeepsEveryByteInOrder) {
@@ -233,12 +264,11 @@ TEST_F(RelayTest, PassesDatagramsBackToWhoAsked) {
   send_all(two, "two");
   for (int i = 0; i < 2; ++i) {
     char buffer[16];
-    sockaddr_in from{};
-    socklen_t size = sizeof from;
-    const ssize_t got = recvfrom(server.get(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
+    SocketAddress from;
+    const ssize_t got = recvfrom(server.get(), buffer, sizeof buffer, 0, from.get(), &from.size);
     ASSERT_GT(got, 0);
-    EXPECT_EQ(from.sin_addr.s_addr, socket_address("10.201.0.1", 0).sin_addr.s_addr);
-    sendto(server.get(), buffer, static_cast<size_t>(got), 0, reinterpret_cast<sockaddr*>(&from), size);
+    EXPECT_EQ(address_of(from), bridge_.gateway());
+    sendto(server.get(), buffer, static_cast<size_t>(got), 0, from.get(), from.size);
   }
   for (const auto& [client, text] : {std::pair<const Fd*, const char*>{&one, "one"}, {&two, "two"}}) {
     char buffer[16] = "";
