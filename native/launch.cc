@@ -21,6 +21,7 @@
 #include "base/files.h"
 #include "init/image.h"
 #include "native/namespace_owner.h"
+#include "native/step_aside.h"
 
 namespace bailey::native {
 
@@ -223,6 +224,7 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   begun.pid_ = static_cast<int>(pid);
   begun.pidfd_ = Fd(pidfd);
   begun.socket_ = std::move(sockets.ours);
+  step_aside(begun.pid_);
   steps.push_back({"clone", clock::monotonic_ns() - start});
   return begun;
 }

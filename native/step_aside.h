@@ -1,0 +1,14 @@
+// Makes room for a process that was just made.
+#pragma once
+
+namespace bailey::native {
+
+// Where `pid`, a new process, waits for the processor that this one runs on, this one goes on with another, when its affinity
+// has any; the affinity is afterwards what it was. Answers whether it went. What fails costs time and nothing else.
+//
+// A kernel starts a new process on an idle processor; one that packs the processors of a virtual machine (sched_vcpu_pack)
+// mostly does not, and what was to be done beside this process is done after it. It is this process that goes and not the new
+// one: a mask that was once set is the limit of a cpuset that grows later (Linux 6.2), and a sandbox may live long.
+bool step_aside(int pid);
+
+}  // namespace bailey::native
