@@ -89,4 +89,10 @@ void info(std::string_view message) { write(Level::info, spdlog::level::info, "i
 void warning(std::string_view message) { write(Level::warning, spdlog::level::warn, "warning", message); }
 void error(std::string_view message) { write(Level::error, spdlog::level::err, "error", message); }
 
+void end_process(std::string_view why) {
+  const std::string line = "bailey: " + std::string(why) + "\n";
+  (void)!::write(STDERR_FILENO, line.data(), line.size());
+  ::_exit(125);
+}
+
 }  // namespace bailey::log

@@ -22,6 +22,10 @@ void info(std::string_view message);
 void warning(std::string_view message);
 void error(std::string_view message);
 
+// A process that could not be itself again (its user, its network namespace) does nothing more as somebody else: one line on
+// stderr, exit 125, no destructor. What it leaves is `bailey gc`'s.
+[[noreturn]] void end_process(std::string_view why);
+
 // With control characters but the line's end as \xNN: what others named must not command the terminal it is shown on.
 std::string printable(std::string_view text);
 

@@ -170,7 +170,9 @@ std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
 Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name) {
   if (::mkdirat(parent.fd.get(), name.c_str(), 0755) < 0)
     return std::unexpected(unavailable(sys_error("mkdir " + parent.path + "/" + name, errno).error()));
-  return files::open_at(parent.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  auto made = files::open_at(parent.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!made) ::unlinkat(parent.fd.get(), name.c_str(), AT_REMOVEDIR);  // nobody else knows of it
+  return made;
 }
 
 Result<> inherit_cpuset(int parent, int directory) {

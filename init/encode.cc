@@ -56,6 +56,7 @@ const char* step_name(Step step) {
     case Step::seccomp: return "seccomp";
     case Step::exec:
     case Step::interpreter: return "exec";
+    case Step::init: return "init";
   }
   return "start";
 }
@@ -119,6 +120,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::read_job: return "init reading its job";
     case Step::session: return "making a session";
     case Step::seccomp: return "installing the seccomp filter";
+    case Step::init: return "starting the sandbox's init";
     default: return "starting the command";
   }
 }
@@ -205,6 +207,8 @@ Error start_error(const Report& report, const bundle::Process& process) {
   if (report.step == Step::seccomp && report.value == EBUSY)
     error.remedy =
         "whoever runs Bailey supervises its system calls already, and the kernel allows one listener: leave --seccomp-log out";
+  if (report.step == Step::init && report.value == EACCES)
+    error.remedy = "the kernel may execute no memfd here: sysctl vm.memfd_noexec must not be 2";
   if (report.step == Step::fork && report.value == EAGAIN)
     error.remedy = "the limit of processes is too low to start the command";
   return std::move(error).in_step(step_name(report.step));

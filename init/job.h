@@ -91,8 +91,22 @@ struct Order {
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4 };
 
 // In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
-// its #! line or ELF header names is missing.
-enum class Step : uint32_t { none, read_job, fork, session, terminal, rlimit, user, umask, cwd, seccomp, exec, interpreter };
+// its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it.
+enum class Step : uint32_t {
+  none,
+  read_job,
+  fork,
+  session,
+  terminal,
+  rlimit,
+  user,
+  umask,
+  cwd,
+  seccomp,
+  exec,
+  interpreter,
+  init
+};
 
 struct Report {
   uint32_t magic;

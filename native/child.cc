@@ -17,6 +17,7 @@
 #include <ctime>
 
 #include "base/fd.h"
+#include "init/job.h"
 #include "native/hardening.h"
 #include "native/kernel_abi.h"
 #include "native/root_builder.h"
@@ -55,7 +56,8 @@ class Child {
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
     step(ChildStep::seccomp, install_seccomp(*in_.filter, 0));
-    send(report_);
+    // Who waits for it would wait for ever.
+    if (!send(report_)) ::_exit(kSetupFailed);
     exec_init();
   }
 
@@ -69,8 +71,13 @@ class Child {
     ::_exit(kSetupFailed);
   }
 
-  void send(const SetupReport& report) const {
-    while (::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
+  template <typename Message>
+  bool send(const Message& report) const {
+    ssize_t sent = -1;
+    do {
+      sent = ::send(in_.socket, &report, sizeof report, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent == sizeof report;
   }
 
   // All but the cgroup namespace, which has its root where the process is.
@@ -213,30 +220,26 @@ class Child {
   // Low numbers are settled before anything is closed: the image moves above the socket's place, then everything else goes.
   [[noreturn]] void exec_init() {
     const int image = ::fcntl(init_image_, F_DUPFD_CLOEXEC, kInitSocket + 1);
-    if (image < 0 || ::dup2(in_.socket, kInitSocket) < 0) ::_exit(kSetupFailed);
-    ::fcntl(kInitSocket, F_SETFD, 0);
-    reset_signals();
-    ::syscall(SYS_close_range, kInitSocket + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    const bool settled = image >= 0 && ::dup2(in_.socket, kInitSocket) >= 0 && ::fcntl(kInitSocket, F_SETFD, 0) == 0 &&
+                         reset_signals() && ::syscall(SYS_close_range, kInitSocket + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
     char name[] = "init";
     char number[] = {'0' + kInitSocket, '\0'};
     char* const argv[] = {name, number, nullptr};
     char* const no_environment[] = {nullptr};
-    ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
-    report_.step = ChildStep::exec;
-    report_.error = errno;
-    while (::send(kInitSocket, &report_, sizeof report_, MSG_NOSIGNAL) < 0 && errno == EINTR) {}
+    if (settled) ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
+    const init::Report failed{init::kReportMagic, init::ReportKind::failed, errno, init::Step::init, 0};
+    send(failed);
     ::_exit(kSetupFailed);
   }
 
   // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h). Handlers went with
   // CLONE_CLEAR_SIGHAND; what the dispatcher ignores (SIGPIPE) would outlive exec.
-  static void reset_signals() {
+  static bool reset_signals() {
     struct sigaction standard{};
     standard.sa_handler = SIG_DFL;
-    ::sigaction(SIGPIPE, &standard, nullptr);
     sigset_t all;
     ::sigfillset(&all);
-    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+    return ::sigaction(SIGPIPE, &standard, nullptr) == 0 && ::sigprocmask(SIG_SETMASK, &all, nullptr) == 0;
   }
 
   const ChildInputs& in_;

@@ -44,6 +44,7 @@ Result<> NativeInstance::start(dispatcher::Steps& steps) {
   if (!report) return std::unexpected(std::move(report).error().in_step("start"));
   // No report: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
   if (!report->has_value()) return {};
+  began_ = true;
   const init::Report& told = (*report)->report;
   if (told.kind == init::ReportKind::failed) {
     not_started_ = init::start_error(told, process_);
@@ -62,6 +63,11 @@ void NativeInstance::kill_all() { ::syscall(SYS_pidfd_send_signal, launched_.pid
 Result<dispatcher::Ending> NativeInstance::reap() {
   const int status = TRY(wait_for(launched_.pid));
   reaped_ = true;
+  if (!began_ && WIFEXITED(status)) {
+    not_started_.emplace();
+    not_started_->message =
+        "the sandbox's first process ended with " + std::to_string(WEXITSTATUS(status)) + " before it began the command";
+  }
   if (not_started_) return dispatcher::Ending{Kind::not_started, 0, std::move(*not_started_)};
   return ending(status);
 }

@@ -51,7 +51,7 @@ class NativeInstance final : public dispatcher::Instance {
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   std::optional<init::Report> last_word_;
-  bool heard_ = false, reaped_ = false;
+  bool began_ = false, heard_ = false, reaped_ = false;
 };
 
 }  // namespace bailey::native

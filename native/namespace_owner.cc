@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "base/log.h"
+
 namespace bailey::native {
 
 namespace {
@@ -32,7 +34,7 @@ Result<> NamespaceOwner::become(uint32_t uid) {
 
 NamespaceOwner::~NamespaceOwner() {
   if (!changed_) return;
-  if (set_effective_user(0) < 0) ::_exit(125);  // never go on as somebody else
+  if (set_effective_user(0) < 0) log::end_process(std::string("this process cannot be root again: ") + errno_name(errno));
   ::prctl(PR_SET_DUMPABLE, 0);
   if (parent_death_signal_ == 0) return;
   ::prctl(PR_SET_PDEATHSIG, parent_death_signal_);

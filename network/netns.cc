@@ -11,9 +11,9 @@
 #include <linux/nsfs.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "base/files.h"
+#include "base/log.h"
 
 namespace bailey::network {
 
@@ -22,7 +22,8 @@ namespace {
 constexpr const char* kOwn = "/proc/thread-self/ns/net";
 
 void come_back(const Netns& home) {
-  if (::setns(home.fd(), CLONE_NEWNET) < 0) std::abort();
+  if (::setns(home.fd(), CLONE_NEWNET) < 0)
+    log::end_process(std::string("this process cannot come back to its own network namespace: ") + errno_name(errno));
 }
 
 }  // namespace

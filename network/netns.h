@@ -33,7 +33,7 @@ class Netns {
   Result<bool> same_as(const Netns& other) const;
 
   // Runs `act` in it, on this thread, and comes back. A thread that could not come back would do its host's work in a
-  // sandbox's network: the process ends (abort) instead.
+  // sandbox's network: the process ends instead (log::end_process).
   Result<> run(const std::function<Result<>()>& act) const;
 
  private:

@@ -1,0 +1,230 @@
+// Bailey killed before each of its system calls, and each of its system calls failing: nothing is left but what `gc` removes,
+// and a failure ends as an error that says what failed. The test is the tracer (ptrace(2)) of an ordinary binary: there is no
+// seam for it in the program.
+//
+// BAILEY_EVERY_CALL=1: every call also on gVisor, where by default one in some is tried, another one in each run.
+// BAILEY_FIRST_CALL=N: from the one on that failed.
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <iterator>
+
+#include "base/clock.h"
+#include "tests/contract/contract.h"
+#include "tests/network/networks.h"
+
+namespace bailey::tests {
+namespace {
+
+enum class Whose { bailey, sandbox };  // the process that was begun, or its first child, which becomes the sandbox's first
+
+// A run of Bailey of which one process stands still before each of its system calls.
+class Stepped {
+ public:
+  explicit Stepped(RunOptions wish, Whose whose) : process_(traced(std::move(wish))), traced_(process_.pid()) {
+    int status = 0;
+    if (waitpid(traced_, &status, __WALL) != traced_ || !WIFSTOPPED(status)) ADD_FAILURE() << "it does not wait for its tracer";
+    const long options = PTRACE_O_TRACESYSGOOD | (whose == Whose::sandbox ? PTRACE_O_TRACEFORK : PTRACE_O_EXITKILL);
+    if (ptrace(PTRACE_SETOPTIONS, traced_, nullptr, options) != 0) ADD_FAILURE() << "PTRACE_SETOPTIONS: " << strerror(errno);
+    if (whose == Whose::sandbox) follow_the_child();
+  }
+  ~Stepped() { let_go(); }
+
+  // Goes on until it stands before its next call; false when it ended instead.
+  bool next() { return stop() && (before_ || stop()); }
+  long call() const {
+    user_regs_struct registers{};
+    return ptrace(PTRACE_GETREGS, traced_, nullptr, &registers) == 0 ? static_cast<long>(registers.orig_rax) : -1;
+  }
+  // The call before which it stands is not made and answers an error.
+  void refuse(int error) {
+    user_regs_struct registers{};
+    ptrace(PTRACE_GETREGS, traced_, nullptr, &registers);
+    registers.orig_rax = static_cast<unsigned long long>(-1);
+    ptrace(PTRACE_SETREGS, traced_, nullptr, &registers);
+    if (!stop()) return;
+    ptrace(PTRACE_GETREGS, traced_, nullptr, &registers);
+    registers.rax = static_cast<unsigned long long>(-error);
+    ptrace(PTRACE_SETREGS, traced_, nullptr, &registers);
+  }
+  void kill() {
+    ::kill(traced_, SIGKILL);
+    int status = 0;  // Bailey is told of its child's end when the tracer has seen it
+    while (traced_ != process_.pid() && waitpid(traced_, &status, __WALL) == traced_ && WIFSTOPPED(status)) {}
+    traced_ = -1;
+  }
+  Outcome finish() {
+    let_go();
+    return process_.finish();
+  }
+
+ private:
+  static RunOptions traced(RunOptions wish) {
+    wish.record = false;
+    wish.before_exec = [] { ptrace(PTRACE_TRACEME, 0, nullptr, nullptr); };
+    return wish;
+  }
+
+  void let_go() {
+    if (traced_ > 0) ptrace(PTRACE_DETACH, traced_, nullptr, nullptr);
+    traced_ = -1;
+  }
+
+  void follow_the_child() {
+    for (int status = 0;;) {
+      if (ptrace(PTRACE_CONT, traced_, nullptr, 0L) != 0 || waitpid(traced_, &status, __WALL) != traced_ ||
+          !WIFSTOPPED(status)) {
+        ADD_FAILURE() << "it has no child";
+        return;
+      }
+      if (status >> 8 == (SIGTRAP | PTRACE_EVENT_FORK << 8)) break;
+    }
+    unsigned long child = 0;
+    ptrace(PTRACE_GETEVENTMSG, traced_, nullptr, &child);
+    int status = 0;
+    waitpid(static_cast<pid_t>(child), &status, __WALL);  // born traced, and stopped
+    let_go();
+    traced_ = static_cast<pid_t>(child);
+    ptrace(PTRACE_SETOPTIONS, traced_, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+  }
+
+  // Until the next end or begin of a call.
+  bool stop() {
+    for (long signal = 0; ptrace(PTRACE_SYSCALL, traced_, nullptr, signal) == 0;) {
+      siginfo_t ended{};  // looked at only: of Bailey itself finish() wants to know
+      if (waitid(P_PID, static_cast<id_t>(traced_), &ended, WEXITED | WSTOPPED | WNOWAIT | __WALL) != 0) break;
+      const bool stopped = ended.si_code == CLD_TRAPPED || ended.si_code == CLD_STOPPED;
+      if (!stopped && traced_ == process_.pid()) break;
+      int status = 0;
+      if (waitpid(traced_, &status, __WALL) != traced_ || !WIFSTOPPED(status)) break;
+      if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
+        before_ = !before_;
+        return true;
+      }
+      signal = status >> 16 ? 0 : WSTOPSIG(status);
+    }
+    traced_ = -1;
+    return false;
+  }
+
+  BaileyProcess process_;
+  pid_t traced_;  // -1: nobody is any more
+  bool before_ = false;
+};
+
+class EverySystemCall : public Contract, protected network::tests::Surroundings {
+ protected:
+  void SetUp() override {
+    Contract::SetUp();
+    EXPECT_EQ(run({"/bin/true"}).exit_code, 0);  // makes what stays for good
+    const bool every = !gvisor() || std::getenv("BAILEY_EVERY_CALL");
+    stride_ = every ? 1 : 11;
+    const char* begin = std::getenv("BAILEY_FIRST_CALL");
+    first_ = begin ? static_cast<size_t>(std::atoi(begin)) : static_cast<size_t>(getpid()) % stride_;
+  }
+
+  // A host of the test's own with a bridge.
+  void bridged() {
+    BAILEY_REQUIRE("root", "ip", "nft");
+    enter();
+    on_host_ = true;
+    EXPECT_EQ(run({"--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+  }
+  void TearDown() override {
+    if (on_host_) {
+      const auto deadline = clock::Deadline::in_ms(60'000);  // a child gives a bridge back after the run
+      while (ports_and_tables_are_left() && !deadline.passed()) usleep(10'000);
+      EXPECT_FALSE(ports_and_tables_are_left());
+      leave();
+    }
+    Contract::TearDown();
+  }
+
+  bool ports_and_tables_are_left() {
+    EXPECT_EQ(run_bailey({.arguments = {"network", "gc"}}).exit_code, 0);
+    return network::tests::run(host_, {"nft", "list", "tables"}) != "" ||
+           network::tests::run(host_, {"ip", "-brief", "link"}).find("bly") != std::string::npos;
+  }
+
+  void kill_before_each(Whose whose, const Arguments& flags) {
+    size_t at = first_;
+    for (;; at += stride_) {
+      Stepped bailey(options(flags, {"/bin/true"}), whose);
+      size_t stood = 0;
+      while (stood <= at && bailey.next()) ++stood;
+      if (stood <= at) break;
+      const long call = bailey.call();
+      bailey.kill();
+      const Outcome got = bailey.finish();
+      const bool killed = whose == Whose::bailey ? got.signal == SIGKILL : got.exit_code != 0 || call == SYS_exit_group;
+      ASSERT_TRUE(killed) << "call " << at << ", number " << call << ": " << got;
+    }
+    EXPECT_GT(at, 300u) << "so few calls were there?";
+    collect_garbage();
+  }
+
+  // Whose failure means the end of the process by itself, or nothing.
+  static bool left_out(long call) {
+    constexpr long kOut[] = {SYS_brk,    SYS_mmap,   SYS_munmap,     SYS_mprotect,     SYS_arch_prctl,
+                             SYS_close,  SYS_exit,   SYS_exit_group, SYS_rt_sigreturn, SYS_set_tid_address,
+                             SYS_execve, SYS_wait4,  SYS_waitid,     SYS_rseq,         SYS_set_robust_list,
+                             SYS_futex,  SYS_getuid, SYS_geteuid,    SYS_getpid,       SYS_ppoll};
+    return std::ranges::find(kOut, call) != std::end(kOut);
+  }
+
+  void fail_each(Whose whose, const Arguments& flags, int error) {
+    size_t at = first_, refused = 0;
+    for (;; at += stride_) {
+      Stepped bailey(options(flags, {"/bin/true"}), whose);
+      size_t stood = 0;
+      while (stood <= at && bailey.next()) ++stood;
+      if (stood <= at) break;
+      const long call = bailey.call();
+      if (!left_out(call)) bailey.refuse(error);
+      const Outcome got = bailey.finish();
+      const std::string where = "call " + std::to_string(at) + ", number " + std::to_string(call);
+      ASSERT_FALSE(got.timed_out) << where << ": " << got;
+      if (got.exit_code == 0) {
+        if (std::getenv("BAILEY_SHOW")) fprintf(stderr, "did without: %s\n", where.c_str());
+        continue;
+      }
+      ++refused;
+      EXPECT_EQ(got.exit_code, 125) << where << ": " << got;
+      EXPECT_NE(("\n" + got.err).find("\nbailey: "), std::string::npos) << where << ": " << got;
+    }
+    EXPECT_GT(refused, 10u);
+    collect_garbage();
+  }
+
+  size_t stride_ = 1, first_ = 0;
+  bool on_host_ = false;
+};
+
+const Arguments kBridged = {"--net", "bridge", "--egress", "any", "--egress", "dns", "-p", "80"};
+
+TEST_F(EverySystemCall, MayBeTheLastOfBailey) { kill_before_each(Whose::bailey, {}); }
+TEST_F(EverySystemCall, MayBeTheLastOfTheSandbox) { kill_before_each(Whose::sandbox, {}); }
+
+TEST_F(EverySystemCall, MayBeTheLastOfBaileyWithABridge) {
+  bridged();
+  if (IsSkipped()) return;
+  kill_before_each(Whose::bailey, kBridged);
+}
+
+TEST_F(EverySystemCall, OfBaileyMayFail) { fail_each(Whose::bailey, {}, EIO); }
+TEST_F(EverySystemCall, OfTheSandboxMayFail) { fail_each(Whose::sandbox, {}, EIO); }
+
+TEST_F(EverySystemCall, OfBaileyMayFailWithABridge) {
+  bridged();
+  if (IsSkipped()) return;
+  fail_each(Whose::bailey, kBridged, ENOMEM);
+}
+
+}  // namespace
+}  // namespace bailey::tests
