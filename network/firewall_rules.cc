@@ -53,6 +53,10 @@ constexpr uint32_t kNameAddresses = 4096;  // of one name at one time
 // What is let by at once under a limit: twice the largest packet that the kernel hands around before it cuts it (64 KiB).
 constexpr uint32_t kBurst = 128 * 1024;
 
+// Of the host's ports, those that a sandbox's packets seem to come from. Who answers a packet may write to that port of the
+// host until conntrack forgets: no port of a service of the host's, and none that the sandbox chose.
+constexpr uint16_t kFirstPortOutside = 32768, kLastPortOutside = 65535;
+
 // IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
 constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
 constexpr uint8_t kSyn = 0x02, kAck = 0x10;
@@ -285,7 +289,7 @@ void Compiler::compile_nat() {
   for (const Side& side : sides_) {
     Rule rule = inet("postrouting");
     rule.family(side.ip).field(nft::from(side.ip), side.address).link_out(spec_.bridge.name, Is::not_equal);
-    add(rule.masquerade());
+    add(rule.masquerade(kFirstPortOutside, kLastPortOutside));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "network/nft_rule.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_nat.h>
 
 #include <algorithm>
 #include <array>
@@ -12,6 +13,7 @@ namespace {
 constexpr size_t kLinkName = 16;           // IFNAMSIZ; <net/if.h> and <linux/netfilter.h> do not go together
 constexpr uint8_t kRouting = 43;           // IPPROTO_ROUTING; <netinet/in.h> does not go with <linux/netfilter.h> either
 constexpr uint32_t kRegister = NFT_REG_1;  // 16 bytes; every condition uses it anew
+constexpr uint32_t kOtherRegister = NFT_REG_2;
 // The parts of a destination, in a row: what a key of several parts is read from.
 constexpr uint32_t kKeyAddress = NFT_REG32_00;
 constexpr uint32_t key_protocol(Ip ip) { return kKeyAddress + bits(ip) / 32u; }
@@ -251,13 +253,27 @@ Message Rule::reject_reset() {
   return end().done();
 }
 
-Message Rule::masquerade() { return say("masquerade").begin("masq").end().done(); }
+// The port is loaded into `reg` as it is on the wire.
+Rule& Rule::load_port(uint32_t reg, uint16_t port) {
+  const auto wire = big_endian(port);
+  begin("immediate");
+  message_.be32(NFTA_IMMEDIATE_DREG, reg);
+  return put_data(NFTA_IMMEDIATE_DATA, wire.data(), wire.size()).end();
+}
+
+Message Rule::masquerade(uint16_t first, uint16_t last) {
+  say("masquerade to :" + std::to_string(first) + "-" + std::to_string(last) + " fully-random");
+  load_port(kRegister, first).load_port(kOtherRegister, last).begin("masq");
+  // Unlike redir, masq does not conclude from the registers that there is a range (nft_masq.c, Linux 6.18).
+  message_.be32(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED | NF_NAT_RANGE_PROTO_RANDOM_FULLY);
+  message_.be32(NFTA_MASQ_REG_PROTO_MIN, kRegister);
+  message_.be32(NFTA_MASQ_REG_PROTO_MAX, kOtherRegister);
+  return end().done();
+}
 
 Message Rule::redirect(uint16_t port) {
-  const auto wire = big_endian(port);
-  say("redirect to :" + std::to_string(port)).begin("immediate");
-  message_.be32(NFTA_IMMEDIATE_DREG, kRegister);
-  put_data(NFTA_IMMEDIATE_DATA, wire.data(), wire.size()).end().begin("redir");
+  say("redirect to :" + std::to_string(port));
+  load_port(kRegister, port).begin("redir");
   message_.be32(NFTA_REDIR_REG_PROTO_MIN, kRegister);
   return end().done();
 }

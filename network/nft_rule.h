@@ -75,14 +75,15 @@ class Rule {
   Message accept();
   Message drop();
   Message go_to(const std::string& chain);
-  Message reject();        // ICMP: prohibited by the administrator
-  Message reject_reset();  // for TCP
-  Message masquerade();
-  Message redirect(uint16_t port);  // to this host
-  Message done();                   // goes on with the next rule
+  Message reject();                                   // ICMP: prohibited by the administrator
+  Message reject_reset();                             // for TCP
+  Message masquerade(uint16_t first, uint16_t last);  // the source port drawn at random from those
+  Message redirect(uint16_t port);                    // to this host
+  Message done();                                     // goes on with the next rule
 
  private:
   Rule& begin(const char* expression);
+  Rule& load_port(uint32_t reg, uint16_t port);
   Rule& end();
   Rule& say(std::string_view text);
   Rule& load(const Field& field, uint32_t into);

@@ -139,7 +139,7 @@ TEST_F(ReachTest, OnlyTheResolverAnswersOnTheGateway) {
   const Sandbox one = guarded(wanted);
   EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 53), kOpen);
   EXPECT_EQ(send_datagram(one.netns, "10.201.0.1", 53), 0);
-  EXPECT_EQ(sender_of(resolver), "10.201.0.2") << "it sees who asks";
+  EXPECT_EQ(sender_of(resolver).value_or(Sender()).address, "10.201.0.2") << "it sees who asks";
   for (const char* address : {"203.0.113.1", "203.0.113.2"})
     for (const int port : {53, 5353}) EXPECT_EQ(connect_to(one.netns, address, port), kShut) << address << ":" << port;
   EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 53), 0);

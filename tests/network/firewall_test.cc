@@ -49,8 +49,14 @@ TEST_F(FirewallTest, ShowsTheOutsideTheHostsAddressOnly) {
   const Firewall firewall = must(Firewall::create(spec(0, {"any"})));
   const Sandbox one = sandbox(0);
   const Fd server = serve(outside_, "203.0.113.2", 90, SOCK_DGRAM);
-  EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 90), 0);
-  EXPECT_EQ(sender_of(server), "203.0.113.1");
+  // Never from a port of a service of the host's: what answers that port later would be the sandbox's.
+  for (const int port : {53, 123, 4500, 31'000, 51'820}) {
+    EXPECT_EQ(send_datagram(one.netns, "203.0.113.2", 90, port), 0);
+    const Sender seen = sender_of(server).value_or(Sender());
+    EXPECT_EQ(seen.address, "203.0.113.1");
+    EXPECT_GE(seen.port, 32'768) << ruleset();
+    EXPECT_NE(seen.port, port) << "one in 32768, and the sandbox's wish: " << ruleset();
+  }
 }
 
 TEST_F(FirewallTest, ListsWhatItDenied) {

@@ -160,14 +160,16 @@ bool answer_datagram(const Fd& socket, int ms) {
   return sendto(socket.get(), "answer", 6, 0, from.get(), from.size) == 6;
 }
 
-std::string sender_of(const Fd& socket, int ms) {
+std::optional<Sender> sender_of(const Fd& socket, int ms) {
   pollfd ready{socket.get(), POLLIN, 0};
   SocketAddress from;
   char buffer[2048];
-  if (poll(&ready, 1, ms) != 1) return "";
-  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, from.get(), &from.size) < 0) return "";
+  if (poll(&ready, 1, ms) != 1) return std::nullopt;
+  if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, from.get(), &from.size) < 0) return std::nullopt;
   const auto address = address_of(from);
-  return address ? to_text(*address) : "";
+  if (!address) return std::nullopt;
+  // The port stands in the same place for both families.
+  return Sender{to_text(*address), ntohs(reinterpret_cast<const sockaddr_in*>(from.get())->sin_port)};
 }
 
 Fd raw_socket(const Netns& where, const std::string& link) {

@@ -12,6 +12,7 @@
 
 #include <gtest/gtest.h>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,8 +55,12 @@ bool answers_ping(const Netns& from, const std::string& address, int ms = 10'000
 bool arrives(const Fd& socket, int ms);
 // Waits for a datagram and sends one back; false when none came.
 bool answer_datagram(const Fd& socket, int ms = 10'000);
-// Waits for a datagram and answers the address that it came from; "" when none came.
-std::string sender_of(const Fd& socket, int ms = 10'000);
+struct Sender {
+  std::string address;
+  uint16_t port = 0;
+};
+// Waits for a datagram and answers where it came from; nothing when none came.
+std::optional<Sender> sender_of(const Fd& socket, int ms = 10'000);
 
 // Frames as they are: what a workload with CAP_NET_RAW could send, or a sentry that was taken over.
 Fd raw_socket(const Netns& where, const std::string& link);

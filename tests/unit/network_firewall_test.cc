@@ -56,7 +56,7 @@ TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
   EXPECT_EQ(chain(wanted, "inet bailey-7 prerouting").size(), 2u);
   EXPECT_TRUE(chain(wanted, "inet bailey-7 postrouting").empty()) << "nothing goes beyond the host";
   EXPECT_EQ(chain(spec({"private"}), "inet bailey-7 postrouting"),
-            Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade"});
+            Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade to :32768-65535 fully-random"});
 }
 
 TEST(FirewallRules, AreNamedBySlot) {
