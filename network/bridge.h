@@ -1,5 +1,6 @@
-// Bridge: the one bridge that sandboxes' ports hang on, and its IPv4 subnet. The first address is the host's (the gateway), the
-// last the broadcast address; those between are the sandboxes'. It stays when the last port goes.
+// Bridge: the one bridge that sandboxes' ports hang on, and its subnets. The first address is the host's (the gateway), IPv4's
+// last the broadcast address; those between are the sandboxes'. It has IPv6 when somebody has asked for it once. It stays when
+// the last port goes.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace bailey::network {
 
 struct BridgeSpec {
   std::string name = "bailey0";
-  std::optional<Subnet> subnet;  // absent: the first of ours that is free
+  std::optional<Subnet> subnet;   // absent: the first of ours that is free
+  std::optional<Subnet> subnet6;  // the same of IPv6
   friend bool operator==(const BridgeSpec&, const BridgeSpec&) = default;
 };
 
@@ -24,13 +26,14 @@ struct Bridge {
   int index = 0;
   Mac mac{};
   Subnet subnet;
-  std::optional<Subnet> subnet6;  // a /64; none: nobody has asked for IPv6 yet
+  std::optional<Subnet> subnet6;
 
-  Address gateway() const { return subnet.at(1); }
+  const Subnet& range(Ip ip) const { return ip == Ip::v4 ? subnet : *subnet6; }
+  Address gateway(Ip ip = Ip::v4) const { return range(ip).at(1); }
   // How many ports it can have: as many as there are addresses, at most the kernel's 1023 for one bridge.
   uint32_t capacity() const;
   // Of the port `slot` (from 0, below the capacity). One slot has one hardware address for ever.
-  Address address(uint32_t slot) const { return subnet.at(slot + 2); }
+  Address address(uint32_t slot, Ip ip = Ip::v4) const { return range(ip).at(slot + 2); }
   static Mac mac_of(uint32_t slot);
 
   // As it is; nothing when there is none or it is half made. Refused as by ensure(). Changes nothing.
@@ -39,11 +42,14 @@ struct Bridge {
   // left half done is completed: the caller keeps others out (one lock for all). Refused: a link of that name that Bailey
   // did not make, a subnet that overlaps a route of the host, another subnet than the bridge has already.
   static Result<Bridge> ensure(NetlinkSocket& socket, const BridgeSpec& spec);
+  // Gives it IPv6 when it has none, likewise: static addresses only, nothing is learned from or told to anybody.
+  Result<> add_ipv6(NetlinkSocket& socket, const BridgeSpec& spec);
 };
 
-// The first of our ranges that overlaps none of `routed`; pure. Error when none is left.
-Result<Subnet> free_subnet(const std::vector<Subnet>& routed);
-// Is `wanted` fit for a bridge beside those routes? Sizes /16 to /29. The error names the route. Pure.
+// The first of our ranges of that family that overlaps none of `routed`; pure. Error when none is left.
+Result<Subnet> free_subnet(const std::vector<Subnet>& routed, Ip ip = Ip::v4);
+// Is `wanted` fit for a bridge beside those routes? Sizes /16 to /29; of IPv6 /48 to /112, unicast. The error names the route.
+// Pure.
 Result<> check_subnet(const Subnet& wanted, const std::vector<Subnet>& routed);
 
 }  // namespace bailey::network

@@ -12,7 +12,8 @@ namespace bailey::network::conntrack {
 namespace {
 
 // Which parts of CTA_TUPLE_ORIG a listing is narrowed to (CTA_FILTER_F_CTA_IP_* of net/netfilter/nf_conntrack_netlink.c, Linux
-// 5.8). An older kernel does not know CTA_FILTER and lists all.
+// 5.8). An older kernel does not know CTA_FILTER and lists all. Of IPv6 all are asked for: Linux 6.18 then lists those that do
+// not match, and leaves out the ones that do.
 constexpr uint32_t kBySource = 1, kByTarget = 2;
 
 constexpr uint16_t source(Ip ip) { return ip == Ip::v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC; }
@@ -29,9 +30,10 @@ Message message(uint8_t type, uint16_t flags, Ip ip, std::string object) {
 
 Message list(const Address& address, uint32_t by) {
   Message question = message(IPCTNL_MSG_CT_GET, NLM_F_DUMP, address.ip, "listing the connections of " + to_text(address));
+  if (address.ip == Ip::v6) return question;
   const WireAddress wire = to_wire(address);
   question.begin(CTA_TUPLE_ORIG).begin(CTA_TUPLE_IP);
-  for (const uint16_t end : {source(address.ip), target(address.ip)}) question.bytes(end, wire.data(), wire.size());
+  for (const uint16_t end : {CTA_IP_V4_SRC, CTA_IP_V4_DST}) question.bytes(end, wire.data(), wire.size());
   question.end().end().begin(CTA_FILTER).u32(CTA_FILTER_ORIG_FLAGS, by).u32(CTA_FILTER_REPLY_FLAGS, 0).end();
   return question;
 }

@@ -22,14 +22,16 @@ constexpr std::string_view kPortPrefix = "bly";
 std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to_string(slot); }
 
 // Two who make the bridge at once would give it two ranges.
-Result<Bridge> ensure_bridge(NetlinkSocket& socket, const BridgeSpec& spec, int directory) {
+Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, int directory) {
   const Fd lock = TRY(files::open_at(directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   int locked = -1;
   do {
     locked = ::flock(lock.get(), LOCK_EX);
   } while (locked < 0 && errno == EINTR);
   if (locked < 0) return sys_error("locking the bridge", errno);
-  return Bridge::ensure(socket, spec);
+  Bridge bridge = TRY(Bridge::ensure(socket, spec.bridge));
+  if (spec.ipv6) TRY(bridge.add_ipv6(socket, spec.bridge));
+  return bridge;
 }
 
 // Ports below 1024 and ping are nobody's privilege in a namespace that only one sandbox has. ping_group_range speaks of groups
@@ -46,7 +48,7 @@ bool asks_for_names(const Grant& grant) { return grant.kind == Grant::Kind::dns 
 Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   Lease lease;
-  lease.bridge_ = TRY(ensure_bridge(socket, spec.bridge, directory));
+  lease.bridge_ = TRY(ensure_bridge(socket, spec, directory));
   auto slot = TRY_WITH(Slot::take(directory, kSlots, lease.bridge_.capacity()), "reserving an address");
   if (!slot)
     return fail(Fault::unavailable,
@@ -54,6 +56,7 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
                     to_text(lease.bridge_.subnet) + ") are in use",
                 "end some sandboxes first, or give the bridge a larger subnet in the policy");
   lease.slot_ = std::move(*slot);
+  lease.ipv6_ = spec.ipv6;
   lease.netns_ = TRY(Netns::create());
   TRY(lease.netns_.run(open_low_ports));
   lease.relay_ = TRY(Relay::create(spec.publish, lease.address()));
@@ -71,6 +74,7 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   filter.port = port_name(slot());
   filter.mac = Bridge::mac_of(slot());
   filter.address = address();
+  filter.address6 = address6();
   filter.bridge = bridge_;
   filter.egress = spec.egress;
   filter.bytes_per_second = spec.bytes_per_second;
@@ -81,9 +85,11 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   TRY(Port::remove(socket, filter.port));
   firewall_ = TRY(Firewall::create(filter));
-  port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot()}, netns_));
+  port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6}, netns_));
   return {};
 }
+
+std::optional<Address> Lease::address6() const { return ipv6_ ? std::optional(bridge_.address(slot(), Ip::v6)) : std::nullopt; }
 
 std::optional<Address> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
 

@@ -31,6 +31,7 @@ namespace bailey::network {
 
 struct LeaseSpec {
   BridgeSpec bridge;
+  bool ipv6 = false;  // an address of that as well
   std::vector<Grant> egress;
   std::vector<Publish> publish;
   std::optional<uint64_t> bytes_per_second;  // each way
@@ -57,6 +58,7 @@ class Lease {
   const Netns& netns() const { return netns_; }
   const Bridge& bridge() const { return bridge_; }
   Address address() const { return bridge_.address(slot()); }
+  std::optional<Address> address6() const;
   // Where names are asked for; nothing when no grant needs any.
   std::optional<Address> resolver() const;
   // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.
@@ -76,6 +78,7 @@ class Lease {
  private:
   Slot slot_;
   Bridge bridge_;
+  bool ipv6_ = false;
   Netns netns_;
   std::optional<Resolver> resolver_;
   Relay relay_;

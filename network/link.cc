@@ -155,6 +155,7 @@ Message address(int index, const std::string& name, const Address& address, uint
   ifaddrmsg header{};
   header.ifa_family = static_cast<unsigned char>(family_of(address.ip));
   header.ifa_prefixlen = length;
+  header.ifa_flags = address.ip == Ip::v6 ? IFA_F_NODAD : 0;
   header.ifa_index = static_cast<uint32_t>(index);
   message.header(header);
   put(message, IFA_LOCAL, address);
@@ -170,6 +171,7 @@ Message default_route(int index, const std::string& name, const Address& gateway
   header.rtm_protocol = RTPROT_STATIC;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
+  header.rtm_flags = gateway.ip == Ip::v6 ? RTNH_F_ONLINK : 0;
   message.header(header);
   put(message, RTA_GATEWAY, gateway).u32(RTA_OIF, static_cast<uint32_t>(index));
   return message;

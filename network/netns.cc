@@ -11,6 +11,8 @@
 #include <linux/nsfs.h>
 
 #include <cerrno>
+#include <initializer_list>
+#include <utility>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -69,14 +71,39 @@ Result<> Netns::run(const std::function<Result<>()>& act) const {
   return done;
 }
 
-Result<> disable_ipv6(const std::string& link) {
-  const std::string directory = "/proc/sys/net/ipv6/conf/" + link;
+namespace {
+
+bool kernel_has_ipv6() {
   struct stat info{};
-  if (::stat("/proc/sys/net/ipv6", &info) < 0 && errno == ENOENT) return {};
-  const auto conf = TRY_WITH(files::open(directory, O_PATH | O_DIRECTORY), "switching IPv6 off");
-  TRY_WITH(files::write_existing(conf.get(), "accept_ra", "0"), "switching IPv6 off for " + link);
-  TRY_WITH(files::write_existing(conf.get(), "disable_ipv6", "1"), "switching IPv6 off for " + link);
+  return ::stat("/proc/sys/net/ipv6", &info) == 0 || errno != ENOENT;
+}
+
+using Settings = std::initializer_list<std::pair<const char*, const char*>>;
+Result<> set_ipv6(const std::string& link, const char* what, Settings settings) {
+  const std::string doing = std::string("switching IPv6 ") + what + " for " + link;
+  const auto conf = TRY_WITH(files::open("/proc/sys/net/ipv6/conf/" + link, O_PATH | O_DIRECTORY), doing);
+  for (const auto& [name, value] : settings) TRY_WITH(files::write_existing(conf.get(), name, value), doing);
   return {};
+}
+
+}  // namespace
+
+Result<> disable_ipv6(const std::string& link) {
+  if (!kernel_has_ipv6()) return {};
+  return set_ipv6(link, "off", {{"accept_ra", "0"}, {"disable_ipv6", "1"}});
+}
+
+Result<> enable_ipv6(const std::string& link) {
+  if (!kernel_has_ipv6())
+    return fail(Fault::unavailable, "this kernel has no IPv6",
+                "without --ipv6, or a kernel that was not started with ipv6.disable=1");
+  return set_ipv6(link, "on",
+                  {{"accept_ra", "0"},
+                   {"autoconf", "0"},
+                   {"accept_redirects", "0"},
+                   {"router_solicitations", "0"},
+                   {"addr_gen_mode", "1"},  // IN6_ADDR_GEN_MODE_NONE: no link-local address
+                   {"disable_ipv6", "0"}});
 }
 
 }  // namespace bailey::network

@@ -43,5 +43,8 @@ class Netns {
 // In the namespace of this thread: no IPv6 on a link ("all" and "default" as well), no router advertisements. A kernel
 // without IPv6 is fine. Error: ipv6 is there and will not be switched off.
 Result<> disable_ipv6(const std::string& link);
+// There too: IPv6 on a link, and nothing but what is given to it: no link-local address, no router advertisements, redirects or
+// solicitations. Fault::unavailable: this kernel has no IPv6.
+Result<> enable_ipv6(const std::string& link);
 
 }  // namespace bailey::network

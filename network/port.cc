@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "network/link.h"
@@ -48,6 +49,7 @@ Port& Port::operator=(Port&& other) noexcept {
   index_ = other.index_;
   bridge_ = other.bridge_;
   address_ = other.address_;
+  address6_ = other.address6_;
   return *this;
 }
 
@@ -58,6 +60,7 @@ Result<> Port::reset() {
   const std::string name = std::exchange(name_, {});
   // It is bound to the bridge, not to the port, and would stay; harmless, because a slot's binding never changes.
   (void)socket_.send(link::forget_neighbour(bridge_, name, address_));
+  if (address6_) (void)socket_.send(link::forget_neighbour(bridge_, name, *address6_));
   return remove(socket_, name);
 }
 
@@ -85,6 +88,7 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   TRY(port.socket_.send(link::create_veth(veth)));
   port.name_ = spec.name;
   port.address_ = bridge.address(spec.slot);
+  if (spec.ipv6) port.address6_ = bridge.address(spec.slot, Ip::v6);
   port.bridge_ = bridge.index;
   TRY(port.wire_host(bridge, mac));
   NetlinkSocket inner_socket;
@@ -102,11 +106,11 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
 Result<> Port::wire_host(const Bridge& bridge, const Mac& mac) {
   TRY(disable_ipv6(name_));
   index_ = TRY(index_of(socket_, name_));
-  const Message wiring[] = {
-      link::lock_port(index_, name_),
-      link::forward_to(index_, name_, mac),
-      link::neighbour(bridge.index, bridge.name, address_, mac),
-  };
+  std::vector<Message> wiring;
+  wiring.push_back(link::lock_port(index_, name_));
+  wiring.push_back(link::forward_to(index_, name_, mac));
+  wiring.push_back(link::neighbour(bridge.index, bridge.name, address_, mac));
+  if (address6_) wiring.push_back(link::neighbour(bridge.index, bridge.name, *address6_, mac));
   return socket_.send(wiring);
 }
 
@@ -118,6 +122,19 @@ Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const st
       link::up(index, inner),
       link::neighbour(index, inner, bridge.gateway(), bridge.mac),
       link::default_route(index, inner, bridge.gateway()),
+  };
+  TRY(socket.send(wiring));
+  return address6_ ? wire_ipv6(socket, bridge, inner) : Result<>();
+}
+
+// Behind the link's switching on, which would take the neighbour away.
+Result<> Port::wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner) {
+  TRY(enable_ipv6(inner));
+  const int index = TRY(index_of(socket, inner));
+  const Message wiring[] = {
+      link::address(index, inner, *address6_, bits(Ip::v6)),
+      link::neighbour(index, inner, bridge.gateway(Ip::v6), bridge.mac),
+      link::default_route(index, inner, bridge.gateway(Ip::v6)),
   };
   return socket.send(wiring);
 }

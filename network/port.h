@@ -3,12 +3,15 @@
 //   host:     bridge bailey0 10.201.0.1/22 --- port bly7 (isolated, no learning, no flooding; static fdb and neighbour)
 //                                                |
 //   sandbox:  lo (up)          eth0 10.201.0.9/22, default route and static neighbour: the bridge's address
+//                              with IPv6 also fdba:11e7:5a3c::9, alone: all others are behind the gateway
 //
-// No ARP is needed, and no IPv6 is there. A port alone filters nothing of what goes to the host and beyond it: a filter has to
-// stand before create(), which ends with both ends up.
+// No ARP and no neighbour discovery is needed. IPv6 is there only when it was asked for, and never on the host's end. A port
+// alone filters nothing of what goes to the host and beyond it: a filter has to stand before create(), which ends with both
+// ends up.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -21,6 +24,7 @@ struct PortSpec {
   std::string name;  // of the host's end
   std::string inner = "eth0";
   uint32_t slot = 0;  // below the bridge's capacity
+  bool ipv6 = false;  // the bridge has it
 };
 
 // Move-only; removes the pair when it goes. It would go with the sandbox's namespace, but that may live on in a descriptor.
@@ -46,11 +50,13 @@ class Port {
  private:
   Result<> wire_host(const Bridge& bridge, const Mac& mac);
   Result<> wire_inside(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner);
+  Result<> wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner);
 
   NetlinkSocket socket_;  // of the namespace that the host's end is in
   std::string name_;      // empty: nothing to remove
   int index_ = 0, bridge_ = 0;
   Address address_;
+  std::optional<Address> address6_;
 };
 
 // In the namespace of this thread: its loopback on.

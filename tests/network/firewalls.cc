@@ -26,6 +26,7 @@ FirewallSpec FirewallTest::spec(uint32_t slot, const std::vector<std::string>& e
   result.mac = Bridge::mac_of(slot);
   result.address = bridge_.address(slot);
   result.bridge = bridge_;
+  if (bridge_.subnet6) result.address6 = bridge_.address(slot, Ip::v6);
   for (const std::string& text : egress) result.egress.push_back(must(parse_grant(text)));
   return result;
 }

@@ -168,8 +168,7 @@ std::optional<Sender> sender_of(const Fd& socket, int ms) {
   if (recvfrom(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT, from.get(), &from.size) < 0) return std::nullopt;
   const auto address = address_of(from);
   if (!address) return std::nullopt;
-  // The port stands in the same place for both families.
-  return Sender{to_text(*address), ntohs(reinterpret_cast<const sockaddr_in*>(from.get())->sin_port)};
+  return Sender{to_text(*address), port_of(from)};
 }
 
 Fd raw_socket(const Netns& where, const std::string& link) {
@@ -215,7 +214,52 @@ std::string arp_frame(const Mac& to, const Mac& from, int operation, const Mac& 
   return frame + std::string(18, '\0');
 }
 
+namespace {
+
+std::string wire_of(const Address& address) {
+  const WireAddress wire = to_wire(address);
+  return {wire.data(), wire.data() + wire.size()};
+}
+
+// RFC 8200 8.1: over both addresses, the length and the protocol as well.
+void put_ipv6_sum(const Datagram& datagram, uint8_t protocol, std::string& message, size_t at) {
+  std::string all = wire_of(datagram.source) + wire_of(datagram.target);
+  put32(all, static_cast<uint32_t>(message.size()));
+  put32(all, protocol);
+  const uint32_t sum = ~sum_of(all + message) & 0xffff;
+  message[at] = static_cast<char>(sum >> 8);
+  message[at + 1] = static_cast<char>(sum);
+}
+
+}  // namespace
+
+std::string ipv6_frame(const Datagram& datagram, uint8_t next, const std::string& behind) {
+  std::string frame = mac_bytes(datagram.to) + mac_bytes(datagram.from);
+  for (const uint32_t value : {0x86ddu, 0x6000u, 0u, static_cast<uint32_t>(behind.size())}) put16(frame, value);
+  frame += static_cast<char>(next);
+  frame += static_cast<char>(255);  // the hops that neighbour discovery wants
+  return frame + wire_of(datagram.source) + wire_of(datagram.target) + behind;
+}
+
+std::string udp_of(const Datagram& datagram) {
+  std::string udp;
+  for (const uint32_t value :
+       {40000u, static_cast<uint32_t>(datagram.port), static_cast<uint32_t>(8 + datagram.payload.size()), 0u})
+    put16(udp, value);
+  udp += datagram.payload;
+  put_ipv6_sum(datagram, IPPROTO_UDP, udp, 6);
+  return udp;
+}
+
+std::string icmpv6_of(const Datagram& datagram, uint8_t type, const std::string& body) {
+  std::string icmp = {static_cast<char>(type), 0, 0, 0};
+  icmp += body;
+  put_ipv6_sum(datagram, IPPROTO_ICMPV6, icmp, 2);
+  return icmp;
+}
+
 std::string udp_frame(const Datagram& datagram) {
+  if (datagram.source.ip == Ip::v6) return ipv6_frame(datagram, IPPROTO_UDP, udp_of(datagram));
   const uint32_t udp_size = static_cast<uint32_t>(8 + datagram.payload.size());
   std::string ip;
   for (const uint32_t value : {0x4500u, 20 + udp_size, 0x1234u, 0u, 0x4011u, 0u}) put16(ip, value);
@@ -346,7 +390,8 @@ void NetworkTest::TearDown() {
 NetworkTest::Sandbox NetworkTest::sandbox(uint32_t slot) {
   Sandbox result;
   result.netns = must(Netns::create());
-  result.port = must(Port::create(bridge_, {"bly" + std::to_string(slot), "eth0", slot}, result.netns));
+  const PortSpec spec{"bly" + std::to_string(slot), "eth0", slot, bridge_.subnet6.has_value()};
+  result.port = must(Port::create(bridge_, spec, result.netns));
   return result;
 }
 

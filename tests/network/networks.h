@@ -75,7 +75,11 @@ struct Datagram {
   uint16_t port = 9;
   std::string payload = "probe";
 };
-std::string udp_frame(const Datagram& datagram);
+std::string udp_frame(const Datagram& datagram);  // of the source's family
+// IPv6: what stands behind its header, of that protocol or kind of further header (RFC 8200 4).
+std::string ipv6_frame(const Datagram& datagram, uint8_t next, const std::string& behind);
+std::string udp_of(const Datagram& datagram);  // UDP alone, with its checksum for IPv6
+std::string icmpv6_of(const Datagram& datagram, uint8_t type, const std::string& body);  // likewise
 // ICMP: that the port of `about`, a datagram's frame, is closed.
 std::string unreachable_frame(const Datagram& sender, const std::string& about);
 // Waits until a frame that holds `needle` comes out of the raw socket; all that came is added to `seen`.
@@ -114,7 +118,7 @@ class NetworkTest : public testing::Test, protected Surroundings {
  protected:
   void SetUp() override;
   void TearDown() override;
-  // A new sandbox's namespace with a port of that slot, named bly<slot>.
+  // A new sandbox's namespace with a port of that slot, named bly<slot>; with IPv6 when the bridge has it.
   struct Sandbox {
     Netns netns;
     Port port;

@@ -49,6 +49,24 @@ TEST(FirewallRules, StandInTheOrderThatKeepsClosedRangesClosed) {
                    "goto allowed_but_names", "goto denied"}));
 }
 
+TEST(FirewallRules, AreTheSameOfIpv6WhenTheSandboxHasIt) {
+  FirewallSpec wanted = spec({"any", "a.example:443", "[::/0]:22", "[fd00:1::2]:8080", "10.88.0.2", "private"});
+  EXPECT_TRUE(chain(wanted, "inet bailey-7 from6").empty());
+  wanted.bridge.subnet6 = *parse_subnet("fd00:9::/64");
+  wanted.address6 = wanted.bridge.address(7, Ip::v6);
+  EXPECT_EQ(chain(wanted, "inet bailey-7 from6"),
+            (Lines{"ct state established accept", "ct state invalid drop", "ct state related meta l4proto 58 drop",  //
+                   "ip6 daddr fd00:9::/64 goto denied", "ip6 daddr fd00:1::2 meta l4proto 6 th dport 8080 goto allowed",
+                   "ip6 daddr @private6 goto allowed_but_names", "ip6 daddr @closed6 goto denied",
+                   "ip6 daddr ::/0 meta l4proto 6 th dport 22 goto allowed",
+                   "ip6 daddr @name1_6 meta l4proto 6 th dport 443 goto allowed", "goto allowed_but_names", "goto denied"}));
+  EXPECT_EQ(chain(wanted, "inet bailey-7 to_host6"), Lines{"goto denied"});
+  EXPECT_EQ(chain(wanted, "inet bailey-7 postrouting").size(), 2u);
+  const Lines of_v4 = chain(wanted, "inet bailey-7 from");
+  wanted.address6.reset();
+  EXPECT_EQ(chain(wanted, "inet bailey-7 from"), of_v4);
+}
+
 TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
   FirewallSpec wanted = spec({"dns"});
   EXPECT_TRUE(chain(wanted, "inet bailey-7 prerouting").empty());
