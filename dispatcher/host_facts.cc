@@ -68,9 +68,12 @@ bool can_log_in(std::string_view shell) {
 Result<std::vector<Home>> find_homes() {
   std::vector<Home> homes = {{"/root", 0}};
   const std::string passwd = TRY_WITH(files::read("/etc/passwd", kMaxPasswdBytes), "looking for home directories");
-  for (const std::string_view line : split(passwd, '\n')) {
+  for (std::string_view rest = passwd; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (!can_log_in(line.substr(line.rfind(':') + 1))) continue;    // most lines: no use in taking them to pieces
     const std::vector<std::string_view> fields = split(line, ':');  // name:password:uid:gid:gecos:home:shell
-    if (fields.size() != 7 || !can_log_in(fields[6])) continue;
+    if (fields.size() != 7) continue;
     Home home;
     const auto [end, error] = std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), home.uid);
     if (error != std::errc{} || end != fields[2].data() + fields[2].size()) continue;

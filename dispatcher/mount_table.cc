@@ -14,6 +14,7 @@ constexpr size_t kMaxMountinfoBytes = 64 << 20;
 
 // The kernel writes blank, tab, newline and backslash as \ooo.
 std::string unescape(std::string_view text) {
+  if (text.find('\\') == text.npos) return std::string(text);
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
     unsigned code = 0;
@@ -61,6 +62,7 @@ void add_other_names(std::string_view path, const std::vector<MountEntry>& mount
 // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue          (proc_pid_mountinfo(5))
 std::vector<MountEntry> parse_mount_table(std::string_view mountinfo) {
   std::vector<MountEntry> entries;
+  entries.reserve(static_cast<size_t>(std::ranges::count(mountinfo, '\n')) + 1);
   while (!mountinfo.empty()) {
     const size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
     std::string_view line = mountinfo.substr(0, end);

@@ -47,7 +47,9 @@ bool is_our_own(std::string_view path) {
 class Compiler {
  public:
   Compiler(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names)
-      : spec_(spec), config_(spec.config()), host_(host), names_(names) {}
+      : spec_(spec), config_(spec.config()), host_(host), names_(names) {
+    plan_.operations.reserve(kUsualOperations);
+  }
 
   Result<Plan> compile() {
     refuse_what_is_not_enforced();
@@ -279,6 +281,7 @@ class Compiler {
     return plan_.trees.size() - 1;
   }
 
+  static constexpr size_t kUsualOperations = 64;
   static constexpr int kWorkloadOomScore = 500;
   static constexpr uint32_t kInnerIds = 65536;
   const Spec& spec_;
