@@ -1,5 +1,6 @@
 #include "network/relay_senders.h"
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -15,6 +16,16 @@ namespace {
 constexpr int kSilenceMs = 60'000;
 constexpr int kShare = 64;
 constexpr size_t kLongest = 65536;
+
+// Drops what comes to the socket from now on, or no longer (socket(7), SO_ATTACH_FILTER).
+bool set_deaf(int socket, bool deaf) {
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{1, &drop};
+  if (deaf) return ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+  while (::recv(socket, nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) {}  // what was for its last user
+  const int unused = 0;  // the option wants one
+  return ::setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0;
+}
 
 // A datagram and the address of ours that goes with it: where it came to, or where it is to come from.
 struct Envelope {
@@ -68,22 +79,49 @@ void set_local(msghdr& message, const Address& local) {
 
 }  // namespace
 
-Senders::Sender* Senders::find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local,
-                               int epoll) {
+Senders::Sender* Senders::find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local) {
   const auto known = std::ranges::find_if(all_, [&](const Sender& sender) {
     return sender.listener == &listener && port_of(sender.peer) == port_of(peer) &&
            address_of(sender.peer) == address_of(peer) && sender.local == local;
   });
   if (known != all_.end()) return &*known;
-  if (all_.size() >= most_) all_.pop_front();
-  Fd socket(::socket(family_of(sandbox_.ip), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const SocketAddress to = socket_address(sandbox_, listener.port);
-  if (!socket || ::connect(socket.get(), to.get(), to.size) < 0) return nullptr;
+  if (all_.size() >= most_) forget_first();
+  Fd socket = open_socket(listener.port);
+  if (!socket) return nullptr;
   Sender& made = all_.emplace_back(Sender{&listener, peer, local, std::move(socket), {}});
   epoll_event event{EPOLLIN, {.ptr = &made}};
-  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, made.socket.get(), &event) == 0) return &made;
+  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, made.socket.get(), &event) == 0) return &made;
+  retire(std::move(made.socket));
   all_.pop_back();
   return nullptr;
+}
+
+// A new one as long as there are few, then the one that has been idle for longest. Connecting it to another port of the sandbox
+// leaves it its own.
+Fd Senders::open_socket(uint16_t port) {
+  Fd socket;
+  if (all_.size() + idle_.size() < 2 * most_) {
+    socket = Fd(::socket(family_of(sandbox_.ip), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  } else {
+    socket = std::move(idle_.front());
+    idle_.pop_front();
+    if (!set_deaf(socket.get(), false)) return {};
+  }
+  const SocketAddress to = socket_address(sandbox_, port);
+  if (!socket || ::connect(socket.get(), to.get(), to.size) < 0) return {};
+  return socket;
+}
+
+void Senders::retire(Fd socket) {
+  (void)set_deaf(socket.get(), true);
+  idle_.push_back(std::move(socket));
+}
+
+void Senders::forget_first() {
+  Fd socket = std::move(all_.front().socket);
+  all_.pop_front();
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket.get(), nullptr);
+  retire(std::move(socket));
 }
 
 bool Senders::holds(const void* sender) const {
@@ -96,14 +134,14 @@ void Senders::touch(Sender& sender) {
   all_.splice(all_.end(), all_, here);
 }
 
-void Senders::take(const RelayWork::Listener& listener, int epoll) {
+void Senders::take(const RelayWork::Listener& listener) {
   for (int i = 0; i < kShare; ++i) {
     Envelope envelope(kLongest, {});
     const ssize_t got = ::recvmsg(listener.fd, &envelope.message, MSG_DONTWAIT);
     if (got < 0) return;
     envelope.peer.size = envelope.message.msg_namelen;
     const auto local = local_of(envelope.message);
-    Sender* sender = local ? find(listener, envelope.peer, *local, epoll) : nullptr;
+    Sender* sender = local ? find(listener, envelope.peer, *local) : nullptr;
     if (!sender) continue;
     touch(*sender);
     // Lost like any datagram when the sandbox does not read, or is not there.
@@ -125,7 +163,7 @@ void Senders::answer(Sender& sender) {
 clock::Deadline Senders::next() const { return all_.empty() ? clock::Deadline() : all_.front().forgotten; }
 
 void Senders::expire() {
-  while (!all_.empty() && all_.front().forgotten.passed()) all_.pop_front();
+  while (!all_.empty() && all_.front().forgotten.passed()) forget_first();
 }
 
 }  // namespace bailey::network

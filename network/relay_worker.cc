@@ -54,7 +54,7 @@ RelayLoop::RelayLoop(const RelayWork& work, int channel)
       channel_(channel),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       most_connections_(connections_that_fit()),
-      senders_(work.sandbox, kMostSenders) {}
+      senders_(work.sandbox, kMostSenders, epoll_.get()) {}
 
 bool RelayLoop::add(int fd, uint32_t events, const void* what) {
   epoll_event event{events, {.ptr = const_cast<void*>(what)}};
@@ -95,7 +95,7 @@ void RelayLoop::dispatch(const epoll_event& event) {
   }
   for (const auto& listener : work_.listeners)
     if (event.data.ptr == &listener)
-      return listener.protocol == Protocol::tcp ? accept_from(listener) : senders_.take(listener, epoll_.get());
+      return listener.protocol == Protocol::tcp ? accept_from(listener) : senders_.take(listener);
   if (const auto found = connections_.find(event.data.ptr); found != connections_.end()) return pump(found->second.get());
   if (senders_.holds(event.data.ptr)) senders_.answer(*static_cast<Senders::Sender*>(event.data.ptr));
 }
