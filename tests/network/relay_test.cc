@@ -143,6 +143,8 @@ TEST_F(RelayTest, IsReachedByIpv6) {
   EXPECT_EQ(connect_to(outside_, "2001:db8:113::1", 8080), ECONNREFUSED);
   // Connected: an answer from another address than was asked would not be taken.
   run(host_, {"ip", "address", "add", "2001:db8:113::7/64", "dev", "up0", "nodad"});
+  // The kernel gives an IPv6 address its local route a moment later (addrconf_dad_work, Linux 6.18).
+  while (run(host_, {"ip", "-6", "route", "get", "2001:db8:113::7"}).find("local ") != 0) usleep(1000);
   for (const char* address : {"::1", "2001:db8:113::7"}) {
     const Fd client = dial(address, 5353, SOCK_DGRAM);
     send_all(client, "question");
