@@ -54,7 +54,8 @@ bool is_below(std::string_view path, std::string_view directory) {
 std::string hosts_file(const std::string& hostname, const NetworkNames& names) {
   std::string text =
       "127.0.0.1\tlocalhost" + (names.address.empty() ? " " + hostname : "") + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-  if (!names.address.empty()) text += names.address + "\t" + hostname + "\n";
+  for (const std::string& address : {names.address, names.address6})
+    if (!address.empty()) text += address + "\t" + hostname + "\n";
   return text;
 }
 

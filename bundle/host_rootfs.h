@@ -37,7 +37,7 @@ struct RootEntry {
 
 // What a sandbox calls itself and asks on a network with addresses; empty members: there is none.
 struct NetworkNames {
-  std::string address, resolver;
+  std::string address, address6, resolver;
 };
 
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace

@@ -39,11 +39,13 @@ Result<> show(const Flags& flags) {
     json::Object one;
     one.set("id", id);
     one.set("address", record->address);
+    if (!record->address6.empty()) one.set("address6", record->address6);
     one.set("published", json::Array(record->published.begin(), record->published.end()));
     list.emplace_back(std::move(one));
     std::string line = id;
     line.resize(std::max(line.size() + 1, kColumn), ' ');
     line += record->address;
+    if (!record->address6.empty()) line += " " + record->address6;
     for (const std::string& port : record->published) line += " " + port;
     text += log::printable(line) + "\n";
   }

@@ -189,8 +189,9 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
   flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
   one("--net", flags.network, "none|bridge|host", "network (default none)");
+  flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge");
   many("--egress", flags.egress, "WHAT",
-       "what a bridge lets through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp], NAME[:PORT]");
+       "what a bridge lets through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT]");
   many("-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
        "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, on a bridge");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
@@ -239,6 +240,7 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   if (flags.trust) request.trust = *flags.trust;
   if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
   if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
+  request.ipv6 = flags.ipv6;
   for (const std::string& text : flags.egress) {
     if (!request.egress) request.egress.emplace();
     request.egress->push_back(TRY_WITH(network::parse_grant(text), "--egress"));

@@ -83,7 +83,8 @@ std::string describe(const Policy& policy) {
   text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
   text += row("cgroup parent", policy.cgroup_parent.empty() ? "found" : policy.cgroup_parent);
   text += row("bridge", policy.bridge.name + ", " +
-                            (policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "the first free range"));
+                            (policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "the first free range") +
+                            (policy.bridge.subnet6 ? ", " + network::to_text(*policy.bridge.subnet6) : ""));
   for (const auto& [unused, level] : policy.levels) text += describe(level);
   return text;
 }

@@ -44,7 +44,9 @@ struct Leases {
 inline bundle::NetworkNames network_names(const Leases& leases) {
   if (!leases.network) return {};
   const auto resolver = leases.network.resolver();
-  return {network::to_text(leases.network.address()), resolver ? network::to_text(*resolver) : ""};
+  const auto address6 = leases.network.address6();
+  const auto text = [](const std::optional<network::Address>& one) { return one ? network::to_text(*one) : std::string(); };
+  return {network::to_text(leases.network.address()), text(address6), text(resolver)};
 }
 
 // How it ended. `not_started`: init could not execute the command; `error` says why (Fault::not_found, not_executable, ...).

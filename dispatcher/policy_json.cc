@@ -90,18 +90,24 @@ void decode_egress(ObjectView& view, Level& level) {
       view.fault("default", "'" + network::to_text(grant) + "' is not below the ceiling; give both");
 }
 
+void decode_subnet(ObjectView& view, const char* key, network::Ip ip, std::optional<network::Subnet>& out) {
+  std::string text;
+  if (!view.get(key, text)) return;
+  out.reset();
+  if (text.empty()) return;
+  const auto subnet = network::parse_subnet(text);
+  if (!subnet) return view.fault(key, subnet.error().message);
+  if (subnet->first.ip != ip) return view.fault(key, "'" + text + "' is no range of " + std::string(network::to_text(ip)));
+  if (const auto fit = network::check_subnet(*subnet, {}); !fit)
+    return view.fault(key, fit.error().message + ": " + fit.error().remedy);
+  out = *subnet;
+}
+
 void decode_bridge(ObjectView& view, network::BridgeSpec& bridge) {
   if (view.get("name", bridge.name) && !is_link_name(bridge.name))
     view.fault("name", "'" + bridge.name + "' is no name for a link: 1 to 15 letters, digits, - or _");
-  std::string text;
-  if (!view.get("subnet", text)) return;
-  bridge.subnet.reset();
-  if (text.empty()) return;
-  const auto subnet = network::parse_subnet(text);
-  if (!subnet) return view.fault("subnet", subnet.error().message);
-  if (const auto fit = network::check_subnet(*subnet, {}); !fit)
-    return view.fault("subnet", fit.error().message + ": " + fit.error().remedy);
-  bridge.subnet = *subnet;
+  decode_subnet(view, "subnet", network::Ip::v4, bridge.subnet);
+  decode_subnet(view, "subnet6", network::Ip::v6, bridge.subnet6);
 }
 
 // What no policy can lift is a fault in the file already, so that nobody believes in a line that does nothing.
@@ -211,7 +217,9 @@ json::Value to_json(const Policy& policy) {
   members.append("cgroup_parent", policy.cgroup_parent);
   json::Object bridge;
   bridge.append("name", policy.bridge.name);
-  bridge.append("subnet", policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "");
+  const auto text = [](const std::optional<network::Subnet>& range) { return range ? network::to_text(*range) : ""; };
+  bridge.append("subnet", text(policy.bridge.subnet));
+  bridge.append("subnet6", text(policy.bridge.subnet6));
   members.append("bridge", std::move(bridge));
   members.append("levels", std::move(levels));
   return members;

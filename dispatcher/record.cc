@@ -94,7 +94,10 @@ json::Object error_object(const Error& error) {
 }
 
 const char* protocol_name(uint8_t number) {
-  return number == IPPROTO_TCP ? "tcp" : number == IPPROTO_UDP ? "udp" : number == IPPROTO_ICMP ? "icmp" : "other";
+  return number == IPPROTO_TCP                                ? "tcp"
+         : number == IPPROTO_UDP                              ? "udp"
+         : number == IPPROTO_ICMP || number == IPPROTO_ICMPV6 ? "icmp"
+                                                              : "other";
 }
 
 // What the bridge did not let through: packets to where nothing was granted, with the first destinations; forged frames.
@@ -203,6 +206,7 @@ json::Value to_json(const Record& record) {
   if (!record.network.empty()) object.set("network", record.network);
   if (!record.network_address.empty()) {
     object.set("network_address", record.network_address);
+    if (!record.network_address6.empty()) object.set("network_address6", record.network_address6);
     if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
     object.set("network_denied", denied_object(record.refused_network));
   }

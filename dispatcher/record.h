@@ -21,6 +21,7 @@ struct Record {
   std::string trust;
   std::string network;
   std::string network_address;         // on the bridge
+  std::string network_address6;        // there too; empty: it has no IPv6
   std::vector<std::string> published;  // ports, as the host has them
   network::Refused refused_network;    // what the bridge did not let out
   About backend;                       // name empty: none was chosen

@@ -54,6 +54,7 @@ struct Request {
   std::string trust = "untrusted";
   RuntimeChoice runtime = RuntimeChoice::automatic;
   NetworkMode network = NetworkMode::none;
+  bool ipv6 = false;                                  // on the bridge, beside IPv4
   std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
   std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
   UnsafeOptIns unsafe_opt_ins;

@@ -77,11 +77,12 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.get("trust", request.trust);
     view.get_enum("runtime", request.runtime, kRuntimeNames);
     view.get_enum("network", request.network, kNetworkNames);
+    view.get("ipv6", request.ipv6);
     if (view.has("egress")) decode_grants(view, "egress", request.egress.emplace());
     std::vector<std::string> ports;
     view.get("publish", ports);
-    for (const std::string& text : ports) {
-      if (auto publish = network::parse_publish(text)) request.publish.push_back(*publish);
+    for (const std::string& port : ports) {
+      if (auto publish = network::parse_publish(port)) request.publish.push_back(*publish);
       else view.fault("publish", publish.error().message + "; " + publish.error().remedy);
     }
     view.object("unsafe", [&](ObjectView& unsafe) {
@@ -107,6 +108,7 @@ json::Value to_json(const Request& request) {
   members.append("trust", request.trust);  // always said, because it decides most
   if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
   if (request.network != fresh.network) members.append("network", name_of(request.network, kNetworkNames));
+  if (request.ipv6) members.append("ipv6", true);
   if (request.egress) members.append("egress", encode_grants(*request.egress));
   json::Array ports;
   for (const network::Publish& publish : request.publish) ports.push_back(network::to_text(publish));

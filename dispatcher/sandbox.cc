@@ -127,6 +127,7 @@ Result<> Sandbox::create() {
   state.trust = spec_.request().trust;
   state.cgroups = leases_.cgroup.paths();
   state.address = record_.network_address;
+  state.address6 = record_.network_address6;
   state.published = record_.published;
   TRY(entry_.write(state));
   timer_.lap(step_);
@@ -150,6 +151,7 @@ Result<> Sandbox::reserve_network() {
   step_ = "address";
   leases_.network = TRY(network::Lease::reserve(lease_spec(), around_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
+  if (const auto address6 = leases_.network.address6()) record_.network_address6 = network::to_text(*address6);
   for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
   timer_.lap(step_);
   return {};
@@ -166,6 +168,7 @@ Result<> Sandbox::connect_network() {
 network::LeaseSpec Sandbox::lease_spec() const {
   network::LeaseSpec lease;
   lease.bridge = spec_.bridge();
+  lease.ipv6 = spec_.request().ipv6;
   lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
   lease.publish = spec_.request().publish;
   lease.bytes_per_second = spec_.limits().network_rate_bytes;
@@ -189,6 +192,7 @@ Result<> Sandbox::start() {
   if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
   json::Object started;
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
+  if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
   around_.events.emit("started", spec_.id(), std::move(started));
   return {};

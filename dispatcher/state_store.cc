@@ -105,6 +105,7 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
   object.set("cgroups", std::move(cgroups));
   if (!record.address.empty()) object.set("address", record.address);
+  if (!record.address6.empty()) object.set("address6", record.address6);
   if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
   object.set("created", record.created);
   return json::write(object);
@@ -262,6 +263,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
     object.require("trust", record.trust);
     object.require("cgroups", record.cgroups);
     object.get("address", record.address);
+    object.get("address6", record.address6);
     object.get("published", record.published);
     object.require("created", record.created);
   });

@@ -32,7 +32,7 @@ struct StateRecord {
   std::string boot_id;
   std::string backend, trust;
   std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
-  std::string address;                           // on the bridge; empty: it has none
+  std::string address, address6;                 // on the bridge; empty: it has none
   std::vector<std::string> published;            // its ports on the host
   std::string created;                           // RFC 3339
   static Result<StateRecord> of_this_process();  // the first three and `created`

@@ -36,12 +36,14 @@ std::optional<Question> read_question(ns_msg& message) {
   return Question{lower(spelled), spelled, static_cast<uint16_t>(ns_rr_type(question)), ns_rr_class(question) == ns_c_in};
 }
 
-std::optional<Record> read_record(const ns_msg& message, const ns_rr& record) {
+std::optional<Record> read_record(const ns_msg& message, const ns_rr& record, uint16_t asked) {
   if (ns_rr_class(record) != ns_c_in) return std::nullopt;
   Record result{lower(record.name), ns_rr_ttl(record), std::nullopt, {}};
   if (result.seconds > INT32_MAX) result.seconds = 0;  // RFC 2181 8
-  if (ns_rr_type(record) == ns_t_a && ns_rr_rdlen(record) == NS_INADDRSZ) {
-    result.address = Address::v4(static_cast<uint32_t>(ns_get32(ns_rr_rdata(record))));
+  const size_t length = ns_rr_type(record) == ns_t_a ? NS_INADDRSZ : ns_rr_type(record) == ns_t_aaaa ? NS_IN6ADDRSZ : 0;
+  if (length) {
+    if (ns_rr_type(record) != asked || ns_rr_rdlen(record) != length) return std::nullopt;
+    result.address = read_address({ns_rr_rdata(record), length});
     return result;
   }
   if (ns_rr_type(record) != ns_t_cname) return std::nullopt;
@@ -68,6 +70,12 @@ class Writer {
     u16(value >> 16);
     u16(value & 0xffff);
   }
+  void address(const Address& value) {
+    const WireAddress wire = to_wire(value);
+    if (!fits(wire.size())) return;
+    std::copy_n(wire.data(), wire.size(), at(size_));
+    size_ += wire.size();
+  }
   void name(const std::string& text) {
     if (full_) return;
     const int used =
@@ -79,11 +87,12 @@ class Writer {
   bool record(const std::string& owner, const Record& from) {
     const size_t before = size_;
     name(owner);
-    for (const uint32_t value : {from.address ? ns_t_a : ns_t_cname, static_cast<ns_type>(ns_c_in)}) u16(value);
+    u16(!from.address ? type::kCname : from.address->ip == Ip::v4 ? type::kA : type::kAaaa);
+    u16(ns_c_in);
     u32(from.seconds);
     const size_t length = size_;
     u16(0);
-    if (from.address) u32(static_cast<uint32_t>(from.address->value));
+    if (from.address) address(*from.address);
     else name(from.alias_of);
     if (full_) {
       size_ = before;
@@ -200,7 +209,7 @@ std::optional<Answer> parse_answer(Bytes message, const Question& asked, uint16_
   for (int i = 0; i < ns_msg_count(parsed, ns_s_an); ++i) {
     ns_rr record;
     if (ns_parserr(&parsed, ns_s_an, i, &record) != 0) return std::nullopt;
-    if (auto read = read_record(parsed, record)) answer.records.push_back(std::move(*read));
+    if (auto read = read_record(parsed, record, asked.type)) answer.records.push_back(std::move(*read));
   }
   return answer;
 }

@@ -21,7 +21,7 @@ using Bytes = std::span<const uint8_t>;
 enum class Rcode : uint8_t { no_error = 0, format_error = 1, server_failure = 2, no_such_name = 3, not_done = 4, refused = 5 };
 
 namespace type {
-constexpr uint16_t kA = 1, kCname = 5, kOpt = 41, kIxfr = 251, kAxfr = 252;
+constexpr uint16_t kA = 1, kCname = 5, kAaaa = 28, kOpt = 41, kIxfr = 251, kAxfr = 252;
 }
 
 constexpr size_t kHeader = 12;
@@ -49,14 +49,14 @@ std::optional<Query> parse_query(Bytes message);
 struct Record {
   std::string owner;  // lower case
   uint32_t seconds = 0;
-  std::optional<Address> address;  // type A
+  std::optional<Address> address;  // type A or AAAA
   std::string alias_of;            // type CNAME, lower case
 };
 
 struct Answer {
   Rcode rcode = Rcode::no_error;
   bool truncated = false;
-  std::vector<Record> records;  // A and CNAME of the answer section, as they came
+  std::vector<Record> records;  // of the answer section, as they came: CNAME, and A or AAAA, whichever was asked for
 };
 // Nothing: it is no answer to that question with that id.
 std::optional<Answer> parse_answer(Bytes message, const Question& asked, uint16_t id);

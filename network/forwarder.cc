@@ -193,7 +193,7 @@ void Forwarder::take(const Client& client, const std::string& message) {
   if (!query) return reply(client, "");
   if (query->fault == dns::Rcode::refused) deny(query->question.name);
   if (query->fault != dns::Rcode::no_error) return reply(client, dns::make_answer(*query, query->fault, {}, dns::kSmallest));
-  Verdict verdict = judge(query->question, spec_.egress);
+  Verdict verdict = judge(query->question, spec_.egress, spec_.ipv6);
   dns::Rcode rcode = dns::Rcode::no_error;
   if (verdict.kind == Verdict::Kind::refused) {
     deny(query->question.name);

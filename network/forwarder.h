@@ -16,7 +16,8 @@
 namespace bailey::network {
 
 struct ForwarderSpec {
-  Address client;  // nobody else is answered
+  Address client;     // nobody else is answered
+  bool ipv6 = false;  // it has addresses of that as well
   std::vector<Grant> egress;
   std::vector<sockaddr_storage> servers;    // in the order in which they are asked
   int datagrams = -1, listener = -1;        // bound, non-blocking

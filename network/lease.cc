@@ -62,7 +62,7 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   lease.relay_ = TRY(Relay::create(spec.publish, lease.address()));
   if (std::ranges::any_of(spec.egress, asks_for_names)) {
     std::vector<std::string> servers = TRY(read_name_servers());
-    const ResolverSpec names{lease.bridge_.gateway(), lease.address(), spec.egress, std::move(servers)};
+    const ResolverSpec names{lease.bridge_.gateway(), lease.address(), spec.egress, std::move(servers), spec.ipv6};
     lease.resolver_ = TRY(Resolver::create(names));
   }
   return lease;

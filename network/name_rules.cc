@@ -12,7 +12,7 @@ bool in_any(std::span<const Subnet> ranges, const Address& address) {
 
 }  // namespace
 
-Verdict judge(const dns::Question& question, std::span<const Grant> egress) {
+Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool ipv6) {
   if (question.type == dns::type::kAxfr || question.type == dns::type::kIxfr || question.type == dns::type::kOpt) return {};
   Verdict verdict;
   bool all = false;
@@ -22,7 +22,7 @@ Verdict judge(const dns::Question& question, std::span<const Grant> egress) {
     if (egress[i].kind == Grant::Kind::dns) all = true;
     if (egress[i].kind == Grant::Kind::name && host && matches(egress[i], question.name)) verdict.grants.push_back(i);
   }
-  if (!verdict.grants.empty() && question.type == dns::type::kA) {
+  if (!verdict.grants.empty() && (question.type == dns::type::kA || (ipv6 && question.type == dns::type::kAaaa))) {
     verdict.kind = Verdict::Kind::addresses;
     return verdict;
   }

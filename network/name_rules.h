@@ -13,7 +13,8 @@ namespace bailey::network {
 struct Verdict {
   enum class Kind {
     refused,
-    empty,      // the name is allowed and has nothing of that type: no IPv6, no HTTPS or SVCB records to go around the filter
+    empty,      // the name is allowed and has nothing of that type: no HTTPS or SVCB records to go around the filter, and no
+                // IPv6 where the sandbox has none
     addresses,  // asked for, cut down to aliases and addresses, and opened for `grants`
     forwarded,  // by the grant `dns`: the answer goes back as it comes, and opens nothing
   };
@@ -21,7 +22,7 @@ struct Verdict {
   std::vector<uint32_t> grants;  // indices into egress, all of Kind::name; of `addresses` only
 };
 // Transfers of zones are refused in every case: one question, many messages.
-Verdict judge(const dns::Question& question, std::span<const Grant> egress);
+Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool ipv6);
 
 // May an address be opened for a grant of a name? Not in a closed range, and not what lies behind no gateway.
 bool may_open(const Address& address);

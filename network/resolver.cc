@@ -88,10 +88,11 @@ Result<std::vector<std::string>> read_name_servers(const std::string& path) {
 }
 
 Result<Resolver> Resolver::create(const ResolverSpec& spec) {
-  ForwarderSpec work{spec.client, spec.egress, {}, -1, -1, nullptr};
+  ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr};
   for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
   result.egress_ = spec.egress;
+  result.ipv6_ = spec.ipv6;
   void* shared = ::mmap(nullptr, sizeof(std::atomic<uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return sys_error("mapping a counter of names", errno);
   result.denied_.reset(new (shared) std::atomic<uint64_t>(0));
@@ -147,7 +148,7 @@ Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
     const auto& [grant, seconds, length, bytes_of] = found.entries[i];
     const auto address = length <= sizeof bytes_of ? read_address({bytes_of, length}) : std::nullopt;
     if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !address || !may_open(*address) ||
-        seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
+        (address->ip == Ip::v6 && !ipv6_) || seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
       return nonsense();
     if (const auto admitted = admit(grant, *address, seconds); !admitted) {
       // Once: the workload decides how often, and where warnings go is the caller's.

@@ -34,6 +34,7 @@ struct ResolverSpec {
   Address client;  // the sandbox
   std::vector<Grant> egress;
   std::vector<std::string> servers;  // addresses, asked in this order on port 53
+  bool ipv6 = false;                 // the sandbox has it: granted names have AAAA
 };
 
 struct DeniedNames {
@@ -68,6 +69,7 @@ class Resolver {
     void operator()(std::atomic<uint64_t>* counter) const;
   };
   std::vector<Grant> egress_;
+  bool ipv6_ = false;
   std::unique_ptr<std::atomic<uint64_t>, Unmap> denied_;
   std::vector<std::string> names_;
   bool warned_ = false;

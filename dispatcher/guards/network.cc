@@ -53,11 +53,13 @@ Verdict judge_bridge(const Request& request, const Level& level, const Policy& p
           "level '" + level.name + "' may not reach '" + network::to_text(grant) + "', only: " + joined(*level.egress_ceiling),
           "leave it out, or raise the level's egress ceiling in the policy (" + policy.source + ")"};
   for (const network::Grant& grant : egress)
-    if (request.egress && !network::leads_out(grant, network::Ip::v4) && grant.kind == network::Grant::Kind::addresses)
-      return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only", "leave it out"};
+    if (request.egress && !request.ipv6 && grant.kind == network::Grant::Kind::addresses &&
+        grant.to.first.ip == network::Ip::v6)
+      return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only", "--ipv6 as well"};
   if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
-  if (egress.empty()) return {kName, true, "a bridge that lets nothing out", {}};
-  return {kName, true, "a bridge that lets out to: " + joined(egress), {}};
+  const std::string bridge = request.ipv6 ? "a bridge with IPv6" : "a bridge";
+  if (egress.empty()) return {kName, true, bridge + " that lets nothing out", {}};
+  return {kName, true, bridge + " that lets out to: " + joined(egress), {}};
 }
 
 Verdict judge_host(const Request& request, const Level& level) {
@@ -77,6 +79,8 @@ Verdict guard_network(const Request& request, const Policy& policy, const HostFa
     return {kName, false,
             "egress or a limit of the network is given, and nothing filters the network '" + std::string(to_text(mode)) + "'",
             "--net bridge, or neither --egress nor --network-rate and --network-connections"};
+  if (mode != NetworkMode::bridge && request.ipv6)
+    return {kName, false, "IPv6 is asked for, and only the network 'bridge' gives it", "--net bridge, or no --ipv6"};
   if (!filtered && !request.publish.empty())
     return {kName, false, "a port is published, and the network '" + std::string(to_text(mode)) + "' has none to publish",
             "--net bridge, or no --publish"};

@@ -53,7 +53,7 @@ void take_as_question(dns::Bytes message) {
     return;
   }
   check_name(query->question.name);
-  const Verdict verdict = judge(query->question, egress());
+  const Verdict verdict = judge(query->question, egress(), true);
   if (verdict.kind == Verdict::Kind::refused) CHECK(verdict.grants.empty());
   for (const uint32_t grant : verdict.grants) CHECK(matches(egress().at(grant), query->question.name));
   // What was understood is what a server will understand.
@@ -67,18 +67,21 @@ void take_as_answer(dns::Bytes message) {
   const uint16_t id = static_cast<uint16_t>(message[0] << 8 | message[1]);
   dns::Query query;
   query.id = id;
-  query.question = {"a.example", "a.eXample", dns::type::kA};
-  const auto answer = dns::parse_answer(message, query.question, id);
-  CHECK(!dns::parse_answer(message, query.question, static_cast<uint16_t>(id + 1)));
-  if (!answer) return;
-  for (const dns::Record& record : answer->records) {
-    check_name(record.owner);
-    check_name(record.alias_of);
-    CHECK(record.address.has_value() == record.alias_of.empty() || !record.address);
-    if (record.address && may_open(*record.address)) CHECK(may_tell(*record.address, egress()));
-    CHECK(open_seconds(record.seconds) <= kLongestOpen + kGrace);
+  for (const uint16_t type : {dns::type::kA, dns::type::kAaaa}) {
+    query.question = {"a.example", "a.eXample", type};
+    const auto answer = dns::parse_answer(message, query.question, id);
+    CHECK(!dns::parse_answer(message, query.question, static_cast<uint16_t>(id + 1)));
+    if (!answer) continue;
+    for (const dns::Record& record : answer->records) {
+      check_name(record.owner);
+      check_name(record.alias_of);
+      CHECK(record.address.has_value() == record.alias_of.empty() || !record.address);
+      CHECK(!record.address || (record.address->ip == Ip::v6) == (type == dns::type::kAaaa));
+      if (record.address && may_open(*record.address)) CHECK(may_tell(*record.address, egress()));
+      CHECK(open_seconds(record.seconds) <= kLongestOpen + kGrace);
+    }
+    check_records(query, answer->records);
   }
-  check_records(query, answer->records);
 }
 
 }  // namespace

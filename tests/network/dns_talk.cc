@@ -76,6 +76,9 @@ Reply read_reply(const std::string& message) {
     if (ns_rr_type(record) == ns_t_a && inet_ntop(AF_INET, ns_rr_rdata(record), value, sizeof value)) {
       text += std::string(" A ") + value;
       reply.addresses.emplace_back(value);
+    } else if (ns_rr_type(record) == ns_t_aaaa && inet_ntop(AF_INET6, ns_rr_rdata(record), value, sizeof value)) {
+      text += std::string(" AAAA ") + value;
+      reply.addresses.emplace_back(value);
     } else if (ns_rr_type(record) == ns_t_cname &&
                dn_expand(data, data + message.size(), ns_rr_rdata(record), value, sizeof value) > 0) {
       text += std::string(" CNAME ") + value;

@@ -48,8 +48,8 @@ class ResolverTest : public NetworkTest {
     sandbox_.reset();
     NetworkTest::TearDown();
   }
-  void start(const Strings& egress, const Strings& servers = {"203.0.113.2"}) {
-    ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers};
+  void start(const Strings& egress, const Strings& servers = {"203.0.113.2"}, bool ipv6 = false) {
+    ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers, ipv6};
     for (const std::string& text : egress) spec.egress.push_back(must(parse_grant(text)));
     resolver_ = must(Resolver::create(spec));
   }

@@ -62,6 +62,38 @@ TEST_F(ResolverTest, HasNoOtherTypesForGrantedNames) {
   EXPECT_EQ(resolver_.denied().total, 0u);
 }
 
+TEST_F(ResolverTest, AnswersIpv6WhereTheSandboxHasIt) {
+  start_server(
+      std::string(kZone) +
+      "host-record=ula.example,fd00:ec2::254\nhost-record=v4.example,64:ff9b::a9fe:a9fe\n"
+      "host-record=both.example,2001:db8::7,300\nhost-record=both.example,fd77::2,300\ncname=sixth.example,six.example,60\n");
+  start({"six.example", "ula.example", "v4.example", "sixth.example:443", "both.example", "fd77::2"}, {"203.0.113.2"}, true);
+  EXPECT_EQ(ask({"six.example", kAaaa}).records, Strings{"six.example AAAA 2001:db8::1"});
+  EXPECT_EQ(ask({"sixth.example", kAaaa, true}).records,
+            (Strings{"sixth.example CNAME six.example", "six.example AAAA 2001:db8::1"}));
+  EXPECT_EQ(ask({"six.example"}).addresses, Strings{"198.51.100.9"}) << "and IPv4 as ever";
+  for (const char* closed : {"ula.example", "v4.example"}) {
+    const Reply reply = ask({closed, kAaaa});
+    EXPECT_TRUE(reply.rcode == 0 && reply.records.empty()) << closed << ": " << reply;
+  }
+  EXPECT_EQ(ask({"both.example", kAaaa, false, 1232}).addresses.size(), 2u) << "one of them was granted by itself";
+  settle();
+  EXPECT_EQ(opened_, (Strings{"0 2001:db8::1 35", "3 2001:db8::1 35", "0 198.51.100.9 35", "4 2001:db8::7 330"}));
+  EXPECT_EQ(resolver_.denied().names, (Strings{"ula.example (fd00:ec2::254)", "v4.example (64:ff9b::a9fe:a9fe)"}));
+}
+
+// An answer may hold what nobody asked for: addresses of the other family are none.
+TEST_F(ResolverTest, TakesAddressesOfTheTypeThatWasAskedOnly) {
+  start_fake([](const std::string& asked) {
+    const std::string aaaa =
+        std::string("\xc0\x0c\0\x1c\0\x01\0\0\0\x3c\0\x10", 12) + std::string("\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x09", 16);
+    return Strings{answer(asked, {aaaa, a_record("a.example", "198.51.100.9")})};
+  });
+  start({"a.example"}, {"203.0.113.2"}, true);
+  EXPECT_EQ(ask({"a.example"}).addresses, Strings{"198.51.100.9"});
+  EXPECT_EQ(ask({"a.example", kAaaa}).addresses, Strings{"2001:db8::9"});
+}
+
 TEST_F(ResolverTest, FollowsAliasesOfTheNameThatWasAsked) {
   start_server();
   start({"www.example"});
@@ -75,7 +107,7 @@ TEST_F(ResolverTest, ForwardsEverythingByTheGrantDns) {
   start_server();
   start({"dns", "a.example"});
   EXPECT_EQ(ask({"a.example", kTxt}).records, Strings{"a.example 16"});
-  EXPECT_EQ(ask({"six.example", kAaaa}).records, Strings{"six.example 28"});
+  EXPECT_EQ(ask({"six.example", kAaaa}).records, Strings{"six.example AAAA 2001:db8::1"});
   EXPECT_EQ(ask({"inside.example"}).addresses, Strings{"10.77.0.2"}) << "it opens nothing, and hides nothing";
   EXPECT_EQ(ask({"nothing.example"}).rcode, 3);
   EXPECT_EQ(ask({"Six.Example", kA, true}).addresses, Strings{"198.51.100.9"});

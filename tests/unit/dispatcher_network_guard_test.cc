@@ -100,6 +100,34 @@ TEST(GuardNetwork, RefusesIpv6ThatTheSandboxDoesNotHave) {
     request.network = NetworkMode::bridge;
     request.egress = {*network::parse_grant(word)};
     EXPECT_EQ(guard_network(request, builtin_policy(true), host()).allowed, allowed) << word;
+    request.ipv6 = true;
+    EXPECT_TRUE(guard_network(request, builtin_policy(true), host()).allowed) << word;
+  }
+}
+
+TEST(GuardNetwork, GivesIpv6OnTheBridgeOnly) {
+  for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host, NetworkMode::userspace}) {
+    Request request = wish("trusted");
+    request.network = mode;
+    request.ipv6 = true;
+    request.unsafe_opt_ins.host_network = true;
+    const Verdict verdict = guard_network(request, builtin_policy(true), host());
+    EXPECT_EQ(verdict.allowed, mode == NetworkMode::bridge) << verdict.reason;
+  }
+}
+
+// A ceiling is for both families: what lies in a closed range of IPv6 is below none that does not say so.
+TEST(GuardNetwork, HoldsIpv6BelowTheCeiling) {
+  for (const auto& [word, allowed] : {std::pair("2001:db8::1", true),
+                                      {"fd00:1::2", true},
+                                      {"64:ff9b::a00:1", false},
+                                      {"2002:a00:1::", false},
+                                      {"::/0", true}}) {
+    Request request = wish("untrusted");
+    request.network = NetworkMode::bridge;
+    request.ipv6 = true;
+    request.egress = {*network::parse_grant(word)};
+    EXPECT_EQ(guard_network(request, builtin_policy(true), host()).allowed, allowed) << word;
   }
 }
 

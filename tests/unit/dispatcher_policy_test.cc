@@ -32,7 +32,7 @@ TEST(Policy, ReadsWhatItWrites) {
     policy.runsc = "/usr/local/bin/runsc";
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
-    policy.bridge = {"br-jobs", network::Subnet::v4(0xc0a8c800, 24)};
+    policy.bridge = {"br-jobs", network::Subnet::v4(0xc0a8c800, 24), *network::parse_subnet("fd00:9::/64")};
     Level level = policy.levels.at("untrusted");
     level.name = "judge";
     level.volumes = VolumeRule::read_only;
@@ -84,7 +84,7 @@ TEST(Policy, NamesLineAndPathOfEveryFault) {
       "{\n"
       "  \"audit_file\": \"log\",\n"
       "  \"runsc\": \"/usr/../bin/runsc\",\n"
-      "  \"zone\": 1, \"bridge\": {\"name\": \"a/b\", \"subnet\": \"10.0.0.0/8\"},\n"
+      "  \"zone\": 1, \"bridge\": {\"name\": \"a/b\", \"subnet\": \"10.0.0.0/8\", \"subnet6\": \"10.9.0.0/24\"},\n"
       "  \"levels\": {\n"
       "    \"trusted\": {\"networks\": [\"none\", \"lan\"], \"volumes\": \"some\", \"egress\": {\"default\": [\"10.1\"]}},\n"
       "    \"untrusted\": {\"egress\": {\"default\": [\"10.1.1.1\"], \"ceiling\": [\"dns\"]}, \"limits\": {\n"
@@ -97,7 +97,8 @@ TEST(Policy, NamesLineAndPathOfEveryFault) {
       "}");
   for (const char* part :
        {"p:2: $.audit_file: ", "p:3: $.runsc: ", "p:4: $.zone: is not a known key", "p:4: $.bridge.name: 'a/b'",
-        "p:4: $.bridge.subnet: the bridge's range 10.0.0.0/8", "p:6: $.levels.trusted.egress.default: egress '10.1'",
+        "p:4: $.bridge.subnet: the bridge's range 10.0.0.0/8", "p:4: $.bridge.subnet6: '10.9.0.0/24' is no range of IPv6",
+        "p:6: $.levels.trusted.egress.default: egress '10.1'",
         "p:7: $.levels.untrusted.egress.default: '10.1.1.1' is not below the ceiling",
         "p:6: $.levels.trusted.networks: 'lan' is not known; known are: none, host", "p:6: $.levels.trusted.volumes: 'some'",
         "p:8: $.levels.untrusted.limits.memory: the default 8G is above the ceiling 4G",

@@ -17,6 +17,7 @@ Request full() {
   request.runtime = RuntimeChoice::gvisor;
   request.network = NetworkMode::bridge;
   request.egress = {*network::parse_grant("dns"), *network::parse_grant("10.88.0.2:8080-8090/udp")};
+  request.ipv6 = true;
   request.publish = {*network::parse_publish("8080:80"), *network::parse_publish("0.0.0.0::53/udp")};
   request.unsafe_opt_ins = {.native_for_untrusted = true, .host_network = true};
   request.config.process->args = {"/bin/echo", "a b", "\n", "\xc3\xa9", ""};
