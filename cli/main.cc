@@ -1,6 +1,7 @@
 // bailey: the first acts of the process, then one command.
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -70,6 +71,13 @@ Result<> shut_the_gates() {
   return {};
 }
 
+// The heap of a start fits, and goes with the process: growing it twice and giving it back took 30 us.
+void settle_heap() {
+  constexpr int kGrowth = 512 << 10, kNever = 1 << 30;
+  ::mallopt(M_TOP_PAD, kGrowth);
+  ::mallopt(M_TRIM_THRESHOLD, kNever);
+}
+
 std::string usage() {
   std::string text =
       "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND "
@@ -133,6 +141,7 @@ int perform(const Command& command, const std::vector<std::string>& arguments, i
 
 int main_of(const std::vector<std::string>& arguments) {
   const int64_t started_ns = clock::monotonic_ns();
+  settle_heap();
   if (auto shut = shut_the_gates(); !shut) return report(shut.error());
   const std::string name = arguments.empty() ? "--help" : arguments.front();
   if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
