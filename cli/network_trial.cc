@@ -22,23 +22,30 @@ Probe judged(const char* name, const Result<std::string>& outcome, const char* c
 }
 
 // All that a sandbox needs, where it shows nowhere.
-Result<std::string> try_lease() {
+Result<> try_lease(bool ipv6) {
   const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
   const network::Netns aside = TRY(network::Netns::create());
-  TRY(aside.run([&]() -> Result<> {
+  return aside.run([&]() -> Result<> {
     network::LeaseSpec spec;
+    spec.ipv6 = ipv6;
     spec.connections = 1;
     spec.bytes_per_second = 1 << 20;
     network::Lease lease = TRY(network::Lease::reserve(spec, store.directory()));
     return lease.connect(spec);  // and back
-  }));
-  return "namespaces, veth, bridge and nf_tables work";
+  });
+}
+
+Result<std::string> try_leases() {
+  TRY(try_lease(false));
+  const Result<> ipv6 = try_lease(true);
+  return "namespaces, veth, bridge and nf_tables work" + (ipv6 ? ", with IPv6 too" : "; no IPv6: " + ipv6.error().message);
 }
 
 Result<std::string> find_range(const network::BridgeSpec& bridge) {
   auto socket = TRY(network::NetlinkSocket::open(NETLINK_ROUTE));
   if (const auto there = TRY(network::Bridge::find(socket, bridge)))
-    return bridge.name + " is there, with " + network::to_text(there->subnet);
+    return bridge.name + " is there, with " + network::to_text(there->subnet) +
+           (there->subnet6 ? " and " + network::to_text(*there->subnet6) : "");
   const auto routed = TRY(network::link::routed(socket, network::Ip::v4));
   if (bridge.subnet) TRY(network::check_subnet(*bridge.subnet, routed));
   const network::Subnet range = bridge.subnet ? *bridge.subnet : TRY(network::free_subnet(routed));
@@ -47,7 +54,8 @@ Result<std::string> find_range(const network::BridgeSpec& bridge) {
 
 Result<std::string> try_forwarding() {
   TRY(network::check_forwarding(network::Ip::v4));
-  return "net.ipv4.ip_forward is on";
+  const bool ipv6 = network::check_forwarding(network::Ip::v6).has_value();
+  return ipv6 ? "of IPv4 and IPv6" : "of IPv4; net.ipv6.conf.all.forwarding is off: nothing beyond this host with --ipv6";
 }
 
 }  // namespace
@@ -55,7 +63,7 @@ Result<std::string> try_forwarding() {
 std::vector<Probe> try_network(const dispatcher::Policy& policy) {
   if (::geteuid() != 0)
     return {{"bridge network", Probe::State::degraded, "it takes root", "no `--net bridge`", "run as root"}};
-  return {judged("bridge network", try_lease(), "no `--net bridge`"),
+  return {judged("bridge network", try_leases(), "no `--net bridge`"),
           judged("bridge's range", find_range(policy.bridge), "no `--net bridge`"),
           judged("forwarding", try_forwarding(), "`--net bridge` reaches nothing beyond this host")};
 }

@@ -225,6 +225,18 @@ Result<std::vector<OwnAddress>> addresses(NetlinkSocket& socket, Ip ip) {
   return result;
 }
 
+Result<bool> takes(NetlinkSocket& socket, const Address& address) {
+  Message question(RTM_GETROUTE, 0, "looking for the way to " + to_text(address));
+  rtmsg header{};
+  header.rtm_family = static_cast<unsigned char>(family_of(address.ip));
+  header.rtm_dst_len = bits(address.ip);
+  question.header(header);
+  put(question, RTA_DST, address);
+  for (const auto& reply : TRY(socket.ask(question)))
+    if (const auto way = reply.view().family<rtmsg>()) return way->rtm_type == RTN_LOCAL;
+  return fail(Fault::failed, "looking for the way to " + to_text(address) + ": the kernel's answer makes no sense");
+}
+
 Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip) {
   std::vector<Subnet> result;
   rtmsg wanted{};

@@ -65,6 +65,8 @@ struct OwnAddress {
   uint8_t length = 0;
 };
 Result<std::vector<OwnAddress>> addresses(NetlinkSocket& socket, Ip ip);  // link-local ones of IPv6 left out
+// Are packets to that address this namespace's own to take?
+Result<bool> takes(NetlinkSocket& socket, const Address& address);
 // What every routing table has a way to, the default route and its halves (lengths 0 and 1) left out; of
 // IPv6 also 2000::/3, which is every address that is given out.
 Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip);

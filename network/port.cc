@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace bailey::network {
 
 namespace {
 
-constexpr int64_t kCarrierMs = 10'000;  // a bound only
+constexpr int64_t kDoneMs = 10'000;  // a bound only
 
 Result<int> index_of(NetlinkSocket& socket, const std::string& name) {
   const auto found = TRY(link::find(socket, name));
@@ -23,18 +24,32 @@ Result<int> index_of(NetlinkSocket& socket, const std::string& name) {
   return found->index;
 }
 
+Result<> wait_until(const std::function<Result<bool>()>& done, const std::string& or_else) {
+  const auto deadline = clock::Deadline::in_ms(kDoneMs);
+  while (!TRY(done())) {
+    if (deadline.passed()) return fail(Fault::failed, or_else);
+    ::poll(nullptr, 0, 1);
+  }
+  return {};
+}
+
 // A veth that was switched on before its peer sends nothing until a worker of the kernel has noticed that it has a carrier, and
 // a port of a bridge lets nothing by until then: the first packets would be lost, and a connection takes a second longer.
 // RTM_GETLINK does that work itself since Linux 6.14; before, it is a matter of a moment.
 Result<> wait_until_it_carries(NetlinkSocket& socket, const std::string& name) {
-  const auto deadline = clock::Deadline::in_ms(kCarrierMs);
-  for (;;) {
+  const auto carries = [&]() -> Result<bool> {
     const auto found = TRY(link::find(socket, name));
     if (!found) return fail(Fault::failed, "link " + name + " went away while it was set up");
-    if (found->carries) return {};
-    if (deadline.passed()) return fail(Fault::failed, "link " + name + " is on and carries nothing");
-    ::poll(nullptr, 0, 1);
-  }
+    return found->carries;
+  };
+  return wait_until(carries, "link " + name + " is on and carries nothing");
+}
+
+// What comes for an IPv6 address is taken when a worker of the kernel has made the address a route (addrconf_dad_work, whether
+// or not duplicates are looked for): the first answers would be lost.
+Result<> wait_until_it_takes(NetlinkSocket& socket, const Address& address) {
+  return wait_until([&] { return link::takes(socket, address); },
+                    "the address " + to_text(address) + " is there and takes nothing");
 }
 
 }  // namespace
@@ -136,7 +151,8 @@ Result<> Port::wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std:
       link::neighbour(index, inner, bridge.gateway(Ip::v6), bridge.mac),
       link::default_route(index, inner, bridge.gateway(Ip::v6)),
   };
-  return socket.send(wiring);
+  TRY(socket.send(wiring));
+  return wait_until_it_takes(socket, *address6_);
 }
 
 Result<> switch_loopback_on(NetlinkSocket& socket) { return socket.send(link::up(link::kLoopback, "lo")); }

@@ -130,6 +130,17 @@ TEST_F(BridgeTest, APortLetsTheFirstPacketThrough) {
   }
 }
 
+// An IPv6 address is there at once, and takes what comes a moment later.
+TEST_F(BridgeTest, APortLetsTheFirstPacketThroughByIpv6) {
+  must(bridge_.add_ipv6(socket_, {}));
+  for (int round = 0; round < 10; ++round) {
+    const Sandbox one = sandbox(0);
+    const Fd server = serve(one.netns, "fdba:11e7:5a3c::2", 90, SOCK_DGRAM);
+    EXPECT_EQ(send_datagram(host_, "fdba:11e7:5a3c::2", 90), 0);
+    EXPECT_TRUE(arrives(server, 2000)) << round;
+  }
+}
+
 TEST_F(BridgeTest, APortGoesWithItsOwnerOrItsSandbox) {
   {
     const Sandbox one = sandbox(0);
