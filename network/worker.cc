@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "network/worker_filter.h"
 
 namespace bailey::network {
 
@@ -100,7 +101,7 @@ Result<> confine(const WorkerSpec& spec, int channel, pid_t parent) {
   // After the identity, whose change clears it (credentials(7)). The parent may have ended before.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return sys_error("tying the worker to its parent", errno);
   if (::getppid() != parent) return fail(Fault::failed, "the parent has ended");
-  return {};
+  return install_worker_filter();
 }
 
 [[noreturn]] void be_worker(const WorkerSpec& spec, const std::function<void(int)>& work, int channel, pid_t parent) {
