@@ -120,7 +120,6 @@ TEST_F(Ipv6FramesTest, NothingIsSaidAboutTheLink) {
       const std::string options = std::string(1, IPPROTO_ICMPV6) + std::string("\0\x01\x04\0\0\0\0", 7);
       for (const uint8_t header : {kHopByHop, kDestination})
         expect_dropped(ipv6_frame(message, header, options + icmp), said.what);
-      // In fragments the bridge cannot see what it is; then the host does not take it (to_all: the address is no host's own).
       const std::string fragment = std::string(1, IPPROTO_ICMPV6) + std::string("\0\0\0\0\0\0\x07", 7);
       expect_dropped(ipv6_frame(message, kFragment, fragment + icmp), said.what);
     }
@@ -149,6 +148,25 @@ TEST_F(Ipv6FramesTest, AMessageAboutNeighboursIsTakenWithoutTheFirewall) {
   const std::string asked = std::string(4, '\0') + wire(message.target) + "\x01\x01" + mac_bytes(own_.from);
   send_frame(raw_, ipv6_frame(message, IPPROTO_ICMPV6, icmpv6_of(message, 135, asked)));
   EXPECT_TRUE(frame_arrives(listener, wire(message.target) + wire(own_.source) + "\x88", kSoonMs)) << "an advertisement";
+}
+
+// The first fragment ends before what it is: the bridge lets both by, and the host's end looks at the whole.
+TEST_F(Ipv6FramesTest, AMessageAboutNeighboursInFragmentsIsDenied) {
+  Datagram message = own_;
+  message.target = bridge_.gateway(Ip::v6);
+  const WireAddress gateway = to_wire(message.target);
+  const std::string asked =
+      std::string(4, '\0') + std::string(gateway.data(), gateway.data() + gateway.size()) + "\x01\x01" + mac_bytes(own_.from);
+  const std::string options = std::string(1, IPPROTO_ICMPV6) + std::string("\0\x01\x04\0\0\0\0", 7);
+  const std::string first = std::string(1, kDestination) + std::string("\0\0\x01\0\0\0\x09", 7);
+  const std::string second = std::string(1, kDestination) + std::string("\0\0\x08\0\0\0\x09", 7);
+  const uint64_t before = must(firewall_.denials()).packets;
+  send_frame(raw_, ipv6_frame(message, kFragment, first + options));
+  send_frame(raw_, ipv6_frame(message, kFragment, second + icmpv6_of(message, 135, asked)));
+  const Denials denials = wait_for_denials(firewall_, before + 1);
+  EXPECT_EQ(denials.packets, before + 1);
+  ASSERT_EQ(denials.first.size(), 1u);
+  EXPECT_EQ(to_text(denials.first[0].address) + " " + std::to_string(denials.first[0].protocol), "fdba:11e7:5a3c::1 58");
 }
 
 TEST_F(Ipv6FramesTest, FurtherHeadersHideNothing) {
