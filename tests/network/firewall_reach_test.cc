@@ -10,33 +10,14 @@
 namespace bailey::network::tests {
 namespace {
 
-class ReachTest : public FirewallTest {
- protected:
-  void TearDown() override {
-    firewalls_.clear();
-    servers_.clear();
-    FirewallTest::TearDown();
-  }
-  // A sandbox with those grants; its firewall was there before its port.
-  Sandbox guarded(uint32_t slot, const std::vector<std::string>& egress) { return guarded(spec(slot, egress)); }
-  Sandbox guarded(const FirewallSpec& wanted) {
-    firewalls_.push_back(must(Firewall::create(wanted)));
-    return sandbox(wanted.slot);
-  }
-  void listen_outside(const std::vector<std::string>& addresses, const std::vector<int>& ports) {
-    for (const std::string& address : addresses)
-      for (const int port : ports) servers_.push_back(serve(outside_, address, port, SOCK_STREAM));
-  }
-  std::vector<Firewall> firewalls_;
-  std::vector<Fd> servers_;
-};
+using ReachTest = FirewallTest;
 
 constexpr int kOpen = 0, kShut = ECONNREFUSED;
 
 TEST_F(ReachTest, AnyOpensAllButTheClosedRanges) {
   const std::vector<std::string> closed = {"10.77.0.2", "192.168.5.5", "172.16.9.9", "169.254.169.254"};
-  listen_outside({"203.0.113.2", "198.51.100.9"}, {80, 9999});
-  listen_outside(closed, {80});
+  listen(outside_, {"203.0.113.2", "198.51.100.9"}, {80, 9999});
+  listen(outside_, closed, {80});
   const Sandbox one = guarded(0, {"any"});
   for (const char* address : {"203.0.113.2", "198.51.100.9"})
     for (const int port : {80, 9999}) EXPECT_EQ(connect_to(one.netns, address, port), kOpen) << address << ":" << port;
@@ -44,7 +25,7 @@ TEST_F(ReachTest, AnyOpensAllButTheClosedRanges) {
 }
 
 TEST_F(ReachTest, PrivateOpensThePrivateRangesOnly) {
-  listen_outside({"203.0.113.2", "10.77.0.2", "192.168.5.5", "172.16.9.9", "169.254.169.254"}, {80});
+  listen(outside_, {"203.0.113.2", "10.77.0.2", "192.168.5.5", "172.16.9.9", "169.254.169.254"}, {80});
   const Sandbox one = guarded(0, {"private"});
   for (const char* address : {"10.77.0.2", "192.168.5.5", "172.16.9.9"})
     EXPECT_EQ(connect_to(one.netns, address, 80), kOpen) << address;
@@ -53,7 +34,7 @@ TEST_F(ReachTest, PrivateOpensThePrivateRangesOnly) {
 }
 
 TEST_F(ReachTest, AGrantWithinAClosedRangeOpensItAndAWiderOneDoesNot) {
-  listen_outside({"203.0.113.2", "10.77.0.2", "192.168.5.5", "169.254.169.254"}, {80, 81});
+  listen(outside_, {"203.0.113.2", "10.77.0.2", "192.168.5.5", "169.254.169.254"}, {80, 81});
   const Sandbox one = guarded(0, {"0.0.0.0/0:80", "10.77.0.0/16:81", "169.254.169.254:80/tcp"});
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kOpen);
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 81), kShut);
@@ -65,7 +46,7 @@ TEST_F(ReachTest, AGrantWithinAClosedRangeOpensItAndAWiderOneDoesNot) {
 }
 
 TEST_F(ReachTest, AGrantIsForItsProtocolAndPortsOnly) {
-  listen_outside({"203.0.113.2"}, {79, 80, 85, 90, 91, 443});
+  listen(outside_, {"203.0.113.2"}, {79, 80, 85, 90, 91, 443});
   const Sandbox one = guarded(0, {"203.0.113.2:80-90", "203.0.113.2:443/udp"});
   for (const int port : {80, 85, 90}) EXPECT_EQ(connect_to(one.netns, "203.0.113.2", port), kOpen) << port;
   for (const int port : {79, 91, 443}) EXPECT_EQ(connect_to(one.netns, "203.0.113.2", port), kShut) << port;
@@ -78,7 +59,7 @@ TEST_F(ReachTest, AGrantIsForItsProtocolAndPortsOnly) {
 }
 
 TEST_F(ReachTest, IcmpIsAGrantOfItsOwn) {
-  listen_outside({"203.0.113.2", "198.51.100.9"}, {80});
+  listen(outside_, {"203.0.113.2", "198.51.100.9"}, {80});
   const Sandbox one = guarded(0, {"203.0.113.2/icmp", "198.51.100.9"});
   EXPECT_TRUE(answers_ping(one.netns, "203.0.113.2"));
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kShut);
@@ -88,7 +69,7 @@ TEST_F(ReachTest, IcmpIsAGrantOfItsOwn) {
 }
 
 TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
-  listen_outside({"203.0.113.2", "198.51.100.9", "10.77.0.2"}, {80, 443});
+  listen(outside_, {"203.0.113.2", "198.51.100.9", "10.77.0.2"}, {80, 443});
   const Sandbox one = guarded(0, {"203.0.113.2:80", "a.example:443", "b.example"});
   Firewall& firewall = firewalls_[0];
   const auto reached = [&](const char* address, int port) { return connect_to(one.netns, address, port); };
@@ -134,7 +115,7 @@ TEST_F(ReachTest, OnlyTheResolverAnswersOnTheGateway) {
   servers_.push_back(serve(host_, "10.201.0.1", 5353, SOCK_STREAM));
   servers_.push_back(serve(host_, "203.0.113.1", 5353, SOCK_STREAM));
   servers_.push_back(serve(host_, "203.0.113.1", 53, SOCK_STREAM));
-  listen_outside({"203.0.113.2"}, {53, 5353});
+  listen(outside_, {"203.0.113.2"}, {53, 5353});
   const Fd resolver = serve(host_, "10.201.0.1", 5353, SOCK_DGRAM), outside = serve(outside_, "203.0.113.2", 53, SOCK_DGRAM);
   const Sandbox one = guarded(wanted);
   EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 53), kOpen);
@@ -147,7 +128,7 @@ TEST_F(ReachTest, OnlyTheResolverAnswersOnTheGateway) {
 }
 
 TEST_F(ReachTest, NamesAreResolvedByNobodyElseUnlessGrantedByAddress) {
-  listen_outside({"203.0.113.2", "198.51.100.9", "10.77.0.2"}, {53, 54});
+  listen(outside_, {"203.0.113.2", "198.51.100.9", "10.77.0.2"}, {53, 54});
   const Sandbox one = guarded(0, {"any", "private", "198.51.100.9:53"});
   for (const char* address : {"203.0.113.2", "10.77.0.2"}) {
     EXPECT_EQ(connect_to(one.netns, address, 54), kOpen) << address;
@@ -239,7 +220,7 @@ TEST_F(ReachTest, ConnectionsEndWithTheirFirewall) {
 }
 
 TEST_F(ReachTest, OneSandboxesGrantsAreNotAnothers) {
-  listen_outside({"203.0.113.2"}, {80, 81});
+  listen(outside_, {"203.0.113.2"}, {80, 81});
   const Sandbox one = guarded(0, {"203.0.113.2:80"}), two = guarded(1, {"203.0.113.2:81"});
   const auto check = [&](const char* when) {
     EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kOpen) << when;
@@ -254,7 +235,7 @@ TEST_F(ReachTest, OneSandboxesGrantsAreNotAnothers) {
 }
 
 TEST_F(ReachTest, AFirewallOfTheHostsStillCounts) {
-  listen_outside({"203.0.113.2"}, {80});
+  listen(outside_, {"203.0.113.2"}, {80});
   const Sandbox one = guarded(0, {"any"});
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kOpen);
   run(host_, {"nft", "add table inet host; add chain inet host f { type filter hook forward priority 10; policy drop; }"});
@@ -262,7 +243,7 @@ TEST_F(ReachTest, AFirewallOfTheHostsStillCounts) {
 }
 
 TEST_F(ReachTest, WorksWhereBridgedFramesPassTheHostsPacketFilter) {
-  listen_outside({"203.0.113.2", "10.77.0.2"}, {80});
+  listen(outside_, {"203.0.113.2", "10.77.0.2"}, {80});
   for (const char* value : {"1", "0"}) {
     write_sysctl("bridge/bridge-nf-call-iptables", value);
     const Sandbox one = guarded(0, {"any"});
@@ -273,7 +254,7 @@ TEST_F(ReachTest, WorksWhereBridgedFramesPassTheHostsPacketFilter) {
 }
 
 TEST_F(ReachTest, ALimitOfConnectionsRefusesTheNextOne) {
-  listen_outside({"203.0.113.2"}, {80});
+  listen(outside_, {"203.0.113.2"}, {80});
   FirewallSpec wanted = spec(0, {"203.0.113.2:80"});
   wanted.connections = 2;
   const Sandbox one = guarded(wanted);

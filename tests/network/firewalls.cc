@@ -15,6 +15,8 @@ void FirewallTest::SetUp() {
 }
 
 void FirewallTest::TearDown() {
+  firewalls_.clear();
+  servers_.clear();
   nft_ = NetlinkSocket();
   NetworkTest::TearDown();
 }
@@ -29,6 +31,16 @@ FirewallSpec FirewallTest::spec(uint32_t slot, const std::vector<std::string>& e
   if (bridge_.subnet6) result.address6 = bridge_.address(slot, Ip::v6);
   for (const std::string& text : egress) result.egress.push_back(must(parse_grant(text)));
   return result;
+}
+
+NetworkTest::Sandbox FirewallTest::guarded(const FirewallSpec& wanted) {
+  firewalls_.push_back(must(Firewall::create(wanted)));
+  return sandbox(wanted.slot);
+}
+
+void FirewallTest::listen(const Netns& where, const std::vector<std::string>& addresses, const std::vector<int>& ports) {
+  for (const std::string& address : addresses)
+    for (const int port : ports) servers_.push_back(serve(where, address, port, SOCK_STREAM));
 }
 
 Denials FirewallTest::wait_for_denials(Firewall& firewall, uint64_t packets) {

@@ -34,22 +34,6 @@ class Ipv6Test : public FirewallTest {
     add_ipv6();
     must(bridge_.add_ipv6(socket_, {}));
   }
-  void TearDown() override {
-    firewalls_.clear();
-    servers_.clear();
-    FirewallTest::TearDown();
-  }
-  Sandbox guarded(uint32_t slot, const std::vector<std::string>& egress) { return guarded(spec(slot, egress)); }
-  Sandbox guarded(const FirewallSpec& wanted) {
-    firewalls_.push_back(must(Firewall::create(wanted)));
-    return sandbox(wanted.slot);
-  }
-  void listen(const Netns& where, const std::vector<std::string>& addresses, const std::vector<int>& ports) {
-    for (const std::string& address : addresses)
-      for (const int port : ports) servers_.push_back(serve(where, address, port, SOCK_STREAM));
-  }
-  std::vector<Firewall> firewalls_;
-  std::vector<Fd> servers_;
 };
 
 TEST_F(Ipv6Test, IsGivenToTheBridgeOnce) {
