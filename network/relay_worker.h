@@ -20,8 +20,8 @@ struct RelayWork {
 };
 
 constexpr size_t kMostConnections = 512, kMostSenders = 256;
-// Two sockets and at most two pipes for a connection, two sockets for a sender (relay_senders.h), listeners, what a worker has anyway. Where the
-// hard limit is lower there are fewer connections.
+// Two sockets and at most two pipes for a connection, two sockets for a sender (relay_senders.h), listeners, what a worker has
+// anyway. Where the hard limit is lower there are fewer connections.
 constexpr uint64_t kRelayDescriptors = kMostConnections * 6 + kMostSenders * 2 + 128;
 
 // Until the channel ends.
