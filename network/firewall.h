@@ -49,7 +49,7 @@ struct FirewallSpec {
 struct Denials {
   uint64_t packets = 0;                 // to where nothing was granted
   uint64_t frames = 0;                  // forged, or of protocols that are not let in
-  std::vector<nft::Destination> first;  // of `packets`: at most 64 different ones, in no order
+  std::vector<nft::Destination> first;  // of `packets`: at most 64 different ones of each family, in no order
 };
 
 // Move-only; the tables go when it goes. They belong to the network namespace in which it was made, wherever the thread is.

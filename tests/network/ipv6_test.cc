@@ -169,6 +169,7 @@ TEST_F(Ipv6Test, NobodyBeginsToTalkToASandbox) {
   listen(one.netns, {kFirst, "10.201.0.2"}, {80});
   EXPECT_EQ(connect_to(host_, "10.201.0.2", 80), kOpen) << "published, and the relay comes by IPv4";
   EXPECT_NE(connect_to(host_, kFirst, 80, kNothingMs), kOpen);
+  EXPECT_EQ(send_datagram(host_, kFirst, 91), EPERM) << "the host's own rules drop it";
   EXPECT_EQ(connect_to(outside_, kFirst, 80, kNothingMs), ETIMEDOUT);
   EXPECT_EQ(connect_to(two.netns, kFirst, 80), kShut);
   EXPECT_FALSE(answers_ping(host_, kFirst, kNothingMs));
