@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (const auto slot = rules::slot_of(table->name)) CHECK(rules::inet_table(*slot).name == table->name);
     if (const auto note = nft::read_note(*message)) check_inside(message->payload, *note);
     (void)nft::read_counter(*message);
-    // An element holds at least its key: list element, key, value, 12 bytes.
+    // An element holds at least its key: list element, key, value, 12 bytes of IPv4 or 24.
     CHECK(nft::read_destinations(*message).size() <= message->payload.size() / 24);
     if (const auto entry = conntrack::read_entry(*message)) {
       check_inside(message->payload, entry->tuple);
