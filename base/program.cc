@@ -1,0 +1,97 @@
+#include "base/program.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/files.h"
+
+namespace bailey {
+
+namespace {
+
+std::unexpected<Error> unusable(std::string_view name, const std::string& path, std::string_view why, std::string remedy) {
+  return fail(Fault::unavailable, std::string(name) + " at " + path + ": " + std::string(why), std::move(remedy));
+}
+
+bool is_elf(int file) {
+  const Fd readable(::open(("/proc/self/fd/" + std::to_string(file)).c_str(), O_RDONLY | O_CLOEXEC));
+  char magic[4] = {};
+  return readable && ::read(readable.get(), magic, sizeof magic) == sizeof magic &&
+         std::memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+// Every directory from the one that holds the real path up to "/".
+Result<> check_directories(const Program& program, std::string_view name) {
+  std::string directory = program.real_path;
+  while (directory != "/") {
+    const size_t slash = directory.rfind('/');
+    directory.resize(slash == 0 ? 1 : slash);
+    struct stat info{};
+    if (::lstat(directory.c_str(), &info) < 0) return sys_error("looking at " + directory, errno);
+    const std::string install =
+        "install " + std::string(name) + " in a directory that only root may write, such as /usr/local/bin";
+    if (!S_ISDIR(info.st_mode)) return unusable(name, program.path, directory + " is no directory any more", install);
+    const std::string why = changeable_by(info, ::geteuid());
+    if (!why.empty())
+      return unusable(name, program.path, "its directory " + directory + " " + why + ", who could replace it", install);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string changeable_by(const struct stat& info, uid_t self) {
+  if (info.st_uid != 0 && info.st_uid != self) return "belongs to user " + std::to_string(info.st_uid);
+  if (info.st_mode & S_IWOTH) return "is writable by everybody";
+  if ((info.st_mode & S_IWGRP) && info.st_gid != 0) return "is writable by group " + std::to_string(info.st_gid);
+  return {};
+}
+
+Result<std::string> find_program(const ProgramSearch& search) {
+  std::string tried;
+  const auto exists = [&](const std::string& candidate) {
+    tried.append(tried.empty() ? "" : ", ").append(candidate);
+    struct stat info{};
+    return ::stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  };
+  std::string_view rest = search.search_path;
+  while (!rest.empty()) {
+    const size_t colon = rest.find(':');
+    const std::string_view directory = rest.substr(0, colon);
+    // A relative element would make the choice depend on where the caller stands.
+    const std::string candidate = std::string(directory) + "/" + std::string(search.name);
+    if (directory.starts_with('/') && exists(candidate)) return candidate;
+    if (colon == std::string_view::npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  for (const char* candidate : search.usual_places)
+    if (exists(candidate)) return std::string(candidate);
+  return fail(Fault::unavailable, "no " + std::string(search.name) + " found; looked for " + tried, search.install);
+}
+
+Result<Program> open_program(const std::string& path, std::string_view name, const std::string& install) {
+  if (!path.starts_with('/')) return unusable(name, path, "the path is not absolute", "name it with its absolute path");
+  Program program{path, {}, Fd(::open(path.c_str(), O_PATH | O_CLOEXEC))};
+  if (!program.file) return unusable(name, path, std::strerror(errno), install);
+  if (::fstat(program.file.get(), &program.info) < 0) return sys_error("looking at " + path, errno);
+  if (!S_ISREG(program.info.st_mode)) return unusable(name, path, "is not a regular file", install);
+  if (::faccessat(program.file.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+    return unusable(name, path, "is not executable", "chmod 755 " + path);
+  if (!is_elf(program.file.get()))
+    return unusable(name, path, "is not a program but a script or data",
+                    "name " + std::string(name) + " itself, not a wrapper around it");
+  const std::string why = changeable_by(program.info, ::geteuid());
+  if (!why.empty()) return unusable(name, path, "it " + why, "chown root:root and chmod 755 it, if you trust its contents");
+  program.real_path = TRY(files::readlink("/proc/self/fd/" + std::to_string(program.file.get())));
+  TRY(check_directories(program, name));
+  struct stat again{};
+  if (::lstat(program.real_path.c_str(), &again) < 0 || again.st_dev != program.info.st_dev ||
+      again.st_ino != program.info.st_ino)
+    return unusable(name, path, "it was replaced while it was being checked", "try again");
+  return program;
+}
+
+}  // namespace bailey
