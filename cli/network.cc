@@ -1,4 +1,4 @@
-// bailey network show|check|gc: who is on the bridge, whether it works here, and what killed sandboxes left on it.
+// bailey network show|check|gc: who has an address, whether the networks work here, and what killed sandboxes left of a bridge.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -92,8 +92,8 @@ void add_network(CLI::App& app, Invocation& invocation) {
     command->callback([&invocation, act = std::move(act)] { invocation.act = act; });
     return command;
   };
-  add("show", "the sandboxes on the bridge, with address and published ports", [flags] { return exit_of(show(*flags)); });
-  add("check", "try whether the bridge works here; exit 0 when all of it does, else 1",
+  add("show", "the sandboxes with an address, and their published ports", [flags] { return exit_of(show(*flags)); });
+  add("check", "try whether the bridge and userspace networks work here; exit 0 when all of it does, else 1",
       [flags] {
         const auto fine = check(*flags);
         return fine ? (*fine ? 0 : kExitSick) : report(fine.error());

@@ -1,20 +1,27 @@
 #include "cli/network_trial.h"
 
 #include <linux/netlink.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <utility>
 
+#include "base/files.h"
 #include "dispatcher/state_store.h"
 #include "network/lease.h"
 #include "network/link.h"
+#include "network/uplink.h"
 
 namespace bailey::cli {
 
 namespace {
 
 using host::Probe;
+
+constexpr size_t kMostWords = 16 * 1024;
 
 Probe judged(const char* name, const Result<std::string>& outcome, const char* cost) {
   if (outcome) return {name, Probe::State::ok, *outcome, "", ""};
@@ -58,14 +65,46 @@ Result<std::string> try_forwarding() {
   return ipv6 ? "of IPv4 and IPv6" : "of IPv4; net.ipv6.conf.all.forwarding is off: nothing beyond this host with --ipv6";
 }
 
+// The whole of it in a child: whoever makes a pocket stays in it. The child's answer is an error's message, a NUL and its
+// remedy; nothing: it works.
+Result<std::string> try_userspace(const dispatcher::Policy& policy) {
+  const char* path = ::getenv("PATH");
+  const network::UplinkSpec uplink{policy.uplink, path ? path : ""};
+  const network::UplinkProgram program = TRY(network::find_uplink(uplink));
+  Pipe pipe = TRY(create_pipe());
+  const pid_t child = ::fork();
+  if (child < 0) return sys_error("forking", errno);
+  if (child == 0) {
+    const auto tried = [&]() -> Result<> {
+      const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+      network::LeaseSpec spec;
+      spec.bridge = policy.bridge;
+      spec.uplink = uplink;
+      network::Lease lease = TRY(network::Lease::reserve(spec, store.directory()));
+      return lease.connect(spec);
+    }();
+    if (!tried) (void)files::write_fd(pipe.write.get(), tried.error().message + '\0' + tried.error().remedy, "a pipe");
+    ::_exit(tried ? 0 : 1);
+  }
+  pipe.write.reset();
+  const auto said = files::read_fd(pipe.read.get(), kMostWords, "a pipe");
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  if (status == 0) return std::string(program.name()) + " at " + program.program.path;
+  const std::string words = said.value_or("");
+  const size_t end = words.find('\0');
+  return fail(Fault::unavailable, words.substr(0, end), end == words.npos ? "" : words.substr(end + 1));
+}
+
 }  // namespace
 
 std::vector<Probe> try_network(const dispatcher::Policy& policy) {
+  const Probe userspace = judged("userspace network", try_userspace(policy), "no `--net userspace`");
   if (::geteuid() != 0)
-    return {{"bridge network", Probe::State::degraded, "it takes root", "no `--net bridge`", "run as root"}};
+    return {{"bridge network", Probe::State::degraded, "it takes root", "no `--net bridge`", "run as root"}, userspace};
   return {judged("bridge network", try_leases(), "no `--net bridge`"),
           judged("bridge's range", find_range(policy.bridge), "no `--net bridge`"),
-          judged("forwarding", try_forwarding(), "`--net bridge` reaches nothing beyond this host")};
+          judged("forwarding", try_forwarding(), "`--net bridge` reaches nothing beyond this host"), userspace};
 }
 
 }  // namespace bailey::cli

@@ -188,12 +188,13 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
   flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
-  one("--net", flags.network, "none|bridge|host", "network (default none)");
+  one("--net", flags.network, "none|bridge|userspace|host", "network (default none)");
   flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge");
-  many("--egress", flags.egress, "WHAT",
-       "what a bridge lets through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT]");
+  many(
+      "--egress", flags.egress, "WHAT",
+      "what bridge and userspace let through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT]");
   many("-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
-       "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, on a bridge");
+       "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, with bridge and userspace");
   flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
   flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");

@@ -80,6 +80,7 @@ std::string describe(const Policy& policy) {
       "policy: " + policy.source + (from_file ? "\n" : std::string("; there is no ") + dispatcher::kPolicyPath + "\n");
   text += row("unsafe native", policy.unsafe_native_for_untrusted ? "ALLOWED for untrusted code, with --unsafe-native" : "no");
   text += row("runsc", policy.runsc.empty() ? "PATH and the usual places" : policy.runsc);
+  text += row("uplink", policy.uplink.empty() ? "pasta, else slirp4netns, of PATH and the usual places" : policy.uplink);
   text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
   text += row("cgroup parent", policy.cgroup_parent.empty() ? "found" : policy.cgroup_parent);
   text += row("bridge", policy.bridge.name + ", " +

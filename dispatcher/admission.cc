@@ -133,7 +133,8 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
   spec.limits_ = resolve_limits(request, *level);
   spec.bridge_ = policy_.bridge;
-  if (request.network == NetworkMode::bridge) {
+  spec.uplink_ = policy_.uplink;
+  if (is_filtered(request.network)) {
     const auto egress = resolve_egress(request, *level);
     spec.egress_.assign(egress.begin(), egress.end());
   }

@@ -15,7 +15,7 @@ Level untrusted_level() {
   Level level;
   level.name = "untrusted";
   level.runtimes = {BackendKind::gvisor};
-  level.networks = {NetworkMode::none, NetworkMode::bridge};
+  level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::userspace};
   level.egress_ceiling = {
       {.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::private_ranges}, {.kind = network::Grant::Kind::dns}};
   level.defaults = {.memory_bytes = 1 * kGiB,
@@ -52,7 +52,7 @@ Level trusted_level(bool root) {
   Level level;
   level.name = "trusted";
   level.runtimes = {BackendKind::native, BackendKind::gvisor};
-  level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::host};
+  level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::userspace, NetworkMode::host};
   level.egress = {{.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::dns}};
   level.publish = PublishRule::any;
   level.defaults.output_bytes = 64 * kMiB;

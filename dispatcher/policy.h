@@ -69,6 +69,7 @@ struct Policy {
   std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
   std::string cgroup_parent;  // empty: found (host/cgroup.h)
   network::BridgeSpec bridge;
+  std::string uplink;  // absolute path of a pasta or slirp4netns, for the network `userspace`; empty: search
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 

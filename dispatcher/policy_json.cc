@@ -199,6 +199,7 @@ Result<Policy> parse_policy(std::string_view text, std::string_view name) {
   decoder.object(document, [&](ObjectView& view) {
     view.get("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
     decode_path(view, "runsc", policy.runsc);
+    decode_path(view, "uplink", policy.uplink);
     decode_path(view, "audit_file", policy.audit_file);
     decode_path(view, "cgroup_parent", policy.cgroup_parent);
     view.object("bridge", [&](ObjectView& bridge) { decode_bridge(bridge, policy.bridge); });
@@ -213,6 +214,7 @@ json::Value to_json(const Policy& policy) {
   for (const auto& [name, level] : policy.levels) levels.append(name, encode_level(level));
   members.append("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
   members.append("runsc", policy.runsc);
+  members.append("uplink", policy.uplink);
   members.append("audit_file", policy.audit_file);
   members.append("cgroup_parent", policy.cgroup_parent);
   json::Object bridge;

@@ -209,6 +209,7 @@ json::Value to_json(const Record& record) {
     if (!record.network_address6.empty()) object.set("network_address6", record.network_address6);
     if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
     object.set("network_denied", denied_object(record.refused_network));
+    if (!record.network_lost.empty()) object.set("network_lost", record.network_lost);
   }
   if (record.started_wall_ns != 0) {
     object.set("started", clock::wall_text(record.started_wall_ns));

@@ -20,10 +20,11 @@ struct Record {
   std::string id;
   std::string trust;
   std::string network;
-  std::string network_address;         // on the bridge
+  std::string network_address;         // where Bailey filters
   std::string network_address6;        // there too; empty: it has no IPv6
   std::vector<std::string> published;  // ports, as the host has them
-  network::Refused refused_network;    // what the bridge did not let out
+  network::Refused refused_network;    // what was not let out
+  std::string network_lost;            // how its way out ended before it did; empty: it did not
   About backend;                       // name empty: none was chosen
   std::string why_backend;
   FilterAbout filter;

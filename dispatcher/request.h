@@ -24,6 +24,8 @@ namespace bailey::dispatcher {
 enum class BackendKind { native, gvisor };
 enum class RuntimeChoice { automatic, native, gvisor };
 enum class NetworkMode { none, host, bridge, userspace };
+// Whether Bailey decides what it lets through: an address of its own, and a namespace that is made ready before the sandbox.
+constexpr bool is_filtered(NetworkMode mode) { return mode == NetworkMode::bridge || mode == NetworkMode::userspace; }
 // Which system calls the result record counts (native only): none, those that the filter refused, or every one (`bailey
 // seccomp trace`).
 enum class SeccompLog { off, denied, all };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include "base/log.h"
@@ -20,7 +21,7 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 constexpr int64_t kKillAgainMs = 1000;
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRelay, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
 
 int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
@@ -147,7 +148,7 @@ Result<> Sandbox::create() {
 }
 
 Result<> Sandbox::reserve_network() {
-  if (spec_.request().network != NetworkMode::bridge) return {};
+  if (!is_filtered(spec_.request().network)) return {};
   step_ = "address";
   leases_.network = TRY(network::Lease::reserve(lease_spec(), around_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
@@ -171,6 +172,10 @@ network::LeaseSpec Sandbox::lease_spec() const {
   lease.ipv6 = spec_.request().ipv6;
   lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
   lease.publish = spec_.request().publish;
+  if (spec_.request().network == NetworkMode::userspace) {
+    const char* path = ::getenv("PATH");
+    lease.uplink = {spec_.uplink(), path ? path : ""};
+  }
   lease.bytes_per_second = spec_.limits().network_rate_bytes;
   if (const auto most = spec_.limits().network_connections)
     lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));
@@ -233,6 +238,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
   set[kNames] = {served ? leases_.network.names_fd() : -1, POLLIN, 0};
   set[kRelay] = {served ? leases_.network.relay_fd() : -1, POLLIN, 0};
+  set[kUplink] = {served ? leases_.network.uplink_fd() : -1, POLLIN, 0};
   streams_.add_interest(set);
   return set;
 }
@@ -251,6 +257,10 @@ Result<bool> Sandbox::wait_for_end() {
     if (set[kNames].revents != 0) serve_names();
     if (set[kRelay].revents != 0)
       log::warning("the published ports are closed: their process ended with " + leases_.network.end_relay());
+    if (set[kUplink].revents != 0) {
+      record_.network_lost = leases_.network.end_uplink();
+      log::warning("the sandbox has no way out any more: " + record_.network_lost);
+    }
     streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop(Stop::output_limit);

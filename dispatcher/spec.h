@@ -27,6 +27,7 @@ class Spec {
   const std::string& why_backend() const { return why_backend_; }
   const LimitValues& limits() const { return limits_; }
   const network::BridgeSpec& bridge() const { return bridge_; }
+  const std::string& uplink() const { return uplink_; }               // the policy's
   std::span<const network::Grant> egress() const { return egress_; }  // in force; none on a network that nobody filters
   const std::vector<secrets::Request>& secrets() const { return request_.secrets; }
   bool host_rootfs() const { return !request_.config.root.has_value(); }
@@ -46,6 +47,7 @@ class Spec {
   std::string why_backend_;
   LimitValues limits_;
   network::BridgeSpec bridge_;
+  std::string uplink_;
   std::vector<network::Grant> egress_;
   HostFacts facts_;
   std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none

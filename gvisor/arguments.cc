@@ -13,7 +13,7 @@ std::string passed_fd(int number) { return "--pass-fd=" + std::to_string(number)
 // sandbox: its own stack, over the links of a namespace that was made ready.
 const char* network_flag(dispatcher::NetworkMode mode) {
   if (mode == dispatcher::NetworkMode::host) return "--network=host";
-  return mode == dispatcher::NetworkMode::bridge ? "--network=sandbox" : "--network=none";
+  return dispatcher::is_filtered(mode) ? "--network=sandbox" : "--network=none";
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   const bundle::Linux& linux_part = config.linux;
   Refusals refusals;
 
-  refusals.add_if(spec.request().network == NetworkMode::userspace, "the network userspace, which is not there yet");
+  refusals.add_if(spec.request().network == NetworkMode::userspace && spec.caller_uid() != 0,
+                  "the network userspace for an ordinary user (native can)");
   refusals.add_if(!config.annotations.empty(), "annotations, which are commands to runsc");
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!process.capabilities.empty(), "added capabilities");

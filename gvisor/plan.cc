@@ -121,7 +121,7 @@ Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, disp
   plan.config.root = bundle::Root{"/rootfs", !writable};
   using enum bundle::NamespaceType;
   for (const auto type : {pid, mount, ipc, uts}) plan.config.linux.namespaces.push_back({type, {}});
-  plan.joins_network = network_mode == dispatcher::NetworkMode::bridge;
+  plan.joins_network = dispatcher::is_filtered(network_mode);
   if (network_mode != dispatcher::NetworkMode::host)
     plan.config.linux.namespaces.push_back({network, plan.joins_network ? "/netns" : ""});
   plan.job = TRY(init::encode_job(workload, init::UserChange::by_backend));

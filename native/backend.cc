@@ -62,12 +62,20 @@ class NativeBackend final : public dispatcher::Backend {
   // Compiled once for each sandbox, whichever of check, explain and create comes first.
   Result<const Plan*> plan_of(const Spec& spec) {
     if (planned_id_ != spec.id()) {
-      plan_ = TRY(compile(spec, host_));
+      plan_ = TRY(compile(spec, traits_for(spec)));
       planned_id_ = spec.id();
     }
     return &plan_;
   }
 
+  // An ordinary user's Bailey is in a user namespace of its own with that network (network/pocket.h), where newuidmap cannot
+  // serve: there is one id.
+  HostTraits traits_for(const Spec& spec) const {
+    HostTraits traits = host_;
+    const bool moved = spec.request().network == dispatcher::NetworkMode::userspace && traits.ids == IdMapKind::subordinate;
+    if (moved) traits.ids = IdMapKind::single;
+    return traits;
+  }
   Result<> begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps);
 
   std::string runtime_directory_;
@@ -93,9 +101,9 @@ std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
 Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const Plan& plan = *TRY(plan_of(spec));
-  if (leases.network) plan_ = TRY(compile(spec, host_, dispatcher::network_names(leases)));
+  if (leases.network) plan_ = TRY(compile(spec, traits_for(spec), dispatcher::network_names(leases)));
   begun_.reset();
-  ids_ = TRY(IdMap::create(host_.ids, runtime_directory_, plan.user));
+  ids_ = TRY(IdMap::create(traits_for(spec).ids, runtime_directory_, plan.user));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
   begun_.emplace(TRY(Begun::begin({.plan = &plan,
                                    .ids = &ids_,

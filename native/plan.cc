@@ -115,7 +115,7 @@ class Compiler {
     }
     for (const uint64_t always : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS})
       plan_.clone_flags |= always;
-    plan_.joins_network = spec_.request().network == dispatcher::NetworkMode::bridge;
+    plan_.joins_network = dispatcher::is_filtered(spec_.request().network);
     if (plan_.joins_network) plan_.clone_flags &= ~uint64_t{CLONE_NEWNET};
     plan_.loopback_up = plan_.clone_flags & CLONE_NEWNET;
     plan_.hostname = config_.hostname;
@@ -129,7 +129,9 @@ class Compiler {
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
     if (!plan_.many_ids && !process.user.additional_gids.empty())
-      problem("additional groups (this user has one group id to give: no range in /etc/subuid and /etc/subgid that works)");
+      problem(
+          "additional groups (this user has one group id to give: no range in /etc/subuid and /etc/subgid that works, or "
+          "--net userspace)");
     // Without CAP_SYS_RESOURCE nobody may lower it (proc(5)): a default below our own gives way, a wish does not.
     const std::optional<bundle::Process>& asked = spec_.request().config.process;
     plan_.oom_score_adj = process.oom_score_adj.value_or(kWorkloadOomScore);

@@ -40,7 +40,8 @@ struct FirewallSpec {
   std::optional<Address> address6;  // none: it has no IPv6
   Bridge bridge;
   std::vector<Grant> egress;
-  uint16_t dns_port = 0;  // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
+  std::vector<Subnet> closed;  // opened by no grant, beside the bridge's range; no two overlap
+  uint16_t dns_port = 0;       // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
   std::vector<Published> published;
   std::optional<uint64_t> bytes_per_second;  // each way
   std::optional<uint32_t> connections;       // beyond the host, at one time

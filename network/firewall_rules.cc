@@ -67,7 +67,7 @@ constexpr uint8_t kFirstOfLink = 130, kLastOfLink = 137, kGroupReport = 143;
 
 // Chains of the inet table besides the base chains: of both families, and of IPv4. Those of IPv6 have a 6 behind the name.
 constexpr const char *kTo = "to", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
-constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private";
+constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private", *kNever = "never";
 
 std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
 
@@ -353,6 +353,11 @@ void Compiler::compile_grants(const Side& side) {
     }
   };
   add(inet(from).field(nft::to(side.ip), side.subnet).go_to(kDenied));
+  if (!spec_.closed.empty()) {
+    const std::string never = named(kNever, side.ip);
+    compile_ranges(never, side.ip, spec_.closed);
+    add(inet(from).in_set(nft::to(side.ip), never).go_to(kDenied));
+  }
   each(Grant::Kind::addresses, true);
   if (has(Grant::Kind::private_ranges)) {
     compile_ranges(ours, side.ip, private_ranges());

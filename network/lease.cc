@@ -15,7 +15,8 @@ namespace bailey::network {
 
 namespace {
 
-constexpr const char* kSlots = ".network-slots";  // in the runtime directory; the dot keeps them apart from the sandboxes
+constexpr const char* kSlots = ".network-slots";       // in the runtime directory; the dot keeps them apart from the sandboxes
+constexpr const char* kPocketSlots = ".pocket-slots";  // nothing is named after these outside of a pocket
 constexpr const char* kBridgeLock = ".network-bridge";
 constexpr std::string_view kPortPrefix = "bly";
 
@@ -38,34 +39,65 @@ Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, int d
 // of the initial user namespace (net/ipv4/sysctl_net_ipv4.c, ipv4_ping_group_range), hence all of them.
 Result<> open_low_ports() {
   TRY(files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"));
-  return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+  // Whoever writes it has to know both ids: an ordinary user in a pocket has the one, which is the workload's, too.
+  const std::string own = std::to_string(::getegid());
+  return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range",
+                               ::geteuid() == 0 ? "0 2147483647" : own + " " + own);
 }
 
-bool asks_for_names(const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; }
+bool needs_names(const LeaseSpec& spec) {
+  return std::ranges::any_of(
+      spec.egress, [](const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; });
+}
 
 }  // namespace
 
 Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
-  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   Lease lease;
-  lease.bridge_ = TRY(ensure_bridge(socket, spec, directory));
-  auto slot = TRY_WITH(Slot::take(directory, kSlots, lease.bridge_.capacity()), "reserving an address");
-  if (!slot)
-    return fail(Fault::unavailable,
-                "all " + std::to_string(lease.bridge_.capacity()) + " addresses of bridge " + lease.bridge_.name + " (" +
-                    to_text(lease.bridge_.subnet) + ") are in use",
-                "end some sandboxes first, or give the bridge a larger subnet in the policy");
-  lease.slot_ = std::move(*slot);
+  Listeners listeners = TRY(bind_ports(spec.publish));  // of the host, whatever comes
+  if (spec.uplink) {
+    TRY(lease.enter_pocket(spec, directory));
+  } else {
+    auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+    lease.bridge_ = TRY(ensure_bridge(socket, spec, directory));
+    TRY(lease.take_slot(directory, kSlots));
+  }
   lease.ipv6_ = spec.ipv6;
   lease.netns_ = TRY(Netns::create());
   TRY(lease.netns_.run(open_low_ports));
-  lease.relay_ = TRY(Relay::create(spec.publish, lease.address()));
-  if (std::ranges::any_of(spec.egress, asks_for_names)) {
-    std::vector<std::string> servers = TRY(read_name_servers());
-    const ResolverSpec names{lease.bridge_.gateway(), lease.address(), spec.egress, std::move(servers), spec.ipv6};
-    lease.resolver_ = TRY(Resolver::create(names));
+  lease.relay_ = TRY(Relay::create(std::move(listeners), lease.address()));
+  if (needs_names(spec) && !lease.resolver_) {
+    NameSockets sockets = TRY(bind_names(lease.bridge_.gateway()));
+    TRY(lease.create_resolver(spec, std::move(sockets)));
   }
   return lease;
+}
+
+// The resolver asks the host's name servers, which may be on the host's loopback: it is made before this process moves.
+Result<> Lease::enter_pocket(const LeaseSpec& spec, int directory) {
+  pocket_ = TRY(Pocket::create({*spec.uplink, spec.bridge, needs_names(spec)}));
+  bridge_ = {pocket_.bridge().name, 0, {}, *pocket_.bridge().subnet, {}};  // connect() makes it
+  TRY(take_slot(directory, kPocketSlots));
+  if (needs_names(spec)) TRY(create_resolver(spec, pocket_.take_names()));
+  return pocket_.enter();
+}
+
+Result<> Lease::take_slot(int directory, const char* locks) {
+  auto slot = TRY_WITH(Slot::take(directory, locks, bridge_.capacity()), "reserving an address");
+  if (!slot)
+    return fail(Fault::unavailable,
+                "all " + std::to_string(bridge_.capacity()) + " addresses of bridge " + bridge_.name + " (" +
+                    to_text(bridge_.subnet) + ") are in use",
+                "end some sandboxes first, or give the bridge a larger subnet in the policy");
+  slot_ = std::move(*slot);
+  return {};
+}
+
+Result<> Lease::create_resolver(const LeaseSpec& spec, NameSockets sockets) {
+  std::vector<std::string> servers = TRY(read_name_servers());
+  resolver_ =
+      TRY(Resolver::create({bridge_.gateway(), address(), spec.egress, std::move(servers), spec.ipv6}, std::move(sockets)));
+  return {};
 }
 
 Result<> Lease::connect(const LeaseSpec& spec) {
@@ -77,12 +109,17 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   filter.address6 = address6();
   filter.bridge = bridge_;
   filter.egress = spec.egress;
+  if (spec.uplink) filter.closed = pocket_.closed();
   filter.bytes_per_second = spec.bytes_per_second;
   filter.connections = spec.connections;
   if (resolver_) filter.dns_port = resolver_->port();
   for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  if (spec.uplink) {
+    TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
+    bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge()));
+  }
   TRY(Port::remove(socket, filter.port));
   firewall_ = TRY(Firewall::create(filter));
   port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6}, netns_));
@@ -112,7 +149,11 @@ Result<> Lease::reset() {
   resolver_.reset();
   relay_.reset();
   netns_ = Netns();
-  if (port_.fd() < 0 && firewall_.fd() < 0) {  // reserved, no more
+  if (pocket_) {  // all of it goes with the namespace
+    port_.forget();
+    firewall_.forget();
+  }
+  if (pocket_ || (port_.fd() < 0 && firewall_.fd() < 0)) {  // or reserved, no more
     *this = Lease();
     return {};
   }

@@ -1,5 +1,6 @@
 // Lease: what one sandbox holds of a bridge network, taken as a whole and given back as a whole:
 //
+//   pocket     with LeaseSpec::uplink: a namespace that all of the below is in, in place of the host's (network/pocket.h)
 //   slot       a number, by a lock that dies with its holder: names port (bly7) and filter (bailey-7), decides the address
 //   netns      the sandbox's network namespace, single use
 //   resolver   answers its questions about names, when a grant needs it
@@ -23,6 +24,7 @@
 #include "network/egress.h"
 #include "network/firewall.h"
 #include "network/netns.h"
+#include "network/pocket.h"
 #include "network/port.h"
 #include "network/relay.h"
 #include "network/resolver.h"
@@ -36,6 +38,7 @@ struct LeaseSpec {
   std::vector<Publish> publish;
   std::optional<uint64_t> bytes_per_second;  // each way
   std::optional<uint32_t> connections;       // beyond the host, at one time
+  std::optional<UplinkSpec> uplink;          // no rights on the host are taken, nor is anything made there
 };
 
 struct Refused {
@@ -48,7 +51,8 @@ class Lease {
  public:
   Lease() = default;
   // The address, the namespace (its loopback still off) and the children, but no way out. `directory`: the runtime directory's
-  // descriptor, where the locks are. On error nothing is left. Not after threads exist.
+  // descriptor, where the locks are. On error nothing is left. Not after threads exist. With an uplink this process has moved
+  // into the pocket when it returns, for good, and an ordinary user's into a user namespace (network/pocket.h).
   static Result<Lease> reserve(const LeaseSpec& spec, int directory);
   // The filter, then the port: links are there and up when it returns. Once, with the same spec.
   Result<> connect(const LeaseSpec& spec);
@@ -67,6 +71,9 @@ class Lease {
   // Readable: the relay has ended; end_relay() tells how. -1: there is none.
   int relay_fd() const { return relay_ ? relay_.fd() : -1; }
   std::string end_relay() { return relay_.end(); }
+  // Readable: the way out has ended; end_uplink() tells how. -1: there is none, or it is the host's own.
+  int uplink_fd() const { return pocket_.fd(); }
+  std::string end_uplink() { return pocket_.uplink() + " ended with " + pocket_.end(); }
   const std::vector<Publish>& published() const { return relay_.ports(); }  // with the host's ports as they were bound
   // What was refused so far. Asks the kernel.
   Result<Refused> refused();
@@ -76,6 +83,11 @@ class Lease {
   Result<> reset();
 
  private:
+  Result<> enter_pocket(const LeaseSpec& spec, int directory);
+  Result<> take_slot(int directory, const char* locks);
+  Result<> create_resolver(const LeaseSpec& spec, NameSockets sockets);
+
+  Pocket pocket_;
   Slot slot_;
   Bridge bridge_;
   bool ipv6_ = false;

@@ -237,6 +237,31 @@ Result<bool> takes(NetlinkSocket& socket, const Address& address) {
   return fail(Fault::failed, "looking for the way to " + to_text(address) + ": the kernel's answer makes no sense");
 }
 
+Result<std::vector<Subnet>> local(NetlinkSocket& socket) {
+  std::vector<Subnet> result;
+  rtmsg wanted{};
+  wanted.rtm_family = AF_INET;
+  TRY(list(socket, RTM_GETROUTE, "listing the host's addresses", wanted, [&](const auto& reply, const rtmsg& header) {
+    const auto to = Attributes::find(reply.view().behind(sizeof header), RTA_DST);
+    const auto first = to ? read_address(to->data) : std::nullopt;
+    if (!first || first->ip != Ip::v4 || header.rtm_type != RTN_LOCAL || header.rtm_dst_len > bits(Ip::v4)) return;
+    result.push_back(Subnet::around(*first, header.rtm_dst_len));
+  }));
+  return result;
+}
+
+Result<int> default_link(NetlinkSocket& socket) {
+  int index = 0;
+  rtmsg wanted{};
+  wanted.rtm_family = AF_INET;
+  TRY(list(socket, RTM_GETROUTE, "looking for a default route", wanted, [&](const auto& reply, const rtmsg& header) {
+    const auto by = Attributes::find(reply.view().behind(sizeof header), RTA_OIF);
+    if (header.rtm_family != AF_INET || header.rtm_type != RTN_UNICAST || header.rtm_dst_len != 0 || !by || !by->u32()) return;
+    if (index == 0) index = static_cast<int>(*by->u32());
+  }));
+  return index;
+}
+
 Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip) {
   std::vector<Subnet> result;
   rtmsg wanted{};

@@ -67,6 +67,10 @@ struct OwnAddress {
 Result<std::vector<OwnAddress>> addresses(NetlinkSocket& socket, Ip ip);  // link-local ones of IPv6 left out
 // Are packets to that address this namespace's own to take?
 Result<bool> takes(NetlinkSocket& socket, const Address& address);
+// The namespace's own IPv4 addresses, and ranges of them, as its tables have them (RTN_LOCAL), 127.0.0.0/8 included.
+Result<std::vector<Subnet>> local(NetlinkSocket& socket);
+// The index of the link that a default route of IPv4 leaves by; 0: there is none.
+Result<int> default_link(NetlinkSocket& socket);
 // What every routing table has a way to, the default route and its halves (lengths 0 and 1) left out; of
 // IPv6 also 2000::/3, which is every address that is given out.
 Result<std::vector<Subnet>> routed(NetlinkSocket& socket, Ip ip);

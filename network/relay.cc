@@ -50,20 +50,28 @@ Result<Fd> bind_port(Publish& publish) {
 
 }  // namespace
 
-Result<Relay> Relay::create(std::span<const Publish> ports, const Address& sandbox) {
+Result<Listeners> bind_ports(std::span<const Publish> ports) {
+  Listeners result;
+  for (Publish publish : ports) {
+    result.sockets.push_back(TRY(bind_port(publish)));
+    result.ports.push_back(publish);
+  }
+  return result;
+}
+
+Result<Relay> Relay::create(Listeners listeners, const Address& sandbox) {
   Relay result;
-  if (ports.empty()) return result;
-  std::vector<Fd> sockets;
+  if (listeners.ports.empty()) return result;
   RelayWork work{sandbox, {}};
   WorkerSpec spec{"bailey-ports", {}, {}, kRelayDescriptors};
-  for (Publish publish : ports) {
-    sockets.push_back(TRY(bind_port(publish)));
-    const int fd = sockets.back().get();
+  for (size_t i = 0; i < listeners.ports.size(); ++i) {
+    const Publish& publish = listeners.ports[i];
+    const int fd = listeners.sockets[i].get();
     work.listeners.push_back({fd, publish.protocol, publish.port});
     spec.keep.push_back(fd);
     if (publish.protocol == Protocol::tcp) spec.connects.push_back(publish.port);
-    result.ports_.push_back(publish);
   }
+  result.ports_ = std::move(listeners.ports);
   result.worker_ = TRY(Worker::create(spec, [&](int channel) { relay_ports(work, channel); }));
   return result;
 }

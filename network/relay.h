@@ -20,12 +20,20 @@
 
 namespace bailey::network {
 
+// Ports that are taken; move-only.
+struct Listeners {
+  std::vector<Publish> ports;  // with the host ports that were bound
+  std::vector<Fd> sockets;     // one each
+};
+// All of `ports` in this thread's network namespace, or none and an error that names the one. Ports below 1024 take
+// CAP_NET_BIND_SERVICE.
+Result<Listeners> bind_ports(std::span<const Publish> ports);
+
 class Relay {
  public:
-  // Binds all of `ports` in this thread's network namespace, or none and an error that names the one. Ports below 1024 take
-  // CAP_NET_BIND_SERVICE. The caller has one thread. The sandbox's address need not be there yet: until it is, connections
-  // fail. Nothing to publish: an empty Relay.
-  static Result<Relay> create(std::span<const Publish> ports, const Address& sandbox);
+  // Connects to the sandbox from this thread's network namespace, wherever the listeners are. The caller has one thread. The
+  // sandbox's address need not be there yet: until it is, connections fail. Nothing to publish: an empty Relay.
+  static Result<Relay> create(Listeners listeners, const Address& sandbox);
   Relay() = default;
 
   const std::vector<Publish>& ports() const { return ports_; }  // with the host ports that were bound

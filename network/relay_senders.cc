@@ -23,7 +23,7 @@ bool set_deaf(int socket, bool deaf) {
   const sock_fprog program{1, &drop};
   if (deaf) return ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
   while (::recv(socket, nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) {}  // what was for its last user
-  const int unused = 0;  // the option wants one
+  const int unused = 0;                                                 // the option wants one
   return ::setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0;
 }
 

@@ -41,20 +41,20 @@ Result<SocketAddress> server_address(const std::string& text) {
 Result<Fd> bind_socket(int type, const Address& address, uint16_t port) {
   Fd socket(::socket(family_of(address.ip), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return sys_error("opening a socket for names", errno);
+  const int on = 1;
+  if (address.ip == Ip::v4 && ::setsockopt(socket.get(), IPPROTO_IP, IP_FREEBIND, &on, sizeof on) < 0)
+    return sys_error("opening a socket for names", errno);
   const SocketAddress own = socket_address(address, port);
   if (::bind(socket.get(), own.get(), own.size) < 0) return sys_error("binding " + to_text(address) + " for names", errno);
   return socket;
 }
 
-struct Sockets {
-  Fd datagrams, listener;
-  uint16_t port = 0;
-};
+}  // namespace
 
 // UDP gets a free port of the kernel; somebody may have the same one of TCP.
-Result<Sockets> bind_both(const Address& address) {
+Result<NameSockets> bind_names(const Address& address) {
   for (int attempt = 1;; ++attempt) {
-    Sockets result;
+    NameSockets result;
     result.datagrams = TRY(bind_socket(SOCK_DGRAM, address, 0));
     SocketAddress own;
     if (::getsockname(result.datagrams.get(), own.get(), &own.size) < 0) return sys_error("reading a port", errno);
@@ -66,8 +66,6 @@ Result<Sockets> bind_both(const Address& address) {
     return result;
   }
 }
-
-}  // namespace
 
 void Resolver::Unmap::operator()(std::atomic<uint64_t>* counter) const { ::munmap(counter, sizeof *counter); }
 
@@ -87,7 +85,7 @@ Result<std::vector<std::string>> read_name_servers(const std::string& path) {
   return servers;
 }
 
-Result<Resolver> Resolver::create(const ResolverSpec& spec) {
+Result<Resolver> Resolver::create(const ResolverSpec& spec, NameSockets sockets) {
   ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr};
   for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
@@ -96,7 +94,6 @@ Result<Resolver> Resolver::create(const ResolverSpec& spec) {
   void* shared = ::mmap(nullptr, sizeof(std::atomic<uint64_t>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return sys_error("mapping a counter of names", errno);
   result.denied_.reset(new (shared) std::atomic<uint64_t>(0));
-  Sockets sockets = TRY(bind_both(spec.listen));
   result.port_ = sockets.port;
   work.datagrams = sockets.datagrams.get();
   work.listener = sockets.listener.get();

@@ -37,6 +37,14 @@ struct ResolverSpec {
   bool ipv6 = false;                 // the sandbox has it: granted names have AAAA
 };
 
+// Where questions come in; move-only.
+struct NameSockets {
+  Fd datagrams, listener;
+  uint16_t port = 0;  // of both
+};
+// On a port that the kernel chooses, in this thread's namespace. The address need not be there yet.
+Result<NameSockets> bind_names(const Address& address);
+
 struct DeniedNames {
   uint64_t total = 0;              // questions refused
   std::vector<std::string> names;  // of those the first 64 distinct ones, printable; "NAME (ADDRESS)": a name that leads to
@@ -45,8 +53,8 @@ struct DeniedNames {
 
 class Resolver {
  public:
-  // In this thread's network namespace, on a port that the kernel chooses. The caller has one thread.
-  static Result<Resolver> create(const ResolverSpec& spec);
+  // Name servers are asked from this thread's network namespace, wherever `sockets` are. The caller has one thread.
+  static Result<Resolver> create(const ResolverSpec& spec, NameSockets sockets);
 
   uint16_t port() const { return port_; }
   pid_t pid() const { return worker_.pid(); }

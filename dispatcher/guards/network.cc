@@ -1,7 +1,7 @@
-// Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks; what it lets through stays below the
-// level's ceiling of egress, and its ports are published where the level says. The host's network is never for an untrusted
-// level, and for the others only when the level lists `host` and the caller says --allow-host-network. Egress and limits go
-// with a network that Bailey filters. `userspace` is not there yet.
+// Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks, `userspace` for those that list it,
+// whoever asks; what they let through stays below the level's ceiling of egress, and ports are published where the level says.
+// The host's network is never for an untrusted level, and for the others only when the level lists `host` and the caller says
+// --allow-host-network. Egress and limits go with a network that Bailey filters.
 #include <algorithm>
 #include <optional>
 
@@ -41,10 +41,11 @@ std::optional<Verdict> refuse_published(const Request& request, const Level& lev
   return std::nullopt;
 }
 
-Verdict judge_bridge(const Request& request, const Level& level, const Policy& policy, const HostFacts& facts) {
-  if (facts.euid != 0)
+Verdict judge_filtered(const Request& request, const Level& level, const Policy& policy, const HostFacts& facts) {
+  const bool bridge = request.network == NetworkMode::bridge;
+  if (bridge && facts.euid != 0)
     return {kName, false, "the network 'bridge' takes root: it makes links and packet filters on the host",
-            "--net none, or run as root"};
+            "--net userspace or none, or run as root"};
   const std::span<const network::Grant> egress = resolve_egress(request, level);
   for (const network::Grant& grant : egress)
     if (level.egress_ceiling && !network::covers(*level.egress_ceiling, grant))
@@ -57,9 +58,11 @@ Verdict judge_bridge(const Request& request, const Level& level, const Policy& p
         grant.to.first.ip == network::Ip::v6)
       return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only", "--ipv6 as well"};
   if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
-  const std::string bridge = request.ipv6 ? "a bridge with IPv6" : "a bridge";
-  if (egress.empty()) return {kName, true, bridge + " that lets nothing out", {}};
-  return {kName, true, bridge + " that lets out to: " + joined(egress), {}};
+  const std::string what = request.ipv6 ? "a bridge with IPv6"
+                           : bridge     ? "a bridge"
+                                        : "a bridge of its own behind a userspace uplink";
+  if (egress.empty()) return {kName, true, what + " that lets nothing out", {}};
+  return {kName, true, what + " that lets out to: " + joined(egress), {}};
 }
 
 Verdict judge_host(const Request& request, const Level& level) {
@@ -74,24 +77,22 @@ Verdict judge_host(const Request& request, const Level& level) {
 Verdict guard_network(const Request& request, const Policy& policy, const HostFacts& facts) {
   const Level& level = judged_level(request, policy);
   const NetworkMode mode = request.network;
-  const bool filtered = mode == NetworkMode::bridge || mode == NetworkMode::userspace;
+  const bool filtered = is_filtered(mode);
   if (!filtered && (request.egress || request.limits.network_rate_bytes || request.limits.network_connections))
     return {kName, false,
             "egress or a limit of the network is given, and nothing filters the network '" + std::string(to_text(mode)) + "'",
-            "--net bridge, or neither --egress nor --network-rate and --network-connections"};
+            "--net bridge or userspace, or neither --egress nor --network-rate and --network-connections"};
   if (mode != NetworkMode::bridge && request.ipv6)
     return {kName, false, "IPv6 is asked for, and only the network 'bridge' gives it", "--net bridge, or no --ipv6"};
   if (!filtered && !request.publish.empty())
     return {kName, false, "a port is published, and the network '" + std::string(to_text(mode)) + "' has none to publish",
-            "--net bridge, or no --publish"};
+            "--net bridge or userspace, or no --publish"};
   if (mode == NetworkMode::none) return {kName, true, "no network but the sandbox's own loopback", {}};
-  if (mode == NetworkMode::userspace)
-    return {kName, false, "network 'userspace' is not there yet", "--net none, or --net bridge as root"};
   if (mode == NetworkMode::host && level.untrusted)
     return {kName, false, "the untrusted level '" + level.name + "' never gets the host's network, whatever the policy says",
             "--net none, --net bridge with --egress, or a trusted level"};
   if (std::ranges::find(level.networks, mode) == level.networks.end()) return refuse_unlisted(request, level, policy);
-  return mode == NetworkMode::bridge ? judge_bridge(request, level, policy, facts) : judge_host(request, level);
+  return filtered ? judge_filtered(request, level, policy, facts) : judge_host(request, level);
 }
 
 }  // namespace bailey::dispatcher

@@ -1,122 +1,13 @@
-// BridgeContract: a run's bridge on a "host" of the test's own (tests/network/networks.h), with servers on it and outside.
+// BridgeContract: a run's bridge on a "host" of the test's own.
 #pragma once
 
-#include <linux/netlink.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <map>
-#include <memory>
-#include <sstream>
-#include <string>
-#include <vector>
-
-#include "base/clock.h"
-#include "network/firewall.h"
-#include "network/link.h"
-#include "tests/contract/contract.h"
-#include "tests/network/dns_talk.h"
-#include "tests/network/networks.h"
+#include "tests/contract/sandbox_network.h"
 
 namespace bailey::tests {
 
-using network::tests::Running;
-using Answers = std::map<std::string, std::string>;  // "tcp:203.0.113.2:80" -> "connected"
-
-class BridgeContract : public Contract, protected network::tests::Surroundings {
+class BridgeContract : public SandboxNetwork {
  protected:
-  void SetUp() override {
-    BAILEY_REQUIRE("root", "ip", "nft");
-    Contract::SetUp();
-    if (IsSkipped()) return;
-    enter();
-  }
-  void TearDown() override {
-    servers_.clear();
-    names_.reset();
-    for (const auto& sandbox : sandboxes_) {
-      sandbox->signal(SIGTERM);
-      sandbox->finish();
-    }
-    sandboxes_.clear();
-    if (real_) {
-      wait_until_given_back();
-      EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
-      EXPECT_EQ(network::tests::run(host_, {"ip", "-brief", "link"}).find("bly"), std::string::npos);
-    }
-    leave();
-    Contract::TearDown();
-  }
-
-  // A child takes port and filter away after the run. nft fails while it looks at what changes, so it is not asked here.
-  void wait_until_given_back() {
-    auto filters = network::tests::must(network::NetlinkSocket::open(NETLINK_NETFILTER));
-    const auto left = [&] {
-      if (!network::tests::must(network::Firewall::slots(filters)).empty()) return true;
-      return std::ranges::any_of(network::tests::must(network::link::all(socket_)),
-                                 [](const auto& link) { return link.name.starts_with("bly"); });
-    };
-    const auto deadline = clock::Deadline::in_ms(60'000);
-    while (left() && !deadline.passed()) usleep(10'000);
-  }
-  // reach's server in that namespace: "listen:80", "echo:53".
-  Running& serve(const network::Netns& where, const std::string& what) {
-    return *servers_.emplace_back(std::make_unique<Running>(where, Arguments{program_outside("reach"), what}, "serving"));
-  }
-  static Answers parse(const std::string& text) {
-    Answers answers;
-    std::istringstream lines(text);
-    for (std::string what, answer; lines >> what >> answer;) answers[what] = answer;
-    return answers;
-  }
-  Answers try_from_inside(const Arguments& flags, Arguments what) {
-    what.insert(what.begin(), probe("reach"));
-    last_ = run(with_probes(joined({"--net", "bridge"}, flags)), what);
-    EXPECT_EQ(last_.exit_code, 0) << last_;
-    return parse(last_.out);
-  }
-  static Arguments joined(Arguments first, const Arguments& more) {
-    first.insert(first.end(), more.begin(), more.end());
-    return first;
-  }
-  // A name server outside, which Bailey finds in its own /etc/resolv.conf.
-  void start_names(const std::string& zone) {
-    BAILEY_REQUIRE("dnsmasq");
-    names_ = std::make_unique<network::tests::Dnsmasq>(outside_, "203.0.113.2", zone);
-    resolv_conf_.write("resolv.conf", "nameserver 203.0.113.2\n");
-  }
-  RunOptions with_names(const Arguments& flags, const std::string& script) {
-    RunOptions wish = options(with_probes(joined({"--net", "bridge"}, flags)), {"/bin/sh", "-c", script});
-    wish.before_exec = [this] {
-      if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-          mount(resolv_conf_.file("resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)
-        _exit(97);
-    };
-    return wish;
-  }
-  Outcome run_with_names(const Arguments& flags, const std::string& script) { return run_bailey(with_names(flags, script)); }
-  static bool reached(const Answers& answers, const std::string& what) {
-    const auto found = answers.find(what);
-    EXPECT_NE(found, answers.end()) << what;
-    return found != answers.end() && (found->second == "connected" || found->second == "answered");
-  }
-  // A sandbox of that name that serves; its address.
-  std::string start_server(const std::string& name, const Arguments& flags, const std::string& what) {
-    RunOptions wish = options(with_probes(joined({"--net", "bridge", "--name", name}, flags)), {probe("reach"), what});
-    sandboxes_.push_back(std::make_unique<BaileyProcess>(std::move(wish)));
-    EXPECT_TRUE(sandboxes_.back()->wait_for_output("serving"));
-    const auto record = json::parse(read_file("/run/bailey/" + name + "/record.json"), name);
-    EXPECT_TRUE(record) << name;
-    return record ? text_of(*record, "address") : "";
-  }
-
-  Outcome last_;
-  TempDir resolv_conf_;
-  std::unique_ptr<network::tests::Dnsmasq> names_;
-  std::vector<std::unique_ptr<Running>> servers_;
-  std::vector<std::unique_ptr<BaileyProcess>> sandboxes_;
+  std::string net() const override { return "bridge"; }
 };
 
 }  // namespace bailey::tests

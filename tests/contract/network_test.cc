@@ -82,13 +82,5 @@ TEST_F(NetworkContract, IsNeverTheHostsForUntrusted) {
   EXPECT_NE(got.err.find("untrusted"), std::string::npos) << got;
 }
 
-TEST_F(NetworkContract, SaysWhichKindsAreNotThereYet) {
-  for (const char* kind : {"userspace"}) {
-    const Outcome got = run({"--net", kind}, {"/bin/true"});
-    EXPECT_EQ(got.exit_code, 125) << got;
-    EXPECT_NE(got.err.find(kind), std::string::npos) << got;
-  }
-}
-
 }  // namespace
 }  // namespace bailey::tests

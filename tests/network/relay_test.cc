@@ -82,7 +82,7 @@ class RelayTest : public NetworkTest {
   void publish(const std::vector<std::string>& texts) {
     std::vector<Publish> ports;
     for (const std::string& text : texts) ports.push_back(must(parse_publish(text)));
-    relay_ = must(Relay::create(ports, bridge_.address(0)));
+    relay_ = must(Relay::create(must(bind_ports(ports)), bridge_.address(0)));
   }
   int port(size_t index = 0) const { return relay_.ports().at(index).host_port; }
   size_t descriptors() const {
@@ -320,16 +320,16 @@ TEST_F(RelayTest, ForgetsTheSenderThatWasSilentForLongest) {
 TEST_F(RelayTest, SaysWhichPortIsTaken) {
   const Fd taken = serve(host_, "127.0.0.1", 8081, SOCK_STREAM);
   const std::vector<Publish> ports = {must(parse_publish("8080:80")), must(parse_publish("8081:80"))};
-  const auto refused = Relay::create(ports, bridge_.address(0));
+  const auto refused = bind_ports(ports);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().fault, Fault::unavailable);
   EXPECT_EQ(refused.error().message.find("publishing 127.0.0.1:8081/tcp: "), 0u) << refused.error().message;
   EXPECT_NE(refused.error().remedy.find("127.0.0.1::80"), std::string::npos) << refused.error().remedy;
   EXPECT_EQ(connect_to(host_, "127.0.0.1", 8080), ECONNREFUSED) << "the other one is free again";
   const std::vector<Publish> twice = {must(parse_publish("8080:80/udp")), must(parse_publish("8080:81/udp"))};
-  EXPECT_FALSE(Relay::create(twice, bridge_.address(0)));
+  EXPECT_FALSE(bind_ports(twice));
   const std::vector<Publish> foreign = {must(parse_publish("192.0.2.1:8080:80"))};
-  EXPECT_FALSE(Relay::create(foreign, bridge_.address(0)));
+  EXPECT_FALSE(bind_ports(foreign));
   EXPECT_TRUE(must(Relay::create({}, bridge_.address(0))).ports().empty());
 }
 

@@ -86,7 +86,7 @@ TEST(GuardNetwork, HoldsItsRuleForEveryCombination) {
     const bool listed = std::ranges::find(one.level().networks, one.request.network) != one.level().networks.end();
     bool expected = false;
     if (one.request.network == NetworkMode::none) expected = true;
-    if (one.request.network == NetworkMode::bridge) expected = listed;
+    if (is_filtered(one.request.network)) expected = listed;
     if (one.request.network == NetworkMode::host)
       expected = !one.level().untrusted && listed && one.request.unsafe_opt_ins.host_network;
     const Verdict verdict = guard_network(one.request, one.policy, host());

@@ -10,12 +10,16 @@
 namespace bailey::dispatcher {
 namespace {
 
-TEST(GuardNetwork, SaysWhatIsNotThereYet) {
-  Request request = wish("trusted");
-  request.network = NetworkMode::userspace;
-  const Verdict verdict = guard_network(request, builtin_policy(true), host());
-  EXPECT_NE(verdict.reason.find("not there yet"), std::string::npos);
-  EXPECT_NE(verdict.remedy.find("--net none"), std::string::npos);
+TEST(GuardNetwork, GivesTheUserspaceNetworkToEverybody) {
+  for (const char* level : {"trusted", "untrusted"}) {
+    Request request = wish(level);
+    HostFacts facts = host();
+    facts.euid = 1000;
+    request.network = NetworkMode::userspace;
+    EXPECT_TRUE(guard_network(request, builtin_policy(false), facts).allowed) << level;
+    request.network = NetworkMode::bridge;
+    EXPECT_NE(guard_network(request, builtin_policy(false), facts).remedy.find("--net userspace"), std::string::npos);
+  }
 }
 
 // Level x mode x egress. A word of egress stands for one of each kind; "-" is none named: the level's default.
@@ -47,11 +51,11 @@ TEST(GuardNetwork, HoldsEgressBelowTheLevelsCeiling) {
         bool expected = false;
         if (mode == NetworkMode::none) expected = !named;
         if (mode == NetworkMode::host) expected = !named && request.trust == "trusted";
-        if (mode == NetworkMode::bridge) expected = row.allowed[i] == 'y';
+        if (is_filtered(mode)) expected = row.allowed[i] == 'y';
         const Verdict verdict = guard_network(request, policy, host());
         EXPECT_EQ(verdict.allowed, expected) << row.level << " " << to_text(mode) << " " << words[i] << ": " << verdict.reason;
         EXPECT_EQ(verdict.remedy.empty(), expected);
-        if (mode == NetworkMode::bridge && !expected && named) {
+        if (is_filtered(mode) && !expected && named) {
           EXPECT_NE(verdict.reason.find(std::string("\'") + network::to_text(request.egress->front()) + "\'"),
                     std::string::npos);
         }
