@@ -82,13 +82,17 @@ std::string caps_text(uint64_t mask) {
   return out.empty() ? "none" : out;
 }
 
-int limit_caps(const CapsPlan& plan) {
+int limit_bounding_set(const CapsPlan& plan) {
   for (int capability = 0; capability < kMaskBits; ++capability) {
     if ((plan.bounding & bit(capability)) != 0) continue;
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
     if (errno == EINVAL) break;  // above the kernel's last one
     return errno;
   }
+  return 0;
+}
+
+int keep_caps(const CapsPlan& plan) {
   // Either keeps the sets through setresuid, so that apply_caps, and not a rule of the kernel, decides what
   // is left.
   if (plan.securebits != 0) return prctl(PR_SET_SECUREBITS, plan.securebits, 0, 0, 0) == 0 ? 0 : errno;

@@ -1,9 +1,10 @@
 // Capabilities: five sets and the securebits. Names are resolved in the parent (libcap, in caps.cc only); the
-// child applies masks with raw system calls. The identity changes in between, hence two steps:
+// child applies masks with raw system calls, in three steps:
 //
-//   limit_caps    while still uid 0 of the user namespace: bounding set down, securebits set (CAP_SETPCAP)
-//                 then setgroups, setresgid, setresuid: capabilities survive them, whatever the plan
-//   apply_caps    permitted, effective, inheritable, then ambient; after it nothing is left but the plan
+//   limit_bounding_set  at any time before (CAP_SETPCAP): takes nothing from this process, only from what it may execute
+//   keep_caps           while still uid 0 of the user namespace: securebits set (CAP_SETPCAP)
+//                       then setgroups, setresgid, setresuid: capabilities survive them, whatever the plan
+//   apply_caps          permitted, effective, inheritable, then ambient; after it nothing is left but the plan
 //
 // The default plan is five empty sets and locked securebits: uid 0 means nothing, no set can ever be filled
 // again.
@@ -35,9 +36,10 @@ Result<CapsPlan> compile_caps(const bundle::Capabilities& capabilities);
 
 std::string caps_text(uint64_t mask);  // "CAP_CHOWN,CAP_KILL", "none"; for --explain
 
-// Both answer 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. What
+// All answer 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. What
 // the kernel refuses is an error; nothing is skipped.
-int limit_caps(const CapsPlan& plan);
+int limit_bounding_set(const CapsPlan& plan);
+int keep_caps(const CapsPlan& plan);
 int apply_caps(const CapsPlan& plan);
 
 }  // namespace bailey::native

@@ -46,6 +46,7 @@ class Child {
     step(ChildStep::namespaces, unshare_namespaces());
     step(ChildStep::network, bring_loopback_up());
     step(ChildStep::hostname, name_host());
+    step(ChildStep::limits, limit_itself());
     step(ChildStep::handed, take_what_is_handed());
     step(ChildStep::cgroup, join_cgroup());
     step(ChildStep::identity, become_inner_root());
@@ -130,12 +131,8 @@ class Child {
     char byte = 0;
     if (::recv(in_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return EPIPE;
     ::umask(0);
-    // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
-    if (::setsid() < 0) return errno;
     if (int error = join_fresh_keyring()) return error;
-    if (!plan_.privileged)
-      if (int error = leave_half_to_the_caller()) return error;
-    return refuse_user_namespaces();
+    return plan_.privileged ? 0 : leave_half_to_the_caller();
   }
 
   // No user namespace below this one, whatever a later filter might miss. Still the host's own /proc: nothing of the sandbox is
@@ -164,6 +161,14 @@ class Child {
     if (!plan_.hostname.empty() && ::sethostname(plan_.hostname.data(), plan_.hostname.size()) < 0) return errno;
     if (!plan_.domainname.empty() && ::setdomainname(plan_.domainname.data(), plan_.domainname.size()) < 0) return errno;
     return 0;
+  }
+
+  // What depends on nothing that the parent makes, beside its making.
+  int limit_itself() {
+    // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
+    if (::setsid() < 0) return errno;
+    if (int error = limit_bounding_set(plan_.caps)) return error;
+    return refuse_user_namespaces();
   }
 
   int make_root() {
@@ -202,7 +207,7 @@ class Child {
 
   int drop_privileges() {
     const bundle::User& user = plan_.user;
-    if (int error = limit_caps(plan_.caps)) return error;
+    if (int error = keep_caps(plan_.caps)) return error;
     if (plan_.many_ids && ::syscall(SYS_setgroups, user.additional_gids.size(), user.additional_gids.data()) < 0) return errno;
     if (::syscall(SYS_setresgid, user.gid, user.gid, user.gid) < 0) return errno;
     if (::syscall(SYS_setresuid, user.uid, user.uid, user.uid) < 0) return errno;
@@ -255,8 +260,9 @@ class Child {
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"namespaces", "network", "hostname", "id_maps",    "cgroup",   "identity", "root",
-                                    "mounts",     "pivot",   "terminal", "privileges", "landlock", "seccomp",  "exec_init"};
+  constexpr const char* kNames[] = {"namespaces", "network",    "hostname", "limits",  "id_maps",
+                                    "cgroup",     "identity",   "root",     "mounts",  "pivot",
+                                    "terminal",   "privileges", "landlock", "seccomp", "exec_init"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
 }

@@ -4,7 +4,7 @@
 //   parent                                   child (PID 1 of the new namespaces)
 //   -------------------------------------------------------------------------------------------
 //   clone3 (user, pid) --------------------> unshares all other namespaces but the cgroup's,
-//   makes the cgroup, clones trees,          names the host, brings lo up, waits
+//   makes the cgroup, clones trees,          names the host, brings lo up, limits itself, waits
 //   writes uid_map, gid_map, maps tree ids
 //   descriptors <----------- SCM_RIGHTS ---> joins its cgroup, becomes inner root, builds the root,
 //                                            pivots, drops everything
@@ -30,6 +30,7 @@ enum class ChildStep : uint32_t {
   namespaces,
   network,
   hostname,
+  limits,
   handed,
   cgroup,
   identity,

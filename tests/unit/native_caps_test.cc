@@ -76,7 +76,7 @@ TEST(Caps, DefaultPlanEmptiesAllFiveSetsAcrossAChangeOfUser) {
   BAILEY_REQUIRE("root");
   const CapsPlan plan;
   const std::string report = in_child([&](int out) {
-    dprintf(out, "%d ", limit_caps(plan));
+    dprintf(out, "%d ", limit_bounding_set(plan) + keep_caps(plan));
     dprintf(out, "%d ", setresgid(1234, 1234, 1234) == 0 ? 0 : errno);
     dprintf(out, "%d ", setresuid(1234, 1234, 1234) == 0 ? 0 : errno);
     dprintf(out, "%d ", apply_caps(plan));
@@ -90,7 +90,7 @@ TEST(Caps, UidZeroGainsNothingByExec) {
   BAILEY_REQUIRE("root");
   const CapsPlan plan;
   const std::string report = in_child([&](int out) {
-    if (limit_caps(plan) != 0 || apply_caps(plan) != 0) return;
+    if (limit_bounding_set(plan) != 0 || keep_caps(plan) != 0 || apply_caps(plan) != 0) return;
     dup2(out, 1);
     execl("/bin/grep", "grep", "-h", "Cap[PE]", "/proc/self/status", nullptr);
   });
@@ -104,7 +104,8 @@ TEST(Caps, APlanWithCapabilitiesSurvivesAChangeOfUserAndExec) {
   const auto plan = compile_caps(c);
   ASSERT_TRUE(plan);
   const std::string report = in_child([&](int out) {
-    if (limit_caps(*plan) != 0 || setresuid(1234, 1234, 1234) != 0 || apply_caps(*plan) != 0) return;
+    if (limit_bounding_set(*plan) != 0 || keep_caps(*plan) != 0 || setresuid(1234, 1234, 1234) != 0 || apply_caps(*plan) != 0)
+      return;
     dup2(out, 1);
     execl("/bin/grep", "grep", "-h", "Cap", "/proc/self/status", nullptr);
   });
@@ -118,7 +119,7 @@ TEST(Caps, NothingCanBeRaisedAgain) {
   BAILEY_REQUIRE("root");
   const CapsPlan plan;
   const std::string report = in_child([&](int out) {
-    if (limit_caps(plan) != 0 || apply_caps(plan) != 0) return;
+    if (limit_bounding_set(plan) != 0 || keep_caps(plan) != 0 || apply_caps(plan) != 0) return;
     CapsPlan more = plan;
     more.permitted = bit(CAP_CHOWN);
     dprintf(out, "%d %d %d", apply_caps(more) == EPERM, prctl(PR_SET_SECUREBITS, 0) == -1, prctl(PR_SET_KEEPCAPS, 1) == -1);
