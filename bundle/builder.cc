@@ -1,6 +1,7 @@
 #include "bundle/builder.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,7 @@ bool may_mount_home(const Config& config, std::string_view home) {
 
 std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defaults) {
   std::vector<Mount> mounts;
+  mounts.reserve(8);
   const auto add = [&](const char* type, std::string destination, std::vector<std::string> options) {
     if (has_destination(config, destination)) return;
     mounts.push_back({.destination = std::move(destination),
@@ -114,11 +116,14 @@ void complete_linux(Linux& linux, const RunDefaults& defaults) {
   for (NamespaceType type : {pid, mount, ipc, uts, user, cgroup}) add_namespace(type);
   if (!defaults.host_network) add_namespace(network);
 
-  const auto add_path = [](std::vector<std::string>& paths, const char* path) {
-    if (std::ranges::find(paths, path) == paths.end()) paths.emplace_back(path);
+  const auto add_paths = [](std::vector<std::string>& paths, std::span<const char* const> more) {
+    const std::vector<std::string> given = paths;
+    paths.reserve(given.size() + more.size());
+    for (const char* path : more)
+      if (std::ranges::find(given, path) == given.end()) paths.emplace_back(path);
   };
-  for (const char* path : kMaskedPaths) add_path(linux.masked_paths, path);
-  for (const char* path : kReadonlyPaths) add_path(linux.readonly_paths, path);
+  add_paths(linux.masked_paths, kMaskedPaths);
+  add_paths(linux.readonly_paths, kReadonlyPaths);
 }
 
 }  // namespace
