@@ -11,6 +11,7 @@ namespace bailey::dispatcher {
 namespace {
 
 constexpr size_t kMaxMountinfoBytes = 64 << 20;
+constexpr size_t kUsualMounts = 64;
 
 // The kernel writes blank, tab, newline and backslash as \ooo.
 std::string unescape(std::string_view text) {
@@ -62,7 +63,7 @@ void add_other_names(std::string_view path, const std::vector<MountEntry>& mount
 // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/sda1 rw,errors=continue          (proc_pid_mountinfo(5))
 std::vector<MountEntry> parse_mount_table(std::string_view mountinfo) {
   std::vector<MountEntry> entries;
-  entries.reserve(static_cast<size_t>(std::ranges::count(mountinfo, '\n')) + 1);
+  entries.reserve(kUsualMounts);
   while (!mountinfo.empty()) {
     const size_t end = std::min(mountinfo.find('\n'), mountinfo.size());
     std::string_view line = mountinfo.substr(0, end);
