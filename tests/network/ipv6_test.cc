@@ -199,6 +199,17 @@ TEST_F(Ipv6Test, ConnectionsEndWithTheirFirewall) {
   }
 }
 
+TEST_F(Ipv6Test, WorksWhereBridgedFramesPassTheHostsPacketFilter) {
+  listen(outside_, {kOutside, "fd77::2"}, {80});
+  for (const char* value : {"1", "0"}) {
+    write_sysctl("bridge/bridge-nf-call-ip6tables", value);
+    const Sandbox one = guarded(0, {"any"});
+    EXPECT_EQ(connect_to(one.netns, kOutside, 80), kOpen) << value;
+    EXPECT_EQ(connect_to(one.netns, "fd77::2", 80), kShut) << value;
+    firewalls_.clear();
+  }
+}
+
 TEST_F(Ipv6Test, ALimitOfConnectionsIsForBothFamilies) {
   listen(outside_, {kOutside, "203.0.113.2"}, {80});
   FirewallSpec wanted = spec(0, {"any"});
