@@ -115,6 +115,7 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   TRY(wait_until_it_carries(inner_socket, spec.inner));
   TRY(wait_until_it_carries(port.socket_, port.name_));
   TRY(wait_until_it_carries(port.socket_, bridge.name));  // without a port that does, neither does it
+  if (port.address6_) TRY(wait_until_it_takes(inner_socket, *port.address6_));
   return port;
 }
 
@@ -151,8 +152,7 @@ Result<> Port::wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std:
       link::neighbour(index, inner, bridge.gateway(Ip::v6), bridge.mac),
       link::default_route(index, inner, bridge.gateway(Ip::v6)),
   };
-  TRY(socket.send(wiring));
-  return wait_until_it_takes(socket, *address6_);
+  return socket.send(wiring);
 }
 
 Result<> switch_loopback_on(NetlinkSocket& socket) { return socket.send(link::up(link::kLoopback, "lo")); }

@@ -4,7 +4,9 @@
 
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 
+#include "network/conntrack.h"
 #include "network/nft_rule.h"
 
 namespace bailey::network::nft {
@@ -85,6 +87,21 @@ TEST(Nftables, RulesOfIpv6ReadLikeNft) {
     bounds.push_back(to_text(
         *read_address(Attributes::find(Attributes::find(element->data, NFTA_SET_ELEM_KEY)->data, NFTA_DATA_VALUE)->data)));
   EXPECT_EQ(bounds, (std::vector<std::string>{"fc00::", "fe00::", "ff00::"}));
+}
+
+TEST(Conntrack, ReadsConnectionsOfOneFamilyAtATime) {
+  const auto entry = [](uint16_t source, const char* from, uint16_t target, const char* to) {
+    Message message(NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, 0, "connection");
+    const WireAddress first = to_wire(*parse_address(from)), second = to_wire(*parse_address(to));
+    message.header(nfgenmsg{}).begin(CTA_TUPLE_ORIG).begin(CTA_TUPLE_IP);
+    message.bytes(source, first.data(), first.size()).bytes(target, second.data(), second.size()).end().end();
+    const auto read = conntrack::read_entry(Sent(message).received);
+    return read ? to_text(read->from) + " to " + to_text(read->to) : "none";
+  };
+  EXPECT_EQ(entry(CTA_IP_V4_SRC, "10.0.0.1", CTA_IP_V4_DST, "10.0.0.2"), "10.0.0.1 to 10.0.0.2");
+  EXPECT_EQ(entry(CTA_IP_V6_SRC, "fd00::1", CTA_IP_V6_DST, "2001:db8::1"), "fd00::1 to 2001:db8::1");
+  EXPECT_EQ(entry(CTA_IP_V6_SRC, "fd00::1", CTA_IP_V4_DST, "10.0.0.2"), "none");
+  EXPECT_EQ(entry(CTA_IP_V6_SRC, "10.0.0.1", CTA_IP_V6_DST, "10.0.0.2"), "none") << "the lengths lie";
 }
 
 TEST(Nftables, ReadsTablesCountersAndDestinations) {
