@@ -1,7 +1,7 @@
 // Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks, `userspace` for those that list it,
 // whoever asks; what they let through stays below the level's ceiling of egress, and ports are published where the level says.
 // The host's network is never for an untrusted level, and for the others only when the level lists `host` and the caller says
-// --allow-host-network. Egress and limits go with a network that Bailey filters.
+// --allow-host-network. Egress and limits go with a network that Bailey filters, IPv6 with `bridge`.
 #include <algorithm>
 #include <optional>
 

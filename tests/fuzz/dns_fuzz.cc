@@ -49,7 +49,8 @@ void take_as_question(dns::Bytes message) {
   const auto query = dns::parse_query(message);
   if (!query) return;
   if (query->fault != dns::Rcode::no_error) {
-    CHECK(dns::make_answer(*query, query->fault, {}, dns::kSmallest).size() == dns::kHeader);
+    const size_t opt = query->edns ? 11 : 0;  // who spoke EDNS is answered with it (RFC 6891 6.1.1)
+    CHECK(dns::make_answer(*query, query->fault, {}, dns::kSmallest).size() == dns::kHeader + opt);
     return;
   }
   check_name(query->question.name);
