@@ -56,7 +56,8 @@ Verdict judge_filtered(const Request& request, const Level& level, const Policy&
   for (const network::Grant& grant : egress)
     if (request.egress && !request.ipv6 && grant.kind == network::Grant::Kind::addresses &&
         grant.to.first.ip == network::Ip::v6)
-      return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only", "--ipv6 as well"};
+      return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only",
+              bridge ? "--ipv6 as well" : "leave it out, or --net bridge --ipv6"};
   if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
   const std::string what = request.ipv6 ? "a bridge with IPv6"
                            : bridge     ? "a bridge"
