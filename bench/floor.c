@@ -262,6 +262,17 @@ static void run_child(int from_parent, char** command) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
+// As native/step_aside.h, without looking.
+static void step_aside(void) {
+  cpu_set_t mine, others;
+  need(sched_getaffinity(0, sizeof mine, &mine), "affinity");
+  others = mine;
+  CPU_CLR(sched_getcpu(), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  need(sched_setaffinity(0, sizeof others, &others), "affinity");
+  need(sched_setaffinity(0, sizeof mine, &mine), "affinity");
+}
+
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   int to_child[2], parents[kCgroups];
@@ -269,6 +280,7 @@ int main(int argc, char** argv) {
   struct clone_args args = {.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_FILES, .exit_signal = SIGCHLD};
   const int pid = need(syscall(SYS_clone3, &args, sizeof args), "clone3");
   if (pid == 0) run_child(to_child[0], argv + 2);
+  step_aside();
   char name[32];
   snprintf(name, sizeof name, "floor-%d", getpid());
   struct Handed handed;
