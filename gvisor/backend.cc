@@ -63,6 +63,7 @@ class GvisorBackend final : public dispatcher::Backend {
     inputs.binary = &*binary_;
     inputs.sources.rootfs = spec.rootfs().fd.get();
     inputs.sources.netns = leases.network.netns().fd();
+    inputs.user_namespace = leases.network.netns_owner();
     for (size_t i = 0; i < spec.config().mounts.size(); ++i) inputs.sources.volumes.push_back(spec.source_of(i).fd.get());
     if (!spec.secrets().empty())
       inputs.stage_secrets = [&spec] {

@@ -7,7 +7,6 @@ namespace bailey::gvisor {
 
 namespace {
 
-using dispatcher::NetworkMode;
 using dispatcher::Spec;
 
 bool starts_with_path(std::string_view path, std::string_view directory) {
@@ -58,8 +57,6 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   const bundle::Linux& linux_part = config.linux;
   Refusals refusals;
 
-  refusals.add_if(spec.request().network == NetworkMode::userspace && spec.caller_uid() != 0,
-                  "the network userspace for an ordinary user (native can)");
   refusals.add_if(!config.annotations.empty(), "annotations, which are commands to runsc");
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!process.capabilities.empty(), "added capabilities");

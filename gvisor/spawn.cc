@@ -99,6 +99,13 @@ Result<Spawned> spawn_from_here(const LaunchInputs& in, const ChildEnds& ends, i
   return out;
 }
 
+// One that is there, with its maps (network/pocket.h).
+Result<> join_user_namespace(int fd) {
+  if (::setns(fd, CLONE_NEWUSER) < 0) return sys_error("entering the user namespace of the network", errno);
+  if (::unshare(CLONE_NEWNS) < 0) return sys_error("creating a mount namespace", errno);
+  return {};
+}
+
 // The builder's namespaces: its caller is 0 there and nobody else exists. This process is a copy of one that cannot be dumped,
 // whose /proc files belong to root; it may write its own maps only while it can be.
 Result<> enter_user_namespace() {
@@ -142,7 +149,8 @@ Error read_error(int pipe) {
 }
 
 Result<Spawned> build_and_hand_over(const LaunchInputs& in, const ChildEnds& ends, int parents_status, int socket) {
-  TRY(enter_user_namespace());
+  if (in.user_namespace >= 0) TRY(join_user_namespace(in.user_namespace));
+  else TRY(enter_user_namespace());
   Spawned made = TRY(spawn_from_here(in, ends, parents_status, OpenedIn::the_parents, CLONE_PARENT));
   for (const Fd* fd : {&made.pidfd, &made.root.mount, &made.root.log, &made.root.console}) {
     const int number = fd->get();

@@ -24,6 +24,7 @@ struct LaunchInputs {
   const Binary* binary = nullptr;
   Sources sources;                                        // `secrets` is filled by spawn
   std::function<Result<secrets::Stage>()> stage_secrets;  // empty: none
+  int user_namespace = -1;                                // of an ordinary user's network; -1: the builder makes one
   dispatcher::Stdio stdio;
   const host::Cgroup* cgroup = nullptr;  // nullptr: this process's
 };

@@ -63,7 +63,13 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     TRY(lease.take_slot(directory, kSlots));
   }
   lease.ipv6_ = spec.ipv6;
-  lease.netns_ = TRY(Netns::create());
+  if (spec.uplink && ::geteuid() != 0) {
+    Nest nest = TRY(create_nest());
+    lease.netns_owner_ = std::move(nest.owner);
+    lease.netns_ = std::move(nest.netns);
+  } else {
+    lease.netns_ = TRY(Netns::create());
+  }
   TRY(lease.netns_.run(open_low_ports));
   lease.relay_ = TRY(Relay::create(std::move(listeners), lease.address()));
   if (needs_names(spec) && !lease.resolver_) {

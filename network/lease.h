@@ -60,6 +60,8 @@ class Lease {
   explicit operator bool() const { return static_cast<bool>(slot_); }
   uint32_t slot() const { return slot_.number(); }
   const Netns& netns() const { return netns_; }
+  // The user namespace that owns it, an ordinary user's in a pocket; -1: it is this process's own.
+  int netns_owner() const { return netns_owner_.get(); }
   const Bridge& bridge() const { return bridge_; }
   Address address() const { return bridge_.address(slot()); }
   std::optional<Address> address6() const;
@@ -91,6 +93,7 @@ class Lease {
   Slot slot_;
   Bridge bridge_;
   bool ipv6_ = false;
+  Fd netns_owner_;
   Netns netns_;
   std::optional<Resolver> resolver_;
   Relay relay_;

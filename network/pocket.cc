@@ -108,7 +108,49 @@ Error wanting_tun(Error error) {
   return error;
 }
 
+// A child of create_nest(), which holds the namespaces until their ids are mapped.
+[[noreturn]] void hold_nest(int channel) {
+  const bool made = ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
+  for (const char* file : {"/proc/self/ns/user", "/proc/self/ns/net"}) {
+    const int fd = made ? ::open(file, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0 || send_fds(channel, &fd, 1) != 0) ::_exit(1);
+  }
+  char byte;
+  (void)!::recv(channel, &byte, 1, 0);  // until the parent closes its end
+  ::_exit(0);
+}
+
+Result<> map_own_ids_to_root(pid_t pid) {
+  const std::string files = "/proc/" + std::to_string(pid);
+  TRY(files::write_existing(AT_FDCWD, files + "/setgroups", "deny"));
+  TRY(files::write_existing(AT_FDCWD, files + "/uid_map", map_line(0, ::geteuid())));
+  return files::write_existing(AT_FDCWD, files + "/gid_map", map_line(0, ::getegid()));
+}
+
 }  // namespace
+
+Result<Nest> create_nest() {
+  SocketPair channel = TRY(create_socket_pair());
+  const Dumpable dumpable;
+  const pid_t child = ::fork();
+  if (child < 0) return sys_error("forking", errno);
+  if (child == 0) {
+    channel.ours.reset();
+    hold_nest(channel.theirs.get());
+  }
+  channel.theirs.reset();
+  const auto nest = [&]() -> Result<Nest> {
+    Fd owner = TRY(receive_fd(channel.ours.get()));
+    Fd netns = TRY(receive_fd(channel.ours.get()));
+    TRY(map_own_ids_to_root(child));
+    return Nest{std::move(owner), Netns(std::move(netns))};
+  };
+  auto made = nest();
+  channel.ours.reset();
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+  if (!made) return std::unexpected(std::move(made).error().with("creating the sandbox's namespaces"));
+  return made;
+}
 
 std::vector<Subnet> without_overlaps(std::vector<Subnet> ranges) {
   std::ranges::sort(ranges, {}, [](const Subnet& one) { return std::pair(one.length, one.first.value); });

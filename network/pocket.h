@@ -73,6 +73,14 @@ class Pocket {
   NetlinkSocket routes_;  // of the pocket
 };
 
+// An ordinary user's sandbox: a user namespace below this process's, in which uid and gid 0 are the caller's, and a network
+// namespace that it owns: runsc takes over none that another one owns. This process has every capability over both.
+struct Nest {
+  Fd owner;
+  Netns netns;
+};
+Result<Nest> create_nest();
+
 // The smallest list of ranges that hold the same addresses, none within another. Pure.
 std::vector<Subnet> without_overlaps(std::vector<Subnet> ranges);
 
