@@ -109,7 +109,6 @@ class Compiler {
   void compile_to();
   void compile_nat();
   void compile_from(const Side& side);
-  void compile_grants(const Side& side);
   void compile_allowed();
   void compile_ranges(const std::string& name, Ip ip, std::span<const Subnet> ranges);
   void compile_grant(const Grant& grant, size_t index, Ip ip);
@@ -334,14 +333,9 @@ void Compiler::compile_allowed() {
 }
 
 void Compiler::compile_from(const Side& side) {
-  const std::string from = named(kFrom, side.ip);
-  follow(from, side.ip);
-  if (beyond(side)) compile_grants(side);
-  add(inet(from).go_to(kDenied));
-}
-
-void Compiler::compile_grants(const Side& side) {
   const std::string from = named(kFrom, side.ip), ours = named(kPrivate, side.ip), shut = named(kClosed, side.ip);
+  follow(from, side.ip);
+  if (!beyond(side)) return add(inet(from).go_to(kDenied));
   const auto in_closed = [](const Grant& grant) {
     return std::ranges::any_of(closed_ranges(), [&](const Subnet& range) { return range.contains(grant.to); });
   };
@@ -370,6 +364,7 @@ void Compiler::compile_grants(const Side& side) {
   each(Grant::Kind::addresses, false);
   each(Grant::Kind::name, false);
   if (has(Grant::Kind::any)) add(inet(from).go_to(kNotNames));
+  add(inet(from).go_to(kDenied));
 }
 
 std::vector<Message> Compiler::compile() {
