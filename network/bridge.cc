@@ -121,16 +121,17 @@ Result<> check_subnet(const Subnet& wanted, const std::vector<Subnet>& routed) {
   return {};
 }
 
-Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSpec& spec) {
+Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSpec& spec, bool ipv6) {
   const auto link = TRY(link::find(socket, spec.name));
   if (!link) return std::nullopt;
   TRY(check_ours(*link));
   std::optional<Subnet> has[2];
   for (const Ip ip : {Ip::v4, Ip::v6}) {
+    if (ip == Ip::v6 && !ipv6) break;
     auto& subnet = has[static_cast<size_t>(ip)] = TRY(subnet_of(socket, *link, ip));
     if (subnet) TRY(choose_subnet(socket, spec, subnet, ip));
   }
-  if (!has[0]) return std::nullopt;
+  if (!has[0] || !link->up) return std::nullopt;
   return Bridge{spec.name, link->index, link->mac, *has[0], has[1]};
 }
 

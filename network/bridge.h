@@ -36,8 +36,9 @@ struct Bridge {
   Address address(uint32_t slot, Ip ip = Ip::v4) const { return range(ip).at(slot + 2); }
   static Mac mac_of(uint32_t slot);
 
-  // As it is; nothing when there is none or it is half made. Refused as by ensure(). Changes nothing.
-  static Result<std::optional<Bridge>> find(NetlinkSocket& socket, const BridgeSpec& spec);
+  // As it is, without `ipv6` without a look at that; nothing when there is none or it is half made. Refused as by ensure().
+  // Changes nothing.
+  static Result<std::optional<Bridge>> find(NetlinkSocket& socket, const BridgeSpec& spec, bool ipv6 = true);
   // Finds or makes it in the namespace of `socket`, which has to be this thread's, and switches it on. What a killed maker
   // left half done is completed: the caller keeps others out (one lock for all). Refused: a link of that name that Bailey
   // did not make, a subnet that overlaps a route of the host, another subnet than the bridge has already.

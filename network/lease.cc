@@ -22,8 +22,11 @@ constexpr std::string_view kPortPrefix = "bly";
 
 std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to_string(slot); }
 
-// Two who make the bridge at once would give it two ranges.
+// Two who make the bridge at once would give it two ranges. Where it is made there is no lock: each question may wait for the
+// kernel's one lock on links, and who waits behind this one waits for all of them.
 Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, int directory) {
+  const auto there = TRY(Bridge::find(socket, spec.bridge, spec.ipv6));
+  if (there && (!spec.ipv6 || there->subnet6)) return *there;
   const Fd lock = TRY(files::open_at(directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   int locked = -1;
   do {
@@ -126,7 +129,7 @@ Result<> Lease::connect(const LeaseSpec& spec) {
     TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
     bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge()));
   }
-  TRY(Port::remove(socket, filter.port));
+  if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, filter.port));
   firewall_ = TRY(Firewall::create(filter));
   port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6}, netns_));
   return {};
@@ -165,7 +168,9 @@ Result<> Lease::reset() {
   }
   const pid_t child = ::fork();
   if (child == 0) {
-    const bool done = keep_only({slot_.fd(), port_.fd(), firewall_.fd()}) && port_.reset() && firewall_.reset();
+    const auto kept = keep_only({slot_.fd(), port_.fd(), firewall_.fd()});
+    if (kept) port_.await_end();
+    const bool done = kept && port_.reset() && firewall_.reset();
     ::_exit(done ? 0 : 1);
   }
   // Without a child we wait ourselves. The port goes first: it is never without its filter.

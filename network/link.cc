@@ -7,10 +7,13 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "base/fd.h"
 #include "network/socket_address.h"
 
 namespace bailey::network::link {
@@ -186,6 +189,16 @@ Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name)
   for (const auto& reply : *replies)
     if (const auto header = reply.view().family<ifinfomsg>()) return read_link(reply, *header);
   return fail(Fault::failed, "looking for link " + name + ": the kernel's answer makes no sense");
+}
+
+Result<int> index_of(const std::string& name) {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return sys_error("opening a socket", errno);
+  ifreq device{};
+  name.copy(device.ifr_name, IFNAMSIZ - 1);
+  if (::ioctl(socket.get(), SIOCGIFINDEX, &device) == 0) return device.ifr_ifindex;
+  if (errno == ENODEV) return 0;
+  return sys_error("looking for link " + name, errno);
 }
 
 namespace {

@@ -58,6 +58,9 @@ struct Link {
 // Nothing when there is none of that name.
 Result<std::optional<Link>> find(NetlinkSocket& socket, const std::string& name);
 Result<std::vector<Link>> all(NetlinkSocket& socket);
+// In the namespace of this thread, by netdevice(7): what is asked like that does not wait for the kernel's lock on links, which
+// somebody who takes one away holds for milliseconds. 0: there is none.
+Result<int> index_of(const std::string& name);
 
 struct OwnAddress {
   int index = 0;

@@ -17,11 +17,12 @@ namespace bailey::network {
 namespace {
 
 constexpr int64_t kDoneMs = 10'000;  // a bound only
+constexpr int kAwaitEndMs = 128;     // the last of a row of waits, each twice the one before: 252 together
 
-Result<int> index_of(NetlinkSocket& socket, const std::string& name) {
-  const auto found = TRY(link::find(socket, name));
-  if (!found) return fail(Fault::failed, "link " + name + " went away while it was set up");
-  return found->index;
+Result<int> index_of(const std::string& name) {
+  const int index = TRY(link::index_of(name));
+  if (index == 0) return fail(Fault::failed, "link " + name + " went away while it was set up");
+  return index;
 }
 
 Result<> wait_until(const std::function<Result<bool>()>& done, const std::string& or_else) {
@@ -79,6 +80,14 @@ Result<> Port::reset() {
   return remove(socket_, name);
 }
 
+void Port::await_end() const {
+  for (int ms = 4; ms <= kAwaitEndMs; ms *= 2) {
+    const auto index = link::index_of(name_);
+    if (!index || *index == 0) return;
+    ::poll(nullptr, 0, ms);
+  }
+}
+
 Result<> Port::remove(NetlinkSocket& socket, const std::string& name) {
   const auto removed = socket.send(link::remove(name));
   if (!removed && removed.error().sys != ENODEV) return removed;
@@ -121,7 +130,7 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
 
 Result<> Port::wire_host(const Bridge& bridge, const Mac& mac) {
   TRY(disable_ipv6(name_));
-  index_ = TRY(index_of(socket_, name_));
+  index_ = TRY(index_of(name_));
   std::vector<Message> wiring;
   wiring.push_back(link::lock_port(index_, name_));
   wiring.push_back(link::forward_to(index_, name_, mac));
@@ -132,7 +141,7 @@ Result<> Port::wire_host(const Bridge& bridge, const Mac& mac) {
 
 Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner) {
   TRY(switch_loopback_on(socket));
-  const int index = TRY(index_of(socket, inner));
+  const int index = TRY(index_of(inner));
   const Message wiring[] = {
       link::address(index, inner, address_, bridge.subnet.length),
       link::up(index, inner),
@@ -146,7 +155,7 @@ Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const st
 // Behind the link's switching on, which would take the neighbour away.
 Result<> Port::wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std::string& inner) {
   TRY(enable_ipv6(inner));
-  const int index = TRY(index_of(socket, inner));
+  const int index = TRY(index_of(inner));
   const Message wiring[] = {
       link::address(index, inner, *address6_, bits(Ip::v6)),
       link::neighbour(index, inner, bridge.gateway(Ip::v6), bridge.mac),

@@ -43,7 +43,11 @@ class Port {
 
   const std::string& name() const { return name_; }
   Address address() const { return address_; }
-  Result<> reset();                        // what the destructor does, with its error
+  Result<> reset();  // what the destructor does, with its error
+  // The kernel removes the pair with the sandbox's namespace, that of many sandboxes at the price of one; a link that is
+  // removed by itself has the lock on all links while every processor is waited for, some ten milliseconds. Waits for that, up
+  // to a bound.
+  void await_end() const;
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { name_.clear(); }         // somebody else removes it
 
