@@ -224,7 +224,7 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   begun.pid_ = static_cast<int>(pid);
   begun.pidfd_ = Fd(pidfd);
   begun.socket_ = std::move(sockets.ours);
-  step_aside(begun.pid_);
+  if (is_a_processor_idle()) step_aside(begun.pid_);
   steps.push_back({"clone", clock::monotonic_ns() - start});
   return begun;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <string>
@@ -15,21 +16,39 @@ namespace bailey::native {
 
 namespace {
 
-// The 39th field, `processor`; the second is a name in parentheses that may hold anything (proc(5)).
+using Text = std::array<char, 1024>;
+
+// What of a short file of /proc fits; empty where it cannot be read.
+std::string_view read_start(const std::string& path, Text& text) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  return {text.data(), size > 0 ? static_cast<size_t>(size) : 0};
+}
+
+// The number behind so many blanks after `at`; -1 where there is none.
+int number_behind(std::string_view text, size_t at, int blanks) {
+  for (; blanks > 0 && at != text.npos; --blanks) at = text.find(' ', at + 1);
+  int number = -1;
+  if (at != text.npos) std::from_chars(text.data() + at + 1, text.data() + text.size(), number);
+  return number;
+}
+
+// The 39th field, `processor`; the second is a name in parentheses that may hold anything (proc_pid_stat(5)).
 int processor_of(int pid) {
-  const Fd file(::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
-  char text[1024];
-  const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;
-  if (size <= 0) return -1;
-  std::string_view rest(text, static_cast<size_t>(size));
-  size_t at = rest.rfind(')');
-  for (int field = 2; field < 39 && at != rest.npos; ++field) at = rest.find(' ', at + 1);
-  int processor = -1;
-  if (at != rest.npos) std::from_chars(text + at + 1, text + size, processor);
-  return processor;
+  Text text;
+  const std::string_view stat = read_start("/proc/" + std::to_string(pid) + "/stat", text);
+  return number_behind(stat, stat.rfind(')'), 37);
 }
 
 }  // namespace
+
+// "0.20 0.18 0.12 1/80 11206": the fourth is how many run or would run, of how many (proc_loadavg(5)).
+bool is_a_processor_idle() {
+  Text text;
+  cpu_set_t mine;
+  const int running = number_behind(read_start("/proc/loadavg", text), 0, 3);
+  return running >= 0 && ::sched_getaffinity(0, sizeof mine, &mine) == 0 && running <= CPU_COUNT(&mine);
+}
 
 bool step_aside(int pid) {
   cpu_set_t mine;

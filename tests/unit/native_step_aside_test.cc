@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -94,6 +96,24 @@ TEST_F(StepAside, StaysWhereItMayNotGo) {
 }
 
 TEST_F(StepAside, StaysWhereThereIsNoOther) { EXPECT_FALSE(step_aside(-1)); }
+
+// One more that spins than there are processors.
+TEST_F(StepAside, SeesThatNoProcessorIsIdle) {
+  std::vector<pid_t> spinning;
+  for (int i = 0; i <= CPU_COUNT(&mine_); ++i) {
+    spinning.push_back(::fork());
+    if (spinning.back() == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (volatile int turns = 0; spinning.back() == 0;) turns = turns + 1;
+  }
+  const clock::Deadline deadline = clock::Deadline::in_ms(kPatienceMs);
+  bool idle = true;
+  while (idle && !deadline.passed()) idle = is_a_processor_idle();
+  EXPECT_FALSE(idle);
+  for (const pid_t pid : spinning) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+}
 
 }  // namespace
 }  // namespace bailey::native
