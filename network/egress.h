@@ -55,4 +55,11 @@ std::span<const Subnet> private_ranges();
 std::span<const Subnet> closed_ranges();  // the private ones among them; no two overlap
 std::span<const Subnet> never_ranges();   // behind no gateway: this network, loopback, multicast, reserved; no grant opens them
 
+// An address that a name led to: the grant at that index (Kind::name) opens it for so long from now, whatever was said before.
+struct Opening {
+  size_t grant = 0;
+  Address address;
+  uint32_t seconds = 0;
+};
+
 }  // namespace bailey::network

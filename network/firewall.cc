@@ -167,12 +167,13 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   return firewall;
 }
 
-Result<> Firewall::admit(size_t grant, const Address& address, uint32_t seconds) {
-  if (!slot_) return fail(Fault::failed, "admitting " + to_text(address) + ": there is no firewall");
+Result<> Firewall::admit(std::span<const Opening> openings) {
+  if (!slot_) return fail(Fault::failed, "admitting addresses: there is no firewall");
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
-  for (Message& message : nft::admit(rules::inet_table(*slot_), rules::name_set(grant, address.ip), address, seconds))
-    batch.push_back(std::move(message));
+  for (const auto& [grant, address, seconds] : openings)
+    for (Message& message : nft::admit(rules::inet_table(*slot_), rules::name_set(grant, address.ip), address, seconds))
+      batch.push_back(std::move(message));
   batch.push_back(nft::end_batch());
   return socket_.send(batch);
 }

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,9 +65,8 @@ class Firewall {
   // In the namespace of this thread, all of it or nothing; what a killed Bailey left of that slot is replaced in the same
   // instant. Fault::unavailable: forwarding is off, the bridge routes loopback addresses, the kernel lacks a part.
   static Result<Firewall> create(const FirewallSpec& spec);
-  // Lets `address` be reached by the grant at that index of `egress` (Kind::name) for so long from now, whatever was said
-  // before.
-  Result<> admit(size_t grant, const Address& address, uint32_t seconds);
+  // All of them or none.
+  Result<> admit(std::span<const Opening> openings);
   Result<Denials> denials();
   // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
   Result<> reset();

@@ -140,8 +140,7 @@ std::optional<Address> Lease::address6() const { return ipv6_ ? std::optional(br
 std::optional<Address> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
 
 Result<> Lease::serve_names() {
-  return resolver_->serve(
-      [this](size_t grant, const Address& address, uint32_t seconds) { return firewall_.admit(grant, address, seconds); });
+  return resolver_->serve([this](std::span<const Opening> openings) { return firewall_.admit(openings); });
 }
 
 Result<Refused> Lease::refused() {

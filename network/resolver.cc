@@ -140,19 +140,22 @@ Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
   if (size < offsetof(Found, entries) || found.count > kMostFound ||
       size != offsetof(Found, entries) + found.count * sizeof(Found::Entry))
     return nonsense();
-  Permit answer{found.token, 1};
+  std::vector<Opening> openings;
   for (uint32_t i = 0; i < found.count; ++i) {
     const auto& [grant, seconds, length, bytes_of] = found.entries[i];
     const auto address = length <= sizeof bytes_of ? read_address({bytes_of, length}) : std::nullopt;
     if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !address || !may_open(*address) ||
         (address->ip == Ip::v6 && !ipv6_) || seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
       return nonsense();
-    if (const auto admitted = admit(grant, *address, seconds); !admitted) {
+    openings.push_back({grant, *address, seconds});
+  }
+  Permit answer{found.token, 1};
+  if (!openings.empty()) {
+    if (const auto admitted = admit(openings); !admitted) {
+      answer.granted = 0;
       // Once: the workload decides how often, and where warnings go is the caller's.
       if (!std::exchange(warned_, true))
-        log::warning("opening " + to_text(*address) + " for " + egress_[grant].name + ": " + admitted.error().message);
-      answer.granted = 0;
-      break;
+        log::warning("opening addresses of " + egress_[openings[0].grant].name + ": " + admitted.error().message);
     }
   }
   // There is room for one each of all questions under way: who does not read them is no resolver any more.

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,9 +60,9 @@ class Resolver {
   uint16_t port() const { return port_; }
   pid_t pid() const { return worker_.pid(); }
   int fd() const { return worker_.channel(); }  // readable: call serve()
-  // `grant` is an index into the spec's egress, of Kind::name; the address lies in no closed range; seconds as by
-  // open_seconds() (network/name_rules.h). An error of it makes the client's answer a SERVFAIL.
-  using Admit = std::function<Result<>(size_t grant, const Address& address, uint32_t seconds)>;
+  // What one answer holds: the addresses lie in no closed range, seconds as by open_seconds() (network/name_rules.h). An error
+  // of it makes the client's answer a SERVFAIL.
+  using Admit = std::function<Result<>(std::span<const Opening>)>;
   // Does what the worker asked for, without waiting. Error: it has ended (and how) or spoke nonsense and was ended; names are
   // not resolved from then on, fd() is -1.
   Result<> serve(const Admit& admit);

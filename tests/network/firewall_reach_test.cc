@@ -74,13 +74,13 @@ TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
   Firewall& firewall = firewalls_[0];
   const auto reached = [&](const char* address, int port) { return connect_to(one.netns, address, port); };
   EXPECT_EQ(reached("198.51.100.9", 443), kShut);
-  must(firewall.admit(1, *parse_address("198.51.100.9"), 600));
+  must(firewall.admit({{Opening{1, *parse_address("198.51.100.9"), 600}}}));
   EXPECT_EQ(reached("198.51.100.9", 443), kOpen);
   EXPECT_EQ(reached("198.51.100.9", 80), kShut) << "the name was granted with one port";
-  must(firewall.admit(2, *parse_address("10.77.0.2"), 600));
+  must(firewall.admit({{Opening{2, *parse_address("10.77.0.2"), 600}}}));
   EXPECT_EQ(reached("10.77.0.2", 80), kShut) << "a name opens no closed range";
   // What was said last counts, longer or shorter.
-  must(firewall.admit(1, *parse_address("198.51.100.9"), 1));
+  must(firewall.admit({{Opening{1, *parse_address("198.51.100.9"), 1}}}));
   const auto shuts = [&] {
     const auto deadline = clock::Deadline::in_ms(kSoonMs);
     while (!deadline.passed()) {
@@ -90,9 +90,9 @@ TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
     return false;
   };
   EXPECT_TRUE(shuts());
-  must(firewall.admit(1, *parse_address("198.51.100.9"), 600));
+  must(firewall.admit({{Opening{1, *parse_address("198.51.100.9"), 600}}}));
   EXPECT_EQ(reached("198.51.100.9", 443), kOpen);
-  EXPECT_FALSE(firewall.admit(0, *parse_address("198.51.100.9"), 600)) << "that grant is no name";
+  EXPECT_FALSE(firewall.admit({{Opening{0, *parse_address("198.51.100.9"), 600}}})) << "that grant is no name";
 }
 
 TEST_F(ReachTest, TheHostItselfIsClosedWhateverWasGranted) {

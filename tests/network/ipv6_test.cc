@@ -139,7 +139,7 @@ TEST_F(Ipv6Test, ANameOpensWhatTheResolverFound) {
   const Sandbox one = guarded(0, {"a.example:443"});
   EXPECT_EQ(connect_to(one.netns, "2001:db8:9::9", 443), kShut);
   for (const char* address : {"2001:db8:9::9", "198.51.100.9", "fd77::2"})
-    must(firewalls_[0].admit(0, *parse_address(address), 600));
+    must(firewalls_[0].admit({{Opening{0, *parse_address(address), 600}}}));
   for (const char* address : {"2001:db8:9::9", "198.51.100.9"})
     EXPECT_EQ(connect_to(one.netns, address, 443), kOpen) << address;
   EXPECT_EQ(connect_to(one.netns, "fd77::2", 443), kShut) << "a name opens no closed range";

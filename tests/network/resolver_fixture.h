@@ -65,8 +65,9 @@ class ResolverTest : public NetworkTest {
     pollfd polls[] = {{client.get(), POLLIN, 0}, {resolver_.fd(), POLLIN, 0}, {fake_.get(), POLLIN, 0}};
     if (poll(polls, 3, ms) <= 0) return false;
     if (polls[1].revents) {
-      const auto served = resolver_.serve([this](size_t grant, const Address& address, uint32_t seconds) -> Result<> {
-        opened_.push_back(std::to_string(grant) + " " + to_text(address) + " " + std::to_string(seconds));
+      const auto served = resolver_.serve([this](std::span<const Opening> openings) -> Result<> {
+        for (const auto& [grant, address, seconds] : openings)
+          opened_.push_back(std::to_string(grant) + " " + to_text(address) + " " + std::to_string(seconds));
         return refuse_ ? fail(Fault::failed, "the set is full") : Result<>();
       });
       if (!served) ended_ = served.error().message;
