@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <string>
 #include <utility>
 
@@ -68,8 +67,7 @@ Result<std::string> try_forwarding() {
 // The whole of it in a child: whoever makes a pocket stays in it. The child's answer is an error's message, a NUL and its
 // remedy; nothing: it works.
 Result<std::string> try_userspace(const dispatcher::Policy& policy) {
-  const char* path = ::getenv("PATH");
-  const network::UplinkSpec uplink{policy.uplink, path ? path : ""};
+  const network::UplinkSpec uplink{policy.uplink};
   const network::UplinkProgram program = TRY(network::find_uplink(uplink));
   Pipe pipe = TRY(create_pipe());
   const pid_t child = ::fork();

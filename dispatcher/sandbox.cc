@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include "base/log.h"
@@ -172,10 +171,7 @@ network::LeaseSpec Sandbox::lease_spec() const {
   lease.ipv6 = spec_.request().ipv6;
   lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
   lease.publish = spec_.request().publish;
-  if (spec_.request().network == NetworkMode::userspace) {
-    const char* path = ::getenv("PATH");
-    lease.uplink = {spec_.uplink(), path ? path : ""};
-  }
+  if (spec_.request().network == NetworkMode::userspace) lease.uplink = {spec_.uplink()};
   lease.bytes_per_second = spec_.limits().network_rate_bytes;
   if (const auto most = spec_.limits().network_connections)
     lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));

@@ -282,7 +282,8 @@ std::string Pocket::end() {
 }
 
 void Pocket::reset() {
-  if (pid_ > 0) (void)end();
+  if (pid_ > 0) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  pid_ = -1;
 }
 
 Pocket& Pocket::operator=(Pocket&& other) noexcept {

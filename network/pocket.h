@@ -56,6 +56,7 @@ class Pocket {
   const std::string& uplink() const { return uplink_; }  // "pasta"
   int fd() const { return pidfd_.get(); }                // readable: the uplink has ended; -1 after end()
   std::string end();                                     // ends it; how it had ended before, with its last words
+  // Ends it and does not wait: the kernel takes some 25 ms for its namespaces, and whoever reaps our children reaps it.
   void reset();
 
  private:

@@ -1,6 +1,7 @@
 #include "network/uplink.h"
 
 #include <array>
+#include <cstdlib>
 
 namespace bailey::network {
 
@@ -22,16 +23,17 @@ constexpr Known kKnown[] = {
 }  // namespace
 
 Result<UplinkProgram> find_uplink(const UplinkSpec& spec) {
+  const char* path = ::getenv("PATH");
   const std::string_view file = std::string_view(spec.program).substr(spec.program.rfind('/') + 1);
   for (const Known& known : kKnown) {
     if (!spec.program.empty() && file != known.name) continue;
-    std::string path = spec.program;
-    if (path.empty()) {
-      auto found = find_program({known.name, spec.search_path, known.places, kInstall});
+    std::string found_at = spec.program;
+    if (found_at.empty()) {
+      auto found = find_program({known.name, path ? path : "", known.places, kInstall});
       if (!found) continue;
-      path = std::move(*found);
+      found_at = std::move(*found);
     }
-    return UplinkProgram{known.kind, TRY(open_program(path, known.name, kInstall))};
+    return UplinkProgram{known.kind, TRY(open_program(found_at, known.name, kInstall))};
   }
   if (spec.program.empty())
     return fail(Fault::unavailable, "the userspace network takes pasta or slirp4netns, and neither is here", kInstall);

@@ -18,8 +18,7 @@ namespace bailey::network {
 inline constexpr const char* kUplink = "uplink";  // the link's name in the pocket
 
 struct UplinkSpec {
-  std::string program;      // the policy's: absolute path of a pasta or slirp4netns; empty: searched
-  std::string search_path;  // PATH
+  std::string program;  // absolute path of a pasta or slirp4netns; empty: the PATH of this process and the usual places
 };
 
 enum class UplinkKind { pasta, slirp4netns };

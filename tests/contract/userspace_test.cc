@@ -179,7 +179,7 @@ TEST_P(UserspaceContract, ReachesNamesByTheHostsOwnNameServer) {
 
 TEST_P(UserspaceContract, PublishesPortsAndMakesNothingOnTheHost) {
   if (serves_nobody_here()) return;
-  start_server("bailey-contract-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
+  start_server("bailey-userspace-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
   EXPECT_EQ(links(), links_);
   EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
   const auto greeting = [&](const network::Netns& from, const std::string& address, const std::string& port) {
