@@ -131,7 +131,8 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   }
   if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, filter.port));
   firewall_ = TRY(Firewall::create(filter));
-  port_ = TRY(Port::create(bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6}, netns_));
+  port_ = TRY(Port::create(
+      bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
   return {};
 }
 

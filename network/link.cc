@@ -79,9 +79,11 @@ Message create_veth(const Veth& veth) {
   message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, veth.name);
   put(message, IFLA_ADDRESS, veth.mac);
   if (veth.master) message.u32(IFLA_MASTER, static_cast<uint32_t>(veth.master));
+  if (veth.mtu) message.u32(IFLA_MTU, veth.mtu);
   message.begin(IFLA_LINKINFO).text(IFLA_INFO_KIND, "veth").begin(IFLA_INFO_DATA).begin(VETH_INFO_PEER);
   message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, veth.peer_name);
   put(message, IFLA_ADDRESS, veth.peer_mac).u32(IFLA_NET_NS_FD, static_cast<uint32_t>(veth.peer_netns));
+  if (veth.mtu) message.u32(IFLA_MTU, veth.mtu);
   message.end().end().end();
   return message;
 }

@@ -22,6 +22,7 @@ struct Veth {
   std::string peer_name;  // the other end; down
   Mac peer_mac{};
   int peer_netns = -1;
+  uint32_t mtu = 0;  // of both ends; 0: the kernel's 1500
 };
 Message create_veth(const Veth& veth);
 // A bridge with no spanning tree and no multicast snooping, down.

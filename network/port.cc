@@ -107,6 +107,7 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   // The inner end must be born without IPv6.
   TRY(inside.run([] { return disable_ipv6("default"); }));
   link::Veth veth{spec.name, {}, bridge.index, spec.inner, mac, inside.fd()};
+  veth.mtu = spec.mtu;
   veth.mac = mac;
   veth.mac[0] = 0x06;  // the host's end: another address, still one of local making
   TRY(port.socket_.send(link::create_veth(veth)));

@@ -25,6 +25,7 @@ struct PortSpec {
   std::string inner = "eth0";
   uint32_t slot = 0;  // below the bridge's capacity
   bool ipv6 = false;  // the bridge has it
+  uint32_t mtu = 0;   // of both ends, and so of the bridge; 0: 1500
 };
 
 // Move-only; removes the pair when it goes. It would go with the sandbox's namespace, but that may live on in a descriptor.

@@ -44,16 +44,23 @@ Result<UplinkProgram> find_uplink(const UplinkSpec& spec) {
 std::vector<std::string> uplink_arguments(UplinkKind kind, const UplinkArguments& in) {
   const std::string ours = to_text(in.range.at(kOurs)), theirs = to_text(in.range.at(kTheirs));
   if (kind == UplinkKind::slirp4netns)
-    return {
-        "slirp4netns",       "--configure",      "--mtu=65520",      "--cidr=" + to_text(in.range), "--disable-host-loopback",
-        "--disable-dns",     "--enable-sandbox", "--enable-seccomp", "--netns-type=path",           in.netns,
-        std::string(kUplink)};
+    return {"slirp4netns",
+            "--configure",
+            "--mtu=" + std::to_string(kUplinkMtu),
+            "--cidr=" + to_text(in.range),
+            "--disable-host-loopback",
+            "--disable-dns",
+            "--enable-sandbox",
+            "--enable-seccomp",
+            "--netns-type=path",
+            in.netns,
+            std::string(kUplink)};
   std::vector<std::string> arguments = {"pasta", "--foreground", "--quiet", "--stderr", "--ipv4-only", "--config-net"};
   if (!in.like.empty()) arguments.insert(arguments.end(), {"--interface", in.like});
   for (const char* forwarding : {"-t", "-u", "-T", "-U"}) arguments.insert(arguments.end(), {forwarding, "none"});
   arguments.insert(arguments.end(), {"--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra"});
-  arguments.insert(arguments.end(), {"--ns-ifname", kUplink, "--address", ours, "--netmask", std::to_string(in.range.length),
-                                     "--gateway", theirs});
+  arguments.insert(arguments.end(), {"--mtu", std::to_string(kUplinkMtu), "--ns-ifname", kUplink, "--address", ours,
+                                     "--netmask", std::to_string(in.range.length), "--gateway", theirs});
   arguments.insert(arguments.end(), {"--netns-only", "--no-netns-quit", "--netns", in.netns});
   return arguments;
 }

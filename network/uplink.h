@@ -5,6 +5,7 @@
 //   pasta         man pasta(1), passt 2023-03 and later      slirp4netns   man slirp4netns(1), 1.0 and later
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@
 namespace bailey::network {
 
 inline constexpr const char* kUplink = "uplink";  // the link's name in the pocket
+// As long as both allow. Each packet costs them the same, and no frame of ours goes out as it is: they end TCP.
+inline constexpr uint32_t kUplinkMtu = 65520;
 
 struct UplinkSpec {
   std::string program;  // absolute path of a pasta or slirp4netns; empty: the PATH of this process and the usual places
