@@ -101,9 +101,11 @@ Result<std::string> likely_link(NetlinkSocket& socket) {
   return std::string();
 }
 
-Error wanting_tun(Error error) {
+Error with_remedy(Error error) {
   if (error.message.find("/dev/net/tun") != error.message.npos || error.message.find("tun device") != error.message.npos)
     error.remedy = "a /dev/net/tun that this user may open (modprobe tun; chmod 0666 /dev/net/tun)";
+  if (error.message.find("No external routable interface") != error.message.npos)
+    error.remedy = "a link of the host with an IPv4 address; slirp4netns asks for none (the policy's `uplink`)";
   error.fault = Fault::unavailable;
   return error;
 }
@@ -179,7 +181,7 @@ Result<Pocket> Pocket::create(const PocketSpec& spec) {
   arguments.netns = kNetnsPath;
   if (::geteuid() != 0) TRY(enter_user_namespace());
   if (auto started = pocket.start(program, arguments, spec.names); !started)
-    return std::unexpected(wanting_tun(std::move(started).error().with("starting " + std::string(program.name()))));
+    return std::unexpected(with_remedy(std::move(started).error().with("starting " + std::string(program.name()))));
   return pocket;
 }
 
@@ -256,7 +258,7 @@ Result<> Pocket::await_uplink() {
     if (TRY(link::default_link(routes_)) != 0) return {};
     pollfd ended{pidfd_.get(), POLLIN, 0};
     if (::poll(&ended, 1, 1) > 0)
-      return std::unexpected(wanting_tun(Error{.message = uplink_ + " ended with " + end(), .remedy = {}, .step = {}}));
+      return std::unexpected(with_remedy(Error{.message = uplink_ + " ended with " + end(), .remedy = {}, .step = {}}));
     if (deadline.passed()) return fail(Fault::failed, uplink_ + " has not made its link within 20 s: " + words());
   }
 }
