@@ -98,8 +98,6 @@ class UserspaceContract : public SandboxNetwork, public testing::WithParamInterf
         setresuid(kTestUid, kTestUid, kTestUid) != 0)
       _exit(98);
   }
-  // Debian's runsc of 2022 serves no ordinary user at all.
-  bool serves_nobody_here() const { return GetParam().user && backend() == "gvisor-2022"; }
 
   TempDir directory_;
   std::string links_;
@@ -112,7 +110,6 @@ INSTANTIATE_TEST_SUITE_P(By, UserspaceContract,
                          [](const auto& way) { return std::string(way.param.name); });
 
 TEST_P(UserspaceContract, ReachesWhatIsGrantedAndNothingElse) {
-  if (serves_nobody_here()) return;
   for (const char* port : {"listen:8080", "listen:8081"}) serve(outside_, port);
   serve(outside_, "echo:7");
   serve(host_, "listen:22");
@@ -138,7 +135,6 @@ TEST_P(UserspaceContract, ReachesWhatIsGrantedAndNothingElse) {
 }
 
 TEST_P(UserspaceContract, LetsAnyOutToNoClosedRange) {
-  if (serves_nobody_here()) return;
   Running& server = serve(outside_, "listen:80");
   serve(outside_, "echo:7");
   serve(host_, "listen:80");
@@ -154,7 +150,6 @@ TEST_P(UserspaceContract, LetsAnyOutToNoClosedRange) {
 
 // The host's name server may be on its loopback: it is asked from the host, and the sandbox has no way to it.
 TEST_P(UserspaceContract, ReachesNamesByTheHostsOwnNameServer) {
-  if (serves_nobody_here()) return;
   serve(outside_, "listen:80");
   start_names(
       "host-record=good.example,198.51.100.9,300\nhost-record=bad.example,203.0.113.2,300\n"
@@ -178,7 +173,6 @@ TEST_P(UserspaceContract, ReachesNamesByTheHostsOwnNameServer) {
 }
 
 TEST_P(UserspaceContract, PublishesPortsAndMakesNothingOnTheHost) {
-  if (serves_nobody_here()) return;
   start_server("bailey-userspace-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
   EXPECT_EQ(links(), links_);
   EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
@@ -197,7 +191,6 @@ TEST_P(UserspaceContract, PublishesPortsAndMakesNothingOnTheHost) {
 }
 
 TEST_P(UserspaceContract, SaysWhenItHasNoWayOutAnyMore) {
-  if (serves_nobody_here()) return;
   serve(outside_, "listen:80");
   RunOptions wish = on_network(with_probes({"--egress", "any", "-i"}),
                                {"/bin/sh", "-c", "echo up; read line; timeout 5 " + probe("reach") + " tcp:203.0.113.2:80"});
@@ -219,7 +212,6 @@ TEST_P(UserspaceContract, SaysWhenItHasNoWayOutAnyMore) {
 
 // User namespaces tell: what it may, it may in its own, and there it is nobody or the caller.
 TEST_P(UserspaceContract, GivesItsUplinkNoRightsOnTheHost) {
-  if (serves_nobody_here()) return;
   RunOptions wish = on_network({"--egress", "any", "-i"}, {"/bin/sh", "-c", "echo up; read line"});
   wish.keep_input_open = true;
   BaileyProcess process(std::move(wish));
@@ -240,7 +232,6 @@ TEST_P(UserspaceContract, GivesItsUplinkNoRightsOnTheHost) {
 
 // The leak check sees what the killed one leaves.
 TEST_P(UserspaceContract, EndsWithItsBaileyHoweverThatEnds) {
-  if (serves_nobody_here()) return;
   for (int i = 0; i < (gvisor() ? 6 : 12); ++i) {
     BaileyProcess killed(on_network({"--egress", "any", "--egress", "dns"}, {"/bin/sh", "-c", "echo up; sleep 600"}));
     if (i == 0) {
@@ -256,7 +247,6 @@ TEST_P(UserspaceContract, EndsWithItsBaileyHoweverThatEnds) {
 }
 
 TEST_P(UserspaceContract, RunsManyAtOnce) {
-  if (serves_nobody_here()) return;
   serve(outside_, "listen:80");
   std::vector<std::unique_ptr<BaileyProcess>> runs;
   for (int i = 0; i < 8; ++i)
@@ -269,7 +259,6 @@ TEST_P(UserspaceContract, RunsManyAtOnce) {
 }
 
 TEST_P(UserspaceContract, TakesTheUplinkThatIsNamedOrNone) {
-  if (serves_nobody_here()) return;
   const std::string copy = directory_.file(GetParam().uplink);
   fs::copy_file(fs::canonical(path_of_uplink()), copy);
   chmod(copy.c_str(), 0777);
