@@ -102,10 +102,12 @@ Result<std::string> likely_link(NetlinkSocket& socket) {
 }
 
 Error with_remedy(Error error) {
-  if (error.message.find("/dev/net/tun") != error.message.npos || error.message.find("tun device") != error.message.npos)
+  // slirp4netns names the device, pasta a "tun socket" or "tun device", as old as it is.
+  if (error.message.find("/dev/net/tun") != error.message.npos || error.message.find("tun ") != error.message.npos)
     error.remedy = "a /dev/net/tun that this user may open (modprobe tun; chmod 0666 /dev/net/tun)";
   if (error.message.find("No external routable interface") != error.message.npos)
     error.remedy = "a link of the host with an IPv4 address; slirp4netns asks for none (the policy's `uplink`)";
+  if (error.remedy.empty()) error.remedy = "the other of pasta and slirp4netns as the policy's `uplink`, or --net none";
   error.fault = Fault::unavailable;
   return error;
 }
