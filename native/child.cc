@@ -260,9 +260,8 @@ class Child {
 }  // namespace
 
 const char* to_text(ChildStep step) {
-  constexpr const char* kNames[] = {"namespaces", "network",    "hostname", "limits",  "id_maps",
-                                    "cgroup",     "identity",   "root",     "mounts",  "pivot",
-                                    "terminal",   "privileges", "landlock", "seccomp", "exec_init"};
+  constexpr const char* kNames[] = {"namespaces", "network", "hostname", "limits",   "id_maps",    "cgroup",   "identity",
+                                    "root",       "mounts",  "pivot",    "terminal", "privileges", "landlock", "seccomp"};
   static_assert(std::size(kNames) == static_cast<size_t>(ChildStep::count));
   return step < ChildStep::count ? kNames[static_cast<size_t>(step)] : "unknown";
 }

@@ -41,7 +41,6 @@ enum class ChildStep : uint32_t {
   privileges,
   landlock,
   seccomp,
-  exec,
   count
 };
 const char* to_text(ChildStep step);

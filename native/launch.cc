@@ -164,7 +164,7 @@ Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::S
     return fail(Fault::failed, "setting up the sandbox: the new process sent no report");
   if (report.error != 0) return std::unexpected(setup_error(plan, report));
   int64_t from = began;
-  for (size_t i = 0; i < static_cast<size_t>(ChildStep::exec); ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(ChildStep::count); ++i) {
     const int64_t until = std::max(report.end_ns[i], from);
     steps.push_back({to_text(static_cast<ChildStep>(i)), until - from});
     from = until;
