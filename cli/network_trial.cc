@@ -48,8 +48,10 @@ Result<std::string> try_leases() {
 }
 
 Result<std::string> find_range(const network::BridgeSpec& bridge) {
+  const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+  const network::Owner owner = TRY(network::Owner::of(store.directory()));
   auto socket = TRY(network::NetlinkSocket::open(NETLINK_ROUTE));
-  if (const auto there = TRY(network::Bridge::find(socket, bridge)))
+  if (const auto there = TRY(network::Bridge::find(socket, bridge, owner)))
     return bridge.name + " is there, with " + network::to_text(there->subnet) +
            (there->subnet6 ? " and " + network::to_text(*there->subnet6) : "");
   const auto routed = TRY(network::link::routed(socket, network::Ip::v4));

@@ -10,8 +10,7 @@ namespace bailey::network {
 
 namespace {
 
-constexpr const char* kAlias = "bailey";  // whose it is
-constexpr uint32_t kMaxPorts = 1023;      // BR_MAX_PORTS - 1
+constexpr uint32_t kMaxPorts = 1023;  // BR_MAX_PORTS - 1
 
 // Private ranges that few others take: not the first ones of any, not podman's 10.88, docker's 172.17-20 or libvirt's
 // 192.168.122.
@@ -54,8 +53,13 @@ Result<std::optional<Subnet>> subnet_of(NetlinkSocket& socket, const link::Link&
   return subnet;
 }
 
-Result<> check_ours(const link::Link& link) {
-  if (link.kind == "bridge" && link.alias == kAlias) return {};
+Result<> check_ours(const link::Link& link, const Owner& owner) {
+  if (link.kind == "bridge" && owner.made(link.alias)) return {};
+  if (link.kind == "bridge" && made_by_bailey(link.alias))
+    return fail(Fault::unavailable,
+                "bridge " + link.name + " belongs to Baileys with another runtime directory (" +
+                    std::string(directory_in(link.alias)) + " to them): addresses and names would be given out twice",
+                "another network namespace for these; or, when that directory is no more, `ip link delete " + link.name + "`");
   return fail(Fault::unavailable, "link " + link.name + " is there and is no bridge of Bailey's",
               "another name for the bridge in the policy, or remove that link");
 }
@@ -73,15 +77,15 @@ Result<Subnet> choose_subnet(NetlinkSocket& socket, const BridgeSpec& spec, cons
   return *wanted;
 }
 
-Result<link::Link> find_or_create(NetlinkSocket& socket, const std::string& name) {
+Result<link::Link> find_or_create(NetlinkSocket& socket, const std::string& name, const Owner& owner) {
   auto found = TRY(link::find(socket, name));
   if (!found) {
-    const Message making[] = {link::create_bridge(name, Mac{0x02, 0xba, 0x11, 0, 0, 1}), link::set_alias(name, kAlias)};
+    const Message making[] = {link::create_bridge(name, Mac{0x02, 0xba, 0x11, 0, 0, 1}), link::set_alias(name, owner.words())};
     TRY(socket.send(making));
     found = TRY(link::find(socket, name));
   }
   if (!found) return fail(Fault::failed, "bridge " + name + " went away while it was made");
-  TRY(check_ours(*found));
+  TRY(check_ours(*found, owner));
   return *found;
 }
 
@@ -121,10 +125,10 @@ Result<> check_subnet(const Subnet& wanted, const std::vector<Subnet>& routed) {
   return {};
 }
 
-Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSpec& spec, bool ipv6) {
+Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSpec& spec, const Owner& owner, bool ipv6) {
   const auto link = TRY(link::find(socket, spec.name));
   if (!link) return std::nullopt;
-  TRY(check_ours(*link));
+  TRY(check_ours(*link, owner));
   std::optional<Subnet> has[2];
   for (const Ip ip : {Ip::v4, Ip::v6}) {
     if (ip == Ip::v6 && !ipv6) break;
@@ -132,11 +136,11 @@ Result<std::optional<Bridge>> Bridge::find(NetlinkSocket& socket, const BridgeSp
     if (subnet) TRY(choose_subnet(socket, spec, subnet, ip));
   }
   if (!has[0] || !link->up) return std::nullopt;
-  return Bridge{spec.name, link->index, link->mac, *has[0], has[1]};
+  return Bridge{spec.name, link->index, link->mac, *has[0], has[1], owner.mark};
 }
 
-Result<Bridge> Bridge::ensure(NetlinkSocket& socket, const BridgeSpec& spec) {
-  const link::Link link = TRY(find_or_create(socket, spec.name));
+Result<Bridge> Bridge::ensure(NetlinkSocket& socket, const BridgeSpec& spec, const Owner& owner) {
+  const link::Link link = TRY(find_or_create(socket, spec.name, owner));
   const auto has = TRY(subnet_of(socket, link, Ip::v4));
   const Subnet subnet = TRY(choose_subnet(socket, spec, has, Ip::v4));
   if (!has) {
@@ -147,7 +151,7 @@ Result<Bridge> Bridge::ensure(NetlinkSocket& socket, const BridgeSpec& spec) {
     TRY(disable_ipv6(spec.name));  // again: a maker may have been killed between the address and this
     TRY(socket.send(link::up(link.index, spec.name)));
   }
-  return Bridge{spec.name, link.index, link.mac, subnet, {}};
+  return Bridge{spec.name, link.index, link.mac, subnet, {}, owner.mark};
 }
 
 Result<> Bridge::add_ipv6(NetlinkSocket& socket, const BridgeSpec& spec) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "network/address.h"
 #include "network/netlink_socket.h"
+#include "network/owner.h"
 
 namespace bailey::network {
 
@@ -27,6 +28,7 @@ struct Bridge {
   Mac mac{};
   Subnet subnet;
   std::optional<Subnet> subnet6;
+  std::string mark{};  // of its owner, and of what hangs on it (network/owner.h)
 
   const Subnet& range(Ip ip) const { return ip == Ip::v4 ? subnet : *subnet6; }
   Address gateway(Ip ip = Ip::v4) const { return range(ip).at(1); }
@@ -38,11 +40,12 @@ struct Bridge {
 
   // As it is, without `ipv6` without a look at that; nothing when there is none or it is half made. Refused as by ensure().
   // Changes nothing.
-  static Result<std::optional<Bridge>> find(NetlinkSocket& socket, const BridgeSpec& spec, bool ipv6 = true);
+  static Result<std::optional<Bridge>> find(NetlinkSocket& socket, const BridgeSpec& spec, const Owner& owner,
+                                            bool ipv6 = true);
   // Finds or makes it in the namespace of `socket`, which has to be this thread's, and switches it on. What a killed maker
-  // left half done is completed: the caller keeps others out (one lock for all). Refused: a link of that name that Bailey
-  // did not make, a subnet that overlaps a route of the host, another subnet than the bridge has already.
-  static Result<Bridge> ensure(NetlinkSocket& socket, const BridgeSpec& spec);
+  // left half done is completed: the caller keeps others out (one lock for all). Refused: a link of that name that
+  // `owner` did not make, a subnet that overlaps a route of the host, another subnet than the bridge has already.
+  static Result<Bridge> ensure(NetlinkSocket& socket, const BridgeSpec& spec, const Owner& owner);
   // Gives it IPv6 when it has none, likewise: static addresses only, nothing is learned from or told to anybody.
   Result<> add_ipv6(NetlinkSocket& socket, const BridgeSpec& spec);
 };

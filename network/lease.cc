@@ -24,16 +24,16 @@ std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to
 
 // Two who make the bridge at once would give it two ranges. Where it is made there is no lock: each question may wait for the
 // kernel's one lock on links, and who waits behind this one waits for all of them.
-Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, int directory) {
-  const auto there = TRY(Bridge::find(socket, spec.bridge, spec.ipv6));
+Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, const Owner& owner) {
+  const auto there = TRY(Bridge::find(socket, spec.bridge, owner, spec.ipv6));
   if (there && (!spec.ipv6 || there->subnet6)) return *there;
-  const Fd lock = TRY(files::open_at(directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  const Fd lock = TRY(files::open_at(owner.directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   int locked = -1;
   do {
     locked = ::flock(lock.get(), LOCK_EX);
   } while (locked < 0 && errno == EINTR);
   if (locked < 0) return sys_error("locking the bridge", errno);
-  Bridge bridge = TRY(Bridge::ensure(socket, spec.bridge));
+  Bridge bridge = TRY(Bridge::ensure(socket, spec.bridge, owner));
   if (spec.ipv6) TRY(bridge.add_ipv6(socket, spec.bridge));
   return bridge;
 }
@@ -62,7 +62,8 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     TRY(lease.enter_pocket(spec, directory));
   } else {
     auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
-    lease.bridge_ = TRY(ensure_bridge(socket, spec, directory));
+    const Owner owner = TRY(Owner::of(directory));
+    lease.bridge_ = TRY(ensure_bridge(socket, spec, owner));
     TRY(lease.take_slot(directory, kSlots));
   }
   lease.ipv6_ = spec.ipv6;
@@ -85,7 +86,8 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
 // The resolver asks the host's name servers, which may be on the host's loopback: it is made before this process moves.
 Result<> Lease::enter_pocket(const LeaseSpec& spec, int directory) {
   pocket_ = TRY(Pocket::create({*spec.uplink, spec.bridge, needs_names(spec)}));
-  bridge_ = {pocket_.bridge().name, 0, {}, *pocket_.bridge().subnet, {}};  // connect() makes it
+  const Owner owner = TRY(Owner::of(directory));
+  bridge_ = {pocket_.bridge().name, 0, {}, *pocket_.bridge().subnet, {}, owner.mark};  // connect() makes it
   TRY(take_slot(directory, kPocketSlots));
   if (needs_names(spec)) TRY(create_resolver(spec, pocket_.take_names()));
   return pocket_.enter();
@@ -127,7 +129,7 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   if (spec.uplink) {
     TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
-    bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge()));
+    bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge(), {bridge_.mark}));
   }
   if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, filter.port));
   firewall_ = TRY(Firewall::create(filter));

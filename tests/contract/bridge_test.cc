@@ -258,6 +258,22 @@ TEST_F(BridgeContract, RefusesABridgeThatIsNotOurs) {
   EXPECT_NE(got.err.find("bailey0"), std::string::npos) << got;
 }
 
+// As in a mount namespace with a /run of its own.
+TEST_F(BridgeContract, RefusesABridgeOfAnotherRuntimeDirectory) {
+  EXPECT_EQ(run({"--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+  RunOptions wish = options({"--net", "bridge"}, {"/bin/true"});
+  wish.before_exec = [before = std::move(wish.before_exec)] {
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("tmpfs", "/run/bailey", "tmpfs", 0, "mode=0700") != 0)
+      _exit(97);
+    if (before) before();
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_NE(got.err.find("another runtime directory (/run/bailey to them)"), std::string::npos) << got;
+  EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+}
+
 TEST_F(BridgeContract, RefusesEgressOfANetworkThatNobodyFilters) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--net", "host", "--allow-host-network"}}) {
     const Outcome got = run(joined(flags, {"--egress", "any"}), {"/bin/true"});

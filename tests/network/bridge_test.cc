@@ -6,9 +6,11 @@
 
 #include <cerrno>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "network/link.h"
 #include "tests/network/networks.h"
+#include "tests/support/temp_dir.h"
 
 namespace bailey::network::tests {
 namespace {
@@ -45,39 +47,60 @@ class BridgeTest : public NetworkTest {};
 
 TEST_F(BridgeTest, IsMadeOnceAndFoundAgain) {
   EXPECT_EQ(to_text(bridge_.subnet), "10.201.0.0/22");
-  const auto again = Bridge::ensure(socket_, {});
+  const auto again = Bridge::ensure(socket_, {}, owner_);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->index, bridge_.index);
   EXPECT_EQ(again->subnet, bridge_.subnet);
   const std::string link = run(host_, {"ip", "-d", "address", "show", "bailey0"});
-  for (const char* word : {"inet 10.201.0.1/22", "stp_state 0", "mcast_snooping 0", "02:ba:11:00:00:01", "alias bailey", ",UP"})
+  for (const char* word :
+       {"inet 10.201.0.1/22", "stp_state 0", "mcast_snooping 0", "02:ba:11:00:00:01", "alias bailey 0:1:2\n", ",UP"})
     EXPECT_TRUE(has(link, word)) << word << " in " << link;
   EXPECT_FALSE(has(link, "inet6")) << link;
-  EXPECT_FALSE(Bridge::ensure(socket_, {"bailey0", *parse_subnet("10.9.0.0/24")})) << "it has another range";
+  EXPECT_FALSE(Bridge::ensure(socket_, {"bailey0", *parse_subnet("10.9.0.0/24")}, owner_)) << "it has another range";
 }
 
 TEST_F(BridgeTest, RefusesARangeThatTheHostHasARouteInto) {
-  const auto refused = Bridge::ensure(socket_, {"other0", *parse_subnet("203.0.113.128/25")});
+  const auto refused = Bridge::ensure(socket_, {"other0", *parse_subnet("203.0.113.128/25")}, owner_);
   ASSERT_FALSE(refused);
   EXPECT_TRUE(has(refused.error().message, "203.0.113.0/24")) << refused.error().message;
   // And by itself it goes around them, its own first bridge included.
-  const auto other = Bridge::ensure(socket_, {"other1", {}});
+  const auto other = Bridge::ensure(socket_, {"other1", {}}, owner_);
   ASSERT_TRUE(other) << other.error().message;
   EXPECT_EQ(to_text(other->subnet), "10.201.4.0/22");
 }
 
 TEST_F(BridgeTest, TouchesNoLinkThatBaileyDidNotMake) {
   run(host_, {"ip", "link", "add", "theirs", "type", "bridge"});
-  const auto refused = Bridge::ensure(socket_, {"theirs", {}});
+  const auto refused = Bridge::ensure(socket_, {"theirs", {}}, owner_);
   ASSERT_FALSE(refused);
   EXPECT_TRUE(has(refused.error().message, "is no bridge of Bailey's")) << refused.error().message;
   EXPECT_FALSE(has(run(host_, {"ip", "address", "show", "theirs"}), "inet "));
 }
 
+// Their locks say nothing about each other: both would give out the same slots.
+TEST_F(BridgeTest, IsTheOneRuntimeDirectorysThatMadeIt) {
+  const bailey::tests::TempDir first, second;
+  const Fd one = must(files::open(first.path(), O_RDONLY | O_DIRECTORY)),
+           two = must(files::open(second.path(), O_RDONLY | O_DIRECTORY));
+  const Fd again =
+      must(files::open(first.path() + "/../" + first.path().substr(first.path().rfind('/')), O_RDONLY | O_DIRECTORY));
+  const Bridge bridge = must(Bridge::ensure(socket_, {"shared0", {}}, must(Owner::of(one.get()))));
+  EXPECT_TRUE(has(run(host_, {"ip", "link", "show", "shared0"}), "alias " + bridge.mark + " " + first.path() + "\n"));
+  EXPECT_TRUE(Bridge::ensure(socket_, {"shared0", {}}, must(Owner::of(again.get())))) << "the same by another path";
+  const Owner other = must(Owner::of(two.get()));
+  const auto refused = Bridge::ensure(socket_, {"shared0", {}}, other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().fault, Fault::unavailable);
+  EXPECT_TRUE(has(refused.error().message, "another runtime directory (" + first.path() + " to them)"))
+      << refused.error().message;
+  EXPECT_TRUE(has(refused.error().remedy, "ip link delete shared0")) << refused.error().remedy;
+  EXPECT_FALSE(Bridge::find(socket_, {"shared0", {}}, other));
+}
+
 TEST_F(BridgeTest, CompletesWhatAKilledMakerLeft) {
   must(socket_.send(link::create_bridge("half0", {2, 0, 0, 0, 0, 9})));
-  must(socket_.send(link::set_alias("half0", "bailey")));
-  const auto half = Bridge::ensure(socket_, {"half0", {}});
+  must(socket_.send(link::set_alias("half0", owner_.mark)));
+  const auto half = Bridge::ensure(socket_, {"half0", {}}, owner_);
   ASSERT_TRUE(half) << half.error().message;
   const std::string link = run(host_, {"ip", "address", "show", "half0"});
   EXPECT_TRUE(has(link, "inet " + to_text(half->gateway())) && has(link, ",UP")) << link;

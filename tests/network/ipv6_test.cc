@@ -41,13 +41,13 @@ TEST_F(Ipv6Test, IsGivenToTheBridgeOnce) {
   const std::string link = run(host_, {"ip", "-6", "address", "show", "dev", "bailey0"});
   EXPECT_TRUE(has(link, "inet6 fdba:11e7:5a3c::1/64 scope global")) << link;
   for (const char* word : {"fe80", "tentative"}) EXPECT_FALSE(has(link, word)) << word << " in " << link;
-  Bridge again = must(Bridge::ensure(socket_, {}));
+  Bridge again = must(Bridge::ensure(socket_, {}, owner_));
   EXPECT_FALSE(again.subnet6) << "who does not ask for it has none";
   must(again.add_ipv6(socket_, {}));
   EXPECT_EQ(again.subnet6, bridge_.subnet6);
-  EXPECT_EQ(must(Bridge::find(socket_, {}))->subnet6, bridge_.subnet6);
+  EXPECT_EQ(must(Bridge::find(socket_, {}, owner_))->subnet6, bridge_.subnet6);
   EXPECT_FALSE(again.add_ipv6(socket_, {.subnet6 = *parse_subnet("fd00:1::/64")})) << "it has another range";
-  Bridge other = must(Bridge::ensure(socket_, {"other0", {}, {}}));
+  Bridge other = must(Bridge::ensure(socket_, {"other0", {}, {}}, owner_));
   must(other.add_ipv6(socket_, {"other0", {}, {}}));
   EXPECT_EQ(to_text(*other.subnet6), "fdba:11e7:5a3c:1::/64");
 }

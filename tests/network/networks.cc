@@ -379,7 +379,7 @@ void NetworkTest::SetUp() {
   BAILEY_REQUIRE("root", "ip", "bridge");
   leaks_ = std::make_unique<bailey::tests::LeakCheck>();
   enter();
-  bridge_ = must(Bridge::ensure(socket_, {}));
+  bridge_ = must(Bridge::ensure(socket_, {}, owner_));
 }
 
 void NetworkTest::TearDown() {

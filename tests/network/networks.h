@@ -125,6 +125,7 @@ class NetworkTest : public testing::Test, protected Surroundings {
   };
   Sandbox sandbox(uint32_t slot);
 
+  const Owner owner_{"bailey 0:1:2"};
   Bridge bridge_;
   std::unique_ptr<bailey::tests::LeakCheck> leaks_;
 };
