@@ -176,7 +176,7 @@ Message default_route(int index, const std::string& name, const Address& gateway
   header.rtm_protocol = RTPROT_STATIC;
   header.rtm_scope = RT_SCOPE_UNIVERSE;
   header.rtm_type = RTN_UNICAST;
-  header.rtm_flags = gateway.ip == Ip::v6 ? RTNH_F_ONLINK : 0;
+  header.rtm_flags = RTNH_F_ONLINK;
   message.header(header);
   put(message, RTA_GATEWAY, gateway).u32(RTA_OIF, static_cast<uint32_t>(index));
   return message;

@@ -45,7 +45,7 @@ Message neighbour(int index, const std::string& name, const Address& address, co
 Message forget_neighbour(int index, const std::string& name, const Address& address);
 // IPv6 without asking whether somebody else has it (RFC 4862 5.4): its range is Bailey's.
 Message address(int index, const std::string& name, const Address& address, uint8_t length);
-// Of IPv6, the gateway is beyond that link whatever the addresses on it say.
+// The gateway is on that link whatever the addresses on it say.
 Message default_route(int index, const std::string& name, const Address& gateway);
 
 struct Link {

@@ -144,7 +144,7 @@ Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const st
   TRY(switch_loopback_on(socket));
   const int index = TRY(index_of(inner));
   const Message wiring[] = {
-      link::address(index, inner, address_, bridge.subnet.length),
+      link::address(index, inner, address_, bits(Ip::v4)),
       link::up(index, inner),
       link::neighbour(index, inner, bridge.gateway(), bridge.mac),
       link::default_route(index, inner, bridge.gateway()),

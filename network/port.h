@@ -2,9 +2,10 @@
 //
 //   host:     bridge bailey0 10.201.0.1/22 --- port bly7 (isolated, no learning, no flooding; static fdb and neighbour)
 //                                                |
-//   sandbox:  lo (up)          eth0 10.201.0.9/22, default route and static neighbour: the bridge's address
-//                              with IPv6 also fdba:11e7:5a3c::9, alone: all others are behind the gateway
+//   sandbox:  lo (up)          eth0 10.201.0.9/32, default route and static neighbour: the bridge's address
+//                              with IPv6 also fdba:11e7:5a3c::9/128
 //
+// All others, sandboxes among them, are behind the gateway: the host judges what is sent to one, and refuses it at once.
 // No ARP and no neighbour discovery is needed. IPv6 is there only when it was asked for, and never on the host's end. A port
 // alone filters nothing of what goes to the host and beyond it: a filter has to stand before create(), which ends with both
 // ends up.

@@ -117,7 +117,7 @@ TEST_F(BridgeTest, APortTrustsNobodyAndNeedsNoArp) {
   EXPECT_FALSE(has(run(host_, {"ip", "-6", "address", "show", "dev", "bly0"}), "inet6"));
 
   const std::string inside = run(one.netns, {"ip", "address", "show"});
-  EXPECT_TRUE(has(inside, "inet 10.201.0.2/22") && has(inside, "127.0.0.1/8") && has(inside, "02:ba:11:00:00:02")) << inside;
+  EXPECT_TRUE(has(inside, "inet 10.201.0.2/32") && has(inside, "127.0.0.1/8") && has(inside, "02:ba:11:00:00:02")) << inside;
   EXPECT_FALSE(has(run(one.netns, {"ip", "-6", "address", "show", "dev", "eth0"}), "inet6"));
   EXPECT_TRUE(has(run(one.netns, {"ip", "route", "show"}), "default via 10.201.0.1 dev eth0"));
   EXPECT_TRUE(has(run(one.netns, {"ip", "neighbour", "show"}), "10.201.0.1 dev eth0 lladdr 02:ba:11:00:00:01 PERMANENT"));
@@ -133,7 +133,8 @@ TEST_F(BridgeTest, APortTrustsNobodyAndNeedsNoArp) {
 TEST_F(BridgeTest, PortsDoNotReachEachOther) {
   const Sandbox one = sandbox(0), two = sandbox(1);
   const Fd server = serve(two.netns, "10.201.0.3", 80, SOCK_DGRAM);
-  // One knows the other's hardware address, as an attacker would.
+  // One knows the other's hardware address, and that it is not behind the gateway only, as an attacker would.
+  run(one.netns, {"ip", "route", "add", "10.201.0.3", "dev", "eth0"});
   run(one.netns, {"ip", "neighbour", "add", "10.201.0.3", "lladdr", "02:ba:11:00:00:03", "dev", "eth0", "nud", "permanent"});
   EXPECT_EQ(send_datagram(one.netns, "10.201.0.3", 80), 0);
   EXPECT_FALSE(arrives(server, 200));
