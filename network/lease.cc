@@ -23,10 +23,11 @@ constexpr std::string_view kPortPrefix = "bly";
 std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to_string(slot); }
 
 // Two who make the bridge at once would give it two ranges. Where it is made there is no lock: each question may wait for the
-// kernel's one lock on links, and who waits behind this one waits for all of them.
+// kernel's one lock on links, and who waits behind this one waits for all of them. What is wrong with it is judged with the
+// lock alone: somebody may be making it.
 Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, const Owner& owner) {
-  const auto there = TRY(Bridge::find(socket, spec.bridge, owner, spec.ipv6));
-  if (there && (!spec.ipv6 || there->subnet6)) return *there;
+  const auto there = Bridge::find(socket, spec.bridge, owner, spec.ipv6);
+  if (there && *there && (!spec.ipv6 || (*there)->subnet6)) return **there;
   const Fd lock = TRY(files::open_at(owner.directory, kBridgeLock, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   int locked = -1;
   do {

@@ -1,10 +1,15 @@
 // The bridge: what is granted is reached, and nothing else; on a "host" of the test's own (tests/network/networks.h).
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <set>
+#include <sstream>
 
+#include "base/clock.h"
+#include "base/json.h"
 #include "tests/contract/bridge_contract.h"
 
 namespace bailey::tests {
@@ -272,6 +277,33 @@ TEST_F(BridgeContract, RefusesABridgeOfAnotherRuntimeDirectory) {
   EXPECT_EQ(got.exit_code, 125) << got;
   EXPECT_NE(got.err.find("another runtime directory (/run/bailey to them)"), std::string::npos) << got;
   EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+}
+
+TEST_F(BridgeContract, WaitsForTheBridgeThatSomebodyIsMaking) {
+  EXPECT_EQ(run({"--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+  const auto list = json::parse(network::tests::run(host_, {"ip", "-j", "link", "show", "bailey0"}), "ip");
+  ASSERT_TRUE(list && list->as<json::Array>() && list->as<json::Array>()->size() == 1);
+  const std::string alias = text_of(list->as<json::Array>()->front(), "ifalias");
+  ASSERT_NE(alias, "");
+  const Fd lock(open("/run/bailey/.network-bridge", O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(flock(lock.get(), LOCK_EX), 0);
+  network::tests::run(host_, {"ip", "link", "set", "bailey0", "alias", "nobody's yet"});
+  BaileyProcess waiting(options({"--net", "bridge"}, {"/bin/true"}));
+  // proc_locks(5): "1: -> FLOCK  ADVISORY  WRITE 4711 ..." waits.
+  const std::string waits = "WRITE " + std::to_string(waiting.pid()) + " ";
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  const auto is_waiting = [&] {
+    std::istringstream lines(read_file("/proc/locks"));
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("-> FLOCK") != std::string::npos && line.find(waits) != std::string::npos) return true;
+    return false;
+  };
+  while (!is_waiting() && !deadline.passed()) usleep(1000);
+  EXPECT_TRUE(is_waiting());
+  network::tests::run(host_, {"ip", "link", "set", "bailey0", "alias", alias});
+  flock(lock.get(), LOCK_UN);
+  const Outcome got = waiting.finish();
+  EXPECT_EQ(got.exit_code, 0) << got;
 }
 
 TEST_F(BridgeContract, RefusesEgressOfANetworkThatNobodyFilters) {
