@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/cli11.h"
 #include "cli/command_line.h"
+#include "cli/network_trial.h"
 #include "dispatcher/garbage.h"
 #include "dispatcher/policy.h"
 
@@ -26,12 +27,11 @@ Result<> collect(const Flags& flags) {
   if (flags.json) {
     json::Object document;
     document.set("removed", json::Array(dead.ids.begin(), dead.ids.end()));
-    document.set("network_slots", json::Array(dead.network_slots.begin(), dead.network_slots.end()));
+    describe(dead.network, document);
     text = json::write(document) + "\n";
   } else {
     for (const std::string& id : dead.ids) text += "removed " + id + "\n";
-    for (const uint32_t slot : dead.network_slots)
-      text += "removed port and filter of network slot " + std::to_string(slot) + "\n";
+    text += text_of(dead.network);
   }
   return files::write_fd(1, text, "stdout");
 }

@@ -71,12 +71,10 @@ Result<bool> check(const Flags& flags) {
 
 Result<> collect(const Flags& flags) {
   const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
-  const std::vector<uint32_t> slots = TRY(network::collect(store.directory()));
-  std::string text;
-  for (const uint32_t slot : slots) text += "removed port and filter of network slot " + std::to_string(slot) + "\n";
+  const network::Remains removed = TRY(network::collect(store.directory()));
   json::Object document;
-  document.set("network_slots", json::Array(slots.begin(), slots.end()));
-  return print(flags.json ? json::write(document) + "\n" : text);
+  describe(removed, document);
+  return print(flags.json ? json::write(document) + "\n" : text_of(removed));
 }
 
 int exit_of(const Result<>& done) { return done ? 0 : report(done.error()); }

@@ -60,6 +60,16 @@ Result<std::string> find_range(const network::BridgeSpec& bridge) {
   return bridge.name + " would get " + network::to_text(range);
 }
 
+Result<std::string> find_foreign() {
+  const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
+  const network::Remains found = TRY(network::look_around(store.directory()));
+  if (found.foreign.empty()) return "no link or table of somebody else's is in the way";
+  std::string names;
+  for (const std::string& name : found.foreign) names += (names.empty() ? "" : ", ") + name;
+  return fail(Fault::unavailable, "Bailey did not make these, or one with another runtime directory did: " + names,
+              "remove them when nobody needs them (`ip link delete`, `nft delete table`)");
+}
+
 Result<std::string> try_forwarding() {
   TRY(network::check_forwarding(network::Ip::v4));
   const bool ipv6 = network::check_forwarding(network::Ip::v6).has_value();
@@ -104,7 +114,20 @@ std::vector<Probe> try_network(const dispatcher::Policy& policy) {
     return {{"bridge network", Probe::State::degraded, "it takes root", "no `--net bridge`", "run as root"}, userspace};
   return {judged("bridge network", try_leases(), "no `--net bridge`"),
           judged("bridge's range", find_range(policy.bridge), "no `--net bridge`"),
+          judged("bridge's names", find_foreign(), "starts on the bridge that get the slot of such a name are refused"),
           judged("forwarding", try_forwarding(), "`--net bridge` reaches nothing beyond this host"), userspace};
+}
+
+std::string text_of(const network::Remains& removed) {
+  std::string text;
+  for (const uint32_t slot : removed.slots) text += "removed port and filter of network slot " + std::to_string(slot) + "\n";
+  for (const std::string& name : removed.foreign) text += "left " + name + ": Bailey did not make it\n";
+  return text;
+}
+
+void describe(const network::Remains& removed, json::Object& document) {
+  document.set("network_slots", json::Array(removed.slots.begin(), removed.slots.end()));
+  document.set("network_foreign", json::Array(removed.foreign.begin(), removed.foreign.end()));
 }
 
 }  // namespace bailey::cli

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "host/cgroup.h"
-#include "network/lease.h"
 
 namespace bailey::dispatcher {
 
@@ -43,7 +42,7 @@ StateStore::Collector cgroup_collector(const StateStore& store, const std::strin
 Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
   Collected collected;
   collected.ids = TRY(store.collect_dead(cgroup_collector(store, cgroup_parent)));
-  collected.network_slots = TRY(network::collect(store.directory()));
+  collected.network = TRY(network::collect(store.directory()));
   return collected;
 }
 

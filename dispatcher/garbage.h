@@ -1,12 +1,12 @@
 // Garbage: what sandboxes leave whose Bailey was killed. It is found by their names, the rest of it by nobody's lock.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "dispatcher/state_store.h"
+#include "network/lease.h"
 
 namespace bailey::dispatcher {
 
@@ -17,7 +17,7 @@ StateStore::Collector cgroup_collector(const StateStore& store, const std::strin
 // in the network namespace of this thread that nobody holds any more.
 struct Collected {
   std::vector<std::string> ids;
-  std::vector<uint32_t> network_slots;
+  network::Remains network;
 };
 Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent);
 

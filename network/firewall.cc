@@ -50,13 +50,6 @@ Result<> check_spec(const FirewallSpec& spec) {
   return {};
 }
 
-void add_removal(std::vector<Message>& batch, uint32_t slot) {
-  for (const nft::Table& table : {rules::bridge_table(slot), rules::inet_table(slot)}) {
-    batch.push_back(nft::add_table(table));  // to delete what is not there would fail
-    batch.push_back(nft::remove_table(table));
-  }
-}
-
 Result<uint64_t> read_counter(NetlinkSocket& socket, const nft::Table& table, const char* name) {
   const auto replies = TRY(socket.ask(nft::ask_counter(table, name)));
   for (const auto& reply : replies)
@@ -66,33 +59,46 @@ Result<uint64_t> read_counter(NetlinkSocket& socket, const nft::Table& table, co
 
 // The connections that were let by end with the table that let them by. The table knows whose they are, since the bridge may
 // have another subnet by now, and whether there were any.
-Result<> forget_connections(NetlinkSocket& socket, uint32_t slot) {
-  const nft::Table table = rules::inet_table(slot);
-  const auto found = socket.ask(nft::ask_table(table));
-  if (!found && found.error().sys == ENOENT) return {};
-  if (!found) return std::unexpected(found.error());
-  for (const auto& reply : *found) {
-    const Bytes note = nft::read_note(reply.view()).value_or(Bytes());
-    const bool by = TRY(read_counter(socket, table, rules::kBegun)) > 0;
-    const bool towards = TRY(read_counter(socket, table, rules::kEntered)) > 0;
-    const size_t v4 = std::min<size_t>(note.size(), bits(Ip::v4) / 8);
-    for (const Bytes part : {note.first(v4), note.subspan(v4)}) {
-      const auto address = read_address(part);
-      if (address && by) TRY(conntrack::forget(socket, *address, conntrack::Began::by));
-      if (address && towards) TRY(conntrack::forget(socket, *address, conntrack::Began::towards));
-    }
+Result<> forget_connections(NetlinkSocket& socket, const nft::FoundTable& found) {
+  if (found.table.family != nft::Family::inet) return {};
+  const Bytes note = found.note.addresses;
+  const bool by = TRY(read_counter(socket, found.table, rules::kBegun)) > 0;
+  const bool towards = TRY(read_counter(socket, found.table, rules::kEntered)) > 0;
+  const size_t v4 = std::min<size_t>(note.size(), bits(Ip::v4) / 8);
+  for (const Bytes part : {note.first(v4), note.subspan(v4)}) {
+    const auto address = read_address(part);
+    if (address && by) TRY(conntrack::forget(socket, *address, conntrack::Began::by));
+    if (address && towards) TRY(conntrack::forget(socket, *address, conntrack::Began::towards));
   }
   return {};
 }
 
-// The same as compile(), and whatever was there of that slot goes in the same instant.
-std::vector<Message> replace(const FirewallSpec& spec) {
+// Those of that slot's names, whoever made them.
+Result<std::vector<nft::FoundTable>> find_tables(NetlinkSocket& socket, uint32_t slot) {
+  std::vector<nft::FoundTable> result;
+  for (const nft::Table& table : {rules::bridge_table(slot), rules::inet_table(slot)}) {
+    const auto replies = socket.ask(nft::ask_table(table));
+    if (!replies && replies.error().sys == ENOENT) continue;
+    if (!replies) return std::unexpected(replies.error());
+    for (const auto& reply : *replies)
+      if (auto found = nft::read_table(reply.view())) result.push_back(std::move(*found));
+  }
+  return result;
+}
+
+// The same as compile(), and what a killed Bailey left of that slot goes in the same instant.
+Result<> replace(NetlinkSocket& socket, const FirewallSpec& spec) {
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
-  add_removal(batch, spec.slot);
+  for (const nft::FoundTable& old : TRY(find_tables(socket, spec.slot))) {
+    const std::string name = "table " + nft::to_text(old.table);
+    if (!Owner{spec.bridge.mark}.made(old.note.comment)) return in_the_way(name, "nft delete " + name);
+    TRY(forget_connections(socket, old));
+    batch.push_back(nft::remove_table(old));
+  }
   std::vector<Message> rules = compile(spec);
   batch.insert(batch.end(), std::make_move_iterator(rules.begin() + 1), std::make_move_iterator(rules.end()));
-  return batch;
+  return socket.send(batch);
 }
 
 // What an nf_tables without that expression, or a kernel without nf_tables, answers.
@@ -134,6 +140,7 @@ Firewall& Firewall::operator=(Firewall&& other) noexcept {
   (void)reset();
   socket_ = std::move(other.socket_);
   slot_ = std::exchange(other.slot_, std::nullopt);
+  owner_ = other.owner_;
   has_ipv6_ = other.has_ipv6_;
   return *this;
 }
@@ -142,7 +149,7 @@ Firewall::~Firewall() { (void)reset(); }
 
 Result<> Firewall::reset() {
   if (!slot_) return {};
-  return remove(socket_, *std::exchange(slot_, std::nullopt));
+  return remove(socket_, *std::exchange(slot_, std::nullopt), owner_);
 }
 
 Result<Firewall> Firewall::create(const FirewallSpec& spec) {
@@ -157,12 +164,10 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
   Result<> made = firewall.socket_.send(compile(spec));
   // Left by a killed Bailey. Not tried first: what is removed makes the next close() of such a socket wait for all processors.
-  if (!made && made.error().sys == EEXIST) {
-    TRY(forget_connections(firewall.socket_, spec.slot));
-    made = firewall.socket_.send(replace(spec));
-  }
+  if (!made && made.error().sys == EEXIST) made = replace(firewall.socket_, spec);
   if (!made) return std::unexpected(explained(std::move(made).error(), spec));
   firewall.slot_ = spec.slot;
+  firewall.owner_ = {spec.bridge.mark};
   firewall.has_ipv6_ = spec.address6.has_value();
   return firewall;
 }
@@ -192,26 +197,28 @@ Result<Denials> Firewall::denials() {
   return result;
 }
 
-Result<> Firewall::remove(NetlinkSocket& socket, uint32_t slot) {
-  const Result<> forgotten = forget_connections(socket, slot);  // first: killed in between, the table says it is to be done
+Result<> Firewall::remove(NetlinkSocket& socket, uint32_t slot, const Owner& owner) {
+  Result<> forgotten;
   std::vector<Message> batch;
   batch.push_back(nft::begin_batch());
-  add_removal(batch, slot);
+  for (const nft::FoundTable& found : TRY(find_tables(socket, slot))) {
+    if (!owner.made(found.note.comment)) continue;
+    // First: killed in between, the table says it is to be done.
+    if (auto done = forget_connections(socket, found); !done) forgotten = std::move(done);
+    batch.push_back(nft::remove_table(found));
+  }
+  if (batch.size() == 1) return {};
   batch.push_back(nft::end_batch());
   TRY(socket.send(batch));
   return forgotten;
 }
 
-Result<std::vector<uint32_t>> Firewall::slots(NetlinkSocket& socket) {
-  std::vector<uint32_t> result;
+Result<std::vector<nft::FoundTable>> Firewall::tables(NetlinkSocket& socket) {
+  std::vector<nft::FoundTable> result;
   for (const auto& reply : TRY(socket.ask(nft::list_tables()))) {
-    const auto table = nft::read_table(reply.view());
-    if (!table) continue;
-    if (const auto slot = rules::slot_of(table->name)) result.push_back(*slot);
+    auto found = nft::read_table(reply.view());
+    if (found && rules::slot_of(found->table)) result.push_back(std::move(*found));
   }
-  std::ranges::sort(result);
-  const auto twice = std::ranges::unique(result);
-  result.erase(twice.begin(), twice.end());
   return result;
 }
 

@@ -63,7 +63,8 @@ class Firewall {
   ~Firewall();
 
   // In the namespace of this thread, all of it or nothing; what a killed Bailey left of that slot is replaced in the same
-  // instant. Fault::unavailable: forwarding is off, the bridge routes loopback addresses, the kernel lacks a part.
+  // instant. Fault::unavailable: a table of that name that the bridge's owner did not make, which stays; forwarding is off, the
+  // bridge routes loopback addresses, the kernel lacks a part.
   static Result<Firewall> create(const FirewallSpec& spec);
   // All of them or none.
   Result<> admit(std::span<const Opening> openings);
@@ -73,14 +74,15 @@ class Firewall {
   int fd() const { return socket_.fd(); }  // what reset() works with
   void forget() { slot_.reset(); }         // somebody else removes it
 
-  // Fine when there is nothing of that slot.
-  static Result<> remove(NetlinkSocket& socket, uint32_t slot);
-  // Of every table of ours, each slot once.
-  static Result<std::vector<uint32_t>> slots(NetlinkSocket& socket);
+  // What `owner` made of that slot, and nothing else; fine when there is nothing.
+  static Result<> remove(NetlinkSocket& socket, uint32_t slot, const Owner& owner);
+  // Every table that is named as ours are (network/firewall_rules.h), whoever made it.
+  static Result<std::vector<nft::FoundTable>> tables(NetlinkSocket& socket);
 
  private:
   NetlinkSocket socket_;
   std::optional<uint32_t> slot_;  // nothing to remove without it
+  Owner owner_;
   bool has_ipv6_ = false;
 };
 

@@ -7,11 +7,11 @@
 #include <linux/netfilter_ipv4.h>
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 
 #include "network/firewall.h"
 #include "network/nft_rule.h"
+#include "network/owner.h"
 
 namespace bailey::network {
 
@@ -27,13 +27,9 @@ nft::Table bridge_table(uint32_t slot) { return {nft::Family::bridge, table_name
 std::string name_set(size_t grant, Ip ip) { return "name" + std::to_string(grant) + (ip == Ip::v4 ? "" : "_6"); }
 std::string denied_set(Ip ip) { return ip == Ip::v4 ? "denied" : "denied6"; }
 
-std::optional<uint32_t> slot_of(std::string_view table) {
-  if (!table.starts_with(kPrefix)) return std::nullopt;
-  table.remove_prefix(kPrefix.size());
-  uint32_t slot = 0;
-  const auto [end, error] = std::from_chars(table.data(), table.data() + table.size(), slot);
-  if (error != std::errc() || end != table.data() + table.size() || table != std::to_string(slot)) return std::nullopt;
-  return slot;
+std::optional<uint32_t> slot_of(const nft::Table& table) {
+  if (table.family != nft::Family::inet && table.family != nft::Family::bridge) return std::nullopt;
+  return slot_in(table.name, kPrefix);
 }
 
 }  // namespace rules
@@ -180,7 +176,7 @@ void Compiler::compile_sent() {
 }
 
 void Compiler::compile_frames() {
-  add(nft::create_table(bridge_));
+  add(nft::create_table(bridge_, {spec_.bridge.mark, {}}));
   compile_forged();
   const int32_t first = NF_BR_PRI_FIRST + 1;
   add(nft::add_chain(bridge_, "prerouting", {"filter", NF_BR_PRE_ROUTING, first}));
@@ -371,11 +367,10 @@ std::vector<Message> Compiler::compile() {
   batch_.reserve(96);
   add(nft::begin_batch());
   compile_frames();
-  // Whose connections end with the table.
-  std::vector<uint8_t> note;
-  for (const Side& side : sides_) {
+  nft::Note note{spec_.bridge.mark, {}};
+  for (const Side& side : sides_) {  // whose connections end with the table
     const WireAddress wire = to_wire(side.address);
-    note.insert(note.end(), wire.data(), wire.data() + wire.size());
+    note.addresses.insert(note.addresses.end(), wire.data(), wire.data() + wire.size());
   }
   add(nft::create_table(inet_, note));
   for (const char* counter : {kDenied, kBegun, kEntered}) add(nft::add_counter(inet_, counter));

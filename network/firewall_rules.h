@@ -17,7 +17,7 @@ constexpr const char *kBegun = "begun", *kEntered = "entered";
 
 nft::Table inet_table(uint32_t slot);
 nft::Table bridge_table(uint32_t slot);
-std::optional<uint32_t> slot_of(std::string_view table);  // nothing for a table that is not ours
+std::optional<uint32_t> slot_of(const nft::Table& table);  // nothing for one that is not named so
 // One of each family.
 std::string name_set(size_t grant, Ip ip);
 std::string denied_set(Ip ip);

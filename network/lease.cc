@@ -8,7 +8,7 @@
 #include <cerrno>
 
 #include "base/files.h"
-#include "base/units.h"
+#include "network/firewall_rules.h"
 #include "network/link.h"
 
 namespace bailey::network {
@@ -18,9 +18,6 @@ namespace {
 constexpr const char* kSlots = ".network-slots";       // in the runtime directory; the dot keeps them apart from the sandboxes
 constexpr const char* kPocketSlots = ".pocket-slots";  // nothing is named after these outside of a pocket
 constexpr const char* kBridgeLock = ".network-bridge";
-constexpr std::string_view kPortPrefix = "bly";
-
-std::string port_name(uint32_t slot) { return std::string(kPortPrefix) + std::to_string(slot); }
 
 // Two who make the bridge at once would give it two ranges. Where it is made there is no lock: each question may wait for the
 // kernel's one lock on links, and who waits behind this one waits for all of them. What is wrong with it is judged with the
@@ -132,7 +129,7 @@ Result<> Lease::connect(const LeaseSpec& spec) {
     TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
     bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge(), {bridge_.mark}));
   }
-  if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, filter.port));
+  if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, slot(), {bridge_.mark}));
   firewall_ = TRY(Firewall::create(filter));
   port_ = TRY(Port::create(
       bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
@@ -185,28 +182,51 @@ Result<> Lease::reset() {
   return port ? firewall : port;
 }
 
-Result<std::vector<uint32_t>> collect(int directory) {
-  if (::faccessat(directory, kSlots, F_OK, 0) < 0 && errno == ENOENT) return std::vector<uint32_t>();  // there never was one
-  auto routes = TRY(NetlinkSocket::open(NETLINK_ROUTE));
-  auto filters = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
-  std::vector<uint32_t> slots = TRY(Firewall::slots(filters));
+namespace {
+
+// The slots that `owner` has ports or filters of, and what is named like one and somebody else's.
+Result<Remains> look_around(NetlinkSocket& routes, NetlinkSocket& filters, const Owner& owner) {
+  Remains found;
   const auto links = TRY(link::all(routes));
   for (const link::Link& link : links) {
-    if (!link.name.starts_with(kPortPrefix) || link.kind != "veth") continue;
-    if (const auto number = units::parse_unsigned(link.name.substr(kPortPrefix.size())))
-      slots.push_back(static_cast<uint32_t>(*number));
+    const auto slot = slot_of_port(link.name);
+    if (slot && Port::is_of(owner, link, links)) found.slots.push_back(*slot);
+    if (slot && !Port::is_of(owner, link, links)) found.foreign.push_back("link " + link.name);
   }
-  std::ranges::sort(slots);
-  slots.erase(std::ranges::unique(slots).begin(), slots.end());
-  std::vector<uint32_t> dead;
-  for (const uint32_t number : slots) {
+  for (const auto& [table, handle, note] : TRY(Firewall::tables(filters))) {
+    if (owner.made(note.comment)) found.slots.push_back(*rules::slot_of(table));
+    if (!owner.made(note.comment)) found.foreign.push_back("table " + nft::to_text(table));
+  }
+  std::ranges::sort(found.slots);
+  found.slots.erase(std::ranges::unique(found.slots).begin(), found.slots.end());
+  return found;
+}
+
+}  // namespace
+
+Result<Remains> look_around(int directory) {
+  const Owner owner = TRY(Owner::of(directory));
+  auto routes = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  auto filters = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  return look_around(routes, filters, owner);
+}
+
+Result<Remains> collect(int directory) {
+  if (::faccessat(directory, kSlots, F_OK, 0) < 0 && errno == ENOENT) return Remains();  // there never was one
+  const Owner owner = TRY(Owner::of(directory));
+  auto routes = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  auto filters = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  const Remains found = TRY(look_around(routes, filters, owner));
+  Remains removed{{}, found.foreign};
+  for (const uint32_t number : found.slots) {
     const auto slot = TRY(Slot::take_number(directory, kSlots, number));  // held while its remains are removed
     if (!slot) continue;
-    TRY(Port::remove(routes, port_name(number)));
-    TRY(Firewall::remove(filters, number));
-    dead.push_back(number);
+    const auto port = Port::remove(routes, number, owner);
+    if (!port && port.error().fault != Fault::unavailable) return std::unexpected(port.error());
+    TRY(Firewall::remove(filters, number, owner));
+    removed.slots.push_back(number);
   }
-  return dead;
+  return removed;
 }
 
 }  // namespace bailey::network

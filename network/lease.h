@@ -101,7 +101,13 @@ class Lease {
   Port port_;
 };
 
-// Removes the ports and filters of slots that nobody holds, in the namespace of this thread. Answers their slots.
-Result<std::vector<uint32_t>> collect(int directory);
+struct Remains {
+  std::vector<uint32_t> slots;
+  std::vector<std::string> foreign;  // "link bly7", "table inet bailey-7": in the way of that slot, and not ours
+};
+// In the namespace of this thread: the slots with ports and filters of this runtime directory's, in use or not.
+Result<Remains> look_around(int directory);
+// Removes those of slots that nobody holds, and answers which; leaves what is foreign.
+Result<Remains> collect(int directory);
 
 }  // namespace bailey::network

@@ -102,9 +102,10 @@ Message set_alias(const std::string& name, const std::string& alias) {
   return message;
 }
 
-Message remove(const std::string& name) {
+Message remove(int index, const std::string& name) {
   Message message(RTM_DELLINK, 0, "removing link " + name);
-  message.header(link_header(AF_UNSPEC, 0)).text(IFLA_IFNAME, name);
+  message.header(link_header(AF_UNSPEC, index));
+  if (index == 0) message.text(IFLA_IFNAME, name);
   return message;
 }
 

@@ -29,7 +29,7 @@ Message create_veth(const Veth& veth);
 Message create_bridge(const std::string& name, const Mac& mac);
 // Says whose a link is. The kernel takes no alias with a creation: send both in one batch, which nothing interrupts.
 Message set_alias(const std::string& name, const std::string& alias);
-Message remove(const std::string& name);
+Message remove(int index, const std::string& name);  // 0: whatever has that name
 Message up(int index, const std::string& name);
 // A port of a bridge that trusts nobody: talks to the bridge itself only (isolated), learns no address, gets no frame for
 // unknown or many receivers, and no spanning tree from behind it. Frames to the bridge's own protocols (01:80:c2:00:00:0x) are

@@ -4,6 +4,9 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include <limits>
+#include <utility>
+
 namespace bailey::network::nft {
 
 namespace {
@@ -24,8 +27,39 @@ Key destination_key(Ip ip) {
   return {address.text + " . inet_proto . inet_service", address.type << 12 | kProtocolType << 6 | kPortType, address.size + 8};
 }
 
+constexpr uint8_t kComment = 0;  // NFTNL_UDATA_TABLE_COMMENT
+constexpr uint8_t kAddresses = 0xba;
+
 // A set needs a number within its batch, even when only its name is used.
 constexpr uint32_t kAnyId = 1;
+
+void put_note(std::vector<uint8_t>& to, uint8_t type, Bytes value) {
+  if (value.empty() || value.size() > std::numeric_limits<uint8_t>::max()) return;
+  to.push_back(type);
+  to.push_back(static_cast<uint8_t>(value.size()));
+  to.insert(to.end(), value.begin(), value.end());
+}
+
+std::vector<uint8_t> write_note(const Note& note) {
+  std::vector<uint8_t> result;
+  const auto* comment = reinterpret_cast<const uint8_t*>(note.comment.c_str());
+  if (!note.comment.empty()) put_note(result, kComment, {comment, note.comment.size() + 1});
+  put_note(result, kAddresses, note.addresses);
+  return result;
+}
+
+// Somebody else's may be anything.
+Note read_note(Bytes data) {
+  Note note;
+  while (data.size() >= 2 && data.size() - 2 >= data[1]) {
+    const Bytes value = data.subspan(2, data[1]);
+    const std::string_view text(reinterpret_cast<const char*>(value.data()), value.size());
+    if (data[0] == kComment) note.comment = text.substr(0, text.find('\0'));
+    if (data[0] == kAddresses) note.addresses.assign(value.begin(), value.end());
+    data = data.subspan(2 + value.size());
+  }
+  return note;
+}
 
 Message batch_frame(uint16_t type, const char* object) {
   Message frame(type, 0, object);
@@ -120,13 +154,17 @@ Message table_message(uint8_t type, uint16_t flags, const Table& table, const ch
 
 }  // namespace
 
-Message add_table(const Table& table) { return table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE, table, "add table "); }
-Message create_table(const Table& table, Bytes note) {
+Message create_table(const Table& table, const Note& note) {
   Message result = table_message(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, table, "create table ");
-  if (!note.empty()) result.bytes(NFTA_TABLE_USERDATA, note.data(), note.size());
+  const std::vector<uint8_t> bytes = write_note(note);
+  if (!bytes.empty()) result.bytes(NFTA_TABLE_USERDATA, bytes.data(), bytes.size());
   return result;
 }
-Message remove_table(const Table& table) { return table_message(NFT_MSG_DELTABLE, 0, table, "delete table "); }
+
+Message remove_table(const FoundTable& found) {
+  Message result = message(NFT_MSG_DELTABLE, 0, found.table.family, "delete table " + to_text(found.table));
+  return std::move(result.be64(NFTA_TABLE_HANDLE, found.handle));
+}
 
 Message add_chain(const Table& table, const std::string& name) {
   Message result = message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, table.family, "add chain " + to_text(table) + " " + name);
@@ -206,16 +244,16 @@ Message list_elements(const Table& table, const std::string& name) {
   return elements(NFT_MSG_GETSETELEM, NLM_F_DUMP, table, name, "listing set " + to_text(table) + " " + name);
 }
 
-std::optional<Table> read_table(const Received& message) {
+std::optional<FoundTable> read_table(const Received& message) {
   const auto header = message.family<nfgenmsg>();
   const auto name = attribute_of(message, NFT_MSG_NEWTABLE, NFTA_TABLE_NAME);
-  if (!header || !name) return std::nullopt;
-  return Table{Family{header->nfgen_family}, std::string(name->text())};
-}
-
-std::optional<Bytes> read_note(const Received& message) {
+  const auto handle = attribute_of(message, NFT_MSG_NEWTABLE, NFTA_TABLE_HANDLE);
   const auto note = attribute_of(message, NFT_MSG_NEWTABLE, NFTA_TABLE_USERDATA);
-  return note ? std::optional(note->data) : std::nullopt;
+  if (!header || !name) return std::nullopt;
+  FoundTable found{{Family{header->nfgen_family}, std::string(name->text())}, 0, {}};
+  if (handle) found.handle = handle->be64().value_or(0);
+  if (note) found.note = read_note(note->data);
+  return found;
 }
 
 std::optional<uint64_t> read_counter(const Received& message) {

@@ -31,10 +31,18 @@ Message message(uint8_t type, uint16_t flags, Family family, std::string object)
 Message begin_batch();
 Message end_batch();
 
-Message add_table(const Table& table);  // fine when it is there
-// EEXIST when it is there. `note`, if not empty, is kept with it, for read_note() (Linux 5.10; older kernels forget it).
-Message create_table(const Table& table, Bytes note = {});
-Message remove_table(const Table& table);
+// What is kept with a table (Linux 5.10), in nft(8)'s form of it (libnftnl, udata.h): | type | length | value | type | ...
+struct Note {
+  std::string comment;             // nft lists it: type 0, with a NUL
+  std::vector<uint8_t> addresses;  // ours, a type that nft passes over
+};
+Message create_table(const Table& table, const Note& note = {});  // EEXIST when it is there
+struct FoundTable {
+  Table table;
+  uint64_t handle = 0;  // no other table of the namespace ever has it
+  Note note;
+};
+Message remove_table(const FoundTable& table);  // that one and no other of its name. ENOENT
 
 // Where a base chain hangs; what reaches its end is accepted. Priorities: linux/netfilter_ipv4.h, linux/netfilter_bridge.h.
 struct Hook {
@@ -69,8 +77,7 @@ struct Destination {
   uint16_t port = 0;     // 0: it has none
   uint64_t packets = 0;
 };
-std::optional<Table> read_table(const Received& message);             // of any family
-std::optional<Bytes> read_note(const Received& message);              // points into the message
+std::optional<FoundTable> read_table(const Received& message);        // of any family
 std::optional<uint64_t> read_counter(const Received& message);        // packets
 std::vector<Destination> read_destinations(const Received& message);  // what makes no sense is left out
 

@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/files.h"
+#include "base/units.h"
 
 namespace bailey::network {
 
@@ -28,6 +29,19 @@ std::string Owner::words() const {
 
 bool Owner::made(std::string_view words) const {
   return words.starts_with(mark) && (words.size() == mark.size() || words[mark.size()] == ' ');
+}
+
+std::unexpected<Error> in_the_way(const std::string& what, const std::string& command) {
+  return fail(Fault::unavailable, what + " is in the way: Bailey did not make it, or one with another runtime directory did",
+              "`" + command + "` when nobody needs it; `bailey network check` names all there is");
+}
+
+std::optional<uint32_t> slot_in(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  const auto number = units::parse_unsigned(name);
+  if (!number || *number > UINT32_MAX || name != std::to_string(*number)) return std::nullopt;
+  return static_cast<uint32_t>(*number);
 }
 
 bool made_by_bailey(std::string_view words) { return words.starts_with(kBailey); }

@@ -3,6 +3,8 @@
 // never removed.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +25,12 @@ struct Owner {
   // Do those words, of whoever's making, say that it is this owner's?
   bool made(std::string_view words) const;
 };
+
+// The refusal of what bears other words or none: `what` ("link bly7") with the command that removes it.
+std::unexpected<Error> in_the_way(const std::string& what, const std::string& command);
+
+// The slot in a name that is `prefix` and a number as std::to_string() writes it; nothing in another one.
+std::optional<uint32_t> slot_in(std::string_view name, std::string_view prefix);
 
 // Was something with those words made by a Bailey, and where was its runtime directory? Empty when it does not say.
 bool made_by_bailey(std::string_view words);

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <utility>
@@ -18,6 +19,23 @@ namespace {
 
 constexpr int64_t kDoneMs = 10'000;  // a bound only
 constexpr int kAwaitEndMs = 128;     // the last of a row of waits, each twice the one before: 252 together
+
+constexpr std::string_view kPrefix = "bly";
+
+// Of the host's end: another address than the sandbox's, still one of local making. That a port is ours shows by it, because it
+// goes with the creation, which an alias cannot.
+Mac outer_mac(uint32_t slot) {
+  Mac mac = Bridge::mac_of(slot);
+  mac[0] = 0x06;
+  return mac;
+}
+
+// By its index, which no other link gets soon, whereas a name is anybody's. It may be gone.
+Result<> remove_link(NetlinkSocket& socket, int index, const std::string& name) {
+  auto removed = socket.send(link::remove(index, name));
+  if (!removed && removed.error().sys == ENODEV) return {};
+  return removed;
+}
 
 Result<int> index_of(const std::string& name) {
   const int index = TRY(link::index_of(name));
@@ -55,6 +73,10 @@ Result<> wait_until_it_takes(NetlinkSocket& socket, const Address& address) {
 
 }  // namespace
 
+std::string port_name(uint32_t slot) { return std::string(kPrefix) + std::to_string(slot); }
+
+std::optional<uint32_t> slot_of_port(std::string_view link_name) { return slot_in(link_name, kPrefix); }
+
 Port::Port(Port&& other) noexcept { *this = std::move(other); }
 
 Port& Port::operator=(Port&& other) noexcept {
@@ -62,7 +84,7 @@ Port& Port::operator=(Port&& other) noexcept {
   (void)reset();
   socket_ = std::move(other.socket_);
   name_ = std::exchange(other.name_, {});
-  index_ = other.index_;
+  index_ = std::exchange(other.index_, 0);
   bridge_ = other.bridge_;
   address_ = other.address_;
   address6_ = other.address6_;
@@ -77,7 +99,7 @@ Result<> Port::reset() {
   // It is bound to the bridge, not to the port, and would stay; harmless, because a slot's binding never changes.
   (void)socket_.send(link::forget_neighbour(bridge_, name, address_));
   if (address6_) (void)socket_.send(link::forget_neighbour(bridge_, name, *address6_));
-  return remove(socket_, name);
+  return remove_link(socket_, index_, name);
 }
 
 void Port::await_end() const {
@@ -88,10 +110,20 @@ void Port::await_end() const {
   }
 }
 
-Result<> Port::remove(NetlinkSocket& socket, const std::string& name) {
-  const auto removed = socket.send(link::remove(name));
-  if (!removed && removed.error().sys != ENODEV) return removed;
-  return {};
+bool Port::is_of(const Owner& owner, const link::Link& port, std::span<const link::Link> links) {
+  const auto slot = slot_of_port(port.name);
+  if (!slot || port.kind != "veth" || port.mac != outer_mac(*slot)) return false;
+  const auto bridge = std::ranges::find(links, port.master, &link::Link::index);
+  return bridge == links.end() || owner.made(bridge->alias);
+}
+
+Result<> Port::remove(NetlinkSocket& socket, uint32_t slot, const Owner& owner) {
+  const std::string name = port_name(slot);
+  const auto links = TRY(link::all(socket));
+  const auto found = std::ranges::find(links, name, &link::Link::name);
+  if (found == links.end()) return {};
+  if (!is_of(owner, *found, links)) return in_the_way("link " + name, "ip link delete " + name);
+  return remove_link(socket, found->index, name);
 }
 
 Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netns& inside) {
@@ -108,8 +140,7 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   TRY(inside.run([] { return disable_ipv6("default"); }));
   link::Veth veth{spec.name, {}, bridge.index, spec.inner, mac, inside.fd()};
   veth.mtu = spec.mtu;
-  veth.mac = mac;
-  veth.mac[0] = 0x06;  // the host's end: another address, still one of local making
+  veth.mac = outer_mac(spec.slot);
   TRY(port.socket_.send(link::create_veth(veth)));
   port.name_ = spec.name;
   port.address_ = bridge.address(spec.slot);

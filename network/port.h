@@ -13,13 +13,19 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "network/bridge.h"
+#include "network/link.h"
 #include "network/netns.h"
 
 namespace bailey::network {
+
+std::string port_name(uint32_t slot);                              // bly7
+std::optional<uint32_t> slot_of_port(std::string_view link_name);  // nothing for one that is not named so
 
 struct PortSpec {
   std::string name;  // of the host's end
@@ -40,8 +46,12 @@ class Port {
   // In the namespace of this thread; `inside` is another one, without a link of that name. When this returns, a packet goes
   // through. On error nothing is left.
   static Result<Port> create(const Bridge& bridge, const PortSpec& spec, const Netns& inside);
-  // Removes what a killed Bailey left of a port of that name; fine when there is nothing.
-  static Result<> remove(NetlinkSocket& socket, const std::string& name);
+  // Removes what a killed Bailey left of that slot's port; fine when there is nothing. Fault::unavailable: a link of that name
+  // that `owner` did not make; it stays.
+  static Result<> remove(NetlinkSocket& socket, uint32_t slot, const Owner& owner);
+  // Did `owner` make that link, the port of a slot by its name? It bears the slot's hardware address and hangs on a bridge of
+  // the owner's, or on none because that was removed. `links`: all there are.
+  static bool is_of(const Owner& owner, const link::Link& port, std::span<const link::Link> links);
 
   const std::string& name() const { return name_; }
   Address address() const { return address_; }
@@ -60,7 +70,8 @@ class Port {
 
   NetlinkSocket socket_;  // of the namespace that the host's end is in
   std::string name_;      // empty: nothing to remove
-  int index_ = 0, bridge_ = 0;
+  int index_ = 0;         // 0: not known yet
+  int bridge_ = 0;
   Address address_;
   std::optional<Address> address6_;
 };

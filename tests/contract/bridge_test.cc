@@ -306,6 +306,37 @@ TEST_F(BridgeContract, WaitsForTheBridgeThatSomebodyIsMaking) {
   EXPECT_EQ(got.exit_code, 0) << got;
 }
 
+// Whatever slot a start gets, somebody else's link or table is there by that name.
+TEST_F(BridgeContract, TakesNothingAwayThatIsSomebodyElses) {
+  using network::tests::run;
+  TempDir directory;
+  const std::string policy = directory.write("policy.json", R"({"bridge": {"subnet": "10.201.0.0/29"}})");
+  const auto expect_refused = [&](const std::string& what) {
+    const Outcome got = this->run({"--policy", policy, "--net", "bridge"}, {"/bin/true"});
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find(what), std::string::npos) << got;
+    EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+    const Outcome checked = run_bailey({.arguments = {"network", "check", "--policy", policy}});
+    EXPECT_EQ(checked.exit_code, 1) << checked;
+    const Outcome collected = run_bailey({.arguments = {"network", "gc"}});
+    EXPECT_EQ(collected.exit_code, 0) << collected;
+    for (const Outcome* said : {&checked, &collected}) EXPECT_NE(said->out.find(what + "0"), std::string::npos) << *said;
+  };
+  const auto each = [this](const std::string& before, const std::string& behind) {
+    for (int slot = 0; slot < 5; ++slot) run(host_, {"sh", "-c", before + std::to_string(slot) + behind});
+  };
+  EXPECT_EQ(this->run({"--policy", policy, "--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+  wait_until_given_back();
+  each("ip link add bly", " type bridge");
+  expect_refused("link bly");
+  each("ip link delete bly", "");
+  each("nft add table inet bailey-", "");
+  expect_refused("table inet bailey-");
+  each("nft delete table inet bailey-", "");
+  EXPECT_EQ(this->run({"--policy", policy, "--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+  EXPECT_EQ(run_bailey({.arguments = {"network", "check", "--policy", policy}}).exit_code, 0);
+}
+
 TEST_F(BridgeContract, RefusesEgressOfANetworkThatNobodyFilters) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--net", "host", "--allow-host-network"}}) {
     const Outcome got = run(joined(flags, {"--egress", "any"}), {"/bin/true"});

@@ -60,7 +60,7 @@ class SandboxNetwork : public Contract, protected network::tests::Surroundings {
   void wait_until_given_back() {
     auto filters = network::tests::must(network::NetlinkSocket::open(NETLINK_NETFILTER));
     const auto left = [&] {
-      if (!network::tests::must(network::Firewall::slots(filters)).empty()) return true;
+      if (!network::tests::must(network::Firewall::tables(filters)).empty()) return true;
       return std::ranges::any_of(network::tests::must(network::link::all(socket_)),
                                  [](const auto& link) { return link.name.starts_with("bly"); });
     };

@@ -23,11 +23,11 @@ void check_inside(Bytes outer, Bytes inner) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Messages messages(Bytes(data, size));
   while (const auto message = messages.next()) {
-    const auto table = nft::read_table(*message);
-    CHECK(!table || table->name.size() <= message->payload.size());
-    if (table)
-      if (const auto slot = rules::slot_of(table->name)) CHECK(rules::inet_table(*slot).name == table->name);
-    if (const auto note = nft::read_note(*message)) check_inside(message->payload, *note);
+    if (const auto found = nft::read_table(*message)) {
+      const auto& [table, handle, note] = *found;
+      CHECK(table.name.size() + note.comment.size() + note.addresses.size() <= message->payload.size());
+      if (const auto slot = rules::slot_of(table)) CHECK(rules::inet_table(*slot).name == table.name);
+    }
     (void)nft::read_counter(*message);
     // An element holds at least its key: list element, key, value, 12 bytes of IPv4 or 24.
     CHECK(nft::read_destinations(*message).size() <= message->payload.size() / 24);

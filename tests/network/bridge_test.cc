@@ -176,7 +176,64 @@ TEST_F(BridgeTest, APortGoesWithItsOwnerOrItsSandbox) {
   EXPECT_TRUE(must(link::find(socket_, "bly0"))) << "moving it removed it";
   run(host_, {"ip", "link", "delete", "bly0"});
   EXPECT_TRUE(moved.reset()) << "somebody else removed it: that is fine";
-  EXPECT_TRUE(Port::remove(socket_, "bly0"));
+  EXPECT_TRUE(Port::remove(socket_, 0, owner_));
+}
+
+TEST_F(BridgeTest, APortOfAKilledBaileyIsKnownByWhatMadeIt) {
+  const auto leave = [this] {
+    Sandbox killed = sandbox(0);
+    killed.port.forget();
+    return std::move(killed.netns);
+  };
+  {
+    const Netns held = leave();
+    must(Port::remove(socket_, 0, owner_));
+    EXPECT_FALSE(must(link::find(socket_, "bly0")));
+  }
+  // Its bridge was removed.
+  {
+    const Netns held = leave();
+    run(host_, {"ip", "link", "delete", "bailey0"});
+    must(Port::remove(socket_, 0, owner_));
+    EXPECT_FALSE(must(link::find(socket_, "bly0")));
+    bridge_ = must(Bridge::ensure(socket_, {}, owner_));
+  }
+  // Another runtime directory's, which may be alive.
+  const Netns held = leave();
+  EXPECT_FALSE(Port::remove(socket_, 0, {"bailey 0:1:3"}));
+  EXPECT_TRUE(must(link::find(socket_, "bly0")));
+}
+
+TEST_F(BridgeTest, ALinkThatBaileyDidNotMakeStays) {
+  run(host_, {"ip", "link", "add", "theirs", "type", "bridge"});
+  const std::vector<std::vector<std::string>> links = {
+      {"type", "bridge"},
+      {"type", "veth", "peer", "name", "peer0"},
+      {"address", "06:ba:11:00:00:02", "type", "bridge"},
+      {"address", "06:ba:11:00:00:03", "type", "veth", "peer", "name", "peer0"},  // as of another slot
+      {"master", "theirs", "address", "06:ba:11:00:00:02", "type", "veth", "peer", "name", "peer0"},
+  };
+  for (const auto& what : links) {
+    std::vector<std::string> add = {"ip", "link", "add", "bly0"};
+    add.insert(add.end(), what.begin(), what.end());
+    run(host_, add);
+    const auto refused = Port::remove(socket_, 0, owner_);
+    ASSERT_FALSE(refused) << what.back();
+    EXPECT_EQ(refused.error().fault, Fault::unavailable);
+    EXPECT_TRUE(has(refused.error().message, "link bly0 is in the way")) << refused.error().message;
+    EXPECT_TRUE(has(refused.error().remedy, "ip link delete bly0")) << refused.error().remedy;
+    EXPECT_TRUE(must(link::find(socket_, "bly0")));
+    run(host_, {"ip", "link", "delete", "bly0"});
+  }
+}
+
+// Somebody has removed ours and made another of its name meanwhile.
+TEST_F(BridgeTest, APortTakesAwayNothingThatCameInItsPlace) {
+  Sandbox one = sandbox(0);
+  run(host_, {"ip", "link", "delete", "bly0"});
+  run(host_, {"ip", "link", "add", "bly0", "type", "bridge"});
+  EXPECT_TRUE(one.port.reset());
+  EXPECT_TRUE(must(link::find(socket_, "bly0")));
 }
 
 TEST_F(BridgeTest, APortThatCannotBeMadeLeavesNothing) {

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
+#include "network/firewall_rules.h"
 #include "tests/network/firewalls.h"
 
 namespace bailey::network::tests {
@@ -14,6 +16,12 @@ bool denied(const Denials& denials, const std::string& address, uint8_t protocol
   return std::ranges::any_of(denials.first, [&](const nft::Destination& one) {
     return to_text(one.address) == address && one.protocol == protocol && one.port == port && one.packets == packets;
   });
+}
+
+std::set<uint32_t> slots_of(NetlinkSocket& nft) {
+  std::set<uint32_t> slots;
+  for (const auto& found : must(Firewall::tables(nft))) slots.insert(*rules::slot_of(found.table));
+  return slots;
 }
 
 TEST_F(FirewallTest, ReachesAnAddressThatWasGrantedAndNoOther) {
@@ -91,10 +99,10 @@ TEST_F(FirewallTest, LeavesNothing) {
   {
     Firewall one = must(Firewall::create(spec(0, {"any", "private", "example.org:443"})));
     const Firewall other = must(Firewall::create(spec(7, {})));
-    EXPECT_EQ(must(Firewall::slots(nft_)), (std::vector<uint32_t>{0, 7}));
+    EXPECT_EQ(slots_of(nft_), (std::set<uint32_t>{0, 7}));
     must(one.reset());
     must(one.reset());
-    EXPECT_EQ(must(Firewall::slots(nft_)), std::vector<uint32_t>{7});
+    EXPECT_EQ(slots_of(nft_), std::set<uint32_t>{7});
   }
   EXPECT_EQ(ruleset(), "");
 }
@@ -103,10 +111,10 @@ TEST_F(FirewallTest, RemovesWhatAKilledBaileyLeft) {
   leave_behind(spec(3, {"any"}));
   run(host_, {"nft", "add", "table", "inet", "bailey-x"});  // somebody else's
   run(host_, {"nft", "add", "table", "inet", "bailey-03"});
-  EXPECT_EQ(must(Firewall::slots(nft_)), std::vector<uint32_t>{3});
-  must(Firewall::remove(nft_, 3));
-  must(Firewall::remove(nft_, 3));
-  EXPECT_TRUE(must(Firewall::slots(nft_)).empty());
+  EXPECT_EQ(slots_of(nft_), std::set<uint32_t>{3});
+  must(Firewall::remove(nft_, 3, owner_));
+  must(Firewall::remove(nft_, 3, owner_));
+  EXPECT_TRUE(slots_of(nft_).empty());
   EXPECT_EQ(run(host_, {"nft", "list", "tables"}), "table inet bailey-x\ntable inet bailey-03\n");
 }
 
@@ -118,6 +126,55 @@ TEST_F(FirewallTest, ReplacesWhatAKilledBaileyLeft) {
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), ECONNREFUSED);
   must(firewall.reset());
   EXPECT_EQ(ruleset(), "");
+}
+
+TEST_F(FirewallTest, SaysWhoseItIsToNftAsWell) {
+  const Firewall firewall = must(Firewall::create(spec(3, {"any"})));
+  for (const char* family : {"inet", "bridge"})
+    EXPECT_NE(run(host_, {"nft", "list", "table", family, "bailey-3"}).find("\tcomment \"bailey 0:1:2\"\n"), std::string::npos)
+        << ruleset();
+  EXPECT_NE(run(host_, {"nft", "-j", "list", "ruleset"}).find("bailey-3"), std::string::npos);
+}
+
+// Of one family, without a word or with another owner's: the other family is not taken either, and connections are left alone.
+TEST_F(FirewallTest, LeavesATableThatBaileyDidNotMake) {
+  for (const std::string words : {"", "mine", "bailey 0:1:22", "bailey 0:1:2x", "a bailey 0:1:2"})
+    for (const std::string family : {"inet", "bridge"}) {
+      const std::string comment = words.empty() ? "" : "comment \"" + words + "\";";
+      run(host_, {"nft", "add table " + family + " bailey-0 { " + comment + " }; add chain " + family + " bailey-0 theirs"});
+      const std::string before = ruleset();
+      const auto refused = Firewall::create(spec(0, {"any"}));
+      ASSERT_FALSE(refused) << before;
+      EXPECT_EQ(refused.error().fault, Fault::unavailable);
+      EXPECT_NE(refused.error().message.find("table " + family + " bailey-0 is in the way"), std::string::npos)
+          << refused.error().message;
+      EXPECT_NE(refused.error().remedy.find("nft delete table " + family + " bailey-0`"), std::string::npos);
+      EXPECT_TRUE(Firewall::remove(nft_, 0, owner_)) << "there is nothing of ours";
+      EXPECT_EQ(ruleset(), before);
+      run(host_, {"nft", "delete", "table", family, "bailey-0"});
+    }
+  EXPECT_TRUE(Firewall::create(spec(0, {"any"})));
+}
+
+// One of the two tables is a killed Bailey's and the other one is not: neither is half replaced.
+TEST_F(FirewallTest, RemovesOnlyWhatIsItsOwnOfASlot) {
+  leave_behind(spec(0, {"any"}));
+  run(host_, {"nft", "delete", "table", "bridge", "bailey-0"});
+  run(host_, {"nft", "add", "table", "bridge", "bailey-0"});
+  const std::string before = ruleset();
+  EXPECT_FALSE(Firewall::create(spec(0, {})));
+  EXPECT_EQ(ruleset(), before);
+  must(Firewall::remove(nft_, 0, owner_));
+  EXPECT_EQ(run(host_, {"nft", "list", "tables"}), "table bridge bailey-0\n");
+}
+
+// Somebody has removed ours and made another of its name meanwhile.
+TEST_F(FirewallTest, DoesNotTakeAwayWhatCameInItsPlace) {
+  Firewall firewall = must(Firewall::create(spec(0, {})));
+  run(host_, {"nft", "flush", "ruleset"});
+  run(host_, {"nft", "add", "table", "inet", "bailey-0"});
+  EXPECT_TRUE(firewall.reset());
+  EXPECT_EQ(run(host_, {"nft", "list", "tables"}), "table inet bailey-0\n");
 }
 
 TEST_F(FirewallTest, RefusesMoreGrantsThanTheKernelTakesAtOnce) {

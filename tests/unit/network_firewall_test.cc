@@ -78,10 +78,13 @@ TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
 }
 
 TEST(FirewallRules, AreNamedBySlot) {
-  EXPECT_EQ(rules::slot_of("bailey-0"), 0u);
-  EXPECT_EQ(rules::slot_of("bailey-1020"), 1020u);
+  const auto slot_of = [](const char* name) { return rules::slot_of({nft::Family::inet, name}); };
+  EXPECT_EQ(slot_of("bailey-0"), 0u);
+  EXPECT_EQ(slot_of("bailey-1020"), 1020u);
+  EXPECT_EQ(rules::slot_of(rules::bridge_table(7)), 7u);
+  EXPECT_FALSE(rules::slot_of({nft::Family{2}, "bailey-7"})) << "IPv4's tables are none of ours";
   for (const char* other : {"bailey-", "bailey-07", "bailey-7x", "bailey--7", "bailey- 7", "bailey-99999999999", "bailey", "7"})
-    EXPECT_FALSE(rules::slot_of(other)) << other;
+    EXPECT_FALSE(slot_of(other)) << other;
 }
 
 }  // namespace

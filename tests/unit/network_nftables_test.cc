@@ -105,16 +105,27 @@ TEST(Conntrack, ReadsConnectionsOfOneFamilyAtATime) {
 }
 
 TEST(Nftables, ReadsTablesCountersAndDestinations) {
-  const auto table = read_table(Sent(add_table(kTable)).received);
-  ASSERT_TRUE(table);
-  EXPECT_EQ(table->name, "bailey-7");
-  EXPECT_EQ(table->family, Family::inet);
-  EXPECT_FALSE(read_table(Sent(remove_table(kTable)).received)) << "another kind of message";
+  const auto found = read_table(Sent(create_table(kTable, {"bailey 0:1:2", {10, 0, 0, 1}})).received);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->table.name, "bailey-7");
+  EXPECT_EQ(found->table.family, Family::inet);
+  EXPECT_EQ(found->note.comment, "bailey 0:1:2");
+  EXPECT_EQ(found->note.addresses, (std::vector<uint8_t>{10, 0, 0, 1}));
+  EXPECT_EQ(read_table(Sent(create_table(kTable)).received)->note.comment, "");
+  Message theirs = message(NFT_MSG_NEWTABLE, 0, Family::inet, "whose note is no such list");
+  theirs.text(NFTA_TABLE_NAME, "t")
+      .bytes(NFTA_TABLE_USERDATA,
+             "\0\x03"
+             "ab\0\0\x09"
+             "cd",
+             9);
+  EXPECT_EQ(read_table(Sent(theirs).received)->note.comment, "ab");
+  EXPECT_FALSE(read_table(Sent(remove_table(*found)).received)) << "another kind of message";
 
   Message counter = message(NFT_MSG_NEWOBJ, 0, Family::inet, "counter");
   counter.begin(NFTA_OBJ_DATA).be64(NFTA_COUNTER_BYTES, 9).be64(NFTA_COUNTER_PACKETS, 5).end();
   EXPECT_EQ(read_counter(Sent(counter).received), 5u);
-  EXPECT_FALSE(read_counter(Sent(add_table(kTable)).received));
+  EXPECT_FALSE(read_counter(Sent(create_table(kTable)).received));
 
   const uint8_t key[12] = {10, 0, 0, 1, 6, 0, 0, 0, 1, 187, 0, 0};
   Message list = message(NFT_MSG_NEWSETELEM, 0, Family::inet, "elements");
