@@ -102,6 +102,10 @@ Result<std::string> try_userspace(const dispatcher::Policy& policy) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   if (status == 0) return std::string(program.name()) + " at " + program.program.path;
   const std::string words = said.value_or("");
+  if (words.empty())
+    return fail(Fault::unavailable, WIFSIGNALED(status)
+                                        ? "the child that tried it was ended by signal " + std::to_string(WTERMSIG(status))
+                                        : "the child that tried it ended without a word");
   const size_t end = words.find('\0');
   return fail(Fault::unavailable, words.substr(0, end), end == words.npos ? "" : words.substr(end + 1));
 }

@@ -1,13 +1,19 @@
 // The userspace network: the same promises as the bridge's, and nothing of ours on the host, by each uplink and for an ordinary
 // user.
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "tests/contract/ordinary_user.h"
@@ -272,6 +278,25 @@ TEST_P(UserspaceContract, TakesTheUplinkThatIsNamedOrNone) {
     EXPECT_NE(got.err.find(why), std::string::npos) << got;
     EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
   }
+}
+
+// Where a program that makes namespaces is killed for it, as by a service manager's filter.
+TEST_P(UserspaceContract, ATrialThatIsKilledSaysSo) {
+  if (GetParam().user) return;  // the same code
+  RunOptions wish{.arguments = {"network", "check", "--policy", directory_.file("policy.json")}};
+  const Outcome fine = run_bailey(wish);
+  EXPECT_NE(fine.out.find(std::string(GetParam().uplink) + " at "), std::string::npos) << fine;
+  wish.before_exec = [] {
+    sock_filter kill_clone3[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program{static_cast<unsigned short>(std::size(kill_clone3)), kill_clone3};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) _exit(97);
+  };
+  const Outcome killed = run_bailey(wish);
+  EXPECT_EQ(killed.exit_code, 1) << killed;
+  EXPECT_NE(killed.out.find("userspace network       the child that tried it was ended by signal 31"), std::string::npos)
+      << killed;
 }
 
 }  // namespace
