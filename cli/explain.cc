@@ -34,6 +34,8 @@ std::string Explanation::text() const {
     out += padded("backend", width) + "ok       " + about.name + " " + about.version +
            (about.platform.empty() ? "" : ", " + about.platform) + ": " + why_backend + "\n";
     out += "\nplan: " + json::write(plan, json::Layout::indented) + "\n";
+    if (!filter.empty()) out += "\nfilter, as of slot 0; a start has slot, addresses and the resolver's port of its own:\n";
+    for (const std::string& line : filter) out += "  " + log::printable(line) + "\n";
   }
   return out;
 }
@@ -67,6 +69,7 @@ std::string Explanation::document() const {
     out.set("error", std::move(fault));
   }
   if (!plan.is_null()) out.set("plan", plan);
+  if (!filter.empty()) out.set("filter", json::Array(filter.begin(), filter.end()));
   return json::write(out, json::Layout::indented) + "\n";
 }
 

@@ -20,10 +20,11 @@ struct Explanation {
   std::string why_backend{};
   std::optional<Error> backend_fault{};  // the guards let it pass, the backend cannot do it
   json::Value plan{};
+  std::vector<std::string> filter{};  // of the network, if it has one: network::explain()
 
   bool would_run() const;
   std::string text() const;      // for people
-  std::string document() const;  // {"request": ..., "verdicts": [...], "backend": ..., "plan": ...}
+  std::string document() const;  // {"request": ..., "verdicts": [...], "backend": ..., "plan": ..., "filter": [...]}
 };
 
 }  // namespace bailey::cli

@@ -151,6 +151,7 @@ class Run {
         explanation.backend_fault = std::move(chosen).error();
       } else {
         explanation.plan = TRY(backend_->explain(*decision_.spec));
+        if (is_filtered(request_.network)) explanation.filter = TRY(network::explain(lease_spec(*decision_.spec)));
       }
       explanation.about = about_;
       explanation.why_backend = decision_.spec->why_backend();

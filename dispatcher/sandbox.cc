@@ -149,7 +149,7 @@ Result<> Sandbox::create() {
 Result<> Sandbox::reserve_network() {
   if (!is_filtered(spec_.request().network)) return {};
   step_ = "address";
-  leases_.network = TRY(network::Lease::reserve(lease_spec(), around_.store.directory()));
+  leases_.network = TRY(network::Lease::reserve(lease_spec(spec_), around_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
   if (const auto address6 = leases_.network.address6()) record_.network_address6 = network::to_text(*address6);
   for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
@@ -160,20 +160,20 @@ Result<> Sandbox::reserve_network() {
 Result<> Sandbox::connect_network() {
   if (!leases_.network) return {};
   step_ = "bridge";
-  TRY(leases_.network.connect(lease_spec()));
+  TRY(leases_.network.connect(lease_spec(spec_)));
   timer_.lap(step_);
   return {};
 }
 
-network::LeaseSpec Sandbox::lease_spec() const {
+network::LeaseSpec lease_spec(const Spec& spec) {
   network::LeaseSpec lease;
-  lease.bridge = spec_.bridge();
-  lease.ipv6 = spec_.request().ipv6;
-  lease.egress.assign(spec_.egress().begin(), spec_.egress().end());
-  lease.publish = spec_.request().publish;
-  if (spec_.request().network == NetworkMode::userspace) lease.uplink = {spec_.uplink()};
-  lease.bytes_per_second = spec_.limits().network_rate_bytes;
-  if (const auto most = spec_.limits().network_connections)
+  lease.bridge = spec.bridge();
+  lease.ipv6 = spec.request().ipv6;
+  lease.egress.assign(spec.egress().begin(), spec.egress().end());
+  lease.publish = spec.request().publish;
+  if (spec.request().network == NetworkMode::userspace) lease.uplink = {spec.uplink()};
+  lease.bytes_per_second = spec.limits().network_rate_bytes;
+  if (const auto most = spec.limits().network_connections)
     lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));
   return lease;
 }

@@ -59,6 +59,9 @@ struct Surroundings {
   StreamOptions streams;      // the caller's side; terminal and cap are the spec's
 };
 
+// What a sandbox of that spec asks of its network, if is_filtered().
+network::LeaseSpec lease_spec(const Spec& spec);
+
 class Sandbox {
  public:
   enum class Phase { admitted, created, running, stopped, released };
@@ -86,7 +89,6 @@ class Sandbox {
   void forward_signals();
   void notice_oom();
   void serve_names();
-  network::LeaseSpec lease_spec() const;
   Result<> reserve_network();
   Result<> connect_network();
   void measure();

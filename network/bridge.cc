@@ -80,7 +80,7 @@ Result<Subnet> choose_subnet(NetlinkSocket& socket, const BridgeSpec& spec, cons
 Result<link::Link> find_or_create(NetlinkSocket& socket, const std::string& name, const Owner& owner) {
   auto found = TRY(link::find(socket, name));
   if (!found) {
-    const Message making[] = {link::create_bridge(name, Mac{0x02, 0xba, 0x11, 0, 0, 1}), link::set_alias(name, owner.words())};
+    const Message making[] = {link::create_bridge(name, Bridge::kMac), link::set_alias(name, owner.words())};
     TRY(socket.send(making));
     found = TRY(link::find(socket, name));
   }

@@ -30,6 +30,7 @@ struct Bridge {
   std::optional<Subnet> subnet6;
   std::string mark{};  // of its owner, and of what hangs on it (network/owner.h)
 
+  static constexpr Mac kMac{0x02, 0xba, 0x11, 0, 0, 1};  // that it is made with
   const Subnet& range(Ip ip) const { return ip == Ip::v4 ? subnet : *subnet6; }
   Address gateway(Ip ip = Ip::v4) const { return range(ip).at(1); }
   // How many ports it can have: as many as there are addresses, at most the kernel's 1023 for one bridge.

@@ -51,6 +51,22 @@ bool needs_names(const LeaseSpec& spec) {
       spec.egress, [](const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; });
 }
 
+// But for what is known in a start only: the resolver's port, and what a pocket closes.
+FirewallSpec filter_of(const LeaseSpec& spec, const Bridge& bridge, uint32_t slot) {
+  FirewallSpec filter;
+  filter.slot = slot;
+  filter.port = port_name(slot);
+  filter.mac = Bridge::mac_of(slot);
+  filter.address = bridge.address(slot);
+  if (spec.ipv6) filter.address6 = bridge.address(slot, Ip::v6);
+  filter.bridge = bridge;
+  filter.egress = spec.egress;
+  filter.bytes_per_second = spec.bytes_per_second;
+  filter.connections = spec.connections;
+  for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
+  return filter;
+}
+
 }  // namespace
 
 Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
@@ -110,19 +126,9 @@ Result<> Lease::create_resolver(const LeaseSpec& spec, NameSockets sockets) {
 }
 
 Result<> Lease::connect(const LeaseSpec& spec) {
-  FirewallSpec filter;
-  filter.slot = slot();
-  filter.port = port_name(slot());
-  filter.mac = Bridge::mac_of(slot());
-  filter.address = address();
-  filter.address6 = address6();
-  filter.bridge = bridge_;
-  filter.egress = spec.egress;
+  FirewallSpec filter = filter_of(spec, bridge_, slot());
   if (spec.uplink) filter.closed = pocket_.closed();
-  filter.bytes_per_second = spec.bytes_per_second;
-  filter.connections = spec.connections;
   if (resolver_) filter.dns_port = resolver_->port();
-  for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
   auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   if (spec.uplink) {
@@ -180,6 +186,15 @@ Result<> Lease::reset() {
   firewall_.forget();
   *this = Lease();
   return port ? firewall : port;
+}
+
+Result<std::vector<std::string>> explain(const LeaseSpec& spec) {
+  Bridge bridge{spec.bridge.name, 0, Bridge::kMac, {}, {}, {}};
+  bridge.subnet = spec.bridge.subnet ? *spec.bridge.subnet : TRY(free_subnet({}));
+  bridge.subnet6 = spec.bridge.subnet6 ? *spec.bridge.subnet6 : TRY(free_subnet({}, Ip::v6));
+  FirewallSpec filter = filter_of(spec, bridge, 0);
+  if (needs_names(spec)) filter.dns_port = 53;
+  return explain(filter);
 }
 
 namespace {

@@ -101,6 +101,11 @@ class Lease {
   Port port_;
 };
 
+// The rules of the filter that connect() would make, one line each. What only a start finds out is left at its first value:
+// slot 0, the range that a host without routes would give, port 53 for the resolver. Of a pocket the host's own addresses are
+// missing, which are closed as well. Pure.
+Result<std::vector<std::string>> explain(const LeaseSpec& spec);
+
 struct Remains {
   std::vector<uint32_t> slots;
   std::vector<std::string> foreign;  // "link bly7", "table inet bailey-7": in the way of that slot, and not ours

@@ -337,6 +337,26 @@ TEST_F(BridgeContract, TakesNothingAwayThatIsSomebodyElses) {
   EXPECT_EQ(run_bailey({.arguments = {"network", "check", "--policy", policy}}).exit_code, 0);
 }
 
+TEST_F(BridgeContract, ExplainsItsRulesAndMakesNone) {
+  const auto explained = [this](const Arguments& flags) {
+    RunOptions wish = options(joined(flags, {"--explain"}), {"/bin/true"});
+    wish.record = false;
+    return run_bailey(std::move(wish));
+  };
+  const std::string rule = "ip daddr 203.0.113.2 meta l4proto 6 th dport 8080 goto allowed";
+  const Outcome text = explained({"--net", "bridge", "--egress", "203.0.113.2:8080"});
+  EXPECT_EQ(text.exit_code, 0) << text;
+  EXPECT_NE(text.out.find("\n  add rule inet bailey-0 from " + rule + "\n"), std::string::npos) << text;
+  const Outcome document = explained({"--net", "userspace", "--egress", "203.0.113.2:8080", "--json"});
+  const auto parsed = json::parse(document.out, "explain");
+  ASSERT_TRUE(parsed && parsed->as<json::Object>()) << document;
+  const json::Value* filter = parsed->as<json::Object>()->find("filter");
+  ASSERT_TRUE(filter) << document;
+  EXPECT_NE(json::write(*filter).find("\"add rule inet bailey-0 from " + rule + "\""), std::string::npos) << document;
+  EXPECT_EQ(explained({"--net", "none"}).out.find("add rule"), std::string::npos);
+  EXPECT_EQ(network::tests::run(host_, {"ip", "-brief", "link", "show", "type", "bridge"}), "") << "it made nothing here";
+}
+
 TEST_F(BridgeContract, RefusesEgressOfANetworkThatNobodyFilters) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--net", "host", "--allow-host-network"}}) {
     const Outcome got = run(joined(flags, {"--egress", "any"}), {"/bin/true"});

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "network/firewall_rules.h"
+#include "network/lease.h"
 
 namespace bailey::network {
 namespace {
@@ -75,6 +78,22 @@ TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
   EXPECT_TRUE(chain(wanted, "inet bailey-7 postrouting").empty()) << "nothing goes beyond the host";
   EXPECT_EQ(chain(spec({"private"}), "inet bailey-7 postrouting"),
             Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade to :32768-65535 fully-random"});
+}
+
+TEST(FirewallRules, AreToldBeforeAStart) {
+  LeaseSpec wanted;
+  wanted.egress = {*parse_grant("10.88.0.2:8080"), *parse_grant("dns")};
+  const Lines told = *explain(wanted);
+  const auto holds = [&](const char* rule) { return std::ranges::find(told, rule) != told.end(); };
+  EXPECT_TRUE(holds("add rule inet bailey-0 from ip daddr 10.88.0.2 meta l4proto 6 th dport 8080 goto allowed"));
+  EXPECT_TRUE(holds("add rule inet bailey-0 from ip daddr 10.201.0.0/22 goto denied"));
+  EXPECT_TRUE(holds("add rule inet bailey-0 to_host ip daddr 10.201.0.1 meta l4proto 17 th dport 53 counter name begun accept"))
+      << told.size();
+  wanted.bridge.subnet = *parse_subnet("10.9.0.0/24");
+  wanted.ipv6 = true;
+  const Lines other = *explain(wanted);
+  EXPECT_NE(std::ranges::find(other, "add rule inet bailey-0 from ip daddr 10.9.0.0/24 goto denied"), other.end());
+  EXPECT_NE(std::ranges::find(other, "add rule inet bailey-0 to_host6 goto denied"), other.end());
 }
 
 TEST(FirewallRules, AreNamedBySlot) {
