@@ -18,12 +18,17 @@ Result<Fd> open_file(int directory, const std::string& file) {
   return std::unexpected(std::move(fd).error().with(path.value_or("the runtime directory")));
 }
 
-Result<bool> lock_byte(const Fd& fd, uint32_t number) {
+struct flock byte_lock(uint32_t number) {
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = number;
   lock.l_len = 1;
+  return lock;
+}
+
+Result<bool> lock_byte(const Fd& fd, uint32_t number) {
+  struct flock lock = byte_lock(number);
   if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return true;
   if (errno == EAGAIN || errno == EACCES) return false;
   return sys_error("locking a slot", errno);
@@ -49,6 +54,12 @@ Result<std::optional<Slot>> Slot::take_number(int directory, const std::string& 
   slot.number_ = number;
   if (!TRY(lock_byte(slot.lock_, number))) return std::nullopt;
   return slot;
+}
+
+Result<bool> Slot::is_held(int file, uint32_t number) {
+  struct flock lock = byte_lock(number);
+  if (::fcntl(file, F_OFD_GETLK, &lock) < 0) return sys_error("looking at a slot's lock", errno);
+  return lock.l_type != F_UNLCK;
 }
 
 }  // namespace bailey

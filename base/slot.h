@@ -21,6 +21,9 @@ class Slot {
   // That one. Nothing: somebody has it.
   static Result<std::optional<Slot>> take_number(int directory, const std::string& file, uint32_t number);
 
+  // Has anybody that one? `file`: a descriptor of the locks' file, whose own locks are not seen.
+  static Result<bool> is_held(int file, uint32_t number);
+
   int fd() const { return lock_.get(); }  // a copy in another process holds the slot as well
   uint32_t number() const { return number_; }
   explicit operator bool() const { return static_cast<bool>(lock_); }

@@ -157,7 +157,7 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   TRY(check_loopback_is_local(spec.bridge.name));
   for (const Ip ip : {Ip::v4, Ip::v6}) {
     const bool has = ip == Ip::v4 || spec.address6;
-    if (has && std::ranges::any_of(spec.egress, [&](const Grant& grant) { return leads_out(grant, ip); }))
+    if (has && (spec.shared || std::ranges::any_of(spec.egress, [&](const Grant& grant) { return leads_out(grant, ip); })))
       TRY(check_forwarding(ip));
   }
   Firewall firewall;
@@ -181,6 +181,17 @@ Result<> Firewall::admit(std::span<const Opening> openings) {
       batch.push_back(std::move(message));
   batch.push_back(nft::end_batch());
   return socket_.send(batch);
+}
+
+Result<bool> Firewall::meet(uint32_t other, const Address& ours, const Address& theirs) {
+  if (!slot_) return fail(Fault::failed, "meeting peers: there is no firewall");
+  const std::string peers = rules::peers_set(ours.ip);
+  const Message batch[] = {nft::begin_batch(), nft::keep(rules::inet_table(other), peers, ours),
+                           nft::keep(rules::inet_table(*slot_), peers, theirs), nft::end_batch()};
+  const auto met = socket_.send(batch);
+  if (!met && met.error().sys == ENOENT) return false;
+  if (!met) return std::unexpected(met.error());
+  return true;
 }
 
 Result<Denials> Firewall::denials() {

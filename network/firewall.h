@@ -6,6 +6,7 @@
 //            where the sandbox has it; no neighbour discovery, VLAN or anything else; between two ports nothing; as many bytes
 //            as the limit allows
 //   inet     to the host: only its resolver · to the sandbox: answers, and from the host to published ports
+//            to others of the bridge: its peers only, when it is on a shared network, and only who has it for a peer, too
 //            beyond the host: the bridge's own range is closed · grants within a closed range · private ranges where granted ·
 //            the closed ranges (network/egress.h) · wider grants · names, by the addresses that the resolver found · any
 //
@@ -45,7 +46,8 @@ struct FirewallSpec {
   uint16_t dns_port = 0;       // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
   std::vector<Published> published;
   std::optional<uint64_t> bytes_per_second;  // each way
-  std::optional<uint32_t> connections;       // beyond the host, at one time
+  std::optional<uint32_t> connections;       // beyond the host or to peers, at one time
+  bool shared = false;                       // on a shared network: it may have peers, by meet()
 };
 
 struct Denials {
@@ -68,6 +70,9 @@ class Firewall {
   static Result<Firewall> create(const FirewallSpec& spec);
   // All of them or none.
   Result<> admit(std::span<const Opening> openings);
+  // Both sides of a shared network's two let each other in, in the same instant: this one, whose address is `ours`, and the one
+  // of that other slot. False: that one is on no such network, or gone.
+  Result<bool> meet(uint32_t other, const Address& ours, const Address& theirs);
   Result<Denials> denials();
   // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
   Result<> reset();

@@ -26,6 +26,7 @@ nft::Table inet_table(uint32_t slot) { return {nft::Family::inet, table_name(slo
 nft::Table bridge_table(uint32_t slot) { return {nft::Family::bridge, table_name(slot)}; }
 std::string name_set(size_t grant, Ip ip) { return "name" + std::to_string(grant) + (ip == Ip::v4 ? "" : "_6"); }
 std::string denied_set(Ip ip) { return ip == Ip::v4 ? "denied" : "denied6"; }
+std::string peers_set(Ip ip) { return ip == Ip::v4 ? "peers" : "peers6"; }
 
 std::optional<uint32_t> slot_of(const nft::Table& table) {
   if (table.family != nft::Family::inet && table.family != nft::Family::bridge) return std::nullopt;
@@ -55,6 +56,7 @@ constexpr uint16_t kFirstPortOutside = 32768, kLastPortOutside = 65535;
 
 // IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
 constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
+constexpr uint16_t kRedirect = 5;  // of ICMP
 constexpr uint8_t kSyn = 0x02, kAck = 0x10;
 constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
 
@@ -62,7 +64,7 @@ constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, len
 constexpr uint8_t kFirstOfLink = 130, kLastOfLink = 137, kGroupReport = 143;
 
 // Chains of the inet table besides the base chains: of both families, and of IPv4. Those of IPv6 have a 6 behind the name.
-constexpr const char *kTo = "to", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
+constexpr const char *kTo = "to", *kToPeers = "to_peers", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
 constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private", *kNever = "never";
 
 std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
@@ -102,6 +104,8 @@ class Compiler {
   void compile_chains();
   void compile_denied();
   void compile_to_host();
+  void compile_forward(const Side& side);
+  void compile_peers();
   void compile_to();
   void compile_nat();
   void compile_from(const Side& side);
@@ -214,16 +218,17 @@ void Compiler::compile_chains() {
   for (const char* chain : {kTo, kDenied}) add(nft::add_chain(inet_, chain));
   for (const Side& side : sides_)
     for (const char* chain : {kFrom, kToHost}) add(nft::add_chain(inet_, named(chain, side.ip)));
+  if (spec_.shared) {
+    add(nft::add_chain(inet_, kToPeers));
+    for (const Side& side : sides_) add(nft::add_addresses(inet_, rules::peers_set(side.ip), side.ip, 0));
+  }
   // What comes in on the port itself and not on the bridge has passed the bridge's hooks by (network/link.h, lock_port()).
   add(nft::add_chain(inet_, "strays", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW}));
   add(inet("strays").link_in(spec_.port).drop());
   add(nft::add_chain(inet_, "input", {"filter", NF_INET_LOCAL_IN, NF_IP_PRI_FILTER}));
   for (const Side& side : sides_) add(ours("input", side).go_to(named(kToHost, side.ip)));
   add(nft::add_chain(inet_, "forward", {"filter", NF_INET_FORWARD, NF_IP_PRI_FILTER}));
-  for (const Side& side : sides_) {
-    add(ours("forward", side).go_to(named(kFrom, side.ip)));
-    add(for_us("forward", side).go_to(kTo));
-  }
+  for (const Side& side : sides_) compile_forward(side);
   add(nft::add_chain(inet_, "output", {"filter", NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER}));
   for (const Published& one : spec_.published) {
     Rule rule = for_us("output", sides_[0]);  // the relay comes by IPv4
@@ -231,6 +236,30 @@ void Compiler::compile_chains() {
     add(rule.field(nft::kPortTo, one.port).count(kEntered).accept());
   }
   for (const Side& side : sides_) add(for_us("output", side).go_to(kTo));
+}
+
+// Between sandboxes both have to agree, whatever conntrack remembers: what is not among the peers is closed before anything
+// that is established goes on, or the next holder of a peer's address would inherit its connections. Who begins is counted by
+// its own limit of connections.
+void Compiler::compile_forward(const Side& side) {
+  const std::string peers = rules::peers_set(side.ip);
+  if (spec_.shared) {
+    // By the bridge both ways: there, and nowhere else, an address is its owner's.
+    add(ours("forward", side).link_out(spec_.bridge.name).in_set(nft::to(side.ip), peers).go_to(kToPeers));
+    Rule rule = for_us("forward", side);
+    add(rule.link_in(spec_.bridge.name).in_set(nft::from(side.ip), peers).count(kEntered).accept());
+  }
+  add(ours("forward", side).go_to(named(kFrom, side.ip)));
+  // The kernel asks the tables in no order that we could choose: refused by ours, its sender learns so at once as by its own.
+  add(for_us("forward", side).field(nft::from(side.ip), side.subnet).protocol(IPPROTO_TCP).reject_reset());
+  add(for_us("forward", side).field(nft::from(side.ip), side.subnet).reject());
+  add(for_us("forward", side).go_to(kTo));
+}
+
+void Compiler::compile_peers() {
+  add(inet(kToPeers).state(nft::kEstablished | nft::kRelated).accept());
+  add(inet(kToPeers).state(nft::kInvalid).drop());
+  add(inet(kToPeers).go_to(kAllowed));
 }
 
 // Counted, remembered and refused, so that a program fails at once and need not wait. TCP by a reset: the kernel sends few
@@ -266,7 +295,10 @@ void Compiler::compile_to_host() {
 }
 
 void Compiler::compile_to() {
-  add(inet(kTo).state(nft::kEstablished | nft::kRelated).accept());
+  add(inet(kTo).state(nft::kEstablished).accept());
+  // The host tells whoever sends to another sandbox by way of it to send there directly, which leads nowhere (RFC 792).
+  add(inet(kTo).protocol(IPPROTO_ICMP).between(nft::kIcmpKind, kRedirect, kRedirect).drop());
+  add(inet(kTo).state(nft::kRelated).accept());
   add(inet(kTo).drop());
 }
 
@@ -330,6 +362,7 @@ void Compiler::compile_allowed() {
 
 void Compiler::compile_from(const Side& side) {
   const std::string from = named(kFrom, side.ip), ours = named(kPrivate, side.ip), shut = named(kClosed, side.ip);
+  add(inet(from).field(nft::to(side.ip), side.subnet).go_to(kDenied));
   follow(from, side.ip);
   if (!beyond(side)) return add(inet(from).go_to(kDenied));
   const auto in_closed = [](const Grant& grant) {
@@ -342,7 +375,6 @@ void Compiler::compile_from(const Side& side) {
       if (kind == Grant::Kind::name || in_closed(grant) == closed) compile_grant(grant, i, side.ip);
     }
   };
-  add(inet(from).field(nft::to(side.ip), side.subnet).go_to(kDenied));
   if (!spec_.closed.empty()) {
     const std::string never = named(kNever, side.ip);
     compile_ranges(never, side.ip, spec_.closed);
@@ -379,7 +411,8 @@ std::vector<Message> Compiler::compile() {
   compile_denied();
   compile_to_host();
   compile_to();
-  if (std::ranges::any_of(sides_, [&](const Side& side) { return beyond(side); })) compile_allowed();
+  if (spec_.shared || std::ranges::any_of(sides_, [&](const Side& side) { return beyond(side); })) compile_allowed();
+  if (spec_.shared) compile_peers();
   for (const Side& side : sides_) compile_from(side);
   compile_nat();
   add(nft::end_batch());

@@ -36,6 +36,13 @@ Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, const
   return bridge;
 }
 
+// No gateway but ours has a say about the way: the host's filter drops what would have one (network/firewall_rules.cc), too.
+Result<> believe_no_redirects() {
+  for (const char* link : {"all", "default"})
+    TRY(files::write_existing(AT_FDCWD, std::string("/proc/sys/net/ipv4/conf/") + link + "/accept_redirects", "0"));
+  return {};
+}
+
 // Ports below 1024 and ping are nobody's privilege in a namespace that only one sandbox has. ping_group_range speaks of groups
 // of the initial user namespace (net/ipv4/sysctl_net_ipv4.c, ipv4_ping_group_range), hence all of them.
 Result<> open_low_ports() {
@@ -44,6 +51,11 @@ Result<> open_low_ports() {
   const std::string own = std::to_string(::getegid());
   return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range",
                                ::geteuid() == 0 ? "0 2147483647" : own + " " + own);
+}
+
+Result<> prepare_inside() {
+  TRY(believe_no_redirects());
+  return open_low_ports();
 }
 
 bool needs_names(const LeaseSpec& spec) {
@@ -63,6 +75,7 @@ FirewallSpec filter_of(const LeaseSpec& spec, const Bridge& bridge, uint32_t slo
   filter.egress = spec.egress;
   filter.bytes_per_second = spec.bytes_per_second;
   filter.connections = spec.connections;
+  filter.shared = !spec.shared.empty();
   for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   return filter;
 }
@@ -79,6 +92,8 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     const Owner owner = TRY(Owner::of(directory));
     lease.bridge_ = TRY(ensure_bridge(socket, spec, owner));
     TRY(lease.take_slot(directory, kSlots));
+    TRY(Members::clear(directory, lease.slot()));
+    if (!spec.shared.empty()) lease.members_ = TRY(Members::open(directory, kSlots));
   }
   lease.ipv6_ = spec.ipv6;
   if (spec.uplink && ::geteuid() != 0) {
@@ -88,7 +103,7 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   } else {
     lease.netns_ = TRY(Netns::create());
   }
-  TRY(lease.netns_.run(open_low_ports));
+  TRY(lease.netns_.run(prepare_inside));
   lease.relay_ = TRY(Relay::create(std::move(listeners), lease.address()));
   if (needs_names(spec) && !lease.resolver_) {
     NameSockets sockets = TRY(bind_names(lease.bridge_.gateway()));
@@ -137,8 +152,21 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   }
   if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, slot(), {bridge_.mark}));
   firewall_ = TRY(Firewall::create(filter));
+  if (members_) TRY_WITH(join(spec.shared), "joining the network '" + spec.shared + "'");
   port_ = TRY(Port::create(
       bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
+  return {};
+}
+
+// The filter is there first, then the record, then this looks around: whoever is found can be met, and of two who join at once
+// the later one finds the other. So it takes no lock.
+Result<> Lease::join(const std::string& shared) {
+  const std::string network = bridge_.name + "/" + shared;
+  TRY(members_.enter(slot(), network, ""));
+  const std::vector<Member> others = TRY(members_.others(network, slot()));
+  for (const Member& other : others)
+    for (const Ip ip : {Ip::v4, Ip::v6})
+      if (ip == Ip::v4 || ipv6_) TRY(firewall_.meet(other.slot, bridge_.address(slot(), ip), bridge_.address(other.slot, ip)));
   return {};
 }
 

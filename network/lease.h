@@ -23,6 +23,7 @@
 #include "network/bridge.h"
 #include "network/egress.h"
 #include "network/firewall.h"
+#include "network/members.h"
 #include "network/netns.h"
 #include "network/pocket.h"
 #include "network/port.h"
@@ -33,11 +34,12 @@ namespace bailey::network {
 
 struct LeaseSpec {
   BridgeSpec bridge;
-  bool ipv6 = false;  // an address of that as well
+  bool ipv6 = false;   // an address of that as well
+  std::string shared;  // the name of the network that it shares with others of the bridge; empty: none
   std::vector<Grant> egress;
   std::vector<Publish> publish;
   std::optional<uint64_t> bytes_per_second;  // each way
-  std::optional<uint32_t> connections;       // beyond the host, at one time
+  std::optional<uint32_t> connections;       // beyond the host or to others of the shared network, at one time
   std::optional<UplinkSpec> uplink;          // no rights on the host are taken, nor is anything made there
 };
 
@@ -87,10 +89,12 @@ class Lease {
  private:
   Result<> enter_pocket(const LeaseSpec& spec, int directory);
   Result<> take_slot(int directory, const char* locks);
+  Result<> join(const std::string& shared);
   Result<> create_resolver(const LeaseSpec& spec, NameSockets sockets);
 
   Pocket pocket_;
   Slot slot_;
+  Members members_;  // with LeaseSpec::shared
   Bridge bridge_;
   bool ipv6_ = false;
   Fd netns_owner_;

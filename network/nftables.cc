@@ -226,6 +226,13 @@ std::vector<Message> admit(const Table& table, const std::string& name, const Ad
   return result;
 }
 
+Message keep(const Table& table, const std::string& name, const Address& address) {
+  Message list = elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, table, name,
+                          "add element " + to_text(table) + " " + name + " { " + to_text(address) + " }");
+  put_key(list.begin(NFTA_SET_ELEM_LIST_ELEMENTS).begin(NFTA_LIST_ELEM), address).end().end();
+  return list;
+}
+
 Message add_destinations(const Table& table, const std::string& name, Ip ip, uint32_t size) {
   return add_set(table, name, destination_key(ip), "dynamic", NFT_SET_EVAL, size);
 }

@@ -62,6 +62,7 @@ Message fill_ranges(const Table& table, const std::string& name, std::span<const
 // new time as well: before Linux 6.12 the kernel keeps the old time of an element that is added again.
 Message add_addresses(const Table& table, const std::string& name, Ip ip, uint32_t size);
 std::vector<Message> admit(const Table& table, const std::string& name, const Address& address, uint32_t seconds);
+Message keep(const Table& table, const std::string& name, const Address& address);  // there, for good; fine when it is there
 // What rules put in: address . protocol . port, each counted. When it is full, what is new is left out.
 Message add_destinations(const Table& table, const std::string& name, Ip ip, uint32_t size);
 

@@ -33,9 +33,11 @@ std::vector<std::string> chain(const FirewallSpec& wanted, const std::string& na
 using Lines = std::vector<std::string>;
 
 TEST(FirewallRules, EndInDenial) {
-  EXPECT_EQ(chain(spec({}), "inet bailey-7 from"), (Lines{"ct state established accept", "ct state invalid drop",
-                                                          "ct state related meta l4proto 1 drop", "goto denied"}));
-  EXPECT_EQ(chain(spec({}), "inet bailey-7 to"), (Lines{"ct state established,related accept", "drop"}));
+  EXPECT_EQ(chain(spec({}), "inet bailey-7 from"),
+            (Lines{"ip daddr 10.201.0.0/22 goto denied", "ct state established accept", "ct state invalid drop",
+                   "ct state related meta l4proto 1 drop", "goto denied"}));
+  EXPECT_EQ(chain(spec({}), "inet bailey-7 to"),
+            (Lines{"ct state established accept", "meta l4proto 1 icmp type 5-5 drop", "ct state related accept", "drop"}));
   for (const char* name : {"inet bailey-7 from", "inet bailey-7 to_host"})
     EXPECT_EQ(chain(spec({"any", "private", "dns"}), name).back(), "goto denied") << name;
   EXPECT_EQ(chain(spec({"any"}), "bridge bailey-7 prerouting").back(), "goto forged");
@@ -43,8 +45,8 @@ TEST(FirewallRules, EndInDenial) {
 
 TEST(FirewallRules, StandInTheOrderThatKeepsClosedRangesClosed) {
   EXPECT_EQ(chain(spec({"any", "a.example:443", "0.0.0.0/0:22", "10.88.0.2:8080", "private", "dns"}), "inet bailey-7 from"),
-            (Lines{"ct state established accept", "ct state invalid drop", "ct state related meta l4proto 1 drop",  //
-                   "ip daddr 10.201.0.0/22 goto denied",                                        // other sandboxes
+            (Lines{"ip daddr 10.201.0.0/22 goto denied",  // other sandboxes, whatever conntrack remembers
+                   "ct state established accept", "ct state invalid drop", "ct state related meta l4proto 1 drop",  //
                    "ip daddr 10.88.0.2 meta l4proto 6 th dport 8080 goto allowed",              // within a closed range
                    "ip daddr @private goto allowed_but_names", "ip daddr @closed goto denied",  //
                    "ip daddr 0.0.0.0/0 meta l4proto 6 th dport 22 goto allowed",                // wider
@@ -58,8 +60,8 @@ TEST(FirewallRules, AreTheSameOfIpv6WhenTheSandboxHasIt) {
   wanted.bridge.subnet6 = *parse_subnet("fd00:9::/64");
   wanted.address6 = wanted.bridge.address(7, Ip::v6);
   EXPECT_EQ(chain(wanted, "inet bailey-7 from6"),
-            (Lines{"ct state established accept", "ct state invalid drop", "ct state related meta l4proto 58 drop",  //
-                   "ip6 daddr fd00:9::/64 goto denied", "ip6 daddr fd00:1::2 meta l4proto 6 th dport 8080 goto allowed",
+            (Lines{"ip6 daddr fd00:9::/64 goto denied", "ct state established accept", "ct state invalid drop",
+                   "ct state related meta l4proto 58 drop", "ip6 daddr fd00:1::2 meta l4proto 6 th dport 8080 goto allowed",
                    "ip6 daddr @private6 goto allowed_but_names", "ip6 daddr @closed6 goto denied",
                    "ip6 daddr ::/0 meta l4proto 6 th dport 22 goto allowed",
                    "ip6 daddr @name1_6 meta l4proto 6 th dport 443 goto allowed", "goto allowed_but_names", "goto denied"}));
@@ -68,6 +70,27 @@ TEST(FirewallRules, AreTheSameOfIpv6WhenTheSandboxHasIt) {
   const Lines of_v4 = chain(wanted, "inet bailey-7 from");
   wanted.address6.reset();
   EXPECT_EQ(chain(wanted, "inet bailey-7 from"), of_v4);
+}
+
+TEST(FirewallRules, LetPeersByWhereANetworkIsShared) {
+  FirewallSpec wanted = spec({});
+  const Lines shut = chain(wanted, "inet bailey-7 forward");
+  EXPECT_EQ(shut.size(), 4u);
+  for (const std::string& line : shut) EXPECT_EQ(line.find("peers"), std::string::npos) << line;
+  wanted.shared = true;
+  wanted.connections = 5;
+  const Lines open = chain(wanted, "inet bailey-7 forward");
+  ASSERT_EQ(open.size(), 6u);
+  EXPECT_EQ(open[0],
+            "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" oifname \"bailey0\" ip daddr @peers goto to_peers");
+  EXPECT_EQ(
+      open[1],
+      "meta nfproto ipv4 ip daddr 10.201.0.9 oifname \"bailey0\" iifname \"bailey0\" ip saddr @peers counter name entered "
+      "accept");
+  EXPECT_EQ(Lines(open.begin() + 2, open.end()), shut);
+  EXPECT_EQ(chain(wanted, "inet bailey-7 to_peers"),
+            (Lines{"ct state established,related accept", "ct state invalid drop", "goto allowed"}));
+  EXPECT_EQ(chain(wanted, "inet bailey-7 allowed"), (Lines{"ct count over 5 goto denied", "counter name begun accept"}));
 }
 
 TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
