@@ -141,6 +141,7 @@ Firewall& Firewall::operator=(Firewall&& other) noexcept {
   socket_ = std::move(other.socket_);
   slot_ = std::exchange(other.slot_, std::nullopt);
   owner_ = other.owner_;
+  shared_ = other.shared_;
   has_ipv6_ = other.has_ipv6_;
   return *this;
 }
@@ -157,7 +158,8 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   TRY(check_loopback_is_local(spec.bridge.name));
   for (const Ip ip : {Ip::v4, Ip::v6}) {
     const bool has = ip == Ip::v4 || spec.address6;
-    if (has && (spec.shared || std::ranges::any_of(spec.egress, [&](const Grant& grant) { return leads_out(grant, ip); })))
+    if (has &&
+        (!spec.shared.empty() || std::ranges::any_of(spec.egress, [&](const Grant& grant) { return leads_out(grant, ip); })))
       TRY(check_forwarding(ip));
   }
   Firewall firewall;
@@ -168,6 +170,7 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   if (!made) return std::unexpected(explained(std::move(made).error(), spec));
   firewall.slot_ = spec.slot;
   firewall.owner_ = {spec.bridge.mark};
+  firewall.shared_ = spec.shared;
   firewall.has_ipv6_ = spec.address6.has_value();
   return firewall;
 }
@@ -185,7 +188,7 @@ Result<> Firewall::admit(std::span<const Opening> openings) {
 
 Result<bool> Firewall::meet(uint32_t other, const Address& ours, const Address& theirs) {
   if (!slot_) return fail(Fault::failed, "meeting peers: there is no firewall");
-  const std::string peers = rules::peers_set(ours.ip);
+  const std::string peers = rules::peers_set(shared_, ours.ip);
   const Message batch[] = {nft::begin_batch(), nft::keep(rules::inet_table(other), peers, ours),
                            nft::keep(rules::inet_table(*slot_), peers, theirs), nft::end_batch()};
   const auto met = socket_.send(batch);

@@ -47,7 +47,7 @@ struct FirewallSpec {
   std::vector<Published> published;
   std::optional<uint64_t> bytes_per_second;  // each way
   std::optional<uint32_t> connections;       // beyond the host or to peers, at one time
-  bool shared = false;                       // on a shared network: it may have peers, by meet()
+  std::string shared;                        // the name of its shared network, where it may have peers, by meet()
 };
 
 struct Denials {
@@ -71,7 +71,7 @@ class Firewall {
   // All of them or none.
   Result<> admit(std::span<const Opening> openings);
   // Both sides of a shared network's two let each other in, in the same instant: this one, whose address is `ours`, and the one
-  // of that other slot. False: that one is on no such network, or gone.
+  // of that other slot. False: that one is on no network of that name, or gone.
   Result<bool> meet(uint32_t other, const Address& ours, const Address& theirs);
   Result<Denials> denials();
   // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
@@ -88,6 +88,7 @@ class Firewall {
   NetlinkSocket socket_;
   std::optional<uint32_t> slot_;  // nothing to remove without it
   Owner owner_;
+  std::string shared_;
   bool has_ipv6_ = false;
 };
 

@@ -26,7 +26,8 @@ nft::Table inet_table(uint32_t slot) { return {nft::Family::inet, table_name(slo
 nft::Table bridge_table(uint32_t slot) { return {nft::Family::bridge, table_name(slot)}; }
 std::string name_set(size_t grant, Ip ip) { return "name" + std::to_string(grant) + (ip == Ip::v4 ? "" : "_6"); }
 std::string denied_set(Ip ip) { return ip == Ip::v4 ? "denied" : "denied6"; }
-std::string peers_set(Ip ip) { return ip == Ip::v4 ? "peers" : "peers6"; }
+// By the network's name: who has taken the slot of one that was found as a member has no such set (network/lease.cc, join()).
+std::string peers_set(const std::string& network, Ip ip) { return (ip == Ip::v4 ? "peers_" : "peers6_") + network; }
 
 std::optional<uint32_t> slot_of(const nft::Table& table) {
   if (table.family != nft::Family::inet && table.family != nft::Family::bridge) return std::nullopt;
@@ -218,9 +219,9 @@ void Compiler::compile_chains() {
   for (const char* chain : {kTo, kDenied}) add(nft::add_chain(inet_, chain));
   for (const Side& side : sides_)
     for (const char* chain : {kFrom, kToHost}) add(nft::add_chain(inet_, named(chain, side.ip)));
-  if (spec_.shared) {
+  if (!spec_.shared.empty()) {
     add(nft::add_chain(inet_, kToPeers));
-    for (const Side& side : sides_) add(nft::add_addresses(inet_, rules::peers_set(side.ip), side.ip, 0));
+    for (const Side& side : sides_) add(nft::add_addresses(inet_, rules::peers_set(spec_.shared, side.ip), side.ip, 0));
   }
   // What comes in on the port itself and not on the bridge has passed the bridge's hooks by (network/link.h, lock_port()).
   add(nft::add_chain(inet_, "strays", {"filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW}));
@@ -242,8 +243,8 @@ void Compiler::compile_chains() {
 // that is established goes on, or the next holder of a peer's address would inherit its connections. Who begins is counted by
 // its own limit of connections.
 void Compiler::compile_forward(const Side& side) {
-  const std::string peers = rules::peers_set(side.ip);
-  if (spec_.shared) {
+  const std::string peers = rules::peers_set(spec_.shared, side.ip);
+  if (!spec_.shared.empty()) {
     // By the bridge both ways: there, and nowhere else, an address is its owner's.
     add(ours("forward", side).link_out(spec_.bridge.name).in_set(nft::to(side.ip), peers).go_to(kToPeers));
     Rule rule = for_us("forward", side);
@@ -411,8 +412,8 @@ std::vector<Message> Compiler::compile() {
   compile_denied();
   compile_to_host();
   compile_to();
-  if (spec_.shared || std::ranges::any_of(sides_, [&](const Side& side) { return beyond(side); })) compile_allowed();
-  if (spec_.shared) compile_peers();
+  if (!spec_.shared.empty() || std::ranges::any_of(sides_, [&](const Side& side) { return beyond(side); })) compile_allowed();
+  if (!spec_.shared.empty()) compile_peers();
   for (const Side& side : sides_) compile_from(side);
   compile_nat();
   add(nft::end_batch());

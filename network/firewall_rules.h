@@ -21,6 +21,6 @@ std::optional<uint32_t> slot_of(const nft::Table& table);  // nothing for one th
 // One of each family.
 std::string name_set(size_t grant, Ip ip);
 std::string denied_set(Ip ip);
-std::string peers_set(Ip ip);  // who is on the same shared network
+std::string peers_set(const std::string& network, Ip ip);  // who is on that shared network
 
 }  // namespace bailey::network::rules

@@ -75,7 +75,7 @@ FirewallSpec filter_of(const LeaseSpec& spec, const Bridge& bridge, uint32_t slo
   filter.egress = spec.egress;
   filter.bytes_per_second = spec.bytes_per_second;
   filter.connections = spec.connections;
-  filter.shared = !spec.shared.empty();
+  filter.shared = spec.shared;
   for (const Publish& one : spec.publish) filter.published.push_back({one.protocol, one.port});
   return filter;
 }

@@ -25,7 +25,7 @@ class SharedTest : public FirewallTest {
  protected:
   FirewallSpec member(uint32_t slot, const std::vector<std::string>& egress = {}) const {
     FirewallSpec result = spec(slot, egress);
-    result.shared = true;
+    result.shared = "db";
     return result;
   }
   // The firewall at that place of firewalls_, and the one of that slot. The sandboxes' slots are their places.
@@ -93,8 +93,8 @@ TEST_F(SharedTest, ItTakesTheConsentOfBoth) {
   const Sandbox one = guarded(member(0)), two = guarded(member(1)), plain = guarded(2, {"any"});
   EXPECT_FALSE(meet(0, 2)) << "on no shared network";
   EXPECT_FALSE(meet(0, 9)) << "nobody";
-  EXPECT_EQ(run(host_, {"nft", "list", "set", "inet", "bailey-0", "peers"}).find("10.201.0.4"), std::string::npos);
-  for (const std::string address : {"10.201.0.3", "10.201.0.4"}) nft("add element inet bailey-0 peers { " + address + " }");
+  EXPECT_EQ(run(host_, {"nft", "list", "set", "inet", "bailey-0", "peers_db"}).find("10.201.0.4"), std::string::npos);
+  for (const std::string address : {"10.201.0.3", "10.201.0.4"}) nft("add element inet bailey-0 peers_db { " + address + " }");
   for (const auto& [from, to, address] : {std::tuple(&one, &two, "10.201.0.3"), std::tuple(&two, &one, "10.201.0.2"),
                                           std::tuple(&one, &plain, "10.201.0.4"), std::tuple(&plain, &one, "10.201.0.2")}) {
     const Fd server = serve(to->netns, address, 90, SOCK_DGRAM), stream = serve(to->netns, address, 80, SOCK_STREAM);
@@ -105,6 +105,17 @@ TEST_F(SharedTest, ItTakesTheConsentOfBoth) {
   EXPECT_TRUE(meet(1, 0));
   listen(two.netns, {"10.201.0.3"}, {80});
   EXPECT_EQ(connect_to(one.netns, "10.201.0.3", 80), kOpen) << "it was the other's consent";
+}
+
+// Who was found as a member has ended before it is met, and somebody of another network has its slot.
+TEST_F(SharedTest, WhoHasAMembersSlotMeanwhileIsNotMet) {
+  FirewallSpec stranger = member(1);
+  stranger.shared = "web";
+  const Sandbox one = guarded(member(0)), two = guarded(stranger);
+  EXPECT_FALSE(meet(0, 1));
+  listen(two.netns, {"10.201.0.3"}, {80});
+  EXPECT_EQ(connect_to(one.netns, "10.201.0.3", 80), kShut);
+  EXPECT_EQ(connect_to(two.netns, "10.201.0.2", 80), kShut);
 }
 
 // The next in the slot of one that was killed has its address, and is on no network or on another one.
@@ -125,7 +136,7 @@ TEST_F(SharedTest, TheSuccessorOfAPeerIsNone) {
     for (const char* family : {"inet", "bridge"}) nft(std::string("delete table ") + family + " bailey-1");
     firewalls_[1].forget();
     FirewallSpec next = spec(1, {"any", "private"});
-    next.shared = shares;
+    next.shared = shares ? "web" : "";
     firewalls_.push_back(must(Firewall::create(next)));
     EXPECT_TRUE(say(here, "10.201.0.3", 90));
     EXPECT_FALSE(arrives(there, kNothingMs)) << shares;
@@ -231,8 +242,8 @@ class JoiningTest : public SharedTest {
     return lease;
   }
   // How many peers that slot's filter knows.
-  size_t peers_of(uint32_t slot) {
-    const std::string set = run(host_, {"nft", "list", "set", "inet", "bailey-" + std::to_string(slot), "peers"});
+  size_t peers_of(uint32_t slot, const std::string& network = "db") {
+    const std::string set = run(host_, {"nft", "list", "set", "inet", "bailey-" + std::to_string(slot), "peers_" + network});
     const size_t begin = set.find("elements = {");
     return begin == set.npos ? 0 : 1 + static_cast<size_t>(std::ranges::count(set.substr(begin), ','));
   }
@@ -286,7 +297,7 @@ TEST_F(JoiningTest, MeetsWhoLivesAndIsOfThatNetworkOnly) {
   Lease one = joined("db", directory_.get()), two = joined("web", directory_.get()), three = joined("db", directory_.get()),
         plain = joined("", directory_.get());
   EXPECT_EQ(peers_of(one.slot()), 1u);
-  EXPECT_EQ(peers_of(two.slot()), 0u);
+  EXPECT_EQ(peers_of(two.slot(), "web"), 0u);
   EXPECT_EQ(peers_of(three.slot()), 1u);
   const Fd server = serve(three.netns(), to_text(three.address()), 80, SOCK_STREAM);
   EXPECT_EQ(connect_to(one.netns(), to_text(three.address()), 80), kOpen);

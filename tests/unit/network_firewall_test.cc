@@ -77,15 +77,15 @@ TEST(FirewallRules, LetPeersByWhereANetworkIsShared) {
   const Lines shut = chain(wanted, "inet bailey-7 forward");
   EXPECT_EQ(shut.size(), 4u);
   for (const std::string& line : shut) EXPECT_EQ(line.find("peers"), std::string::npos) << line;
-  wanted.shared = true;
+  wanted.shared = "db";
   wanted.connections = 5;
   const Lines open = chain(wanted, "inet bailey-7 forward");
   ASSERT_EQ(open.size(), 6u);
   EXPECT_EQ(open[0],
-            "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" oifname \"bailey0\" ip daddr @peers goto to_peers");
+            "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" oifname \"bailey0\" ip daddr @peers_db goto to_peers");
   EXPECT_EQ(
       open[1],
-      "meta nfproto ipv4 ip daddr 10.201.0.9 oifname \"bailey0\" iifname \"bailey0\" ip saddr @peers counter name entered "
+      "meta nfproto ipv4 ip daddr 10.201.0.9 oifname \"bailey0\" iifname \"bailey0\" ip saddr @peers_db counter name entered "
       "accept");
   EXPECT_EQ(Lines(open.begin() + 2, open.end()), shut);
   EXPECT_EQ(chain(wanted, "inet bailey-7 to_peers"),
