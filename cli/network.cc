@@ -40,12 +40,14 @@ Result<> show(const Flags& flags) {
     one.set("id", id);
     one.set("address", record->address);
     if (!record->address6.empty()) one.set("address6", record->address6);
+    if (!record->shared_network.empty()) one.set("shared_network", record->shared_network);
     one.set("published", json::Array(record->published.begin(), record->published.end()));
     list.emplace_back(std::move(one));
     std::string line = id;
     line.resize(std::max(line.size() + 1, kColumn), ' ');
     line += record->address;
     if (!record->address6.empty()) line += " " + record->address6;
+    if (!record->shared_network.empty()) line += " bridge:" + record->shared_network;
     for (const std::string& port : record->published) line += " " + port;
     text += log::printable(line) + "\n";
   }
@@ -90,7 +92,8 @@ void add_network(CLI::App& app, Invocation& invocation) {
     command->callback([&invocation, act = std::move(act)] { invocation.act = act; });
     return command;
   };
-  add("show", "the sandboxes with an address, and their published ports", [flags] { return exit_of(show(*flags)); });
+  add("show", "the sandboxes with an address, their shared network and published ports",
+      [flags] { return exit_of(show(*flags)); });
   add("check", "try whether the bridge and userspace networks work here; exit 0 when all of it does, else 1",
       [flags] {
         const auto fine = check(*flags);

@@ -12,6 +12,7 @@
 #include "cli/cli11.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 #include "dispatcher/sink.h"
 #include "secrets/request.h"
 
@@ -188,7 +189,8 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
   flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
-  one("--net", flags.network, "none|bridge|userspace|host", "network (default none)");
+  one("--net", flags.network, "none|bridge[:NAME]|userspace|host",
+      "network (default none); bridge:NAME is shared with all who say so");
   flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge");
   many(
       "--egress", flags.egress, "WHAT",
@@ -240,7 +242,11 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
   if (flags.name) request.id = *flags.name;
   if (flags.trust) request.trust = *flags.trust;
   if (flags.runtime) request.runtime = TRY(parse_name("--runtime", *flags.runtime, dispatcher::kRuntimeNames));
-  if (flags.network) request.network = TRY(parse_name("--net", *flags.network, dispatcher::kNetworkNames));
+  if (flags.network) {
+    dispatcher::NetworkWord word = TRY_WITH(dispatcher::parse_network(*flags.network, false), "--net " + *flags.network);
+    request.network = word.mode;
+    request.shared_network = std::move(word.shared);
+  }
   request.ipv6 = flags.ipv6;
   for (const std::string& text : flags.egress) {
     if (!request.egress) request.egress.emplace();

@@ -8,6 +8,7 @@
 #include "cli/command_line.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 #include "dispatcher/policy.h"
 
 namespace bailey::cli {
@@ -50,8 +51,7 @@ std::string describe(const Level& level) {
                      (level.untrusted ? ": untrusted code, with the invariants that no policy lifts\n" : ": trusted code\n");
   text += row("runtimes",
               joined(level.runtimes, [](auto kind) { return dispatcher::name_of(kind, dispatcher::kBackendNames); }, "none"));
-  text += row("networks",
-              joined(level.networks, [](auto mode) { return dispatcher::name_of(mode, dispatcher::kNetworkNames); }, "none"));
+  text += row("networks", joined(dispatcher::network_words(level), [](const auto& word) { return word; }, "none"));
   const auto words = [](const auto& grants) {
     return joined(grants, [](const auto& grant) { return network::to_text(grant); }, "nothing");
   };

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "dispatcher/networks.h"
 
 namespace bailey::dispatcher {
 
@@ -26,7 +27,7 @@ void describe_request(json::Object& line, const Request& request) {
   const auto& process = request.config.process;
   if (process && !process->args.empty()) line.set("command", process->args.front());
   line.set("runtime", to_text(request.runtime));
-  line.set("network", to_text(request.network));
+  line.set("network", network_of(request));
   json::Array unsafe;
   if (request.unsafe_opt_ins.native_for_untrusted) unsafe.emplace_back("unsafe-native");
   if (request.unsafe_opt_ins.host_network) unsafe.emplace_back("allow-host-network");

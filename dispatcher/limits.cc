@@ -139,7 +139,8 @@ constexpr std::array kLimits = {
     Limit{"network_rate", "--network-rate", "bytes a second on the bridge, each way", LimitUnit::bytes, 64 << 10,
           get<&LimitValues::network_rate_bytes>, set<&LimitValues::network_rate_bytes>,
           asked_run<&RunLimits::network_rate_bytes>, ask_run<&RunLimits::network_rate_bytes>},
-    Limit{"network_connections", "--network-connections", "connections beyond the bridge at one time", LimitUnit::count, 1,
+    Limit{"network_connections", "--network-connections",
+          "connections beyond the bridge, or to others of a shared one, at one time", LimitUnit::count, 1,
           get<&LimitValues::network_connections>, set<&LimitValues::network_connections>,
           asked_run<&RunLimits::network_connections>, ask_run<&RunLimits::network_connections>},
 };

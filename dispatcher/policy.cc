@@ -53,6 +53,7 @@ Level trusted_level(bool root) {
   level.name = "trusted";
   level.runtimes = {BackendKind::native, BackendKind::gvisor};
   level.networks = {NetworkMode::none, NetworkMode::bridge, NetworkMode::userspace, NetworkMode::host};
+  level.shared_networks = {"*"};
   level.egress = {{.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::dns}};
   level.publish = PublishRule::any;
   level.defaults.output_bytes = 64 * kMiB;

@@ -48,6 +48,7 @@ struct Level {
   std::string name;
   std::vector<BackendKind> runtimes;  // the first one is what `auto` takes; there is no second try
   std::vector<NetworkMode> networks;
+  std::vector<std::string> shared_networks;                   // names of bridge:NAME; "*": every one
   std::vector<network::Grant> egress;                         // what a request that names none gets
   std::optional<std::vector<network::Grant>> egress_ceiling;  // what a request may name; absent: everything
   PublishRule publish = PublishRule::loopback;

@@ -5,6 +5,7 @@
 #include "dispatcher/grants_json.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 #include "dispatcher/policy.h"
 
 namespace bailey::dispatcher {
@@ -128,7 +129,7 @@ void check_untrusted(ObjectView& view, const Level& level) {
 void decode_level(ObjectView& view, Level& level) {
   view.get("untrusted", level.untrusted);
   decode_names(view, "runtimes", level.runtimes, kBackendNames);
-  decode_names(view, "networks", level.networks, kNetworkNames);
+  decode_networks(view, level);
   view.object("egress", [&](ObjectView& members) { decode_egress(members, level); });
   view.get_enum("publish", level.publish, kPublishRuleNames);
   view.object("limits", [&](ObjectView& members) { decode_limits(members, level); });
@@ -174,7 +175,8 @@ json::Value encode_level(const Level& level) {
   }
   members.append("untrusted", level.untrusted);
   members.append("runtimes", encode_names(level.runtimes, kBackendNames));
-  members.append("networks", encode_names(level.networks, kNetworkNames));
+  const std::vector<std::string> networks = network_words(level);
+  members.append("networks", json::Array(networks.begin(), networks.end()));
   json::Object egress;
   egress.append("default", encode_grants(level.egress));
   egress.append("ceiling", level.egress_ceiling ? encode_grants(*level.egress_ceiling) : json::Value());

@@ -5,6 +5,7 @@
 #include "dispatcher/grants_json.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 
 namespace bailey::dispatcher {
 
@@ -76,7 +77,15 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.get("id", request.id);
     view.get("trust", request.trust);
     view.get_enum("runtime", request.runtime, kRuntimeNames);
-    view.get_enum("network", request.network, kNetworkNames);
+    std::string network;
+    if (view.get("network", network)) {
+      if (auto word = parse_network(network, false)) {
+        request.network = word->mode;
+        request.shared_network = std::move(word->shared);
+      } else {
+        view.fault("network", word.error().message + "; " + word.error().remedy);
+      }
+    }
     view.get("ipv6", request.ipv6);
     if (view.has("egress")) decode_grants(view, "egress", request.egress.emplace());
     std::vector<std::string> ports;
@@ -107,7 +116,7 @@ json::Value to_json(const Request& request) {
   if (!request.id.empty()) members.append("id", request.id);
   members.append("trust", request.trust);  // always said, because it decides most
   if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
-  if (request.network != fresh.network) members.append("network", name_of(request.network, kNetworkNames));
+  if (request.network != fresh.network || !request.shared_network.empty()) members.append("network", network_of(request));
   if (request.ipv6) members.append("ipv6", true);
   if (request.egress) members.append("egress", encode_grants(*request.egress));
   json::Array ports;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "dispatcher/garbage.h"
+#include "dispatcher/networks.h"
 #include "host/cgroup.h"
 
 namespace bailey::dispatcher {
@@ -53,7 +54,7 @@ Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer ti
     : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
   record_.id = spec_.id();
   record_.trust = spec_.request().trust;
-  record_.network = to_text(spec_.request().network);
+  record_.network = network_of(spec_.request());
   record_.backend = about_;
   record_.why_backend = spec_.why_backend();
   record_.limits = spec_.limits();
@@ -128,6 +129,7 @@ Result<> Sandbox::create() {
   state.cgroups = leases_.cgroup.paths();
   state.address = record_.network_address;
   state.address6 = record_.network_address6;
+  state.shared_network = spec_.request().shared_network;
   state.published = record_.published;
   TRY(entry_.write(state));
   timer_.lap(step_);
@@ -169,6 +171,7 @@ network::LeaseSpec lease_spec(const Spec& spec) {
   network::LeaseSpec lease;
   lease.bridge = spec.bridge();
   lease.ipv6 = spec.request().ipv6;
+  lease.shared = spec.request().shared_network;
   lease.egress.assign(spec.egress().begin(), spec.egress().end());
   lease.publish = spec.request().publish;
   if (spec.request().network == NetworkMode::userspace) lease.uplink = {spec.uplink()};

@@ -106,6 +106,7 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   object.set("cgroups", std::move(cgroups));
   if (!record.address.empty()) object.set("address", record.address);
   if (!record.address6.empty()) object.set("address6", record.address6);
+  if (!record.shared_network.empty()) object.set("shared_network", record.shared_network);
   if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
   object.set("created", record.created);
   return json::write(object);
@@ -264,6 +265,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
     object.require("cgroups", record.cgroups);
     object.get("address", record.address);
     object.get("address6", record.address6);
+    object.get("shared_network", record.shared_network);
     object.get("published", record.published);
     object.require("created", record.created);
   });

@@ -33,6 +33,7 @@ struct StateRecord {
   std::string backend, trust;
   std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
   std::string address, address6;                 // on the bridge; empty: it has none
+  std::string shared_network;                    // the name of the one that it shares; empty: none
   std::vector<std::string> published;            // its ports on the host
   std::string created;                           // RFC 3339
   static Result<StateRecord> of_this_process();  // the first three and `created`

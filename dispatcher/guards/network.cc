@@ -1,11 +1,13 @@
 // Rule: `none` is for everybody. `bridge` is for the levels that list it, when root asks, `userspace` for those that list it,
-// whoever asks; what they let through stays below the level's ceiling of egress, and ports are published where the level says.
-// The host's network is never for an untrusted level, and for the others only when the level lists `host` and the caller says
+// whoever asks; a shared one (bridge:NAME) takes a listing of its own; what they let through stays below the level's ceiling of
+// egress, and ports are published where the level says. The host's network is never for an untrusted level, and for the others
+// only when the level lists `host` and the caller says
 // --allow-host-network. Egress and limits go with a network that Bailey filters, IPv6 with `bridge`.
 #include <algorithm>
 #include <optional>
 
 #include "dispatcher/guards.h"
+#include "dispatcher/networks.h"
 
 namespace bailey::dispatcher {
 
@@ -20,9 +22,24 @@ std::string joined(std::span<const network::Grant> grants) {
 }
 
 Verdict refuse_unlisted(const Request& request, const Level& level, const Policy& policy) {
-  const std::string word = to_text(request.network);
+  const std::string word = network_of(request);
+  const std::string every = request.shared_network.empty() ? "" : " or \"bridge:*\"";
   return {kName, false, "level '" + level.name + "' does not list the network '" + word + "'",
-          "--net none, or \"" + word + "\" among the level's networks in the policy (" + policy.source + ")"};
+          "--net none, or \"" + word + "\"" + every + " among the level's networks (levels." + level.name +
+              ".networks) in the policy (" + policy.source + ")"};
+}
+
+// What reading the words refuses as well, for a request that was not read.
+std::optional<Verdict> refuse_shared(const Request& request) {
+  if (request.shared_network.empty()) return std::nullopt;
+  const auto word = parse_network(network_of(request), false);
+  if (word) return std::nullopt;
+  return Verdict{kName, false, word.error().message, word.error().remedy};
+}
+
+bool is_listed(const Request& request, const Level& level) {
+  if (!request.shared_network.empty()) return lists_shared(level, request.shared_network);
+  return std::ranges::find(level.networks, request.network) != level.networks.end();
 }
 
 // Ports of the host that the sandbox would have; empty: none is refused.
@@ -59,9 +76,10 @@ Verdict judge_filtered(const Request& request, const Level& level, const Policy&
       return {kName, false, "'" + network::to_text(grant) + "' is of IPv6, and the sandbox has IPv4 only",
               bridge ? "--ipv6 as well" : "leave it out, or --net bridge --ipv6"};
   if (auto refused = refuse_published(request, level, policy)) return std::move(*refused);
-  const std::string what = request.ipv6 ? "a bridge with IPv6"
-                           : bridge     ? "a bridge"
-                                        : "a bridge of its own behind a userspace uplink";
+  std::string what = request.ipv6 ? "a bridge with IPv6"
+                     : bridge     ? "a bridge"
+                                  : "a bridge of its own behind a userspace uplink";
+  if (!request.shared_network.empty()) what += ", shared with all who are on '" + network_of(request) + "',";
   if (egress.empty()) return {kName, true, what + " that lets nothing out", {}};
   return {kName, true, what + " that lets out to: " + joined(egress), {}};
 }
@@ -79,6 +97,7 @@ Verdict guard_network(const Request& request, const Policy& policy, const HostFa
   const Level& level = judged_level(request, policy);
   const NetworkMode mode = request.network;
   const bool filtered = is_filtered(mode);
+  if (auto refused = refuse_shared(request)) return std::move(*refused);
   if (!filtered && (request.egress || request.limits.network_rate_bytes || request.limits.network_connections))
     return {kName, false,
             "egress or a limit of the network is given, and nothing filters the network '" + std::string(to_text(mode)) + "'",
@@ -92,7 +111,7 @@ Verdict guard_network(const Request& request, const Policy& policy, const HostFa
   if (mode == NetworkMode::host && level.untrusted)
     return {kName, false, "the untrusted level '" + level.name + "' never gets the host's network, whatever the policy says",
             "--net none, --net bridge with --egress, or a trusted level"};
-  if (std::ranges::find(level.networks, mode) == level.networks.end()) return refuse_unlisted(request, level, policy);
+  if (!is_listed(request, level)) return refuse_unlisted(request, level, policy);
   return filtered ? judge_filtered(request, level, policy, facts) : judge_host(request, level);
 }
 

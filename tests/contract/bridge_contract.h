@@ -7,7 +7,9 @@ namespace bailey::tests {
 
 class BridgeContract : public SandboxNetwork {
  protected:
-  std::string net() const override { return "bridge"; }
+  std::string net() const override { return net_; }
+
+  std::string net_ = "bridge";
 };
 
 }  // namespace bailey::tests

@@ -69,9 +69,10 @@ bool Contract::differs_here() {
 RunOptions Contract::options(const Arguments& flags, const Arguments& command) const {
   RunOptions options;
   options.arguments = {"run"};
-  // A flag may be given once: a test's own --trust or --runtime stands in place of the usual one.
+  // A flag may be given once: a test's own --trust or --runtime stands in place of the usual one, and native takes no --runsc.
+  const bool native = std::ranges::find(flags, "native") != flags.end();
   for (size_t i = 0; i + 1 < backend_flags_.size(); i += 2)
-    if (std::ranges::find(flags, backend_flags_[i]) == flags.end())
+    if (std::ranges::find(flags, backend_flags_[i]) == flags.end() && !(native && backend_flags_[i] == "--runsc"))
       options.arguments.insert(options.arguments.end(), {backend_flags_[i], backend_flags_[i + 1]});
   options.arguments.insert(options.arguments.end(), flags.begin(), flags.end());
   options.arguments.push_back("--");

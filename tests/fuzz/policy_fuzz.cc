@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "dispatcher/limits.h"
+#include "dispatcher/networks.h"
 #include "dispatcher/policy.h"
 #include "tests/fuzz/check.h"
 
@@ -26,6 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto lists = [](const auto& list, auto item) { return std::ranges::find(list, item) != list.end(); };
     CHECK(!level.untrusted || !lists(level.runtimes, dispatcher::BackendKind::native));
     CHECK(!level.untrusted || !lists(level.networks, dispatcher::NetworkMode::host));
+    for (const std::string& shared : level.shared_networks) CHECK(shared == "*" || dispatcher::is_network_name(shared));
     for (const dispatcher::Limit& limit : dispatcher::limits()) {
       const auto normal = limit.get(level.defaults), ceiling = limit.get(level.ceilings);
       CHECK(!normal || !ceiling || *normal <= *ceiling);

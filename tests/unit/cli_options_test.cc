@@ -205,6 +205,8 @@ TEST(Options, NameTheFlagAndTheValueOfEachFault) {
   const std::pair<Words, std::string> table[] = {
       {{"--runtime", "docker", "id"}, "--runtime docker"},
       {{"--net", "wan", "id"}, "--net wan"},
+      {{"--net", "bridge:", "id"}, "--net bridge:"},
+      {{"--net", "userspace:db", "id"}, "--net userspace:db"},
       {{"-v", "/x", "id"}, "--volume /x"},
       {{"-v", "/x:y", "id"}, "--volume /x:y"},
       {{"-v", "/x:/y:rx", "id"}, "--volume /x:/y:rx"},

@@ -62,6 +62,53 @@ TEST(GuardNetwork, HoldsEgressBelowTheLevelsCeiling) {
       }
 }
 
+// Level x list x name: `bridge` lists no shared one, nor does a shared one list `bridge`.
+TEST(GuardNetwork, GivesASharedNetworkWhereTheLevelListsIt) {
+  struct Row {
+    std::vector<std::string> listed;
+    std::string allowed;  // one character for each name
+  };
+  const std::vector<std::string> names = {"", "db", "db2", "*", "Db", "-db", "d/b", std::string(33, 'x')};
+  const std::vector<Row> rows = {{{}, "y......."}, {{"db"}, "yy......"}, {{"*"}, "yyy....."}, {{"web", "db2"}, "y.y....."}};
+  for (const char* trust : {"trusted", "untrusted"})
+    for (const bool plain : {true, false})
+      for (const Row& row : rows)
+        for (size_t i = 0; i < names.size(); ++i) {
+          Policy policy = builtin_policy(true);
+          Level& level = policy.levels.at(trust);
+          level.networks = {NetworkMode::none};
+          if (plain) level.networks.push_back(NetworkMode::bridge);
+          level.shared_networks = row.listed;
+          Request request = wish(trust);
+          request.network = NetworkMode::bridge;
+          request.shared_network = names[i];
+          const bool expected = row.allowed[i] == 'y' && (plain || !names[i].empty());
+          const Verdict verdict = guard_network(request, policy, host());
+          EXPECT_EQ(verdict.allowed, expected) << trust << " '" << names[i] << "': " << verdict.reason;
+          EXPECT_EQ(verdict.remedy.empty(), expected);
+          for (const NetworkMode mode : {NetworkMode::none, NetworkMode::host, NetworkMode::userspace}) {
+            request.network = mode;
+            request.unsafe_opt_ins.host_network = true;
+            level.networks = {NetworkMode::none, NetworkMode::host, NetworkMode::userspace};
+            if (!names[i].empty()) {
+              EXPECT_FALSE(guard_network(request, policy, host()).allowed) << to_text(mode) << ":" << names[i];
+            }
+          }
+        }
+}
+
+// A platform that passes a tenant's words on lets no tenant into another's network, unless its operator says so.
+TEST(GuardNetwork, BuiltInGivesSharedNetworksToTrustedCodeOnly) {
+  for (const char* trust : {"trusted", "untrusted"}) {
+    Request request = wish(trust);
+    request.network = NetworkMode::bridge;
+    request.shared_network = "db";
+    const Verdict verdict = guard_network(request, builtin_policy(true), host());
+    EXPECT_EQ(verdict.allowed, request.trust == "trusted") << verdict.reason;
+    EXPECT_EQ(verdict.remedy.find("levels.untrusted.networks") != std::string::npos, !verdict.allowed) << verdict.remedy;
+  }
+}
+
 TEST(GuardNetwork, LimitsOnlyWhatIsFiltered) {
   for (const NetworkMode mode : {NetworkMode::none, NetworkMode::bridge, NetworkMode::host}) {
     Request request = wish("trusted");

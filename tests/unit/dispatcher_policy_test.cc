@@ -40,6 +40,7 @@ TEST(Policy, ReadsWhatItWrites) {
     level.secrets = true;
     level.directfs = false;
     level.publish = PublishRule::none;
+    level.shared_networks = {"db", "web-1"};
     level.egress = {*network::parse_grant("10.0.0.7:5432"), *network::parse_grant("*.example:443")};
     level.egress_ceiling.reset();
     level.defaults.cpus = 0.25;
@@ -52,6 +53,22 @@ TEST(Policy, ReadsWhatItWrites) {
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(*back, policy) << text;
   }
+}
+
+TEST(Policy, ListsSharedNetworksBesideTheOthers) {
+  const auto levels = [](const std::string& networks) {
+    return R"({"levels": {"untrusted": {"networks": )" + networks + "}}}";
+  };
+  const Result<Policy> policy = parse_policy(levels(R"(["none", "bridge:db", "bridge:a.b_c-1"])"), "p");
+  ASSERT_TRUE(policy) << policy.error().message;
+  EXPECT_EQ(policy->levels.at("untrusted").networks, std::vector<NetworkMode>{NetworkMode::none});
+  EXPECT_EQ(policy->levels.at("untrusted").shared_networks, (std::vector<std::string>{"db", "a.b_c-1"}));
+  EXPECT_EQ(policy->levels.at("trusted").shared_networks, std::vector<std::string>{"*"});
+  EXPECT_TRUE(builtin_policy(true).levels.at("untrusted").shared_networks.empty());
+  EXPECT_TRUE(parse_policy(levels(R"(["bridge", "bridge:*"])"), "p"));
+  for (const char* bad : {R"(["bridge:"])", R"(["bridge:A"])", R"(["bridge:a*"])", R"(["userspace:a"])", R"(["host:a"])",
+                          R"(["none:"])", R"(["bridge:a", "bridge:a"])", R"(["bridge", "bridge"])"})
+    EXPECT_NE(faults_of(levels(bad)).find("$.levels.untrusted.networks: "), std::string::npos) << bad;
 }
 
 TEST(Policy, OverridesKeyByKeyAndStartsNewLevelsFromUntrusted) {

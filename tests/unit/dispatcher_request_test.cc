@@ -16,6 +16,7 @@ Request full() {
   request.id = "job-7";
   request.runtime = RuntimeChoice::gvisor;
   request.network = NetworkMode::bridge;
+  request.shared_network = "db.test_1-2";
   request.egress = {*network::parse_grant("dns"), *network::parse_grant("10.88.0.2:8080-8090/udp")};
   request.ipv6 = true;
   request.publish = {*network::parse_publish("8080:80"), *network::parse_publish("0.0.0.0::53/udp")};
@@ -89,6 +90,8 @@ TEST(RequestDocument, RefusesWhatItDoesNotKnow) {
                            R"({"trust": "a", "trust": "b"})",
                            R"({"runtime": "runc"})",
                            R"({"network": "lan"})",
+                           R"({"network": "bridge:*"})",
+                           R"({"network": "userspace:db"})",
                            R"({"unsafe": {"everything": true}})",
                            R"({"unsafe": true})",
                            R"({"root_writes": "disk"})",
