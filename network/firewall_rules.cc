@@ -57,7 +57,8 @@ constexpr uint16_t kFirstPortOutside = 32768, kLastPortOutside = 65535;
 
 // IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
 constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
-constexpr uint16_t kRedirect = 5;  // of ICMP
+constexpr uint16_t kRedirect = 5;                       // of ICMP
+constexpr uint8_t kIhl = 0x0f, kIhlWithoutOptions = 5;  // words of four bytes (RFC 791 3.1)
 constexpr uint8_t kSyn = 0x02, kAck = 0x10;
 constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
 
@@ -156,8 +157,8 @@ Message Compiler::arp_to_gateway() const {
 }
 
 // Of IPv6, what is between neighbours only has no business here: both ends know each other (network/port.h). The kernel inside
-// reports its multicast groups nevertheless, which is no forgery. A routing header would have another host send the packet on,
-// to where nobody looked.
+// reports its multicast groups nevertheless, which is no forgery. A routing header, or IPv4's options for it, would have
+// another host send the packet on, to where nobody looked.
 void Compiler::compile_sent() {
   const char* sent = "prerouting";
   add(bridge(sent).link_in(spec_.port, Is::not_equal).accept());
@@ -169,6 +170,7 @@ void Compiler::compile_sent() {
       rule.field(nft::kEtherType, ether_type(side.ip));
       return rule;
     };
+    if (side.ip == Ip::v4) add(packet().masked(nft::kIpLength, kIhl, kIhlWithoutOptions, Is::not_equal).go_to(kForged));
     if (side.ip == Ip::v6) {
       add(packet().routing_header().go_to(kForged));
       add(packet().protocol(IPPROTO_ICMPV6).between(nft::kIcmpKind, kGroupReport, kGroupReport).drop());

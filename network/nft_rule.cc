@@ -140,9 +140,9 @@ Rule& Rule::masked(const Field& field, const Mac& bits, const Mac& value) {
   return load(field, kRegister).mask(bits.data(), bits.size()).compare(Is::equal, value.data(), value.size());
 }
 
-Rule& Rule::masked(const Field& field, uint8_t bits, uint8_t value) {
-  say(field.name).say("& " + hex({&bits, 1}) + " == " + hex({&value, 1}));
-  return load(field, kRegister).mask(&bits, sizeof bits).compare(Is::equal, &value, sizeof value);
+Rule& Rule::masked(const Field& field, uint8_t bits, uint8_t value, Is is) {
+  say(field.name).say("& " + hex({&bits, 1}) + (is == Is::equal ? " == " : " != ") + hex({&value, 1}));
+  return load(field, kRegister).mask(&bits, sizeof bits).compare(is, &value, sizeof value);
 }
 
 Rule& Rule::between(const Field& field, uint16_t first, uint16_t last) {

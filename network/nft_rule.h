@@ -28,6 +28,7 @@ constexpr Field kIp6From{"ip6 saddr", NFT_PAYLOAD_NETWORK_HEADER, 8, 16},
     kIp6To{"ip6 daddr", NFT_PAYLOAD_NETWORK_HEADER, 24, 16};
 constexpr Field from(Ip ip) { return ip == Ip::v4 ? kIpFrom : kIp6From; }
 constexpr Field to(Ip ip) { return ip == Ip::v4 ? kIpTo : kIp6To; }
+constexpr Field kIpLength{"ip version,ihl", NFT_PAYLOAD_NETWORK_HEADER, 0, 1};
 // ARP for IPv4 over Ethernet (RFC 826): what it speaks of, what it wants, and the two pairs of addresses.
 constexpr Field kArpKind{"arp htype..plen", NFT_PAYLOAD_NETWORK_HEADER, 0, 6};
 constexpr Field kArpOperation{"arp operation", NFT_PAYLOAD_NETWORK_HEADER, 6, 2};
@@ -56,7 +57,7 @@ class Rule {
   Rule& field(const Field& field, std::span<const uint8_t> value, std::string_view text);
   Rule& field(const Field& field, const Subnet& range);
   Rule& masked(const Field& field, const Mac& mask, const Mac& value);
-  Rule& masked(const Field& field, uint8_t mask, uint8_t value);
+  Rule& masked(const Field& field, uint8_t mask, uint8_t value, Is is = Is::equal);
   Rule& between(const Field& field, uint16_t first, uint16_t last);  // of two bytes, or of one
   Rule& in_set(const Field& field, const std::string& set);
   Rule& state(uint32_t any_of);  // CtState

@@ -1,8 +1,11 @@
 // Frames that a sandbox has no business to send: a workload with CAP_NET_RAW, or a sentry that was taken over, can.
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/files.h"
 #include "tests/network/firewalls.h"
 
 namespace bailey::network::tests {
@@ -82,6 +85,35 @@ TEST_F(FramesTest, AnotherSourceAddressIsDropped) {
     forged.source = *parse_address(source);
     expect_dropped(udp_frame(forged), source);
   }
+}
+
+// A list of addresses to go by: where host and who is granted do as they are told (net.ipv4.conf.*.accept_source_route), the
+// packet goes on to where nobody looked. No capability is needed for it (ip(7), IP_OPTIONS).
+TEST_F(FramesTest, AWayOfTheSendersChoiceIsDropped) {
+  firewall_ = {};
+  firewall_ = must(Firewall::create(spec(0, {"203.0.113.2:90/udp"})));
+  const Fd granted = serve(outside_, "203.0.113.2", 90, SOCK_DGRAM), other = serve(outside_, "198.51.100.9", 90, SOCK_DGRAM);
+  for (const char* link : {"all", "bailey0"}) write_sysctl(std::string("ipv4/conf/") + link + "/accept_source_route", "1");
+  must(outside_.run([]() -> Result<> {
+    for (const char* link : {"all", "net0"})
+      TRY(files::write_existing(AT_FDCWD, std::string("/proc/sys/net/ipv4/conf/") + link + "/accept_source_route", "1"));
+    return {};
+  }));
+  const Fd sender = serve(attacker_.netns, "10.201.0.2", 4000, SOCK_DGRAM);
+  const auto say = [&](const char* address) {
+    const SocketAddress to = socket_address(address, 90);
+    EXPECT_EQ(sendto(sender.get(), "probe", 5, 0, to.get(), to.size), 5);
+  };
+  say("203.0.113.2");
+  EXPECT_TRUE(arrives(granted, kSoonMs));
+  const uint8_t by_granted[] = {IPOPT_LSRR, 7, 4, 203, 0, 113, 2, IPOPT_END};
+  ASSERT_EQ(setsockopt(sender.get(), IPPROTO_IP, IP_OPTIONS, by_granted, sizeof by_granted), 0);
+  say("198.51.100.9");
+  EXPECT_FALSE(arrives(other, kNothingMs));
+  EXPECT_EQ(must(firewall_.denials()).frames, 1u);
+  must(firewall_.reset());
+  say("198.51.100.9");
+  EXPECT_TRUE(arrives(other, kSoonMs)) << "it was the firewall";
 }
 
 TEST_F(FramesTest, NothingGoesToTheNeighbour) {
