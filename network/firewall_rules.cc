@@ -253,6 +253,9 @@ void Compiler::compile_forward(const Side& side) {
     add(rule.link_in(spec_.bridge.name).in_set(nft::from(side.ip), peers).count(kEntered).accept());
   }
   add(ours("forward", side).go_to(named(kFrom, side.ip)));
+  // From beyond the host come only answers to what went out translated, and errors about it: whoever has a way to the bridge
+  // would speak, in a peer's name or by errors, into connections with peers and with the host, if it guessed their ports.
+  add(for_us("forward", side).link_in(spec_.bridge.name, Is::not_equal).untranslated().drop());
   // The kernel asks the tables in no order that we could choose: refused by ours, its sender learns so at once as by its own.
   add(for_us("forward", side).field(nft::from(side.ip), side.subnet).protocol(IPPROTO_TCP).reject_reset());
   add(for_us("forward", side).field(nft::from(side.ip), side.subnet).reject());
@@ -260,8 +263,16 @@ void Compiler::compile_forward(const Side& side) {
 }
 
 void Compiler::compile_peers() {
-  add(inet(kToPeers).state(nft::kEstablished | nft::kRelated).accept());
-  add(inet(kToPeers).state(nft::kInvalid).drop());
+  add(inet(kToPeers).state(nft::kEstablished).accept());
+  // An error about what was sent to it, and not about what others say to each other (see follow()).
+  for (const Side& side : sides_)
+    add(inet(kToPeers)
+            .family(side.ip)
+            .state(nft::kRelated)
+            .protocol(icmp_of(side.ip))
+            .field(nft::about_to(side.ip), side.address)
+            .accept());
+  add(inet(kToPeers).state(nft::kInvalid | nft::kRelated).drop());
   add(inet(kToPeers).go_to(kAllowed));
 }
 

@@ -1,6 +1,7 @@
 #include "network/nft_rule.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 
 #include <algorithm>
@@ -178,6 +179,13 @@ Rule& Rule::answers() {
   say("ct direction reply").begin("ct");
   message_.be32(NFTA_CT_DREG, kRegister).be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
   return end().compare(Is::equal, &reply, sizeof reply);
+}
+
+Rule& Rule::untranslated() {
+  constexpr uint32_t kTranslated = IPS_SRC_NAT, kNone = 0;
+  say("ct status & snat == 0").begin("ct");
+  message_.be32(NFTA_CT_DREG, kRegister).be32(NFTA_CT_KEY, NFT_CT_STATUS);
+  return end().mask(&kTranslated, sizeof kTranslated).compare(Is::equal, &kNone, sizeof kNone);
 }
 
 Rule& Rule::routing_header() {

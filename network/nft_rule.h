@@ -37,6 +37,11 @@ constexpr Field kArpFromIp{"arp saddr ip", NFT_PAYLOAD_NETWORK_HEADER, 14, 4};
 constexpr Field kArpToIp{"arp daddr ip", NFT_PAYLOAD_NETWORK_HEADER, 24, 4};
 constexpr Field kPortTo{"th dport", NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2};
 constexpr Field kIcmpKind{"icmp type", NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1};
+// In an ICMP error, whom the packet was for that it is about: behind 8 bytes there is that packet's header (RFC 792, RFC
+// 4443 3.1).
+constexpr Field kIcmpAboutTo{"icmp about ip daddr", NFT_PAYLOAD_TRANSPORT_HEADER, 8 + 16, 4},
+    kIcmp6AboutTo{"icmp about ip6 daddr", NFT_PAYLOAD_TRANSPORT_HEADER, 8 + 24, 16};
+constexpr Field about_to(Ip ip) { return ip == Ip::v4 ? kIcmpAboutTo : kIcmp6AboutTo; }
 constexpr Field kTcpFlags{"tcp flags", NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1};
 
 enum class Is { equal, not_equal };
@@ -62,6 +67,7 @@ class Rule {
   Rule& in_set(const Field& field, const std::string& set);
   Rule& state(uint32_t any_of);  // CtState
   Rule& answers();               // goes towards who began the connection
+  Rule& untranslated();          // of a connection whose beginner is shown to the other end as what it is
   Rule& routing_header();        // IPv6 with a list of addresses to go by (RFC 8200 4.4)
   // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
   Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);

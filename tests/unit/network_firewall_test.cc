@@ -75,12 +75,12 @@ TEST(FirewallRules, AreTheSameOfIpv6WhenTheSandboxHasIt) {
 TEST(FirewallRules, LetPeersByWhereANetworkIsShared) {
   FirewallSpec wanted = spec({});
   const Lines shut = chain(wanted, "inet bailey-7 forward");
-  EXPECT_EQ(shut.size(), 4u);
+  EXPECT_EQ(shut.size(), 5u);
   for (const std::string& line : shut) EXPECT_EQ(line.find("peers"), std::string::npos) << line;
   wanted.shared = "db";
   wanted.connections = 5;
   const Lines open = chain(wanted, "inet bailey-7 forward");
-  ASSERT_EQ(open.size(), 6u);
+  ASSERT_EQ(open.size(), 7u);
   EXPECT_EQ(open[0],
             "meta nfproto ipv4 ip saddr 10.201.0.9 iifname \"bailey0\" oifname \"bailey0\" ip daddr @peers_db goto to_peers");
   EXPECT_EQ(
@@ -89,7 +89,9 @@ TEST(FirewallRules, LetPeersByWhereANetworkIsShared) {
       "accept");
   EXPECT_EQ(Lines(open.begin() + 2, open.end()), shut);
   EXPECT_EQ(chain(wanted, "inet bailey-7 to_peers"),
-            (Lines{"ct state established,related accept", "ct state invalid drop", "goto allowed"}));
+            (Lines{"ct state established accept",
+                   "meta nfproto ipv4 ct state related meta l4proto 1 icmp about ip daddr 10.201.0.9 accept",
+                   "ct state related,invalid drop", "goto allowed"}));
   EXPECT_EQ(chain(wanted, "inet bailey-7 allowed"), (Lines{"ct count over 5 goto denied", "counter name begun accept"}));
 }
 
