@@ -339,6 +339,7 @@ void Sandbox::measure() {
   if (leases_.network) {
     if (auto refused = leases_.network.refused()) record_.refused_network = std::move(*refused);
     else log::warning(refused.error().message);
+    leases_.network.end_names();
   }
   record_.stdout_bytes = streams_.out().taken();
   record_.stderr_bytes = streams_.err().taken();

@@ -142,6 +142,7 @@ Firewall& Firewall::operator=(Firewall&& other) noexcept {
   slot_ = std::exchange(other.slot_, std::nullopt);
   owner_ = other.owner_;
   shared_ = other.shared_;
+  is_ours_ = std::exchange(other.is_ours_, false);
   has_ipv6_ = other.has_ipv6_;
   return *this;
 }
@@ -149,8 +150,16 @@ Firewall& Firewall::operator=(Firewall&& other) noexcept {
 Firewall::~Firewall() { (void)reset(); }
 
 Result<> Firewall::reset() {
-  if (!slot_) return {};
+  if (!std::exchange(is_ours_, false)) return {};
   return remove(socket_, *std::exchange(slot_, std::nullopt), owner_);
+}
+
+Result<Firewall> Firewall::of(uint32_t slot, bool has_ipv6) {
+  Firewall firewall;
+  firewall.socket_ = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  firewall.slot_ = slot;
+  firewall.has_ipv6_ = has_ipv6;
+  return firewall;
 }
 
 Result<Firewall> Firewall::create(const FirewallSpec& spec) {
@@ -171,6 +180,7 @@ Result<Firewall> Firewall::create(const FirewallSpec& spec) {
   firewall.slot_ = spec.slot;
   firewall.owner_ = {spec.bridge.mark};
   firewall.shared_ = spec.shared;
+  firewall.is_ours_ = true;
   firewall.has_ipv6_ = spec.address6.has_value();
   return firewall;
 }

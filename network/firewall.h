@@ -68,6 +68,8 @@ class Firewall {
   // instant. Fault::unavailable: a table of that name that the bridge's owner did not make, which stays; forwarding is off, the
   // bridge routes loopback addresses, the kernel lacks a part.
   static Result<Firewall> create(const FirewallSpec& spec);
+  // That of a slot, made by another process (network/keeper.h): nothing goes when this object goes.
+  static Result<Firewall> of(uint32_t slot, bool has_ipv6);
   // All of them or none.
   Result<> admit(std::span<const Opening> openings);
   // Both sides of a shared network's two let each other in, in the same instant: this one, whose address is `ours`, and the one
@@ -76,8 +78,7 @@ class Firewall {
   Result<Denials> denials();
   // What the destructor does, with its error. The port goes before, and the connections that were let by go with the tables.
   Result<> reset();
-  int fd() const { return socket_.fd(); }  // what reset() works with
-  void forget() { slot_.reset(); }         // somebody else removes it
+  void forget() { is_ours_ = false; }  // somebody else removes it
 
   // What `owner` made of that slot, and nothing else; fine when there is nothing.
   static Result<> remove(NetlinkSocket& socket, uint32_t slot, const Owner& owner);
@@ -86,7 +87,8 @@ class Firewall {
 
  private:
   NetlinkSocket socket_;
-  std::optional<uint32_t> slot_;  // nothing to remove without it
+  std::optional<uint32_t> slot_;
+  bool is_ours_ = false;  // to remove
   Owner owner_;
   std::string shared_;
   bool has_ipv6_ = false;

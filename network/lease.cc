@@ -58,6 +58,18 @@ Result<> prepare_inside() {
   return open_low_ports();
 }
 
+// Of a slot that is held, what `owner` made; the port goes first: it is never without its filter.
+Result<> remove_remains(NetlinkSocket& routes, NetlinkSocket& filters, uint32_t slot, const Owner& owner) {
+  const auto port = Port::remove(routes, slot, owner);
+  if (!port && port.error().fault != Fault::unavailable) return port;
+  return Firewall::remove(filters, slot, owner);
+}
+Result<> remove_remains(uint32_t slot, const Owner& owner) {
+  auto routes = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  auto filters = TRY(NetlinkSocket::open(NETLINK_NETFILTER));
+  return remove_remains(routes, filters, slot, owner);
+}
+
 bool needs_names(const LeaseSpec& spec) {
   return std::ranges::any_of(
       spec.egress, [](const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; });
@@ -93,7 +105,6 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     lease.bridge_ = TRY(ensure_bridge(socket, spec, owner));
     TRY(lease.take_slot(directory, kSlots));
     TRY(Members::clear(directory, lease.slot()));
-    if (!spec.shared.empty()) lease.members_ = TRY(Members::open(directory, kSlots));
   }
   lease.ipv6_ = spec.ipv6;
   if (spec.uplink && ::geteuid() != 0) {
@@ -104,11 +115,14 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     lease.netns_ = TRY(Netns::create());
   }
   TRY(lease.netns_.run(prepare_inside));
-  lease.relay_ = TRY(Relay::create(std::move(listeners), lease.address()));
+  lease.relay_ = TRY(Relay::begin(std::move(listeners), lease.address()));
   if (needs_names(spec) && !lease.resolver_) {
     NameSockets sockets = TRY(bind_names(lease.bridge_.gateway()));
-    TRY(lease.create_resolver(spec, std::move(sockets)));
+    TRY(lease.begin_resolver(spec, std::move(sockets)));
   }
+  if (!spec.uplink)
+    lease.keeper_ = TRY(Keeper::begin([&] { return lease.wire(spec, directory); }, lease.netns_.fd(),
+                                      {lease.netns_.fd(), lease.slot_.fd(), directory}));
   return lease;
 }
 
@@ -118,7 +132,7 @@ Result<> Lease::enter_pocket(const LeaseSpec& spec, int directory) {
   const Owner owner = TRY(Owner::of(directory));
   bridge_ = {pocket_.bridge().name, 0, {}, *pocket_.bridge().subnet, {}, owner.mark};  // connect() makes it
   TRY(take_slot(directory, kPocketSlots));
-  if (needs_names(spec)) TRY(create_resolver(spec, pocket_.take_names()));
+  if (needs_names(spec)) TRY(begin_resolver(spec, pocket_.take_names()));
   return pocket_.enter();
 }
 
@@ -133,40 +147,59 @@ Result<> Lease::take_slot(int directory, const char* locks) {
   return {};
 }
 
-Result<> Lease::create_resolver(const LeaseSpec& spec, NameSockets sockets) {
+Result<> Lease::begin_resolver(const LeaseSpec& spec, NameSockets sockets) {
   std::vector<std::string> servers = TRY(read_name_servers());
   resolver_ =
-      TRY(Resolver::create({bridge_.gateway(), address(), spec.egress, std::move(servers), spec.ipv6}, std::move(sockets)));
+      TRY(Resolver::begin({bridge_.gateway(), address(), spec.egress, std::move(servers), spec.ipv6}, std::move(sockets)));
   return {};
 }
 
-Result<> Lease::connect(const LeaseSpec& spec) {
+Result<Wiring> Lease::wire(const LeaseSpec& spec, int directory) const {
   FirewallSpec filter = filter_of(spec, bridge_, slot());
   if (spec.uplink) filter.closed = pocket_.closed();
   if (resolver_) filter.dns_port = resolver_->port();
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
-  auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+  const int remains = TRY(link::index_of(filter.port));
+  if (remains != 0) {
+    auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+    TRY(Port::remove(socket, slot(), {bridge_.mark}));
+  }
+  Wiring wiring;
+  wiring.firewall = TRY(Firewall::create(filter));
+  if (!spec.shared.empty())
+    TRY_WITH(join(spec.shared, directory, wiring.firewall), "joining the network '" + spec.shared + "'");
+  wiring.port = TRY(Port::create(
+      bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
+  return wiring;
+}
+
+Result<> Lease::connect(const LeaseSpec& spec) {
   if (spec.uplink) {
     TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
-    bridge_ = filter.bridge = TRY(Bridge::ensure(socket, pocket_.bridge(), {bridge_.mark}));
+    auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
+    bridge_ = TRY(Bridge::ensure(socket, pocket_.bridge(), {bridge_.mark}));
+    wiring_ = TRY(wire(spec, -1));
+  } else {
+    if (auto made = keeper_.await(); !made) {
+      (void)remove_remains(slot(), {bridge_.mark});  // of one that was killed
+      return made;
+    }
+    wiring_.firewall = TRY(Firewall::of(slot(), spec.ipv6));
   }
-  if (TRY(link::index_of(filter.port)) != 0) TRY(Port::remove(socket, slot(), {bridge_.mark}));
-  firewall_ = TRY(Firewall::create(filter));
-  if (members_) TRY_WITH(join(spec.shared), "joining the network '" + spec.shared + "'");
-  port_ = TRY(Port::create(
-      bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
-  return {};
+  TRY(relay_.await_confined());
+  return resolver_ ? resolver_->await_confined() : Result<>();
 }
 
 // The filter is there first, then the record, then this looks around: whoever is found can be met, and of two who join at once
 // the later one finds the other. So it takes no lock.
-Result<> Lease::join(const std::string& shared) {
+Result<> Lease::join(const std::string& shared, int directory, Firewall& firewall) const {
   const std::string network = bridge_.name + "/" + shared;
-  TRY(members_.enter(slot(), network, ""));
-  const std::vector<Member> others = TRY(members_.others(network, slot()));
+  Members members = TRY(Members::open(directory, kSlots));
+  TRY(members.enter(slot(), network, ""));
+  const std::vector<Member> others = TRY(members.others(network, slot()));
   for (const Member& other : others)
     for (const Ip ip : {Ip::v4, Ip::v6})
-      if (ip == Ip::v4 || ipv6_) TRY(firewall_.meet(other.slot, bridge_.address(slot(), ip), bridge_.address(other.slot, ip)));
+      if (ip == Ip::v4 || ipv6_) TRY(firewall.meet(other.slot, bridge_.address(slot(), ip), bridge_.address(other.slot, ip)));
   return {};
 }
 
@@ -175,11 +208,11 @@ std::optional<Address> Lease::address6() const { return ipv6_ ? std::optional(br
 std::optional<Address> Lease::resolver() const { return resolver_ ? std::optional(bridge_.gateway()) : std::nullopt; }
 
 Result<> Lease::serve_names() {
-  return resolver_->serve([this](std::span<const Opening> openings) { return firewall_.admit(openings); });
+  return resolver_->serve([this](std::span<const Opening> openings) { return wiring_.firewall.admit(openings); });
 }
 
 Result<Refused> Lease::refused() {
-  Refused refused{TRY(firewall_.denials()), {}};
+  Refused refused{TRY(wiring_.firewall.denials()), {}};
   if (!resolver_) return refused;
   // A workload that asked at its very end: what was refused was told to us before it was to the workload.
   if (resolver_->fd() >= 0) (void)serve_names();
@@ -187,33 +220,22 @@ Result<Refused> Lease::refused() {
   return refused;
 }
 
+void Lease::end_names() {
+  if (resolver_) resolver_->kill();
+}
+
 Result<> Lease::reset() {
   if (!slot_) return {};
   resolver_.reset();
   relay_.reset();
   netns_ = Netns();
-  if (pocket_) {  // all of it goes with the namespace
-    port_.forget();
-    firewall_.forget();
-  }
-  if (pocket_ || (port_.fd() < 0 && firewall_.fd() < 0)) {  // or reserved, no more
-    *this = Lease();
-    return {};
-  }
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto kept = keep_only({slot_.fd(), port_.fd(), firewall_.fd()});
-    if (kept) port_.await_end();
-    const bool done = kept && port_.reset() && firewall_.reset();
-    ::_exit(done ? 0 : 1);
-  }
-  // Without a child we wait ourselves. The port goes first: it is never without its filter.
-  const Result<> port = child < 0 ? port_.reset() : Result<>();
-  const Result<> firewall = child < 0 && port ? firewall_.reset() : Result<>();
-  port_.forget();
-  firewall_.forget();
+  // What is in a pocket goes with that namespace, and what is on the host with the keeper.
+  wiring_.port.forget();
+  wiring_.firewall.forget();
+  Result<> removed;
+  if (keeper_ && !keeper_.let_go()) removed = remove_remains(slot(), {bridge_.mark});
   *this = Lease();
-  return port ? firewall : port;
+  return removed;
 }
 
 Result<std::vector<std::string>> explain(const LeaseSpec& spec) {
@@ -264,9 +286,7 @@ Result<Remains> collect(int directory) {
   for (const uint32_t number : found.slots) {
     const auto slot = TRY(Slot::take_number(directory, kSlots, number));  // held while its remains are removed
     if (!slot) continue;
-    const auto port = Port::remove(routes, number, owner);
-    if (!port && port.error().fault != Fault::unavailable) return std::unexpected(port.error());
-    TRY(Firewall::remove(filters, number, owner));
+    TRY(remove_remains(routes, filters, number, owner));
     removed.slots.push_back(number);
   }
   return removed;

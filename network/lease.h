@@ -7,9 +7,11 @@
 //   relay      has the host's ports that lead to its own, when some are published
 //   firewall   what it may reach; stands before the port
 //   port       the veth pair
+//   keeper     makes those two beside what goes on here and takes them away afterwards, also when this process was killed;
+//              not in a pocket, where they go with the namespace (network/keeper.h)
 //
-// What a killed Bailey left is found by the slots whose locks are free: by collect(), and by the next who takes the slot.
-// CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling thread.
+// What a keeper that was killed as well left is found by the slots whose locks are free: by collect(), and by the next who
+// takes the slot. CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling thread.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +25,10 @@
 #include "network/bridge.h"
 #include "network/egress.h"
 #include "network/firewall.h"
+#include "network/keeper.h"
 #include "network/members.h"
 #include "network/netns.h"
 #include "network/pocket.h"
-#include "network/port.h"
 #include "network/relay.h"
 #include "network/resolver.h"
 
@@ -52,11 +54,11 @@ struct Refused {
 class Lease {
  public:
   Lease() = default;
-  // The address, the namespace (its loopback still off) and the children, but no way out. `directory`: the runtime directory's
-  // descriptor, where the locks are. On error nothing is left. Not after threads exist. With an uplink this process has moved
-  // into the pocket when it returns, for good, and an ordinary user's into a user namespace (network/pocket.h).
+  // The address, the namespace and the children; the way out is being made when it returns. `directory`: the runtime
+  // directory's descriptor, where the locks are. On error nothing is left. Not after threads exist. With an uplink this process
+  // has moved into the pocket when it returns, for good, and an ordinary user's into a user namespace (network/pocket.h).
   static Result<Lease> reserve(const LeaseSpec& spec, int directory);
-  // The filter, then the port: links are there and up when it returns. Once, with the same spec.
+  // Waits until the filter stands and the port behind it: links are there and up when it returns. Once, with the same spec.
   Result<> connect(const LeaseSpec& spec);
 
   explicit operator bool() const { return static_cast<bool>(slot_); }
@@ -81,28 +83,29 @@ class Lease {
   const std::vector<Publish>& published() const { return relay_.ports(); }  // with the host's ports as they were bound
   // What was refused so far. Asks the kernel.
   Result<Refused> refused();
-  // Gives all of it back. The kernel waits some 30 ms for readers of a port and of a filter before it lets go of them: a child
-  // does that and outlives this process if need be, with the slot in its hand. What it cannot remove is left to collect() and
-  // to the slot's next holder. Not after threads exist.
+  // Nobody asks any more: its end goes on beside this process, and reset() finds it done.
+  void end_names();
+  // Gives all of it back: the keeper does, and outlives this process if need be, with the slot in its hand. What it cannot
+  // remove is left to collect() and to the slot's next holder.
   Result<> reset();
 
  private:
   Result<> enter_pocket(const LeaseSpec& spec, int directory);
+  Result<Wiring> wire(const LeaseSpec& spec, int directory) const;
+  Result<> join(const std::string& shared, int directory, Firewall& firewall) const;
   Result<> take_slot(int directory, const char* locks);
-  Result<> join(const std::string& shared);
-  Result<> create_resolver(const LeaseSpec& spec, NameSockets sockets);
+  Result<> begin_resolver(const LeaseSpec& spec, NameSockets sockets);
 
   Pocket pocket_;
   Slot slot_;
-  Members members_;  // with LeaseSpec::shared
   Bridge bridge_;
   bool ipv6_ = false;
   Fd netns_owner_;
   Netns netns_;
   std::optional<Resolver> resolver_;
   Relay relay_;
-  Firewall firewall_;
-  Port port_;
+  Wiring wiring_;  // with a keeper: its firewall as we see it, and no port
+  Keeper keeper_;
 };
 
 // The rules of the filter that connect() would make, one line each. What only a start finds out is left at its first value:

@@ -8,6 +8,7 @@
 //   resolver.h  answers questions about names, by a worker (worker.h)
 //   relay.h     published ports, by another  publish.h   which ones
 //   pocket.h    a namespace with all of that behind a program (uplink.h) in place of the host's forwarding
+//   keeper.h    a process that makes firewall and port, and takes them away whatever happens
 //   lease.h     all of it, for one sandbox
 //
 // Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.

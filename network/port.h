@@ -60,8 +60,7 @@ class Port {
   // removed by itself has the lock on all links while every processor is waited for, some ten milliseconds. Waits for that, up
   // to a bound.
   void await_end() const;
-  int fd() const { return socket_.fd(); }  // what reset() works with
-  void forget() { name_.clear(); }         // somebody else removes it
+  void forget() { name_.clear(); }  // somebody else removes it
 
  private:
   Result<> wire_host(const Bridge& bridge, const Mac& mac);

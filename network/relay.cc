@@ -59,7 +59,7 @@ Result<Listeners> bind_ports(std::span<const Publish> ports) {
   return result;
 }
 
-Result<Relay> Relay::create(Listeners listeners, const Address& sandbox) {
+Result<Relay> Relay::begin(Listeners listeners, const Address& sandbox) {
   Relay result;
   if (listeners.ports.empty()) return result;
   RelayWork work{sandbox, {}};
@@ -72,7 +72,7 @@ Result<Relay> Relay::create(Listeners listeners, const Address& sandbox) {
     if (publish.protocol == Protocol::tcp) spec.connects.push_back(publish.port);
   }
   result.ports_ = std::move(listeners.ports);
-  result.worker_ = TRY(Worker::create(spec, [&](int channel) { relay_ports(work, channel); }));
+  result.worker_ = TRY(Worker::begin(spec, [&](int channel) { relay_ports(work, channel); }));
   return result;
 }
 

@@ -33,7 +33,9 @@ class Relay {
  public:
   // Connects to the sandbox from this thread's network namespace, wherever the listeners are. The caller has one thread. The
   // sandbox's address need not be there yet: until it is, connections fail. Nothing to publish: an empty Relay.
-  static Result<Relay> create(Listeners listeners, const Address& sandbox);
+  // await_confined() is to follow, as for a Worker.
+  static Result<Relay> begin(Listeners listeners, const Address& sandbox);
+  Result<> await_confined() { return worker_ ? worker_.await_confined() : Result<>(); }
   Relay() = default;
 
   const std::vector<Publish>& ports() const { return ports_; }  // with the host ports that were bound

@@ -85,7 +85,7 @@ Result<std::vector<std::string>> read_name_servers(const std::string& path) {
   return servers;
 }
 
-Result<Resolver> Resolver::create(const ResolverSpec& spec, NameSockets sockets) {
+Result<Resolver> Resolver::begin(const ResolverSpec& spec, NameSockets sockets) {
   ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr};
   for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
@@ -99,7 +99,7 @@ Result<Resolver> Resolver::create(const ResolverSpec& spec, NameSockets sockets)
   work.listener = sockets.listener.get();
   work.denied = result.denied_.get();
   const WorkerSpec worker{"bailey-names", {work.datagrams, work.listener}, {kPort}, kDescriptors};
-  result.worker_ = TRY(Worker::create(worker, [&](int channel) { forward_names(work, channel); }));
+  result.worker_ = TRY(Worker::begin(worker, [&](int channel) { forward_names(work, channel); }));
   result.datagrams_ = std::move(sockets.datagrams);
   result.listener_ = std::move(sockets.listener);
   return result;

@@ -55,7 +55,9 @@ struct DeniedNames {
 class Resolver {
  public:
   // Name servers are asked from this thread's network namespace, wherever `sockets` are. The caller has one thread.
-  static Result<Resolver> create(const ResolverSpec& spec, NameSockets sockets);
+  // await_confined() is to follow, as for a Worker.
+  static Result<Resolver> begin(const ResolverSpec& spec, NameSockets sockets);
+  Result<> await_confined() { return worker_.await_confined(); }
 
   uint16_t port() const { return port_; }
   pid_t pid() const { return worker_.pid(); }
@@ -67,6 +69,7 @@ class Resolver {
   // not resolved from then on, fd() is -1.
   Result<> serve(const Admit& admit);
   DeniedNames denied() const;
+  void kill() { worker_.kill(); }  // reset() need not wait for long, then
   void reset() { worker_.reset(); }
 
  private:

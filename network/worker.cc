@@ -115,9 +115,10 @@ Result<> confine(const WorkerSpec& spec, int channel, pid_t parent) {
 
 }  // namespace
 
-Result<Worker> Worker::create(const WorkerSpec& spec, const std::function<void(int channel)>& work) {
+Result<Worker> Worker::begin(const WorkerSpec& spec, const std::function<void(int channel)>& work) {
   SocketPair pair = TRY(create_socket_pair());
   Worker result;
+  result.name_ = spec.name;
   const pid_t parent = ::getpid();
   result.pid_ = ::fork();
   if (result.pid_ < 0) return sys_error("forking " + std::string(spec.name), errno);
@@ -126,20 +127,25 @@ Result<Worker> Worker::create(const WorkerSpec& spec, const std::function<void(i
   result.channel_ = std::move(pair.ours);
   result.pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, result.pid_, 0)));
   if (!result.pidfd_) return sys_error("opening " + std::string(spec.name), errno);
-
-  char message[kMessageRoom];
-  const auto got = TRY(receive_message(result.channel(), message, sizeof message, "waiting for a worker"));
-  if (got.size != 1) {
-    const std::string why(message, got.size == 0 ? 0 : got.size - 1);
-    return fail(Fault::failed, "confining " + std::string(spec.name) + ": " + (why.empty() ? result.end() : why));
-  }
-  if (::fcntl(result.channel(), F_SETFL, O_NONBLOCK) < 0) return sys_error("making a channel non-blocking", errno);
   return result;
+}
+
+Result<> Worker::await_confined() {
+  char message[kMessageRoom];
+  const auto got = receive_message(channel(), message, sizeof message, "waiting for a worker");
+  const bool confined = got && got->size == 1;
+  if (confined && ::fcntl(channel(), F_SETFL, O_NONBLOCK) == 0) return {};
+  if (confined) return sys_error("making a channel non-blocking", errno);
+  const std::string how = end();
+  if (!got) return std::unexpected(got.error());
+  return fail(Fault::failed,
+              "confining " + std::string(name_) + ": " + (got->size == 0 ? how : std::string(message, got->size - 1)));
 }
 
 Worker& Worker::operator=(Worker&& other) noexcept {
   if (this != &other) {
     reset();
+    name_ = other.name_;
     channel_ = std::move(other.channel_);
     pidfd_ = std::move(other.pidfd_);
     pid_ = std::exchange(other.pid_, -1);
@@ -151,11 +157,15 @@ void Worker::reset() {
   if (pid_ > 0) (void)end();
 }
 
-std::string Worker::end() {
-  channel_.reset();
-  // Without a pidfd it is our child all the same, not reaped yet: the number is its own.
+// Without a pidfd it is our child all the same, not reaped yet: the number is its own.
+void Worker::kill() {
   if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  else ::kill(pid_, SIGKILL);
+  else if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
+std::string Worker::end() {
+  kill();
+  channel_.reset();
   pidfd_.reset();
   int status = 0;
   pid_t reaped;

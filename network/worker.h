@@ -21,7 +21,7 @@
 namespace bailey::network {
 
 struct WorkerSpec {
-  const char* name = "bailey-worker";  // as ps shows it, 15 characters
+  const char* name = "bailey-worker";  // as ps shows it, 15 characters; a literal
   std::vector<int> keep;               // above 2
   std::vector<uint16_t> connects;      // TCP ports of any address
   uint64_t descriptors = 64;           // RLIMIT_NOFILE, lowered to the hard limit
@@ -29,12 +29,17 @@ struct WorkerSpec {
 
 class Worker {
  public:
-  // Forks and runs `work` there, in the namespaces of this thread; the process ends when `work` returns. The caller has one
-  // thread. Answers when the child is confined; error: it could not be, and no child is left.
-  static Result<Worker> create(const WorkerSpec& spec, const std::function<void(int channel)>& work);
+  // Forks and runs `work` there, in the namespaces of this thread, once it is confined; the process ends when `work` returns.
+  // The caller has one thread. Does not wait: await_confined() does, once, before anybody hostile can reach the worker or its
+  // channel is used. Error of that: it could not be confined, and no child is left.
+  static Result<Worker> begin(const WorkerSpec& spec, const std::function<void(int channel)>& work);
+  Result<> await_confined();
   Worker() = default;
   Worker(Worker&& other) noexcept
-      : channel_(std::move(other.channel_)), pidfd_(std::move(other.pidfd_)), pid_(std::exchange(other.pid_, -1)) {}
+      : name_(other.name_),
+        channel_(std::move(other.channel_)),
+        pidfd_(std::move(other.pidfd_)),
+        pid_(std::exchange(other.pid_, -1)) {}
   Worker& operator=(Worker&& other) noexcept;
   ~Worker() { reset(); }
 
@@ -42,11 +47,13 @@ class Worker {
   int channel() const { return channel_.get(); }
   pid_t pid() const { return pid_; }
   explicit operator bool() const { return pid_ > 0; }
+  void kill();   // does not wait for its end
   void reset();  // kills and reaps
   // Kills, reaps and tells how it had ended: "exit code 0", "signal 11".
   std::string end();
 
  private:
+  const char* name_ = "";
   Fd channel_, pidfd_;
   pid_t pid_ = -1;
 };

@@ -17,6 +17,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The child of a run that keeps its port and filter; 0: there is none, or not yet.
+pid_t keeper_of(pid_t bailey) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string stat = read_file(entry.path() / "stat");
+    if (stat.find(" (bailey-network) ") == std::string::npos) continue;
+    if (stat.find(") S " + std::to_string(bailey) + " ") != std::string::npos) return std::atoi(stat.c_str());
+  }
+  return 0;
+}
+
 TEST_F(BridgeContract, ReachesWhatIsGrantedAndNothingElse) {
   for (const char* port : {"listen:8080", "listen:8081"}) serve(outside_, port);
   serve(outside_, "echo:7");
@@ -196,16 +206,47 @@ TEST_F(BridgeContract, GivesFiftyAtOnceAnAddressEach) {
   EXPECT_EQ(addresses.size(), 50u);
 }
 
-// Killed at any time: what it leaves is found by its slot.
+// Killed at any time, with what would take its network away: what it leaves is found by its slot.
 TEST_F(BridgeContract, LeavesNothingThatGcDoesNotFind) {
   for (int i = 0; i < (gvisor() ? 8 : 30); ++i) {
     BaileyProcess killed(options({"--net", "bridge", "--egress", "any"}, {"/bin/sleep", "600"}));
     usleep(static_cast<useconds_t>(i) * (gvisor() ? 3000 : 500));
+    if (const pid_t keeper = keeper_of(killed.pid())) kill(keeper, SIGKILL);
     killed.signal(SIGKILL);
     killed.finish();
   }
   collect_garbage();
   EXPECT_EQ(run_bailey({.arguments = {"network", "gc"}}).exit_code, 0);
+}
+
+TEST_F(BridgeContract, LeavesNoPortOrFilterWhenItIsKilled) {
+  for (int i = 0; i < 3; ++i) {
+    BaileyProcess killed(options({"--net", "bridge", "--egress", "any"}, {"/bin/sh", "-c", "echo up; exec sleep 600"}));
+    EXPECT_TRUE(killed.wait_for_output("up"));
+    EXPECT_NE(network::tests::run(host_, {"nft", "list", "tables"}), "");
+    killed.signal(SIGKILL);
+    killed.finish();
+  }
+  wait_until_given_back();
+  EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
+  collect_garbage();
+}
+
+TEST_F(BridgeContract, RemovesItsPortAndFilterItselfWhenNobodyElseDoes) {
+  RunOptions wish = options({"--net", "bridge", "--egress", "any", "-i"}, {"/bin/sh", "-c", "echo up; cat"});
+  wish.keep_input_open = true;
+  BaileyProcess bailey(std::move(wish));
+  EXPECT_TRUE(bailey.wait_for_output("up"));
+  const pid_t keeper = keeper_of(bailey.pid());
+  ASSERT_GT(keeper, 0);
+  kill(keeper, SIGKILL);
+  const std::string gone = "/proc/" + std::to_string(keeper) + "/fd";  // a zombie's is empty
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  while (fs::exists(gone) && !fs::is_empty(gone) && !deadline.passed()) usleep(1000);
+  bailey.close_input();
+  const Outcome got = bailey.finish();
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "");
 }
 
 TEST_F(BridgeContract, KnowsItsNameAndAddress) {

@@ -23,7 +23,8 @@
 namespace bailey::tests {
 namespace {
 
-enum class Whose { bailey, sandbox };  // the process that was begun, or its first child, which becomes the sandbox's first
+// The process that was begun, or its first child: the sandbox's first, or on a bridge without names what makes the network.
+enum class Whose { bailey, sandbox, keeper };
 
 // A run of Bailey of which one process stands still before each of its system calls.
 class Stepped {
@@ -31,18 +32,22 @@ class Stepped {
   explicit Stepped(RunOptions wish, Whose whose) : process_(traced(std::move(wish))), traced_(process_.pid()) {
     int status = 0;
     if (waitpid(traced_, &status, __WALL) != traced_ || !WIFSTOPPED(status)) ADD_FAILURE() << "it does not wait for its tracer";
-    const long options = PTRACE_O_TRACESYSGOOD | (whose == Whose::sandbox ? PTRACE_O_TRACEFORK : PTRACE_O_EXITKILL);
+    const long options = PTRACE_O_TRACESYSGOOD | (whose == Whose::bailey ? PTRACE_O_EXITKILL : PTRACE_O_TRACEFORK);
     if (ptrace(PTRACE_SETOPTIONS, traced_, nullptr, options) != 0) ADD_FAILURE() << "PTRACE_SETOPTIONS: " << strerror(errno);
-    if (whose == Whose::sandbox) follow_the_child();
+    if (whose != Whose::bailey) follow_the_child();
   }
   ~Stepped() { let_go(); }
 
   // Goes on until it stands before its call number `at`, from 0; false when it ended instead.
   bool stand_before(size_t at) {
-    for (size_t stood = 0; stood <= at; ++stood)
+    for (size_t stood = 0; stood <= at; ++stood) {
       if (!stop() || (!before_ && !stop())) return false;
+      waited_ |= call() == SYS_recvfrom;
+    }
     return true;
   }
+  // Whether it has come to wait: a keeper does when all is made.
+  bool waited() const { return waited_; }
   // The call before which it stands.
   long call() const { return static_cast<long>(registers().orig_rax); }
   long first_argument() const { return static_cast<long>(registers().rdi); }
@@ -124,7 +129,7 @@ class Stepped {
 
   BaileyProcess process_;
   pid_t traced_;  // -1: nobody is any more
-  bool before_ = false;
+  bool before_ = false, waited_ = false;
 };
 
 constexpr long kInitSocket = 3;  // native/child.cc
@@ -146,15 +151,21 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
     enter();
     on_host_ = true;
     EXPECT_EQ(run({"--net", "bridge"}, {"/bin/true"}).exit_code, 0);
+    wait_until_given_back();
   }
   void TearDown() override {
     if (on_host_) {
-      const auto deadline = clock::Deadline::in_ms(60'000);  // a child gives a bridge back after the run
-      while (ports_and_tables_are_left() && !deadline.passed()) usleep(10'000);
-      EXPECT_FALSE(ports_and_tables_are_left());
+      wait_until_given_back();
       leave();
     }
     Contract::TearDown();
+  }
+
+  // A child does that after the run; when it was killed, too, gc does.
+  void wait_until_given_back() {
+    const auto deadline = clock::Deadline::in_ms(60'000);
+    while (ports_and_tables_are_left() && !deadline.passed()) usleep(10'000);
+    EXPECT_FALSE(ports_and_tables_are_left());
   }
 
   bool ports_and_tables_are_left() {
@@ -171,10 +182,15 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
       const long call = bailey.call();
       bailey.kill();
       const Outcome got = bailey.finish();
-      const bool killed = whose == Whose::bailey ? got.signal == SIGKILL : got.exit_code != 0 || call == SYS_exit_group;
-      ASSERT_TRUE(killed) << "call " << at << ", number " << call << ": " << got;
+      const bool by_then_all_was_done = call == SYS_exit_group || (whose == Whose::keeper && bailey.waited());
+      const bool killed = whose == Whose::bailey ? got.signal == SIGKILL : got.exit_code != 0;
+      ASSERT_TRUE(killed || by_then_all_was_done) << "call " << at << ", number " << call << ": " << got;
+      if (whose != Whose::keeper) continue;
+      if (!by_then_all_was_done)
+        ASSERT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "") << "its parent did not notice, at call " << at;
+      wait_until_given_back();
     }
-    EXPECT_GT(at, 300u) << "so few calls were there?";
+    EXPECT_GT(at, whose == Whose::keeper ? 50u : 300u) << "so few calls were there?";
     collect_garbage();
   }
 
@@ -208,7 +224,8 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
       const std::string where = "call " + std::to_string(at) + ", number " + std::to_string(call);
       ASSERT_FALSE(got.timed_out) << where << ": " << got;
       if (got.exit_code == 0) {
-        const bool judged = whose == Whose::sandbox && !gvisor();  // runsc's own affair otherwise
+        const bool judged = whose == Whose::sandbox ? !gvisor()  // runsc's own affair otherwise
+                                                    : whose == Whose::keeper && !bailey.waited();
         EXPECT_TRUE(!judged || may_be_done_without(call, argument)) << where << ": the command was started without it";
         continue;
       }
@@ -225,6 +242,7 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
 };
 
 const Arguments kBridged = {"--net", "bridge", "--egress", "any", "--egress", "dns", "-p", "80"};
+const Arguments kBridgedAlone = {"--net", "bridge", "--egress", "any"};  // the keeper is the first child
 
 TEST_F(EverySystemCall, MayBeTheLastOfBailey) { kill_before_each(Whose::bailey, {}); }
 TEST_F(EverySystemCall, MayBeTheLastOfTheSandbox) { kill_before_each(Whose::sandbox, {}); }
@@ -235,6 +253,12 @@ TEST_F(EverySystemCall, MayBeTheLastOfBaileyWithABridge) {
   kill_before_each(Whose::bailey, kBridged);
 }
 
+TEST_F(EverySystemCall, MayBeTheLastOfTheKeeper) {
+  bridged();
+  if (IsSkipped()) return;
+  kill_before_each(Whose::keeper, kBridgedAlone);
+}
+
 TEST_F(EverySystemCall, OfBaileyMayFail) { fail_each(Whose::bailey, {}, EIO); }
 TEST_F(EverySystemCall, OfTheSandboxMayFail) { fail_each(Whose::sandbox, {}, EIO); }
 
@@ -242,6 +266,12 @@ TEST_F(EverySystemCall, OfBaileyMayFailWithABridge) {
   bridged();
   if (IsSkipped()) return;
   fail_each(Whose::bailey, kBridged, ENOMEM);
+}
+
+TEST_F(EverySystemCall, OfTheKeeperMayFail) {
+  bridged();
+  if (IsSkipped()) return;
+  fail_each(Whose::keeper, kBridgedAlone, ENOMEM);
 }
 
 }  // namespace

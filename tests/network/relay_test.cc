@@ -82,7 +82,8 @@ class RelayTest : public NetworkTest {
   void publish(const std::vector<std::string>& texts) {
     std::vector<Publish> ports;
     for (const std::string& text : texts) ports.push_back(must(parse_publish(text)));
-    relay_ = must(Relay::create(must(bind_ports(ports)), bridge_.address(0)));
+    relay_ = must(Relay::begin(must(bind_ports(ports)), bridge_.address(0)));
+    must(relay_.await_confined());
   }
   int port(size_t index = 0) const { return relay_.ports().at(index).host_port; }
   size_t descriptors() const {
@@ -330,7 +331,7 @@ TEST_F(RelayTest, SaysWhichPortIsTaken) {
   EXPECT_FALSE(bind_ports(twice));
   const std::vector<Publish> foreign = {must(parse_publish("192.0.2.1:8080:80"))};
   EXPECT_FALSE(bind_ports(foreign));
-  EXPECT_TRUE(must(Relay::create({}, bridge_.address(0))).ports().empty());
+  EXPECT_TRUE(must(Relay::begin({}, bridge_.address(0))).ports().empty());
 }
 
 TEST_F(RelayTest, GivesItsPortsBackWhenItEnds) {

@@ -51,7 +51,8 @@ class ResolverTest : public NetworkTest {
   void start(const Strings& egress, const Strings& servers = {"203.0.113.2"}, bool ipv6 = false) {
     ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers, ipv6};
     for (const std::string& text : egress) spec.egress.push_back(must(parse_grant(text)));
-    resolver_ = must(Resolver::create(spec, must(bind_names(spec.listen))));
+    resolver_ = must(Resolver::begin(spec, must(bind_names(spec.listen))));
+    must(resolver_.await_confined());
   }
   void start_server(const std::string& zone = kZone) { dnsmasq_ = std::make_unique<Dnsmasq>(outside_, "203.0.113.2", zone); }
   // A server of the test's own: answers every datagram with what `answers` makes of it.

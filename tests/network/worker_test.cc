@@ -37,9 +37,15 @@ std::string hear(const Worker& worker) {
   return {buffer, got > 0 ? static_cast<size_t>(got) : 0};
 }
 
+Result<Worker> create(const WorkerSpec& spec, const std::function<void(int channel)>& work) {
+  Worker worker = TRY(Worker::begin(spec, work));
+  TRY(worker.await_confined());
+  return worker;
+}
+
 // Runs `attempt` in a worker: what it answers, an errno mostly.
 std::string attempt(WorkerSpec spec, const std::function<int()>& attempt) {
-  const auto worker = Worker::create(spec, [&](int channel) {
+  const auto worker = create(spec, [&](int channel) {
     const std::string text = std::to_string(attempt());
     send(channel, text.data(), text.size(), 0);
   });
@@ -74,7 +80,7 @@ class WorkerTest : public testing::Test {
 TEST_F(WorkerTest, IsNobodyWithNothing) {
   BAILEY_REQUIRE("root");
   const Pipe kept = create_pipe().value(), other = create_pipe().value();
-  const auto worker = Worker::create({"bailey-test", {kept.write.get()}, {}, 20}, wait_for_end);
+  const auto worker = create({"bailey-test", {kept.write.get()}, {}, 20}, wait_for_end);
   ASSERT_TRUE(worker) << worker.error().message;
   EXPECT_EQ(status_of(*worker, "Uid"), "65534\t65534\t65534\t65534");
   EXPECT_EQ(status_of(*worker, "Gid"), "65534\t65534\t65534\t65534");
@@ -166,7 +172,7 @@ TEST_F(WorkerTest, HoldsDescriptorsWithinItsLimit) {
 }
 
 TEST_F(WorkerTest, IsNotEndedByTheTerminal) {
-  const auto worker = Worker::create({}, [](int channel) {
+  const auto worker = create({}, [](int channel) {
     char byte;
     while (recv(channel, &byte, 1, 0) > 0) send(channel, "alive", 5, 0);
   });
@@ -180,17 +186,17 @@ TEST_F(WorkerTest, ThatCannotBeConfinedDoesNotStart) {
   WorkerSpec spec;
   spec.connects = {1, 2};
   spec.descriptors = 3;  // not enough to make a ruleset
-  const auto worker = Worker::create(spec, [](int) {});
+  const auto worker = create(spec, [](int) {});
   ASSERT_FALSE(worker);
   EXPECT_EQ(worker.error().message.find("confining bailey-worker: "), 0u) << worker.error().message;
 }
 
 TEST_F(WorkerTest, TellsHowItEnded) {
-  auto worker = Worker::create({}, [](int) { __builtin_trap(); });
+  auto worker = create({}, [](int) { __builtin_trap(); });
   ASSERT_TRUE(worker);
   EXPECT_EQ(hear(*worker), "");
   EXPECT_EQ(worker->end(), "signal " + std::to_string(SIGILL));
-  worker = Worker::create({}, [](int) {});
+  worker = create({}, [](int) {});
   EXPECT_EQ(hear(*worker), "");
   EXPECT_EQ(worker->end(), "exit code 0");
   EXPECT_FALSE(*worker);
@@ -202,7 +208,7 @@ TEST_F(WorkerTest, EndsWithItsParent) {
   ASSERT_GE(parent, 0);
   if (parent == 0) {
     // A worker that looks at nothing: only the kernel ends it.
-    const auto worker = Worker::create({}, [](int) {
+    const auto worker = create({}, [](int) {
       for (;;) ::pause();
     });
     const pid_t pid = worker ? worker->pid() : 0;
