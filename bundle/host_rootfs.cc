@@ -56,6 +56,8 @@ std::string hosts_file(const std::string& hostname, const NetworkNames& names) {
       "127.0.0.1\tlocalhost" + (names.address.empty() ? " " + hostname : "") + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
   for (const std::string& address : {names.address, names.address6})
     if (!address.empty()) text += address + "\t" + hostname + "\n";
+  for (const auto& [name, address] : names.others)
+    if (name != hostname) text += address + "\t" + name + "\n";
   return text;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -38,6 +39,7 @@ struct RootEntry {
 // What a sandbox calls itself and asks on a network with addresses; empty members: there is none.
 struct NetworkNames {
   std::string address, address6, resolver;
+  std::vector<std::pair<std::string, std::string>> others;  // host names of others on it, with their addresses
 };
 
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace

@@ -172,6 +172,7 @@ network::LeaseSpec lease_spec(const Spec& spec) {
   lease.bridge = spec.bridge();
   lease.ipv6 = spec.request().ipv6;
   lease.shared = spec.request().shared_network;
+  lease.host = spec.request().config.hostname;
   lease.egress.assign(spec.egress().begin(), spec.egress().end());
   lease.publish = spec.request().publish;
   if (spec.request().network == NetworkMode::userspace) lease.uplink = {spec.uplink()};

@@ -105,6 +105,10 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     lease.bridge_ = TRY(ensure_bridge(socket, spec, owner));
     TRY(lease.take_slot(directory, kSlots));
     TRY(Members::clear(directory, lease.slot()));
+    if (!spec.shared.empty()) {
+      lease.members_ = TRY(Members::open(directory, kSlots));
+      TRY(lease.learn_names(spec.shared));
+    }
   }
   lease.ipv6_ = spec.ipv6;
   if (spec.uplink && ::geteuid() != 0) {
@@ -166,8 +170,7 @@ Result<Wiring> Lease::wire(const LeaseSpec& spec, int directory) const {
   }
   Wiring wiring;
   wiring.firewall = TRY(Firewall::create(filter));
-  if (!spec.shared.empty())
-    TRY_WITH(join(spec.shared, directory, wiring.firewall), "joining the network '" + spec.shared + "'");
+  if (!spec.shared.empty()) TRY_WITH(join(spec, directory, wiring.firewall), "joining the network '" + spec.shared + "'");
   wiring.port = TRY(Port::create(
       bridge_, {.name = filter.port, .slot = slot(), .ipv6 = spec.ipv6, .mtu = spec.uplink ? kUplinkMtu : 0}, netns_));
   return wiring;
@@ -190,12 +193,21 @@ Result<> Lease::connect(const LeaseSpec& spec) {
   return resolver_ ? resolver_->await_confined() : Result<>();
 }
 
+// Before the links are there: what /etc/hosts says is fixed when the sandbox is made.
+Result<> Lease::learn_names(const std::string& shared) {
+  const std::vector<Member> others = TRY(members_.others(bridge_.name + "/" + shared, slot()));
+  for (const Member& other : others)
+    if (!other.host.empty() && std::ranges::find(neighbours_, other.host, &Neighbour::host) == neighbours_.end())
+      neighbours_.push_back({other.host, bridge_.address(other.slot)});
+  return {};
+}
+
 // The filter is there first, then the record, then this looks around: whoever is found can be met, and of two who join at once
 // the later one finds the other. So it takes no lock.
-Result<> Lease::join(const std::string& shared, int directory, Firewall& firewall) const {
-  const std::string network = bridge_.name + "/" + shared;
+Result<> Lease::join(const LeaseSpec& spec, int directory, Firewall& firewall) const {
+  const std::string network = bridge_.name + "/" + spec.shared;
   Members members = TRY(Members::open(directory, kSlots));
-  TRY(members.enter(slot(), network, ""));
+  TRY(members.enter(slot(), network, label_of(spec.host)));
   const std::vector<Member> others = TRY(members.others(network, slot()));
   for (const Member& other : others)
     for (const Ip ip : {Ip::v4, Ip::v6})
@@ -226,6 +238,7 @@ void Lease::end_names() {
 
 Result<> Lease::reset() {
   if (!slot_) return {};
+  if (members_) members_.leave(slot());
   resolver_.reset();
   relay_.reset();
   netns_ = Netns();

@@ -38,6 +38,7 @@ struct LeaseSpec {
   BridgeSpec bridge;
   bool ipv6 = false;   // an address of that as well
   std::string shared;  // the name of the network that it shares with others of the bridge; empty: none
+  std::string host;    // its host name, by which they may call it
   std::vector<Grant> egress;
   std::vector<Publish> publish;
   std::optional<uint64_t> bytes_per_second;  // each way
@@ -69,6 +70,12 @@ class Lease {
   const Bridge& bridge() const { return bridge_; }
   Address address() const { return bridge_.address(slot()); }
   std::optional<Address> address6() const;
+  // Who of the shared network was there before it and has a name, each name once.
+  struct Neighbour {
+    std::string host;
+    Address address;
+  };
+  const std::vector<Neighbour>& neighbours() const { return neighbours_; }
   // Where names are asked for; nothing when no grant needs any.
   std::optional<Address> resolver() const;
   // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.
@@ -92,12 +99,15 @@ class Lease {
  private:
   Result<> enter_pocket(const LeaseSpec& spec, int directory);
   Result<Wiring> wire(const LeaseSpec& spec, int directory) const;
-  Result<> join(const std::string& shared, int directory, Firewall& firewall) const;
+  Result<> learn_names(const std::string& shared);
+  Result<> join(const LeaseSpec& spec, int directory, Firewall& firewall) const;
   Result<> take_slot(int directory, const char* locks);
   Result<> begin_resolver(const LeaseSpec& spec, NameSockets sockets);
 
   Pocket pocket_;
   Slot slot_;
+  Members members_;  // with LeaseSpec::shared
+  std::vector<Neighbour> neighbours_;
   Bridge bridge_;
   bool ipv6_ = false;
   Fd netns_owner_;

@@ -36,6 +36,23 @@ TEST_F(BridgeContract, BothBackendsShareANetwork) {
   EXPECT_TRUE(reached(try_from_inside({}, {"tcp:" + server + ":80"}), "tcp:" + server + ":80")) << last_;
 }
 
+// Who was there before is called by its host name.
+TEST_F(BridgeContract, AMemberKnowsTheNamesOfThoseBefore) {
+  net_ = "bridge:db";
+  const std::string server = start_server("bailey-contract-member", {"--hostname", "Db"}, "listen:80");
+  const std::string script =
+      "cat /etc/hosts; python3 -c 'import socket; print(socket.create_connection((\"db\", 80), 20).recv(5).decode())'";
+  const Outcome got = shell({"--net", "bridge:db", "--hostname", "client"}, script);
+  EXPECT_NE(got.out.find("\n" + got.text("network_address") + "\tclient\n" + server + "\tdb\nhello\n"), std::string::npos)
+      << got;
+  for (const Arguments& flags : {Arguments{"--net", "bridge:web"}, Arguments{"--net", "bridge"}}) {
+    const Outcome stranger = shell(flags, "cat /etc/hosts");
+    EXPECT_EQ(stranger.out.find("db"), std::string::npos) << stranger;
+  }
+  const Outcome namesake = shell({"--net", "bridge:db", "--hostname", "db"}, "cat /etc/hosts");
+  EXPECT_EQ(namesake.out.find(server), std::string::npos) << "its own name is its own: " << namesake;
+}
+
 // What egress, limits and published ports of a member say holds as for everybody.
 TEST_F(BridgeContract, AMembersOtherRulesStayAsTheyAre) {
   for (const char* what : {"listen:80", "listen:81"}) serve(outside_, what);

@@ -271,6 +271,27 @@ TEST_F(JoiningTest, ManyWhoJoinAtOnceAllMeet) {
   wait_until_left(0);
 }
 
+TEST_F(JoiningTest, KnowsTheNamesOfWhoWasThereBefore) {
+  const auto joined_as = [&](const std::string& shared, const std::string& host) {
+    LeaseSpec spec = wish(shared);
+    spec.host = host;
+    Lease lease = must(Lease::reserve(spec, directory_.get()));
+    must(lease.connect(spec));
+    return lease;
+  };
+  const auto known = [](const Lease& lease) {
+    std::string text;
+    for (const Lease::Neighbour& one : lease.neighbours()) text += one.host + "=" + to_text(one.address) + " ";
+    return text;
+  };
+  const Lease first = joined_as("db", "Db"), second = joined_as("db", "db"), nameless = joined_as("db", "a.b"),
+              other = joined_as("web", "elsewhere"), last = joined_as("db", "client");
+  EXPECT_EQ(known(first), "");
+  EXPECT_EQ(known(second), "db=" + to_text(first.address()) + " ");
+  EXPECT_EQ(known(last), "db=" + to_text(first.address()) + " ") << "the first one has the name";
+  EXPECT_EQ(known(other), "");
+}
+
 TEST_F(JoiningTest, MeetsWhoLivesAndIsOfThatNetworkOnly) {
   Lease one = joined("db", directory_.get()), two = joined("web", directory_.get()), three = joined("db", directory_.get()),
         plain = joined("", directory_.get());
@@ -280,11 +301,21 @@ TEST_F(JoiningTest, MeetsWhoLivesAndIsOfThatNetworkOnly) {
   const Fd server = serve(three.netns(), to_text(three.address()), 80, SOCK_STREAM);
   EXPECT_EQ(connect_to(one.netns(), to_text(three.address()), 80), kOpen);
   for (const Lease* from : {&two, &plain}) EXPECT_EQ(connect_to(from->netns(), to_text(three.address()), 80), kShut);
-  must(one.reset());
-  wait_until_left(3);
+  must(one.reset());  // a child has its slot for a while
   const Lease four = joined("db", directory_.get());
   EXPECT_EQ(peers_of(four.slot()), 1u) << "the one that ended is not met again";
   EXPECT_EQ(connect_to(four.netns(), to_text(three.address()), 80), kOpen);
+  wait_until_left(4);
+}
+
+TEST(Members, AreCalledByNamesThatAreNothingElse) {
+  for (const auto& [hostname, label] : {std::pair("db", "db"), {"Db-1", "db-1"}, {"x", "x"}, {"d0", "d0"}})
+    EXPECT_EQ(label_of(hostname), label) << hostname;
+  EXPECT_EQ(label_of(std::string(63, 'x')), std::string(63, 'x'));
+  for (const char* none : {"", "db.example", "db.", "-db", "db-", "d_b", "10", "0x7f", "1db", "localhost", "LOCALHOST",
+                           "ip6-localhost", "ip6-loopback", "bailey", "d b", "d\tb", "d\nb", "d#b", "d\xc3\xa4"})
+    EXPECT_EQ(label_of(none), "") << none;
+  EXPECT_EQ(label_of(std::string(64, 'x')), "");
 }
 
 TEST(Members, CountWhileTheirSlotIsHeld) {
@@ -310,7 +341,12 @@ TEST(Members, CountWhileTheirSlotIsHeld) {
   second = must(Slot::take_number(directory.get(), "slots", 9));
   must(Members::clear(directory.get(), 9));
   EXPECT_EQ(hosts("bailey0/db", 5), "3db1 ") << "another one has the slot now";
-  EXPECT_FALSE(members.enter(3, std::string(64, 'x'), ""));
+  must(members.enter(1, "bailey0/db", "later"));
+  const auto third = must(Slot::take_number(directory.get(), "slots", 1));
+  EXPECT_EQ(hosts("bailey0/db", 5), "3db1 1later ") << "who came first is first";
+  must(Members::clear(directory.get(), 1));
+  EXPECT_FALSE(members.enter(3, std::string(56, 'x'), ""));
+  EXPECT_FALSE(members.enter(3, "bailey0/db", std::string(64, 'x')));
   EXPECT_EQ(hosts("bailey0/db", 5), "3db1 ");
 }
 
