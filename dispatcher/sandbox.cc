@@ -167,21 +167,6 @@ Result<> Sandbox::connect_network() {
   return {};
 }
 
-network::LeaseSpec lease_spec(const Spec& spec) {
-  network::LeaseSpec lease;
-  lease.bridge = spec.bridge();
-  lease.ipv6 = spec.request().ipv6;
-  lease.shared = spec.request().shared_network;
-  lease.host = spec.request().config.hostname;
-  lease.egress.assign(spec.egress().begin(), spec.egress().end());
-  lease.publish = spec.request().publish;
-  if (spec.request().network == NetworkMode::userspace) lease.uplink = {spec.uplink()};
-  lease.bytes_per_second = spec.limits().network_rate_bytes;
-  if (const auto most = spec.limits().network_connections)
-    lease.connections = static_cast<uint32_t>(std::min<uint64_t>(*most, UINT32_MAX));
-  return lease;
-}
-
 Result<> Sandbox::start() {
   step_ = "start";
   TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));

@@ -59,9 +59,6 @@ struct Surroundings {
   StreamOptions streams;      // the caller's side; terminal and cap are the spec's
 };
 
-// What a sandbox of that spec asks of its network, if is_filtered().
-network::LeaseSpec lease_spec(const Spec& spec);
-
 class Sandbox {
  public:
   enum class Phase { admitted, created, running, stopped, released };

@@ -11,6 +11,10 @@
 #include "dispatcher/policy.h"
 #include "dispatcher/request.h"
 
+namespace bailey::network {
+struct LeaseSpec;
+}
+
 namespace bailey::dispatcher {
 
 class Spec {
@@ -53,5 +57,8 @@ class Spec {
   std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none
   std::vector<Verdict> verdicts_;
 };
+
+// What a sandbox of that spec asks of its network, if is_filtered(). Pure.
+network::LeaseSpec lease_spec(const Spec& spec);
 
 }  // namespace bailey::dispatcher

@@ -2,14 +2,12 @@
 // but this sandbox's, because every packet of the host passes the chains of every sandbox.
 #include "network/firewall_rules.h"
 
-#include <linux/if_ether.h>
-#include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 
 #include <algorithm>
 #include <span>
 
-#include "network/firewall.h"
+#include "network/frame_rules.h"
 #include "network/nft_rule.h"
 #include "network/owner.h"
 
@@ -29,6 +27,12 @@ std::string denied_set(Ip ip) { return ip == Ip::v4 ? "denied" : "denied6"; }
 // By the network's name: who has taken the slot of one that was found as a member has no such set (network/lease.cc, join()).
 std::string peers_set(const std::string& network, Ip ip) { return (ip == Ip::v4 ? "peers_" : "peers6_") + network; }
 
+std::vector<Side> sides_of(const FirewallSpec& spec) {
+  std::vector<Side> sides{{Ip::v4, spec.address, spec.bridge.subnet}};
+  if (spec.address6 && spec.bridge.subnet6) sides.push_back({Ip::v6, *spec.address6, *spec.bridge.subnet6});
+  return sides;
+}
+
 std::optional<uint32_t> slot_of(const nft::Table& table) {
   if (table.family != nft::Family::inet && table.family != nft::Family::bridge) return std::nullopt;
   return slot_in(table.name, kPrefix);
@@ -44,26 +48,17 @@ using nft::Table;
 using rules::kBegun;
 using rules::kDenied;
 using rules::kEntered;
-using rules::kForged;
+using rules::Side;
 
 constexpr uint32_t kDestinations = 64;     // in the record of what was denied
 constexpr uint32_t kNameAddresses = 4096;  // of one name at one time
-// What is let by at once under a limit: twice the largest packet that the kernel hands around before it cuts it (64 KiB).
-constexpr uint32_t kBurst = 128 * 1024;
 
 // Of the host's ports, those that a sandbox's packets seem to come from. Who answers a packet may write to that port of the
 // host until conntrack forgets: no port of a service of the host's, and none that the sandbox chose.
 constexpr uint16_t kFirstPortOutside = 32768, kLastPortOutside = 65535;
 
-// IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
-constexpr Mac kLinkLocal{0x01, 0x80, 0xc2, 0, 0, 0}, kLinkLocalMask{0xff, 0xff, 0xff, 0xff, 0xff, 0xf0};
-constexpr uint16_t kRedirect = 5;                       // of ICMP
-constexpr uint8_t kIhl = 0x0f, kIhlWithoutOptions = 5;  // words of four bytes (RFC 791 3.1)
+constexpr uint16_t kRedirect = 5;  // of ICMP
 constexpr uint8_t kSyn = 0x02, kAck = 0x10;
-constexpr uint8_t kArpForIpv4[] = {0, 1, 0x08, 0, 6, 4};  // Ethernet, IPv4, lengths of both
-
-// What neighbour discovery and its like have for types (MLD, routers, neighbours, redirects), and MLDv2's reports.
-constexpr uint8_t kFirstOfLink = 130, kLastOfLink = 137, kGroupReport = 143;
 
 // Chains of the inet table besides the base chains: of both families, and of IPv4. Those of IPv6 have a 6 behind the name.
 constexpr const char *kTo = "to", *kToPeers = "to_peers", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
@@ -71,38 +66,19 @@ constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed",
 
 std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
 
-uint16_t ether_type(Ip ip) { return ip == Ip::v4 ? ETH_P_IP : ETH_P_IPV6; }
 uint8_t icmp_of(Ip ip) { return ip == Ip::v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6; }
-
-// What the sandbox has of one family.
-struct Side {
-  Ip ip = Ip::v4;
-  Address address;
-  Subnet subnet;
-};
-
-std::vector<Side> sides_of(const FirewallSpec& spec) {
-  std::vector<Side> sides{{Ip::v4, spec.address, spec.bridge.subnet}};
-  if (spec.address6 && spec.bridge.subnet6) sides.push_back({Ip::v6, *spec.address6, *spec.bridge.subnet6});
-  return sides;
-}
 
 class Compiler {
  public:
-  explicit Compiler(const FirewallSpec& spec) : spec_(spec), sides_(sides_of(spec)) {}
+  explicit Compiler(const FirewallSpec& spec) : spec_(spec), sides_(rules::sides_of(spec)) {}
   std::vector<Message> compile();
 
  private:
   void add(Message message) { batch_.push_back(std::move(message)); }
-  Rule bridge(const char* chain) const { return {bridge_, chain}; }
   Rule inet(const std::string& chain) const { return {inet_, chain}; }
   Rule ours(const char* chain, const Side& side) const;    // a packet of the sandbox's, in a base chain
   Rule for_us(const char* chain, const Side& side) const;  // a packet to it
 
-  void compile_frames();
-  void compile_sent();
-  Message arp_to_gateway() const;
-  void compile_forged();
   void compile_chains();
   void compile_denied();
   void compile_to_host();
@@ -125,7 +101,7 @@ class Compiler {
 
   const FirewallSpec& spec_;
   const std::vector<Side> sides_;
-  const Table inet_ = rules::inet_table(spec_.slot), bridge_ = rules::bridge_table(spec_.slot);
+  const Table inet_ = rules::inet_table(spec_.slot);
   std::vector<Message> batch_;
 };
 
@@ -139,73 +115,6 @@ Rule Compiler::for_us(const char* chain, const Side& side) const {
   Rule rule = inet(chain);
   rule.family(side.ip).field(nft::to(side.ip), side.address).link_out(spec_.bridge.name);
   return rule;
-}
-
-void Compiler::compile_forged() {
-  add(nft::add_counter(bridge_, kForged));
-  add(nft::add_chain(bridge_, kForged));
-  add(bridge(kForged).count(kForged).drop());
-}
-
-// The sandbox asks for the gateway and answers it, in its own name only.
-Message Compiler::arp_to_gateway() const {
-  Rule rule = bridge("prerouting");
-  rule.field(nft::kEtherType, ETH_P_ARP).field(nft::kArpKind, kArpForIpv4, "ethernet ipv4").between(nft::kArpOperation, 1, 2);
-  rule.field(nft::kArpFromMac, spec_.mac).field(nft::kArpFromIp, spec_.address);
-  rule.field(nft::kArpToIp, spec_.bridge.gateway());
-  return rule.accept();
-}
-
-// Of IPv6, what is between neighbours only has no business here: both ends know each other (network/port.h). The kernel inside
-// reports its multicast groups nevertheless, which is no forgery. A routing header, or IPv4's options for it, would have
-// another host send the packet on, to where nobody looked.
-void Compiler::compile_sent() {
-  const char* sent = "prerouting";
-  add(bridge(sent).link_in(spec_.port, Is::not_equal).accept());
-  add(bridge(sent).field(nft::kEtherFrom, spec_.mac, Is::not_equal).go_to(kForged));
-  if (spec_.bytes_per_second) add(bridge(sent).over_rate(*spec_.bytes_per_second, kBurst).drop());
-  for (const Side& side : sides_) {
-    const auto packet = [&] {
-      Rule rule = bridge(sent);
-      rule.field(nft::kEtherType, ether_type(side.ip));
-      return rule;
-    };
-    if (side.ip == Ip::v4) add(packet().masked(nft::kIpLength, kIhl, kIhlWithoutOptions, Is::not_equal).go_to(kForged));
-    if (side.ip == Ip::v6) {
-      add(packet().routing_header().go_to(kForged));
-      add(packet().protocol(IPPROTO_ICMPV6).between(nft::kIcmpKind, kGroupReport, kGroupReport).drop());
-      add(packet().protocol(IPPROTO_ICMPV6).between(nft::kIcmpKind, kFirstOfLink, kLastOfLink).go_to(kForged));
-    }
-    add(packet().field(nft::kEtherTo, spec_.bridge.mac).field(nft::from(side.ip), side.address).accept());
-  }
-  add(arp_to_gateway());
-  add(bridge(sent).go_to(kForged));
-}
-
-void Compiler::compile_frames() {
-  add(nft::create_table(bridge_, {spec_.bridge.mark, {}}));
-  compile_forged();
-  const int32_t first = NF_BR_PRI_FIRST + 1;
-  add(nft::add_chain(bridge_, "prerouting", {"filter", NF_BR_PRE_ROUTING, first}));
-  compile_sent();
-
-  add(nft::add_chain(bridge_, "input", {"filter", NF_BR_LOCAL_IN, first}));
-  add(bridge("input").link_in(spec_.port, Is::not_equal).accept());
-  add(bridge("input").masked(nft::kEtherTo, kLinkLocalMask, kLinkLocal).go_to(kForged));
-
-  // The ports are isolated as well; this holds when somebody changes that.
-  add(nft::add_chain(bridge_, "forward", {"filter", NF_BR_FORWARD, first}));
-  add(bridge("forward").link_in(spec_.port).drop());
-  add(bridge("forward").link_out(spec_.port).drop());
-
-  add(nft::add_chain(bridge_, "postrouting", {"filter", NF_BR_POST_ROUTING, first}));
-  add(bridge("postrouting").link_out(spec_.port, Is::not_equal).accept());
-  add(bridge("postrouting").field(nft::kEtherTo, spec_.mac, Is::not_equal).drop());
-  if (spec_.bytes_per_second) add(bridge("postrouting").over_rate(*spec_.bytes_per_second, kBurst).drop());
-  for (const Side& side : sides_)
-    add(bridge("postrouting").field(nft::kEtherType, ether_type(side.ip)).field(nft::to(side.ip), side.address).accept());
-  add(bridge("postrouting").field(nft::kEtherType, ETH_P_ARP).field(nft::kArpToIp, spec_.address).accept());
-  add(bridge("postrouting").drop());
 }
 
 // What belongs to a connection that was let in goes on; what conntrack cannot make sense of ends. So does an ICMP error of the
@@ -412,7 +321,7 @@ void Compiler::compile_from(const Side& side) {
 std::vector<Message> Compiler::compile() {
   batch_.reserve(96);
   add(nft::begin_batch());
-  compile_frames();
+  add_frame_rules(spec_, sides_, batch_);
   nft::Note note{spec_.bridge.mark, {}};
   for (const Side& side : sides_) {  // whose connections end with the table
     const WireAddress wire = to_wire(side.address);

@@ -1,11 +1,14 @@
-// The names in a sandbox's nf_tables tables; the rules themselves are compile() of network/firewall.h. Pure.
+// The names in a sandbox's nf_tables tables, and what both tables' rules are about. The rules themselves: compile() of
+// network/firewall.h, of which frame_rules.h has the table of the family bridge. Pure.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "network/firewall.h"
 #include "network/nftables.h"
 
 namespace bailey::network::rules {
@@ -22,5 +25,13 @@ std::optional<uint32_t> slot_of(const nft::Table& table);  // nothing for one th
 std::string name_set(size_t grant, Ip ip);
 std::string denied_set(Ip ip);
 std::string peers_set(const std::string& network, Ip ip);  // who is on that shared network
+
+// What the sandbox has of one family.
+struct Side {
+  Ip ip = Ip::v4;
+  Address address;
+  Subnet subnet;
+};
+std::vector<Side> sides_of(const FirewallSpec& spec);  // IPv4, then IPv6 when it has that
 
 }  // namespace bailey::network::rules
