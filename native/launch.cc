@@ -19,9 +19,9 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/step_aside.h"
 #include "init/image.h"
 #include "native/namespace_owner.h"
-#include "native/step_aside.h"
 
 namespace bailey::native {
 

@@ -11,6 +11,8 @@
 #include <optional>
 #include <string>
 
+#include "base/step_aside.h"
+
 namespace bailey::network {
 
 namespace {
@@ -84,6 +86,7 @@ Result<Keeper> Keeper::begin(const std::function<Result<Wiring>()>& make, int ne
   keeper.pid_ = ::fork();
   if (keeper.pid_ < 0) return sys_error("forking for the network", errno);
   if (keeper.pid_ == 0) be_keeper(make, netns, std::move(keep), pair.theirs.release());
+  if (is_a_processor_idle()) step_aside(keeper.pid_);
   keeper.channel_ = std::move(pair.ours);
   return keeper;
 }

@@ -1,5 +1,5 @@
 // Affinity of the test's own process, which is as before at the end of each.
-#include "native/step_aside.h"
+#include "base/step_aside.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 
-namespace bailey::native {
+namespace bailey {
 namespace {
 
 constexpr int64_t kPatienceMs = 30'000;
@@ -116,4 +116,4 @@ TEST_F(StepAside, SeesThatNoProcessorIsIdle) {
 }
 
 }  // namespace
-}  // namespace bailey::native
+}  // namespace bailey

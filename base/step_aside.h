@@ -1,7 +1,7 @@
 // Makes room for a process that was just made.
 #pragma once
 
-namespace bailey::native {
+namespace bailey {
 
 // Where `pid`, a new process, waits for the processor that this one runs on, this one goes on with another, when its affinity
 // has any; the affinity is afterwards what it was. Answers whether it went. What fails costs time and nothing else.
@@ -15,4 +15,4 @@ bool step_aside(int pid);
 // elsewhere: with two others that spin on two processors a start takes a sixth longer by it.
 bool is_a_processor_idle();
 
-}  // namespace bailey::native
+}  // namespace bailey

@@ -1,4 +1,4 @@
-#include "native/step_aside.h"
+#include "base/step_aside.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 
 #include "base/fd.h"
 
-namespace bailey::native {
+namespace bailey {
 
 namespace {
 
@@ -62,4 +62,4 @@ bool step_aside(int pid) {
   return true;
 }
 
-}  // namespace bailey::native
+}  // namespace bailey
