@@ -16,7 +16,8 @@ using nft::Rule;
 using rules::kForged;
 using rules::Side;
 
-// What is let by at once under a limit: twice the largest packet that the kernel hands around before it cuts it (64 KiB).
+// What is let by at once under a limit, beside a second's worth of it, which nf_tables always adds (nft_limit_init,
+// Linux 6.18): twice the largest packet that the kernel hands around before it cuts it (64 KiB).
 constexpr uint32_t kBurst = 128 * 1024;
 
 // IEEE 802.1D: frames to 01:80:c2:00:00:0x are for the bridge's port itself. They come past prerouting.
