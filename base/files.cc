@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -100,11 +101,35 @@ Result<> write_existing(int dir, const std::string& path, std::string_view data)
   return {};
 }
 
+namespace {
+
+// The temporary file, empty and locked by us. One name for all writers, so that those that were killed leave one file at most.
+Result<Fd> lock_temporary(int dir, const std::string& name, mode_t mode) {
+  for (;;) {
+    auto fd = open_at(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode);
+    const bool is_other = !fd && (fd.error().sys == ELOOP || fd.error().sys == ENXIO || fd.error().sys == EISDIR);
+    if (!fd && !is_other) return fd;
+    struct stat ours{}, there{};
+    if (is_other || ::fstat(fd->get(), &ours) < 0 || !S_ISREG(ours.st_mode)) {  // no file of ours
+      TRY(remove_tree(dir, name));
+      continue;
+    }
+    while (::flock(fd->get(), LOCK_EX) < 0)
+      if (errno != EINTR) return sys_error(quoted("locking", name), errno);
+    // Another writer may have renamed it while we waited.
+    const bool still_there = ::fstatat(dir, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!still_there || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev) continue;
+    if (::ftruncate(fd->get(), 0) < 0) return sys_error(quoted("emptying", name), errno);
+    return fd;
+  }
+}
+
+}  // namespace
+
 Result<> write_atomically(int dir, const std::string& name, std::string_view data, mode_t mode) {
   const std::string temporary = "." + name + ".new";
-  if (::unlinkat(dir, temporary.c_str(), 0) < 0 && errno != ENOENT) return sys_error(quoted("removing", temporary), errno);
+  const Fd fd = TRY(lock_temporary(dir, temporary, mode));
   auto written = [&]() -> Result<> {
-    const Fd fd = TRY(open_at(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
     if (::fchmod(fd.get(), mode) < 0) return sys_error(quoted("setting the mode of", temporary), errno);
     TRY(write_fd(fd.get(), data, name));
     if (::fsync(fd.get()) < 0) return sys_error(quoted("syncing", name), errno);

@@ -34,7 +34,8 @@ Result<std::string> read_fd(int fd, size_t cap, std::string_view name);
 Result<> write_fd(int fd, std::string_view data, std::string_view name);
 // open(O_WRONLY|O_TRUNC) + write in one call, for kernel files (one write(2), so that cgroup and proc take it whole).
 Result<> write_existing(int dir, const std::string& path, std::string_view data);
-// Temporary file in the same directory, write, fsync, rename, fsync of the directory: a reader sees old or new, never half.
+// Temporary file in the same directory, write, fsync, rename, fsync of the directory: a reader sees old or new, never half. Of
+// several writers at once each waits for the one before it; the last one's stays.
 Result<> write_atomically(int dir, const std::string& name, std::string_view data, mode_t mode);
 
 // mkdir -p; existing directories are left as they are. New ones get `mode` regardless of the umask.

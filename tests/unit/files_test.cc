@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -130,6 +131,32 @@ TEST_F(Files, WriteAtomicallyReplacesALinkAndNotItsTarget) {
   EXPECT_TRUE(files::write_atomically(dir_.get(), "f", "new", 0600));
   EXPECT_EQ(*files::read(path("target"), 100), "kept");
   EXPECT_EQ(*files::read(path("f"), 100), "new");
+}
+
+TEST_F(Files, WriteAtomicallyIsWholeWithManyWriters) {
+  constexpr int kWriters = 4, kRounds = 300;
+  constexpr size_t kBytes = 20'000;
+  std::vector<pid_t> writers;
+  for (int i = 0; i < kWriters; ++i) {
+    writers.push_back(::fork());
+    if (writers.back() != 0) continue;
+    bool all = true;
+    for (int round = 0; round < kRounds; ++round)
+      all = files::write_atomically(dir_.get(), "f", std::string(kBytes, static_cast<char>('a' + i)), 0600) && all;
+    ::_exit(all ? 0 : 1);
+  }
+  for (size_t left = writers.size(); left > 0;) {
+    int status = 0;
+    while (::waitpid(-1, &status, WNOHANG) > 0) {
+      EXPECT_EQ(status, 0) << "a writer failed because of another one";
+      --left;
+    }
+    const auto text = files::read(path("f"), 2 * kBytes);
+    if (!text) continue;  // nobody has written yet
+    ASSERT_EQ(text->size(), kBytes);
+    ASSERT_EQ(text->find_first_not_of((*text)[0]), std::string::npos) << "of two writers";
+  }
+  EXPECT_EQ(names(), (std::vector<std::string>{"f"}));
 }
 
 TEST_F(Files, WriteAtomicallyLeavesNothingWhenItFails) {
