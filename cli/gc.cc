@@ -19,21 +19,38 @@ struct Flags {
   bool json = false;
 };
 
-Result<> collect(const Flags& flags) {
+json::Array left_array(const std::vector<dispatcher::StateStore::Left>& left) {
+  json::Array array;
+  for (const auto& [id, why] : left) {
+    json::Object one;
+    one.set("id", id);
+    one.set("reason", why.message);
+    array.emplace_back(std::move(one));
+  }
+  return array;
+}
+
+// Whether all of it is gone.
+Result<bool> collect(const Flags& flags) {
   const dispatcher::Policy policy = TRY(dispatcher::load_policy(flags.policy));
   dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
   const dispatcher::Collected dead = TRY(dispatcher::collect_garbage(store, policy.cgroup_parent));
+  const auto& [removed, left] = dead.sandboxes;
   std::string text;
   if (flags.json) {
     json::Object document;
-    document.set("removed", json::Array(dead.ids.begin(), dead.ids.end()));
-    describe(dead.network, document);
+    document.set("removed", json::Array(removed.begin(), removed.end()));
+    document.set("left", left_array(left));
+    if (dead.network) describe(*dead.network, document);
     text = json::write(document) + "\n";
   } else {
-    for (const std::string& id : dead.ids) text += "removed " + id + "\n";
-    text += text_of(dead.network);
+    for (const std::string& id : removed) text += "removed " + id + "\n";
+    for (const auto& [id, why] : left) text += "left " + id + ": " + why.message + "\n";
+    if (dead.network) text += text_of(*dead.network);
   }
-  return files::write_fd(1, text, "stdout");
+  TRY(files::write_fd(1, text, "stdout"));
+  if (!dead.network) return std::unexpected(dead.network.error());
+  return left.empty();
 }
 
 }  // namespace
@@ -41,10 +58,11 @@ Result<> collect(const Flags& flags) {
 void add_gc(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
   app.add_option("--policy", flags->policy, "policy file, for its cgroup_parent")->type_name("FILE");
-  app.add_flag("--json", flags->json, "print the removed ids as JSON");
+  app.add_flag("--json", flags->json, "print what was removed and what is left, as JSON");
   invocation.act = [flags] {
-    if (auto done = collect(*flags); !done) return report(done.error());
-    return 0;
+    const auto done = collect(*flags);
+    if (!done) return report(done.error());
+    return *done ? 0 : kExitBailey;
   };
 }
 

@@ -31,18 +31,17 @@ std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const Stat
 }  // namespace
 
 StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent) {
-  return [&store, parent](const std::vector<std::string>& ids) -> Result<> {
+  return [&store, parent](const std::string& id) -> Result<> {
     const host::CgroupMounts mounts = TRY(host::find_cgroups());
-    for (const std::string& id : ids)
-      for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, {id}));
+    for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, id));
     return {};
   };
 }
 
 Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent) {
   Collected collected;
-  collected.ids = TRY(store.collect_dead(cgroup_collector(store, cgroup_parent)));
-  collected.network = TRY(network::collect(store.directory()));
+  collected.sandboxes = TRY(store.collect_dead(cgroup_collector(store, cgroup_parent)));
+  collected.network = network::collect(store.directory());
   return collected;
 }
 

@@ -13,11 +13,12 @@ namespace bailey::dispatcher {
 // Removes the cgroups of dead sandboxes, below `parent` and where their records say. `store` outlives it.
 StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent);
 
-// Removes what sandboxes whose Bailey died have left: their cgroups, then their state; then the ports and filters of networks
-// in the network namespace of this thread that nobody holds any more.
+// Removes what sandboxes whose Bailey died have left: their cgroups, then their state, each sandbox on its own; then the ports
+// and filters of networks in the network namespace of this thread that nobody holds any more. What cannot be removed stops
+// nothing else. Error: the runtime directory cannot be read.
 struct Collected {
-  std::vector<std::string> ids;
-  network::Remains network;
+  StateStore::Sweep sandboxes;
+  Result<network::Remains> network;
 };
 Result<Collected> collect_garbage(StateStore& store, const std::string& cgroup_parent);
 

@@ -177,14 +177,18 @@ Result<StateStore> StateStore::open_at(const std::string& path) {
   return store;
 }
 
-Result<StateStore::Holder> StateStore::holder_of(const std::string& id) const {
+// A dead one's lock is then ours, through `held`.
+Result<StateStore::Holder> StateStore::holder_of(const std::string& id, Fd& held) const {
   auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   if (!directory) {
     if (directory.error().sys == ENOENT) return Holder::nobody;
     if (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP) return Holder::dead;  // nothing that we ever make
     return std::unexpected(std::move(directory).error());
   }
-  if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) return Holder::dead;
+  if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) {
+    held = std::move(*directory);
+    return Holder::dead;
+  }
   if (errno == EWOULDBLOCK) return Holder::living;
   return sys_error("flock " + path_ + "/" + id, errno);
 }
@@ -210,20 +214,30 @@ Result<std::optional<StateEntry>> StateStore::try_create(const std::string& id) 
   return std::optional<StateEntry>(std::move(entry));
 }
 
+// Whose it was: dead means that nothing of it is left.
+Result<StateStore::Holder> StateStore::collect_if_dead(const std::string& id, const Collector& collect) {
+  Fd held;
+  Holder holder = Holder::nobody;
+  {
+    const TopLock looking = TRY(TopLock::take(top_.get(), LOCK_EX));
+    holder = TRY(holder_of(id, held));
+  }
+  if (holder != Holder::dead) return holder;
+  TRY(collect(id));
+  TRY(files::remove_tree(top_.get(), id));
+  return holder;
+}
+
 Result<StateEntry> StateStore::create(const std::string& id, const Collector& collect) {
   TRY(units::check_name("sandbox", id));
   // The second and third try are for an id whose owner died, and for one that ends just now.
   for (int attempt = 0; attempt < 3; ++attempt) {
     auto entry = TRY(try_create(id));
     if (entry) return std::move(*entry);
-    const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
-    const Holder holder = TRY(holder_of(id));
+    const Holder holder = TRY_WITH(collect_if_dead(id, collect), "clearing what a dead sandbox '" + id + "' left");
     if (holder == Holder::living) break;
-    if (holder == Holder::nobody) continue;
-    TRY_WITH(collect({id}), "clearing what a dead sandbox '" + id + "' left");
-    TRY(files::remove_tree(top_.get(), id));
   }
-  return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running",
+  return fail(Fault::bad_input, "--name " + id + ": a sandbox of that name is running, or is just being removed",
               "choose another name, or leave --name out");
 }
 
@@ -233,15 +247,14 @@ Result<std::vector<std::string>> StateStore::ids() const {
   return ids;
 }
 
-Result<std::vector<std::string>> StateStore::collect_dead(const Collector& collect) {
-  const TopLock collecting = TRY(TopLock::take(top_.get(), LOCK_EX));
-  std::vector<std::string> dead;
-  for (const std::string& name : TRY(ids()))
-    if (TRY(holder_of(name)) == Holder::dead) dead.push_back(name);
-  if (dead.empty()) return dead;
-  TRY(collect(dead));
-  for (const std::string& name : dead) TRY(files::remove_tree(top_.get(), name));
-  return dead;
+Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
+  Sweep sweep;
+  for (std::string& id : TRY(ids())) {
+    auto holder = collect_if_dead(id, collect);
+    if (!holder) sweep.left.push_back({std::move(id), std::move(holder).error()});
+    else if (*holder == Holder::dead) sweep.removed.push_back(std::move(id));
+  }
+  return sweep;
 }
 
 Result<StateRecord> StateStore::read(const std::string& id) const {

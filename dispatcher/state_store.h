@@ -10,8 +10,9 @@
 //
 // The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage
 // changes nothing for gc, because an id is the directory's name and everything else is found by the id.
-// Making an entry holds a shared lock on the top directory, collecting an exclusive one: no entry is seen
-// half-made.
+// Making an entry holds a shared lock on the top directory, looking for a dead one an exclusive one: no entry
+// is seen half-made. Who collects a dead one holds its lock meanwhile, and nothing else: what one of them
+// takes long for holds up nobody.
 #pragma once
 
 #include <cstdint>
@@ -66,12 +67,21 @@ class StateStore {
 
   // Reserves `id`. When its last owner died, `collect` is called first for what that one left, as by
   // collect_dead below. Error when a living sandbox has that id.
-  using Collector = std::function<Result<>(const std::vector<std::string>& ids)>;
+  using Collector = std::function<Result<>(const std::string& id)>;
   Result<StateEntry> create(const std::string& id, const Collector& collect);
 
-  // Calls `collect` with the ids whose owners are dead and removes their directories if that went well.
-  // Answers the ids. Names that are no sandbox name are not ours and stay.
-  Result<std::vector<std::string>> collect_dead(const Collector& collect);
+  // Calls `collect` for each id whose owner is dead and removes its directory if that went well. One that
+  // cannot be collected stays, with the reason, and the others are collected all the same. Names that are no
+  // sandbox name are not ours and stay. Error: the top directory cannot be read.
+  struct Left {
+    std::string id;
+    Error why;
+  };
+  struct Sweep {
+    std::vector<std::string> removed;
+    std::vector<Left> left;
+  };
+  Result<Sweep> collect_dead(const Collector& collect);
 
   // Of every sandbox that there is, dead ones included.
   Result<std::vector<std::string>> ids() const;
@@ -82,7 +92,8 @@ class StateStore {
 
  private:
   enum class Holder { nobody, living, dead };
-  Result<Holder> holder_of(const std::string& id) const;
+  Result<Holder> holder_of(const std::string& id, Fd& held) const;
+  Result<Holder> collect_if_dead(const std::string& id, const Collector& collect);
   Result<std::optional<StateEntry>> try_create(const std::string& id);
   std::string path_;
   Fd top_;

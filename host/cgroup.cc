@@ -256,6 +256,12 @@ std::vector<std::string> Cgroup::paths() const {
   return paths;
 }
 
+void Cgroup::leave() {
+  directories_.clear();
+  join_fds_.clear();
+  oom_fd_.reset();
+}
+
 Result<> Cgroup::remove() {
   join_fds_.clear();
   oom_fd_.reset();

@@ -110,6 +110,7 @@ class Cgroup {
   // Kills what is left, removes the directories, waiting for both no longer than 10 s. empty() afterwards
   // when it answers success. The ordinary end costs one rmdir per directory.
   Result<> remove();
+  void leave();  // empty() afterwards, and all of it is still there: for gc
 
   // One directory of ours: in v1 of one hierarchy (one controller, or several mounted together).
   struct Directory {
@@ -140,10 +141,10 @@ class Cgroup {
   mutable Fd oom_fd_;
 };
 
-// Removes the cgroups of sandboxes whose Bailey died: `ids`, wherever on this host they were made. What still
-// runs in them is killed where this process would have made them (`parent` as for create); elsewhere, where a
-// living sandbox of another user could have the same name, they go only when empty. Answers how many
-// directories went away; error when one is still in use.
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids);
+// Removes the cgroups of a sandbox whose Bailey died, wherever on this host they were made. What still runs in
+// them is killed where this process would have made them (`parent` as for create); elsewhere, where a living
+// sandbox of another user could have the same name, they go only when empty. Returns how many directories went
+// away; error when one is still in use after 5 s.
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::string& id);
 
 }  // namespace bailey::host

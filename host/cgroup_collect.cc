@@ -16,9 +16,9 @@ namespace {
 constexpr int64_t kCollectMs = 5'000;
 constexpr int kDeepest = 32;
 
-// Every directory of one of the names below `at`, which is opened O_PATH. What may not be listed is another user's, and so is
+// Every directory of that name below `at`, which is opened O_PATH. What may not be listed is another user's, and so is
 // all below it.
-Result<> search(int at, const std::string& path, const std::vector<std::string>& names, bool v2, int depth,
+Result<> search(int at, const std::string& path, const std::string& wanted, bool v2, int depth,
                 std::vector<Cgroup::Directory>& found) {
   const auto below = child_cgroups(at);
   if (!below && below.error().sys == EACCES) return {};
@@ -26,8 +26,8 @@ Result<> search(int at, const std::string& path, const std::vector<std::string>&
   for (const std::string& name : *below) {
     auto fd = files::open_at(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!fd) continue;  // gone meanwhile
-    if (std::ranges::find(names, name) == names.end()) {
-      if (depth < kDeepest) TRY(search(fd->get(), path + "/" + name, names, v2, depth + 1, found));
+    if (name != wanted) {
+      if (depth < kDeepest) TRY(search(fd->get(), path + "/" + name, wanted, v2, depth + 1, found));
       continue;
     }
     Cgroup::Directory directory;
@@ -52,10 +52,8 @@ Result<> remove_soon(const Cgroup::Directory& directory, clock::Deadline deadlin
 
 }  // namespace
 
-Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::vector<std::string>& ids) {
-  if (ids.empty()) return 0;
-  std::vector<std::string> names, searched;
-  for (const std::string& id : ids) names.push_back("bailey-" + id);
+Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& parent, const std::string& id) {
+  std::vector<std::string> searched;
   std::vector<Cgroup::Directory> ours, elsewhere;
   auto search_mount = [&](const CgroupMounts::Controller& where) -> Result<> {
     if (std::ranges::find(searched, where.directory) != searched.end()) return {};
@@ -63,7 +61,7 @@ Result<int> collect_cgroups(const CgroupMounts& mounts, const std::string& paren
     const auto top = open_cgroup(where.directory, where.v2);
     if (!top) return {};  // covered by another mount
     std::vector<Cgroup::Directory> found;
-    TRY(search(top->get(), where.directory, names, where.v2, 0, found));
+    TRY(search(top->get(), where.directory, "bailey-" + id, where.v2, 0, found));
     const auto parents = TRY(candidate_parents(where, parent));
     for (auto& directory : found) {
       const std::string above = directory.path.substr(0, directory.path.rfind('/'));

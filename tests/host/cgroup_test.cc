@@ -342,11 +342,11 @@ TEST_F(CgroupOnKernel, CollectFindsThemElsewhereAndKillsNothingThere) {
       for (;;) ::pause();
       return 0;
     });
-    EXPECT_FALSE(collect_cgroups(mounts_, "", {id})) << "it is in use";
+    EXPECT_FALSE(collect_cgroups(mounts_, "", id)) << "it is in use";
     EXPECT_EQ(cgroup->processes()->size(), 1u) << "it must not be killed";
     ::kill(child, SIGKILL);
     wait_status(child);
-    auto collected = collect_cgroups(mounts_, "", {id});
+    auto collected = collect_cgroups(mounts_, "", id);
     EXPECT_TRUE(collected) << collected.error().message;
     EXPECT_GE(collected.value_or(0), 1);
     EXPECT_NE(::access((directory + "/bailey-" + id).c_str(), F_OK), 0);
@@ -380,11 +380,12 @@ TEST_F(CgroupOnKernel, CollectRemovesWhatADeadSandboxLeft) {
   wait_status(dispatcher);
   ::close(channel[0]);
   ::close(channel[1]);
-  auto collected = collect_cgroups(mounts_, "", {"never-was", id});
+  EXPECT_EQ(*collect_cgroups(mounts_, "", "never-was"), 0);
+  auto collected = collect_cgroups(mounts_, "", id);
   ASSERT_TRUE(collected) << collected.error().message;
   EXPECT_GE(*collected, 1);
   wait_status(orphan);  // ours: LeakCheck makes this process the reaper
-  EXPECT_EQ(*collect_cgroups(mounts_, "", {id}), 0);
+  EXPECT_EQ(*collect_cgroups(mounts_, "", id), 0);
 }
 
 // The pids hierarchy unmounted: below it a plain directory of the same name comes to light, which must not be

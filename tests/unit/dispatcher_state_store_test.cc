@@ -21,7 +21,7 @@ namespace {
 
 using Ids = std::vector<std::string>;
 
-Result<> collect_nothing(const Ids&) { return {}; }
+Result<> collect_nothing(const std::string&) { return {}; }
 
 StateRecord record() {
   StateRecord made = StateRecord::of_this_process().value();
@@ -118,10 +118,10 @@ TEST_F(StateStoreTest, FreesTheNameOfADeadOwnerOnceItsRemainsAreCollected) {
   leave_dead_entry(path_, "dead");
   StateStore store = StateStore::open_at(path_).value();
   Ids asked;
-  const auto fails = [&](const Ids&) -> Result<> { return fail(Fault::failed, "the cgroup will not go"); };
+  const auto fails = [&](const std::string&) -> Result<> { return fail(Fault::failed, "the cgroup will not go"); };
   EXPECT_FALSE(store.create("dead", fails));
   EXPECT_EQ(names_in(path_), Ids{"dead"}) << "gc must still find it";
-  const auto entry = store.create("dead", [&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); });
+  const auto entry = store.create("dead", [&](const std::string& id) -> Result<> { return asked.push_back(id), Result<>(); });
   EXPECT_TRUE(entry);
   EXPECT_EQ(asked, Ids{"dead"});
 }
@@ -134,10 +134,27 @@ TEST_F(StateStoreTest, CollectsTheDeadAndLeavesTheLiving) {
   files::write_fd(files::open(path_ + "/.uid-ranges", O_WRONLY | O_CREAT, 0600).value().get(), "x", "").value();
   Ids asked;
   StateStore other = StateStore::open_at(path_).value();
-  const Ids dead = other.collect_dead([&](const Ids& ids) -> Result<> { return asked = ids, Result<>(); }).value();
+  const Ids dead =
+      other.collect_dead([&](const std::string& id) -> Result<> { return asked.push_back(id), Result<>(); }).value().removed;
   EXPECT_EQ(dead, (Ids{"dead1", "dead2"}));
   EXPECT_EQ(asked, dead);
   EXPECT_EQ(names_in(path_), (Ids{".uid-ranges", "alive"}));
+}
+
+TEST_F(StateStoreTest, CollectsTheOthersWhenOneCannotBe) {
+  for (const char* id : {"dead1", "stuck", "zdead"}) leave_dead_entry(path_, id);
+  StateStore store = StateStore::open_at(path_).value();
+  const auto collect = [&](const std::string& id) -> Result<> {
+    if (id != "stuck") return {};
+    EXPECT_TRUE(store.create("new", collect_nothing)) << "nobody waits for one that takes long";
+    return fail(Fault::failed, "the cgroup will not go");
+  };
+  const StateStore::Sweep sweep = store.collect_dead(collect).value();
+  EXPECT_EQ(sweep.removed, (Ids{"dead1", "zdead"}));
+  ASSERT_EQ(sweep.left.size(), 1U);
+  EXPECT_EQ(sweep.left[0].id, "stuck");
+  EXPECT_EQ(sweep.left[0].why.message, "the cgroup will not go");
+  EXPECT_EQ(names_in(path_), Ids{"stuck"}) << "gc must still find it";
 }
 
 TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
@@ -168,7 +185,7 @@ TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
   ASSERT_EQ(::mkfifo((path_ + "/bare-fifo").c_str(), 0600), 0);
   for (const char* id : {"link", "fifo", "none", "deep", "linkdir", "bare-fifo"}) EXPECT_FALSE(store.read(id)) << id;
 
-  const Ids dead = store.collect_dead(collect_nothing).value();
+  const Ids dead = store.collect_dead(collect_nothing).value().removed;
   EXPECT_EQ(dead.size(), count + 8);
   EXPECT_EQ(names_in(path_), Ids());
   EXPECT_EQ(tests::read_file(outside), whole) << "a link was followed";
