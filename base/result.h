@@ -5,6 +5,7 @@
 //   command.h  helper programs with a deadline  log.h      one lazy logger on stderr
 //   clock.h    monotonic and wall time          units.h    "256M", "10s", "0.5"
 //   slot.h     one holder each, by lock         step_aside.h    room for a new process
+//   pidfd.h    waiting for a process's end
 //
 // Nothing here throws, logs or prints. None of it may run between clone and exec: messages allocate.
 #pragma once

@@ -1,5 +1,6 @@
 // bailey run: flags or a document -> Request -> policy, facts, guards -> Spec -> backend -> Sandbox -> exit
 // code.
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,7 +17,9 @@
 #include "cli/explain.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "cli/watch.h"
 #include "dispatcher/admission.h"
+#include "dispatcher/limits.h"
 #include "dispatcher/request_json.h"
 #include "dispatcher/sandbox.h"
 
@@ -51,13 +54,48 @@ Result<Request> request_of(const RunFlags& flags, std::vector<std::string> comma
   return parse_request(TRY(read_source("--request", *flags.document, kMaxRequestDocument)), *flags.document);
 }
 
+// Whether anything of the run may be a file of the caller's: what a flag names, or a stream.
+bool names_files(const RunFlags& flags) {
+  const RequestFlags& request = flags.request;
+  if (flags.document || flags.policy || flags.result || flags.events || request.rootfs || request.seccomp) return true;
+  if (!request.volumes.empty() || !request.secrets.empty() || !request.env_files.empty()) return true;
+  // Asked of /proc, because fstat(2) would ask the file system.
+  for (const int stream : {0, 1, 2}) {
+    const auto name = files::readlink("/proc/self/fd/" + std::to_string(stream));
+    if (name && name->starts_with('/') && !name->starts_with("/dev/")) return true;
+  }
+  return false;
+}
+
 // One run, told step by step. What fails leaves its error in the record.
 class Run {
  public:
-  Run(const RunFlags& flags, Invocation& invocation)
-      : flags_(flags), command_(std::move(invocation.command)), timer_(invocation.started_ns) {}
+  // `mounts`: as for gather_host_facts.
+  Run(const RunFlags& flags, const Invocation& invocation, const std::vector<MountEntry>* mounts, const Watcher& watcher)
+      : flags_(flags), command_(invocation.command), mounts_(mounts), watcher_(watcher), timer_(invocation.started_ns) {}
 
   const Record& record() const { return record_; }
+
+  // Instead of perform, by a process that saw one which does not end.
+  int tell_stuck(const Stuck& stuck) {
+    if (auto opened = open_sinks(); !opened) return report(opened.error());
+    record_.id = stuck.id;
+    record_.trust = flags_.request.trust.value_or("");
+    record_.outcome = stuck.outcome;
+    record_.signal = stuck.signal;
+    timer_.lap("stuck");
+    record_.setup_ns = timer_.total_ns();
+    record_.steps = timer_.steps();
+    const std::string how = stuck.outcome == Outcome::setup_failed ? "was killed by signal " + std::to_string(stuck.signal)
+                            : stuck.ended                          ? "did not react and was killed"
+                                                                   : "could not be ended: it sleeps in the kernel";
+    record_.error = Error{"the process of this run " + how,
+                          "is a file that it needs on a file system that does not respond? 'bailey gc' removes what it left",
+                          Fault::failed, 0, stuck.step};
+    const int rc = tell();
+    report(*record_.error);
+    return rc;
+  }
 
   int perform() {
     if (auto opened = open_sinks(); !opened) return report(opened.error());
@@ -83,20 +121,22 @@ class Run {
 
   // The request, judged. Sets request_, policy_, decision_.
   Result<> ask() {
-    step_ = "request";
+    enter("request");
+    expect_the_flags_limit();
     request_ = TRY(request_of(flags_, std::move(command_)));
     record_.id = request_.id;
     record_.trust = request_.trust;
     record_.network = to_text(request_.network);
+    if (request_.limits.wall_ms) expect_within(*request_.limits.wall_ms);
     timer_.lap(step_);
-    step_ = "policy";
+    enter("policy");
     policy_ = TRY(load_policy(flags_.policy.value_or("")));
     if (!flags_.explain) audit_ = TRY(Audit::open(policy_.audit_file));
     timer_.lap(step_);
-    step_ = "facts";
-    HostFacts facts = TRY(gather_host_facts(request_));
+    enter("facts");
+    HostFacts facts = TRY(gather_host_facts(request_, mounts_));
     timer_.lap(step_);
-    step_ = "admission";
+    enter("admission");
     decision_ = TRY(Admission(policy_).judge(request_, std::move(facts)));
     if (!flags_.explain) request_.id = record_.id = decision_.id;
     timer_.lap(step_);
@@ -105,8 +145,10 @@ class Run {
 
   // The backend of the admitted spec, asked whether it can do all of it.
   Result<> choose() {
-    step_ = "backend";
+    enter("backend");
     const Spec& spec = *decision_.spec;
+    if (spec.limits().wall_ms) expect_within(*spec.limits().wall_ms);
+    if (watcher_.progress) watcher_.progress->has_id(spec.id());
     backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request()}));
     about_ = TRY(backend_->about());
     record_.backend = about_;
@@ -123,7 +165,7 @@ class Run {
         if (!verdict.allowed) record_.refusals.push_back(verdict);
       return std::unexpected(refusal(decision_.verdicts));
     }
-    step_ = "state";
+    enter("state");
     store_ = TRY(StateStore::open());
     timer_.lap("state directory");
     TRY(choose());
@@ -137,7 +179,9 @@ class Run {
                                   .audit = audit_,
                                   .events = events_,
                                   .cgroup_parent = policy_.cgroup_parent,
-                                  .streams = streams},
+                                  .streams = streams,
+                                  .signals = watcher_.signals,
+                                  .progress = watcher_.progress},
                      timer_);
     record_ = sandbox_->run();
     return exit_code(record_);
@@ -158,6 +202,23 @@ class Run {
     }
     TRY(files::write_fd(1, flags_.json ? explanation.document() : explanation.text(), "stdout"));
     return explanation.would_run() ? 0 : kExitBailey;
+  }
+
+  void enter(const char* step) {
+    step_ = step;
+    if (watcher_.progress) watcher_.progress->enter(step);
+  }
+
+  void expect_within(int64_t ms) {
+    if (watcher_.progress) watcher_.progress->expect_by(clock::Deadline::in_ms(std::max(ms, Sandbox::kLeastSetupMs)));
+  }
+
+  // Documents are read before the request is known, and that may hang as well.
+  void expect_the_flags_limit() {
+    const auto timeout = std::ranges::find(limits(), "--timeout", &Limit::flag);
+    for (const auto& [flag, value] : flags_.request.limits)
+      if (flag == timeout->flag)
+        if (const auto ms = parse_limit(*timeout, value)) expect_within(static_cast<int64_t>(*ms));
   }
 
   void fail_with(Error error) {
@@ -192,6 +253,8 @@ class Run {
 
   const RunFlags& flags_;
   std::vector<std::string> command_;
+  const std::vector<MountEntry>* mounts_;
+  Watcher watcher_;
   StepTimer timer_;
   const char* step_ = "request";
   Sink result_, json_;
@@ -210,9 +273,18 @@ class Run {
 }  // namespace
 
 int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& afterwards) {
-  Run run(flags, invocation);
-  const int rc = run.perform();
-  return afterwards ? afterwards(run.record(), rc) : rc;
+  // Looked at before anything is opened: a file system that hangs is known by its kind.
+  std::optional<std::vector<MountEntry>> mounts;
+  if (!flags.explain && names_files(flags))
+    if (auto read = read_mount_table()) mounts = std::move(*read);
+  const auto work = [&](const Watcher& watcher) {
+    Run run(flags, invocation, mounts ? &*mounts : nullptr, watcher);
+    const int rc = run.perform();
+    return afterwards ? afterwards(run.record(), rc) : rc;
+  };
+  if (!mounts || !may_hang(*mounts)) return work({});
+  const auto done = watch(work, [&](const Stuck& stuck) { return Run(flags, invocation, nullptr, {}).tell_stuck(stuck); });
+  return done ? *done : report(done.error());
 }
 
 void add_run(CLI::App& app, Invocation& invocation) {

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "bundle/host_rootfs.h"
+#include "dispatcher/patience.h"
 #include "dispatcher/spec.h"
 #include "host/cgroup.h"
 #include "network/lease.h"
@@ -84,15 +85,15 @@ struct LoggedCalls {
 
 class Instance {
  public:
-  virtual ~Instance() = default;  // kills and reaps what is left
+  virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
   // Waits until the sandbox is made and PID 1 waits for its job; once, before start. Answers the pty's master when
-  // process().terminal, else an empty descriptor. Errors: what failed in the making. Steps name what this waited for, in order,
-  // without overlap.
-  virtual Result<Fd> await_created(Steps& steps) = 0;
+  // process().terminal, else an empty descriptor. Errors: what failed in the making; Patience's. Steps name what this waited
+  // for, in order, without overlap.
+  virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;
   // How its user ids stand on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
-  // Hands over the job; returns when PID 1 has it. Steps as for create.
-  virtual Result<> start(Steps& steps) = 0;
+  // Hands over the job; returns when PID 1 has it. Steps as for create. Errors: Patience's.
+  virtual Result<> start(Patience& patience, Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.
   virtual Result<> signal(int number) = 0;
   // SIGKILL to everything in the sandbox, at once and for sure.
@@ -108,8 +109,11 @@ class Instance {
   // kernel's taking down of the sandbox.
   virtual int last_word_fd() const { return -1; }
   virtual bool take_last_word() { return false; }
-  // Waits for what exit_fd announces; after it no process of the sandbox exists. Once.
+  // After exit_fd has announced it, else it waits for that; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
+  // Kills and reaps what is left, once; nothing after reap(). False: something was killed and has not ended by the deadline,
+  // because the kernel waits for a file system. It ends when that gives way, and gc finds what it leaves.
+  virtual bool end(clock::Deadline deadline) = 0;
 };
 
 class Backend {

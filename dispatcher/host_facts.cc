@@ -132,7 +132,7 @@ bool is_bind(const bundle::Mount& mount) {
   return mount.type == "bind" || ((mount.type.empty() || mount.type == "none") && (has("bind") || has("rbind")));
 }
 
-Result<HostFacts> gather_host_facts(const Request& request) {
+Result<HostFacts> gather_host_facts(const Request& request, const std::vector<MountEntry>* known_mounts) {
   for (const secrets::Request& secret : request.secrets) TRY(secrets::check_descriptor(secret));
   HostFacts facts;
   facts.euid = ::geteuid();
@@ -149,7 +149,9 @@ Result<HostFacts> gather_host_facts(const Request& request) {
   }
   if (!names_host_paths) return facts;  // nothing will be compared with them
   facts.homes = TRY(find_homes());
-  const std::vector<MountEntry> mounts = TRY_WITH(read_mount_table(), "looking for other names of the volumes");
+  std::vector<MountEntry> read;
+  if (!known_mounts) read = TRY_WITH(read_mount_table(), "looking for other names of the volumes");
+  const std::vector<MountEntry>& mounts = known_mounts ? *known_mounts : read;
   facts.protected_paths = find_protected_paths(mounts);
   for (OpenedSource& volume : facts.volumes)
     if (volume.fd) volume.other_names = other_names(volume.real_path, mounts);

@@ -59,7 +59,9 @@ struct HostFacts {
 // Whether this mount binds something of the host: by its type, or by its options when it has none.
 bool is_bind(const bundle::Mount& mount);
 
-// Opens what the request names. A missing or unreadable source is an error that names the flag's value.
-Result<HostFacts> gather_host_facts(const Request& request);
+// Opens what the request names. A missing or unreadable source is an error that names the flag's value. `mounts`: the mount
+// table, where the caller has read it (mount_table.h); nullptr: it is read when it is needed.
+struct MountEntry;
+Result<HostFacts> gather_host_facts(const Request& request, const std::vector<MountEntry>* mounts = nullptr);
 
 }  // namespace bailey::dispatcher

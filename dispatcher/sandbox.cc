@@ -1,5 +1,6 @@
 #include "dispatcher/sandbox.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/pidfd.h"
 #include "dispatcher/garbage.h"
 #include "dispatcher/networks.h"
 #include "host/cgroup.h"
@@ -19,6 +21,7 @@ namespace {
 
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr int64_t kKillAgainMs = 1000;
+constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
 enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
@@ -27,13 +30,15 @@ int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + tim
 
 }  // namespace
 
-Result<SignalInbox> SignalInbox::open() {
+Result<SignalInbox> SignalInbox::open(int from_watcher) {
   sigset_t set;
   sigemptyset(&set);
   for (const int number : kForwarded) sigaddset(&set, number);
   SignalInbox inbox;
-  Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return sys_error("signalfd", errno);
+  inbox.own_ = from_watcher < 0;
+  Fd fd(inbox.own_ ? ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : ::fcntl(from_watcher, F_DUPFD_CLOEXEC, 3));
+  if (!fd) return sys_error("opening the way of signals", errno);
+  if (!inbox.own_ && ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0) return sys_error("fcntl", errno);
   if (::sigprocmask(SIG_BLOCK, &set, &inbox.before_) != 0) return sys_error("sigprocmask", errno);
   inbox.fd_ = std::move(fd);
   return inbox;
@@ -46,6 +51,10 @@ SignalInbox::~SignalInbox() {
 }
 
 int SignalInbox::next() const {
+  if (!own_) {
+    unsigned char number = 0;
+    return ::read(fd_.get(), &number, 1) == 1 ? number : 0;
+  }
   signalfd_siginfo info{};
   return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
 }
@@ -63,16 +72,63 @@ Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer ti
 }
 
 Record Sandbox::run() {
-  if (auto lived = live(); !lived) {
-    record_.outcome = Outcome::setup_failed;
-    record_.error = std::move(lived).error().in_step(step_);
-  }
+  if (spec_.limits().wall_ms)
+    deadline_ = clock::Deadline::in_ms(std::max(*spec_.limits().wall_ms, kLeastSetupMs) - timer_.total_ns() / 1'000'000);
+  expect_by(deadline_);
+  if (auto lived = live(); !lived) blame(std::move(lived).error().in_step(step_));
   release();
   record_.setup_ns = timer_.total_ns();
   record_.steps = timer_.steps();
   if (auto written = around_.audit.exit(record_); !written) log::error(written.error().message);
   around_.events.emit("released", spec_.id());
   return std::move(record_);
+}
+
+void Sandbox::enter(const char* step) {
+  step_ = step;
+  if (around_.progress) around_.progress->enter(step);
+}
+
+void Sandbox::expect_by(const clock::Deadline& due) {
+  if (around_.progress) around_.progress->expect_by(due);
+}
+
+// Why the making ended: by itself, or by us.
+void Sandbox::blame(Error error) {
+  record_.outcome = Outcome::setup_failed;
+  if (stop_ == Stop::timed_out) record_.outcome = Outcome::timed_out;
+  if (stop_ == Stop::signal) record_.outcome = Outcome::signaled, record_.signal = ended_by_;
+  record_.error = std::move(error);
+}
+
+// While the sandbox is made.
+Result<> Sandbox::until_ready(std::span<pollfd> fds) {
+  std::vector<pollfd> set(fds.begin(), fds.end());
+  set.push_back({signals_.fd(), POLLIN, 0});
+  const auto is_ready = [](const pollfd& one) { return one.revents != 0; };
+  for (;;) {
+    if (::poll(set.data(), set.size(), deadline_.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
+    if (is_ready(set.back())) notice_early_signals();
+    if (ended_by_ != 0) {
+      stop_ = Stop::signal;
+      return fail(Fault::failed, "signal " + std::to_string(ended_by_) + " ended it before the command had started");
+    }
+    std::copy_n(set.begin(), fds.size(), fds.begin());
+    if (std::ranges::any_of(fds, is_ready)) return {};
+    if (deadline_.passed()) {
+      stop_ = Stop::timed_out;
+      return fail(Fault::failed, "the sandbox was not ready within the time limit",
+                  "is its root or a volume on a file system that does not respond? 'bailey doctor' tries this host");
+    }
+  }
+}
+
+// The first request to stop ends the making; what else comes waits for the workload.
+void Sandbox::notice_early_signals() {
+  while (const int number = signals_.next()) {
+    if (number != SIGTERM && number != SIGINT) early_signals_.push_back(number);
+    else if (ended_by_ == 0) ended_by_ = number;
+  }
 }
 
 Result<> Sandbox::live() {
@@ -87,42 +143,42 @@ Result<> Sandbox::live() {
 }
 
 Result<> Sandbox::create() {
-  step_ = "state";
-  signals_ = TRY(SignalInbox::open());
+  enter("state");
+  signals_ = TRY(SignalInbox::open(around_.signals));
   timer_.lap(step_);
 
   TRY(reserve_network());
-  step_ = "create";
+  enter("create");
   Steps steps;
   if (!host::has_unified_cgroups_only()) TRY(around_.backend.begin(spec_, leases_, steps));
   timer_.lap(steps, "begin, rest");
 
-  step_ = "state";
+  enter("state");
   entry_ = TRY(around_.store.create(spec_.id(), cgroup_collector(around_.store, around_.cgroup_parent)));
   timer_.lap(step_);
 
-  step_ = "cgroup";
+  enter("cgroup");
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
   if (around_.backend.looks_at_links()) TRY(connect_network());
 
-  step_ = "streams";
+  enter("streams");
   StreamOptions options = around_.streams;
   options.terminal = spec_.process().terminal;
   options.cap = spec_.limits().output_bytes;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 
-  step_ = "create";
+  enter("create");
   steps.clear();
   instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
   timer_.lap(steps, "create, rest");
   if (!around_.backend.looks_at_links()) TRY(connect_network());
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
-  step_ = "state record";
+  enter("state record");
   StateRecord state = TRY(StateRecord::of_this_process());
   state.backend = about_.name;
   state.trust = spec_.request().trust;
@@ -134,9 +190,9 @@ Result<> Sandbox::create() {
   TRY(entry_.write(state));
   timer_.lap(step_);
 
-  step_ = "create";
+  enter("create");
   steps.clear();
-  Fd terminal = TRY(instance_->await_created(steps));
+  Fd terminal = TRY(instance_->await_created(*this, steps));
   if (options.terminal) {
     copy_terminal_size(terminal.get());
     TRY(streams_.attach_terminal(std::move(terminal)));
@@ -150,7 +206,7 @@ Result<> Sandbox::create() {
 
 Result<> Sandbox::reserve_network() {
   if (!is_filtered(spec_.request().network)) return {};
-  step_ = "address";
+  enter("address");
   leases_.network = TRY(network::Lease::reserve(lease_spec(spec_), around_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
   if (const auto address6 = leases_.network.address6()) record_.network_address6 = network::to_text(*address6);
@@ -161,25 +217,28 @@ Result<> Sandbox::reserve_network() {
 
 Result<> Sandbox::connect_network() {
   if (!leases_.network) return {};
-  step_ = "bridge";
+  enter("bridge");
   TRY(leases_.network.connect(lease_spec(spec_)));
   timer_.lap(step_);
   return {};
 }
 
 Result<> Sandbox::start() {
-  step_ = "start";
+  enter("start");
   TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();
-  if (auto started = instance_->start(steps); !started) {
+  if (auto started = instance_->start(*this, steps); !started) {
     record_.started_wall_ns = 0;
     return started;
   }
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
+  expect_by(deadline_);
+  if (around_.progress) around_.progress->workload_started();
+  for (const int number : std::exchange(early_signals_, {})) forward(number);
   json::Object started;
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
@@ -189,18 +248,22 @@ Result<> Sandbox::start() {
 }
 
 Result<> Sandbox::supervise() {
-  step_ = "supervise";
-  const bool all_is_said = TRY(wait_for_end());
+  enter("supervise");
+  const End end = TRY(wait_for_end());
   record_.calls = instance_->calls();
   const auto close_the_books = [this] {
     record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
     phase_ = Phase::stopped;
+    expect_by({});  // a reader may be slow
     drain();
+    expect_by(clock::Deadline::in_ms(kReleaseMs));
     measure();
   };
-  if (all_is_said) close_the_books();  // beside the kernel's work, a fifth of a millisecond
-  const Ending ending = TRY(instance_->reap());
-  if (!all_is_said) close_the_books();
+  if (end == End::announced) close_the_books();  // while the kernel takes the sandbox down, a fifth of a millisecond
+  Ending ending{Ending::Kind::signaled, SIGKILL, {}};
+  if (end != End::unending && ends_soon()) ending = TRY(instance_->reap());
+  else give_up_ = clock::Deadline::in_ms(0);
+  if (end != End::announced) close_the_books();
   measure_children();
   judge(ending);
 
@@ -228,14 +291,18 @@ std::vector<pollfd> Sandbox::poll_set() const {
   return set;
 }
 
-// Whether the workload's end was announced before that of the sandbox.
-Result<bool> Sandbox::wait_for_end() {
+// Whether exit_fd comes within kEndMs, if need be by a kill: PID 1 has said its last word, or is a zombie already.
+bool Sandbox::ends_soon() {
+  return await_end(instance_->exit_fd(), clock::Deadline::in_ms(kEndMs)) || kill_and_await_end(instance_->exit_fd());
+}
+
+Result<Sandbox::End> Sandbox::wait_for_end() {
   for (;;) {
     std::vector<pollfd> set = poll_set();
     const clock::Deadline& next = stop_ == Stop::none ? deadline_ : kill_again_;
     if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
-    if (set[kExit].revents != 0) return false;
-    if (set[kLastWord].revents != 0 && instance_->take_last_word()) return true;
+    if (set[kExit].revents != 0) return End::ended;
+    if (set[kLastWord].revents != 0 && instance_->take_last_word()) return End::announced;
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     if (set[kCalls].revents != 0) instance_->serve_calls();
@@ -251,6 +318,7 @@ Result<bool> Sandbox::wait_for_end() {
       if (stop_ == Stop::none) stop(Stop::output_limit);
       streams_.abandon();
     }
+    if (give_up_.passed()) return End::unending;
     if (next.passed()) stop(stop_ == Stop::none ? Stop::timed_out : stop_);
   }
 }
@@ -259,23 +327,28 @@ Result<bool> Sandbox::wait_for_end() {
 void Sandbox::stop(Stop why) {
   stop_ = why;
   kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
+  if (give_up_.never()) give_up_ = clock::Deadline::in_ms(kEndMs);
   instance_->kill_all();
 }
 
 void Sandbox::forward_signals() {
   while (const int number = signals_.next()) {
-    if (number == SIGWINCH) {
-      if (streams_.terminal() >= 0) copy_terminal_size(streams_.terminal());
-      continue;
-    }
     const bool request_to_stop = number == SIGTERM || number == SIGINT;
     if (request_to_stop && ++stop_requests_ > 1) {
       if (phase_ == Phase::running && stop_ == Stop::none) stop(Stop::signal);
       continue;
     }
-    if (phase_ != Phase::running) continue;
-    if (auto sent = instance_->signal(number); !sent) log::warning(sent.error().message);
+    forward(number);
   }
+}
+
+void Sandbox::forward(int number) {
+  if (phase_ != Phase::running) return;
+  if (number == SIGWINCH) {
+    if (streams_.terminal() >= 0) copy_terminal_size(streams_.terminal());
+    return;
+  }
+  if (auto sent = instance_->signal(number); !sent) log::warning(sent.error().message);
 }
 
 void Sandbox::notice_oom() {
@@ -371,7 +444,21 @@ void Sandbox::judge(const Ending& ending) {
   }
 }
 
+// What could not be ended keeps its cgroup and its ids: gc removes them when it has ended.
+void Sandbox::leave_behind() {
+  const std::string what =
+      "the sandbox could not be ended: a process of it sleeps in the kernel, which waits for a file system";
+  if (record_.error) record_.error->message += "; " + what;
+  else record_.error = Error{what, "'bailey gc' removes the rest when that file system has given way", Fault::failed, 0, step_};
+  leases_.cgroup.leave();
+  entry_.leave();
+}
+
 void Sandbox::release() {
+  expect_by(clock::Deadline::in_ms(kReleaseMs));
+  // What was given up already is not waited for a second time.
+  const clock::Deadline end = give_up_.passed() ? give_up_ : clock::Deadline::in_ms(kEndMs);
+  if (instance_ && !instance_->end(end)) leave_behind();
   instance_.reset();
   streams_.abandon();
   caller_terminal_ = RawTerminal();

@@ -8,8 +8,13 @@
 // An error in any phase goes straight to release, and what was made until then is unmade.
 //
 // From create to its destruction it owns the process's signals: TERM, INT, HUP, QUIT, USR1 and USR2 go to the
-// workload once each time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. The
-// workload lives in a session of its own, so the terminal's Ctrl-C reaches it through us only.
+// workload once each time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. Before
+// the workload has started the first TERM or INT ends the making. The workload lives in a session of its own,
+// so the terminal's Ctrl-C reaches it through us only.
+//
+// The time limit holds twice: once for the making, counted from the start of Bailey (kLeastSetupMs at least),
+// once for the workload, counted from its start. What was killed and does not end within kEndMs
+// (base/pidfd.h), because the kernel waits for a file system, is left to gc, and the record says so.
 #pragma once
 
 #include <csignal>
@@ -23,6 +28,7 @@
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
+#include "dispatcher/progress.h"
 #include "dispatcher/record.h"
 #include "dispatcher/spec.h"
 #include "dispatcher/state_store.h"
@@ -33,11 +39,12 @@
 namespace bailey::dispatcher {
 
 // The forwarded signals, blocked and read from a descriptor. Unblocked on destruction; what came until then
-// is dropped.
+// is dropped. In a process that is watched (cli/watch.h) they come from the watcher, a byte each, and its own
+// are ignored: a terminal's Ctrl-C goes to both.
 class SignalInbox {
  public:
   SignalInbox() = default;
-  static Result<SignalInbox> open();
+  static Result<SignalInbox> open(int from_watcher = -1);  // the read end; stays the caller's
   SignalInbox(SignalInbox&&) noexcept = default;
   SignalInbox& operator=(SignalInbox&&) noexcept = default;
   ~SignalInbox();
@@ -46,6 +53,7 @@ class SignalInbox {
 
  private:
   Fd fd_;
+  bool own_ = true;  // not the watcher's
   sigset_t before_{};
 };
 
@@ -55,13 +63,16 @@ struct Surroundings {
   StateStore& store;
   const Audit& audit;
   Events& events;
-  std::string cgroup_parent;  // the policy's
-  StreamOptions streams;      // the caller's side; terminal and cap are the spec's
+  std::string cgroup_parent;     // the policy's
+  StreamOptions streams;         // the caller's side; terminal and cap are the spec's
+  int signals = -1;              // from a watcher; -1: this process's own
+  Progress* progress = nullptr;  // for a watcher; nullptr: nobody watches
 };
 
-class Sandbox {
+class Sandbox : private Patience {
  public:
   enum class Phase { admitted, created, running, stopped, released };
+  static constexpr int64_t kLeastSetupMs = 5'000;  // gVisor boots in a tenth of a second, on a busy host in some
 
   // `timer` began with the process and has the laps up to admission.
   Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer);
@@ -79,11 +90,20 @@ class Sandbox {
 
  private:
   enum class Stop { none, timed_out, output_limit, signal };
+  enum class End { announced, ended, unending };  // announced: by PID 1's last word
   Result<> live();
-  Result<bool> wait_for_end();
+  Result<> until_ready(std::span<pollfd> fds) override;
+  Result<End> wait_for_end();
+  bool ends_soon();
+  void notice_early_signals();
+  void blame(Error error);
+  void enter(const char* step);
+  void expect_by(const clock::Deadline& due);
+  void leave_behind();
   void drain();
   void stop(Stop why);
   void forward_signals();
+  void forward(int number);
   void notice_oom();
   void serve_names();
   Result<> reserve_network();
@@ -104,7 +124,9 @@ class Sandbox {
   int stop_requests_ = 0;  // TERM and INT so far
   bool oom_told_ = false;
   int64_t started_ns_ = 0;
-  clock::Deadline deadline_, kill_again_;
+  int ended_by_ = 0;                // the signal that ended the making
+  std::vector<int> early_signals_;  // for the workload, from before its start
+  clock::Deadline deadline_, kill_again_, give_up_;
 
   // Held from create to release, in the order of making; release goes backwards.
   SignalInbox signals_;

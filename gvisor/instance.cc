@@ -19,45 +19,39 @@ namespace {
 using dispatcher::Ending;
 
 constexpr int64_t kKillRetryMs = 5'000;
-constexpr int64_t kBootMs = 60'000;
 constexpr size_t kLeastPipe = 64 * 1024;  // the kernel's default
 constexpr int kKillRetryStepMs = 20;
 constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox was killed (docs/gvisor.md)
-
-bool ended_within(int pidfd, int ms) {
-  pollfd end{pidfd, POLLIN, 0};
-  return ::poll(&end, 1, ms) > 0;
-}
 
 }  // namespace
 
 SandboxInstance::SandboxInstance(Plan plan, bundle::Process process, Launched launched)
     : plan_(std::move(plan)), process_(std::move(process)), launched_(std::move(launched)) {}
 
-SandboxInstance::~SandboxInstance() {
-  if (reaped_ || !launched_.pidfd) return;
-  kill_all();
-  (void)wait_for(launched_.pidfd.get());
+bool SandboxInstance::end(clock::Deadline deadline) {
+  if (reaped_ || !launched_.pidfd) return true;
+  killed_ = reaped_ = true;
+  return end_child(launched_.pidfd.get(), deadline);
 }
 
 // runsc is executed; that it has made a sandbox shows when init takes the job. A held child with a terminal cannot wait until
 // start(): runsc makes the terminal.
-Result<Fd> SandboxInstance::await_created(dispatcher::Steps& steps) {
+Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   if (launched_.go && !plan_.terminal) return Fd();
   const int64_t begin = clock::monotonic_ns();
-  TRY(release(launched_));
+  TRY(release(launched_, patience));
   Fd terminal;
-  if (plan_.terminal) terminal = TRY(receive_console(launched_));
+  if (plan_.terminal) terminal = TRY(receive_console(launched_, patience));
   steps.push_back({"launch", clock::monotonic_ns() - begin});
   return terminal;
 }
 
-Result<> SandboxInstance::start(dispatcher::Steps& steps) {
+Result<> SandboxInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   if (plan_.channel_directory) {
-    TRY(release(launched_));
+    TRY(release(launched_, patience));
   } else {
-    TRY(send_job());
+    TRY(send_job(patience));
   }
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
@@ -65,12 +59,11 @@ Result<> SandboxInstance::start(dispatcher::Steps& steps) {
 
 // Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
 // is no error: exit_fd says so, and reap() knows why.
-Result<> SandboxInstance::send_job() {
+Result<> SandboxInstance::send_job(dispatcher::Patience& patience) {
   const int pipe = launched_.job.get();
   (void)::fcntl(pipe, F_SETPIPE_SZ,
                 static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
   if (::fcntl(pipe, F_SETFL, O_NONBLOCK) < 0) return sys_error("preparing init's pipe", errno);
-  const clock::Deadline deadline = clock::Deadline::in_ms(kBootMs);
   std::string_view rest = plan_.job;
   while (!rest.empty()) {
     const ssize_t sent = ::write(pipe, rest.data(), rest.size());
@@ -79,7 +72,7 @@ Result<> SandboxInstance::send_job() {
     else if (errno != EAGAIN && errno != EINTR) return sys_error("sending the job to init", errno);
     if (rest.empty()) break;
     pollfd fds[2] = {{pipe, POLLOUT, 0}, {launched_.pidfd.get(), POLLIN, 0}};
-    if (::poll(fds, 2, deadline.poll_ms()) == 0) return fail(Fault::failed, "init has not taken its job within a minute");
+    TRY(patience.until_ready(fds));
     if (fds[1].revents) return {};
   }
   return {};
@@ -90,7 +83,7 @@ Result<> SandboxInstance::signal(int number) {
   const clock::Deadline deadline = clock::Deadline::in_ms(kKillRetryMs);
   for (;;) {
     if (TRY(run_inside(launched_.pidfd.get(), kill_arguments(plan_.runsc_id, number))) == 0) return {};
-    if (ended_within(launched_.pidfd.get(), kKillRetryStepMs)) return {};
+    if (await_end(launched_.pidfd.get(), clock::Deadline::in_ms(kKillRetryStepMs))) return {};
     if (deadline.passed()) return fail(Fault::failed, "runsc does not deliver signal " + std::to_string(number));
   }
 }

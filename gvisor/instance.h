@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/pidfd.h"
 #include "dispatcher/backend.h"
 #include "gvisor/launch.h"
 #include "init/job.h"
@@ -13,18 +14,19 @@ namespace bailey::gvisor {
 class SandboxInstance final : public dispatcher::Instance {
  public:
   SandboxInstance(Plan plan, bundle::Process process, Launched launched);
-  ~SandboxInstance() override;
+  ~SandboxInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
-  Result<Fd> await_created(dispatcher::Steps& steps) override;
-  Result<> start(dispatcher::Steps& steps) override;
+  Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
+  Result<> start(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
   Result<dispatcher::Ending> reap() override;
+  bool end(clock::Deadline deadline) override;
 
  private:
-  Result<> send_job();
+  Result<> send_job(dispatcher::Patience& patience);
   // init's last word, when it had the time to say one.
   Result<std::optional<init::Report>> last_report();
 

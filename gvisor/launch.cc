@@ -12,24 +12,19 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 
 namespace bailey::gvisor {
 
 namespace {
 
-constexpr int64_t kConsoleMs = 30'000;
-
-// One clone that is not finished: killed and reaped unless released.
+// One clone that is not finished: killed and reaped unless released. One that does not end then is left to the kernel.
 class Pending {
  public:
   explicit Pending(Fd pidfd) : pidfd_(std::move(pidfd)) {}
   Pending(const Pending&) = delete;
   Pending& operator=(const Pending&) = delete;
-  ~Pending() {
-    if (!pidfd_) return;
-    send_signal(pidfd_.get(), SIGKILL);
-    (void)wait_for(pidfd_.get());
-  }
+  ~Pending() { end_child(pidfd_.get()); }
   int get() const { return pidfd_.get(); }
   Fd release() { return std::move(pidfd_); }
 
@@ -106,7 +101,9 @@ Result<Ends> connect(LaunchInputs& in) {
 }
 
 // End of file: runsc was executed.
-Result<> await_exec(int status, const PrivateRoot& root) {
+Result<> await_exec(int status, const PrivateRoot& root, dispatcher::Patience& patience) {
+  pollfd said{status, POLLIN, 0};
+  TRY(patience.until_ready({&said, 1}));
   Failure failure;
   ssize_t got = -1;
   do {
@@ -131,26 +128,21 @@ Result<ExitStatus> wait_for(int pidfd) {
   return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
 }
 
-Result<> release(Launched& launched) {
+Result<> release(Launched& launched, dispatcher::Patience& patience) {
   if (launched.go && ::write(launched.go.get(), "g", 1) != 1 && errno != EPIPE) return sys_error("starting runsc", errno);
   launched.go.reset();
   if (!launched.status) return {};
-  TRY(await_exec(launched.status.get(), launched.root));
+  TRY(await_exec(launched.status.get(), launched.root, patience));
   launched.status.reset();
   launched.root.attachments.clear();
   return {};
 }
 
-Result<Fd> receive_console(const Launched& launched) {
+Result<Fd> receive_console(const Launched& launched, dispatcher::Patience& patience) {
   const int listening = launched.root.console.get();
-  const clock::Deadline deadline = clock::Deadline::in_ms(kConsoleMs);
-  for (;;) {
-    pollfd fds[2] = {{listening, POLLIN, 0}, {launched.pidfd.get(), POLLIN, 0}};
-    const int ready = ::poll(fds, 2, deadline.poll_ms());
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) return sys_error("waiting for runsc's terminal", errno);
-    if (ready == 0) return fail(Fault::failed, "runsc has not made a terminal within 30 seconds");
-    if (fds[0].revents & POLLIN) break;
+  pollfd fds[2] = {{listening, POLLIN, 0}, {launched.pidfd.get(), POLLIN, 0}};
+  TRY_WITH(patience.until_ready(fds), "waiting for runsc's terminal");
+  if ((fds[0].revents & POLLIN) == 0) {
     const std::string errors = read_last_words(launched.root);
     return fail(Fault::failed, "runsc ended before it made a terminal" + (errors.empty() ? "" : ": " + errors));
   }

@@ -24,11 +24,11 @@ struct Launched {
 // Steps gain "private_root and clone". The child is a copy of this process: not after threads exist.
 Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
 
-// Lets a held child go on and waits until it has executed runsc; once, nothing to do a second time.
-Result<> release(Launched& launched);
+// Lets a held child go on and waits until it has executed runsc; once, nothing to do a second time. Errors: Patience's too.
+Result<> release(Launched& launched, dispatcher::Patience& patience);
 
-// The pty's master, which runsc sends when the sandbox exists. Error when runsc ends before.
-Result<Fd> receive_console(const Launched& launched);
+// The pty's master, which runsc sends when the sandbox exists. Error when runsc ends before; Patience's too.
+Result<Fd> receive_console(const Launched& launched, dispatcher::Patience& patience);
 
 // runsc with `arguments` in the namespaces of the sandbox, waited for at most 5 seconds. The exit code.
 Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments);

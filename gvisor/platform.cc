@@ -1,11 +1,9 @@
 #include "gvisor/platform.h"
 
-#include <poll.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "base/units.h"
 #include "gvisor/instance.h"
 
@@ -16,18 +14,9 @@ namespace {
 constexpr const char* kDefault = "systrap";  // 20 times ptrace's speed in system calls (docs/gvisor.md)
 constexpr const char* kFallback = "ptrace";
 
-bool ended_before(int pidfd, clock::Deadline deadline) {
-  for (;;) {
-    pollfd end{pidfd, POLLIN, 0};
-    const int ready = ::poll(&end, 1, deadline.poll_ms());
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
-
 // The plumbing of a trial; nobody reads what it prints.
-Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms,
-                                     bool& timed_out) {
+Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits, const std::string& platform,
+                                     int64_t limit_ms) {
   const std::string id = TRY(draw_runsc_id());
   Plan plan = TRY(compile_trial({&traits, platform, id}));
   Pipe in = TRY(create_pipe());
@@ -41,10 +30,12 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   dispatcher::Steps steps;
   Launched launched = TRY(launch(std::move(inputs), steps));
   SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
-  TRY(instance.await_created(steps));
-  TRY(instance.start(steps));
-  timed_out = !ended_before(instance.exit_fd(), clock::Deadline::in_ms(limit_ms));
-  if (timed_out) instance.kill_all();
+  const clock::Deadline deadline = clock::Deadline::in_ms(limit_ms);
+  dispatcher::PatienceUntil patience(deadline);
+  TRY_WITH(instance.await_created(patience, steps), "a first sandbox");
+  TRY_WITH(instance.start(patience, steps), "a first sandbox");
+  if (!await_end(instance.exit_fd(), deadline))
+    return fail(Fault::failed, "a first sandbox has not ended within " + units::format_milliseconds(limit_ms));
   return instance.reap();
 }
 
@@ -52,10 +43,8 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
 
 PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms) {
   PlatformTrial trial;
-  bool timed_out = false;
-  const auto ending = run_trial(binary, traits, platform, limit_ms, timed_out);
+  const auto ending = run_trial(binary, traits, platform, limit_ms);
   if (!ending) trial.why = ending.error().message;
-  else if (timed_out) trial.why = "a first sandbox has not ended within " + units::format_milliseconds(limit_ms);
   else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
   else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
   else trial.why = ending->error.message;

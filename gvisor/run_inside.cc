@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,7 +8,7 @@
 
 #include <cerrno>
 
-#include "base/clock.h"
+#include "base/pidfd.h"
 #include "gvisor/launch.h"
 
 namespace bailey::gvisor {
@@ -51,10 +50,9 @@ Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments) {
   if (child < 0) return sys_error("fork", errno);
   if (child == 0) enter_and_run(pidfd, stdio.write.get(), argv.data());
   const Fd end(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  const clock::Deadline deadline = clock::Deadline::in_ms(kLimitMs);
-  pollfd entry{end.get(), POLLIN, 0};
-  while (end && ::poll(&entry, 1, deadline.poll_ms()) < 0 && errno == EINTR) {}
-  if (entry.revents == 0) ::kill(child, SIGKILL);  // the sandbox does not answer: it may be frozen
+  // The sandbox may be frozen and not react; then runsc kill is killed.
+  if (!await_end(end.get(), clock::Deadline::in_ms(kLimitMs)) && !kill_and_await_end(end.get()))
+    return fail(Fault::failed, "runsc kill does not end");
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return sys_error("waiting for runsc kill", errno);

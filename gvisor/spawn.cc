@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "base/pidfd.h"
 
 namespace bailey::gvisor {
 
@@ -155,9 +156,27 @@ Result<Spawned> build_and_hand_over(const LaunchInputs& in, const ChildEnds& end
   for (const Fd* fd : {&made.pidfd, &made.root.mount, &made.root.log, &made.root.console}) {
     const int number = fd->get();
     if (number < 0) continue;
-    if (const int err = send_fds(socket, &number, 1)) return sys_error("handing over the sandbox", err);
+    if (const int err = send_fds(socket, &number, 1)) {
+      kill_and_await_end(made.pidfd.get());  // the child of our parent, which may not know it
+      return sys_error("handing over the sandbox", err);
+    }
   }
   return made;
+}
+
+// What build_and_hand_over sent, in its order. An error ends the process that may have been handed over.
+Result<Spawned> take_over(int socket, bool terminal) {
+  Spawned out;
+  out.pidfd = TRY(receive_fd(socket));
+  const auto rest = [&]() -> Result<> {
+    out.root.mount = TRY(receive_fd(socket));
+    out.root.log = TRY(receive_fd(socket));
+    if (terminal) out.root.console = TRY(receive_fd(socket));
+    return {};
+  }();
+  if (rest) return out;
+  end_child(out.pidfd.get());
+  return std::unexpected(rest.error());
 }
 
 Result<Spawned> spawn_in_user_namespace(const LaunchInputs& in, const ChildEnds& ends, int parents_status) {
@@ -176,13 +195,10 @@ Result<Spawned> spawn_in_user_namespace(const LaunchInputs& in, const ChildEnds&
   errors.write.reset();
   int status = 0;
   while (::waitpid(builder, &status, 0) < 0 && errno == EINTR) {}
-  if (status != 0) return std::unexpected(read_error(errors.read.get()));
-  Spawned out;
-  out.pidfd = TRY(receive_fd(sockets.ours.get()));
-  out.root.mount = TRY(receive_fd(sockets.ours.get()));
-  out.root.log = TRY(receive_fd(sockets.ours.get()));
-  if (in.plan->terminal) out.root.console = TRY(receive_fd(sockets.ours.get()));
-  return out;
+  auto taken = take_over(sockets.ours.get(), in.plan->terminal);  // nothing blocks: the other end is closed
+  if (status == 0) return taken;
+  if (taken) end_child(taken->pidfd.get());
+  return std::unexpected(read_error(errors.read.get()));
 }
 
 }  // namespace

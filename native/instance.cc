@@ -27,16 +27,18 @@ Result<int> wait_for(int pid) {
 
 }  // namespace
 
-NativeInstance::~NativeInstance() {
-  if (reaped_ || launched_.pid < 0) return;
-  kill_all();
-  (void)wait_for(launched_.pid);
+bool NativeInstance::end(clock::Deadline deadline) {
+  if (reaped_ || launched_.pid < 0) return true;
+  reaped_ = true;
+  return end_child(launched_.pidfd.get(), deadline);
 }
 
-Result<> NativeInstance::start(dispatcher::Steps& steps) {
+Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
     TRY(init::send_job(launched_.socket.get(), job_));
+    pollfd report_comes{launched_.socket.get(), POLLIN, 0};
+    TRY(patience.until_ready({&report_comes, 1}));
     return init::receive_report_and_descriptor(launched_.socket.get());
   }();
   job_.clear();

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/pidfd.h"
 #include "dispatcher/backend.h"
 #include "init/job.h"
 #include "native/id_map.h"
@@ -23,11 +24,13 @@ class NativeInstance final : public dispatcher::Instance {
         process_(std::move(process)),
         verdicts_(plan.seccomp.verdicts),
         log_mode_(plan.seccomp.log) {}
-  ~NativeInstance() override;
+  ~NativeInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
-  Result<Fd> await_created(dispatcher::Steps& steps) override { return await_setup(launched_, *plan_, steps); }
+  Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override {
+    return await_setup(launched_, *plan_, patience, steps);
+  }
   std::vector<bundle::IdMapping> uid_map() const override { return ids_.uids(); }
-  Result<> start(dispatcher::Steps& steps) override;
+  Result<> start(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
@@ -37,6 +40,7 @@ class NativeInstance final : public dispatcher::Instance {
   void serve_calls() override { log_->serve(); }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
   Result<dispatcher::Ending> reap() override;
+  bool end(clock::Deadline deadline) override;
 
  private:
   dispatcher::Ending ending(int status);

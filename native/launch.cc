@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/pidfd.h"
 #include "base/step_aside.h"
 #include "init/image.h"
 #include "native/namespace_owner.h"
@@ -134,10 +135,12 @@ Result<> hand_over(const Begun& begun, const FinishInputs& in, const std::vector
   return {};
 }
 
-// Waits for one message. 0 bytes: the child is gone.
-Result<ssize_t> receive(int socket, void* buffer, size_t size) {
+// Waits for one message, and leaves it there with MSG_PEEK. 0 bytes: the child is gone.
+Result<ssize_t> receive(int socket, void* buffer, size_t size, int flags, dispatcher::Patience& patience) {
   for (;;) {
-    const ssize_t got = ::recv(socket, buffer, size, 0);
+    pollfd message{socket, POLLIN, 0};
+    TRY(patience.until_ready({&message, 1}));
+    const ssize_t got = ::recv(socket, buffer, size, flags);
     if (got >= 0) return got;
     if (errno == ECONNRESET) return 0;
     if (errno != EINTR) return sys_error("waiting for the sandbox's set-up", errno);
@@ -146,17 +149,17 @@ Result<ssize_t> receive(int socket, void* buffer, size_t size) {
 
 }  // namespace
 
-Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Steps& steps) {
+Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t began = clock::monotonic_ns();
   const int socket = launched.socket.get();
   Fd terminal;
   SetupReport report;
   if (plan.terminal) {
     // A child that fails before the pty sends its report instead, which receive_fd takes for a message without descriptor.
-    const ssize_t got = ::recv(socket, &report, sizeof report, MSG_PEEK);
+    const ssize_t got = TRY(receive(socket, &report, sizeof report, MSG_PEEK, patience));
     if (got == 1) terminal = TRY(receive_fd(socket));
   }
-  const ssize_t got = TRY(receive(socket, &report, sizeof report));
+  const ssize_t got = TRY(receive(socket, &report, sizeof report, 0, patience));
   if (got == 0)
     return fail(Fault::failed, "setting up the sandbox: the new process was killed",
                 "see the kernel log; was it the OOM killer?");
@@ -227,12 +230,6 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   if (is_a_processor_idle()) step_aside(begun.pid_);
   steps.push_back({"clone", clock::monotonic_ns() - start});
   return begun;
-}
-
-Begun::~Begun() {
-  if (!pidfd_) return;
-  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  while (::waitpid(pid_, nullptr, __WALL) < 0 && errno == EINTR) {}
 }
 
 Result<Launched> finish(Begun begun, FinishInputs in, dispatcher::Steps& steps) {

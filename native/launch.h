@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/pidfd.h"
 #include "base/result.h"
 #include "dispatcher/backend.h"
 #include "native/child.h"
@@ -27,13 +28,14 @@ struct BeginInputs {
   const network::Netns* netns = nullptr;  // with plan.joins_network, to be made in
 };
 
-// A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over.
+// A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over. One that does not end
+// within kEndMs (base/pidfd.h) is left to the kernel.
 class Begun {
  public:
   // Steps gain what each part took. Not after threads exist: the child is a copy of this process.
   static Result<Begun> begin(BeginInputs inputs, dispatcher::Steps& steps);
   Begun(Begun&&) noexcept = default;
-  ~Begun();
+  ~Begun() { end_child(pidfd_.get()); }
 
   const BeginInputs& inputs() const { return inputs_; }
   int pid() const { return pid_; }
@@ -56,8 +58,9 @@ struct FinishInputs {
 // Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps as for begin.
 Result<Launched> finish(Begun begun, FinishInputs inputs, dispatcher::Steps& steps);
 
-// Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error the caller kills and reaps. Steps
-// gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs nothing.
-Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Steps& steps);
+// Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error, Patience's too, the caller kills and
+// reaps. Steps gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs
+// nothing.
+Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Patience& patience, dispatcher::Steps& steps);
 
 }  // namespace bailey::native

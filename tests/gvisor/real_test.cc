@@ -107,14 +107,16 @@ class RealRunsc : public testing::TestWithParam<const char*> {
     EXPECT_TRUE(created) << created.error().message;
     if (!created) return running;
     running.instance = std::move(*created);
-    auto made = running.instance->await_created(steps);
+    dispatcher::PatienceUntil patience(clock::Deadline::in_ms(60'000));
+    auto made = running.instance->await_created(patience, steps);
     EXPECT_TRUE(made) << made.error().message;
     if (made) running.terminal = std::move(*made);
     return running;
   }
   static void start(Running& running) {
     dispatcher::Steps steps;
-    const auto started = running.instance->start(steps);
+    dispatcher::PatienceUntil patience(clock::Deadline::in_ms(60'000));
+    const auto started = running.instance->start(patience, steps);
     EXPECT_TRUE(started) << started.error().message;
   }
   static Ending reap(Running& running) {

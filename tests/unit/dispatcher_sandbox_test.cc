@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "dispatcher/admission.h"
+#include "dispatcher/garbage.h"
 #include "dispatcher/sandbox.h"
 #include "tests/support/require.h"
 #include "tests/support/run_bailey.h"
@@ -27,22 +29,35 @@ namespace {
 class PlainInstance : public Instance {
  public:
   PlainInstance(pid_t pid, Fd pidfd, Fd gate) : pid_(pid), pidfd_(std::move(pidfd)), gate_(std::move(gate)) {}
-  ~PlainInstance() override {
-    if (pid_ <= 0) return;
+  ~PlainInstance() override { end({}); }
+  bool is_never_ready = false, does_not_end = false;
+  bool end(clock::Deadline) override {
+    if (does_not_end) return false;
+    if (pid_ <= 0) return true;
     kill_all();
     ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+    return true;
   }
-  Result<> start(Steps& steps) override {
+  Result<> start(Patience&, Steps& steps) override {
     steps.push_back({"gate", 0});
     if (::write(gate_.get(), "g", 1) != 1) return sys_error("opening the gate", errno);
     return {};
   }
-  Result<Fd> await_created(Steps&) override { return Fd(); }
+  Result<Fd> await_created(Patience& patience, Steps&) override {
+    pollfd never{never_.read.get(), POLLIN, 0};
+    if (is_never_ready) TRY(patience.until_ready({&never, 1}));
+    return Fd();
+  }
   Result<> signal(int number) override {
     ::kill(pid_, number);
     return {};
   }
-  void kill_all() override { ::kill(-pid_, SIGKILL); }
+  void kill_all() override {
+    if (does_not_end) return;
+    ::kill(pid_, SIGKILL);  // it may not lead its group yet
+    ::kill(-pid_, SIGKILL);
+  }
   int exit_fd() const override { return pidfd_.get(); }
   Result<Ending> reap() override {
     int status = 0;
@@ -59,11 +74,14 @@ class PlainInstance : public Instance {
  private:
   pid_t pid_;
   Fd pidfd_, gate_;
+  Pipe never_ = create_pipe().value();
 };
 
 class PlainBackend : public Backend {
  public:
-  bool refuses_to_begin = false, refuses_to_create = false;
+  bool refuses_to_begin = false, refuses_to_create = false, is_never_ready = false, does_not_end = false;
+  pid_t made = -1;
+  std::function<void()> on_create = [] {};
   BackendKind kind() const override { return BackendKind::native; }
   Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
   Result<> check(const Spec&) override { return {}; }
@@ -76,6 +94,7 @@ class PlainBackend : public Backend {
   }
   Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     if (refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
+    on_create();
     const Pipe gate = create_pipe().value();
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -98,7 +117,11 @@ class PlainBackend : public Backend {
     steps.push_back({"fork", 1});
     Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     Fd gate_end = gate.write.duplicate().value();
-    return std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
+    auto instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
+    instance->is_never_ready = is_never_ready;
+    instance->does_not_end = does_not_end;
+    made = pid;
+    return instance;
   }
 };
 
@@ -112,6 +135,12 @@ class SandboxTest : public testing::Test {
   }
 
   Record run(std::vector<std::string> command, std::function<void(Request&)> change = [](Request&) {}) {
+    const Record record = run_and_leave(std::move(command), std::move(change));
+    EXPECT_TRUE(files::list(files::open(directory_.file("state"), O_RDONLY | O_DIRECTORY).value().get()).value().empty());
+    return record;
+  }
+
+  Record run_and_leave(std::vector<std::string> command, std::function<void(Request&)> change) {
     const Policy policy = builtin_policy();
     Request request;
     request.trust = "trusted";
@@ -139,7 +168,6 @@ class SandboxTest : public testing::Test {
       record = sandbox.run();
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
     }
-    EXPECT_TRUE(files::list(files::open(directory_.file("state"), O_RDONLY | O_DIRECTORY).value().get()).value().empty());
     EXPECT_EQ(std::accumulate(record.steps.begin(), record.steps.end(), int64_t{0},
                               [](int64_t sum, const StepTime& step) { return sum + step.ns; }),
               record.setup_ns);
@@ -160,6 +188,27 @@ class SandboxTest : public testing::Test {
   PlainBackend backend_;
   StreamOptions::Output output_ = StreamOptions::Output::capture;
   Pipe out_ = create_pipe().value(), err_ = create_pipe().value();
+};
+
+// Raises `number` in this process once the workload has said "ready" through a file.
+class Signaller {
+ public:
+  Signaller(std::string ready, std::vector<int> numbers)
+      : thread_([ready = std::move(ready), numbers = std::move(numbers), main = ::getpid()] {
+          sigset_t all;
+          sigfillset(&all);
+          ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+          const auto deadline = clock::Deadline::in_ms(60'000);
+          for (const int number : numbers) {
+            while (::access(ready.c_str(), F_OK) != 0 && !deadline.passed()) ::usleep(1000);
+            ::unlink(ready.c_str());
+            ::kill(main, number);
+          }
+        }) {}
+  ~Signaller() { thread_.join(); }
+
+ private:
+  std::thread thread_;
 };
 
 TEST_F(SandboxTest, TellsHowTheWorkloadEnded) {
@@ -236,26 +285,46 @@ TEST_F(SandboxTest, CallsItOutOfMemoryWhenTheKernelKilledTheWorkloadForIt) {
   EXPECT_EQ(exit_code(record), 137);
 }
 
-// Raises `number` in this process once the workload has said "ready" through a file.
-class Signaller {
- public:
-  Signaller(std::string ready, std::vector<int> numbers)
-      : thread_([ready = std::move(ready), numbers = std::move(numbers), main = ::getpid()] {
-          sigset_t all;
-          sigfillset(&all);
-          ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-          const auto deadline = clock::Deadline::in_ms(60'000);
-          for (const int number : numbers) {
-            while (::access(ready.c_str(), F_OK) != 0 && !deadline.passed()) ::usleep(1000);
-            ::unlink(ready.c_str());
-            ::kill(main, number);
-          }
-        }) {}
-  ~Signaller() { thread_.join(); }
+TEST_F(SandboxTest, EndsTheMakingAtItsTimeLimit) {
+  backend_.is_never_ready = true;
+  const Record record = run({"/bin/true"}, [](Request& request) { request.limits.wall_ms = 200; });
+  EXPECT_EQ(record.outcome, Outcome::timed_out);
+  EXPECT_EQ(exit_code(record), 124);
+  EXPECT_EQ(record.error->step, "create");
+  EXPECT_EQ(record.started_wall_ns, 0);
+  EXPECT_EQ(events(), "admitted released ");
+}
 
- private:
-  std::thread thread_;
-};
+TEST_F(SandboxTest, EndsTheMakingAtTheFirstRequestToStop) {
+  backend_.is_never_ready = true;
+  const std::string ready = directory_.file("ready");
+  backend_.on_create = [&] { directory_.write("ready", ""); };  // from here on the signals are the sandbox's
+  for (const int number : {SIGTERM, SIGINT}) {
+    const Signaller signaller(ready, {number});
+    const Record record = run({"/bin/true"});
+    EXPECT_EQ(record.outcome, Outcome::signaled);
+    EXPECT_EQ(record.signal, number);
+    EXPECT_EQ(exit_code(record), 128 + number);
+    EXPECT_EQ(record.started_wall_ns, 0);
+  }
+}
+
+// As when the kernel waits for a file system: the record says so, and what is left is gc's.
+TEST_F(SandboxTest, LeavesBehindWhatDoesNotEnd) {
+  backend_.does_not_end = true;
+  {
+    const Record record = run_and_leave({"sleep", "1000"}, [](Request& request) { request.limits.wall_ms = 200; });
+    EXPECT_EQ(record.outcome, Outcome::timed_out);
+    ASSERT_TRUE(record.error);
+    EXPECT_NE(record.error->message.find("could not be ended"), std::string::npos);
+    EXPECT_EQ(exit_code(record), 124);
+  }
+  StateStore store = StateStore::open_at(directory_.file("state")).value();
+  EXPECT_EQ(collect_garbage(store, "").value().sandboxes.removed.size(), 1U);
+  int status = 0;
+  EXPECT_EQ(::waitpid(backend_.made, &status, 0), backend_.made);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL) << "gc kills what is in its cgroup";
+}
 
 TEST_F(SandboxTest, PassesSignalsOnOnce) {
   const std::string ready = directory_.file("ready");
