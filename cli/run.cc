@@ -114,6 +114,7 @@ class Run {
   Result<> open_sinks() {
     TRY(configure_log(flags_.log_level));
     if (flags_.result) result_ = TRY_WITH(Sink::open(*flags_.result, Sink::Writing::whole), "--result");
+    if (!flags_.explain) TRY_WITH(result_.clear(), "--result");
     if (flags_.json) json_ = TRY_WITH(Sink::open("fd:1", Sink::Writing::lines), "--json");
     if (flags_.events) events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
     return {};

@@ -50,12 +50,18 @@ Result<Sink> Sink::open(const std::string& text, Writing writing) {
   return sink;
 }
 
+Result<> Sink::clear() const {
+  if (!fd_ || writing_ != Writing::whole || name_.starts_with("fd:")) return {};
+  const struct stat info = TRY(files::stat_fd(fd_.get(), name_));
+  if (S_ISREG(info.st_mode) && ::ftruncate(fd_.get(), 0) != 0) return sys_error("emptying " + name_, errno);
+  return {};
+}
+
 Result<> Sink::write(std::string text, int patience_ms) const {
   if (!fd_) return {};
   text.push_back('\n');
+  TRY(clear());
   const struct stat info = TRY(files::stat_fd(fd_.get(), name_));
-  if (writing_ == Writing::whole && S_ISREG(info.st_mode) && !name_.starts_with("fd:") && ::ftruncate(fd_.get(), 0) != 0)
-    return sys_error("emptying " + name_, errno);
   std::string_view rest = text;
   while (!rest.empty()) {
     pollfd writable{fd_.get(), POLLOUT, 0};

@@ -22,6 +22,9 @@ class Sink {
   static Result<Sink> open(const std::string& text, Writing writing);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
+  // Of Writing::whole: a regular file that it opened by name holds nothing from now on. Whoever is killed before the write
+  // leaves no earlier document to be taken for this run's.
+  Result<> clear() const;
   // One write(2) for all of it, newline added. Waits at most `patience_ms` for a full pipe to take it.
   Result<> write(std::string text, int patience_ms) const;
 

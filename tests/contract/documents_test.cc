@@ -209,6 +209,21 @@ TEST_F(DocumentsContract, ExplainsEveryRefusalAtOnce) {
   EXPECT_EQ(all.find("uid="), std::string::npos) << got;
 }
 
+// Whoever reads the file after a crash of Bailey must not take it for this run's.
+TEST_F(DocumentsContract, LeavesNoEarlierResultWhenItIsKilled) {
+  const TempDir directory;
+  const std::string file = directory.write("result.json", "{\"verdict\": \"exited\", \"exit_code\": 0}\n");
+  RunOptions wish = options({"--result", file}, {"/bin/sh", "-c", "echo up; sleep 600"});
+  wish.record = false;
+  BaileyProcess process(std::move(wish));
+  ASSERT_TRUE(process.wait_for_output("up\n"));
+  EXPECT_EQ(read_file(file), "");
+  process.signal(SIGKILL);
+  process.finish();
+  EXPECT_EQ(read_file(file), "");
+  collect_garbage();
+}
+
 TEST_F(DocumentsContract, AuditsWhatItAdmitsAndRefuses) {
   const TempDir directory;
   const std::string log = directory.file("audit.log");
