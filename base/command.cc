@@ -20,6 +20,7 @@
 #include <csignal>
 #include <optional>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/fd.h"
 
@@ -157,7 +158,7 @@ Result<pid_t> start(const Command& command, const Stdio& stdio) {
   } catch (const std::exception& problem) {
     return fail(Fault::failed, problem.what());
   }
-  if (forked > 0) ::waitpid(forked, nullptr, 0);  // Boost does not
+  if (forked > 0) (void)await_child(forked);  // Boost does not
   return sys_error("executing it", error.value());
 }
 

@@ -162,11 +162,19 @@ Result<std::vector<std::string>> list(int dir) {
   if (!stream) return sys_error("listing a directory", errno);
   (void)copy.release();
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream)) {
+  int err = 0;
+  for (;;) {
+    errno = 0;  // the end of the directory leaves it as it is (readdir(3))
+    const dirent* entry = ::readdir(stream);
+    if (!entry) {
+      err = errno;
+      break;
+    }
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
   ::closedir(stream);
+  if (err) return sys_error("listing a directory", err);
   std::ranges::sort(names);
   return names;
 }

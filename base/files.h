@@ -42,7 +42,8 @@ Result<> write_atomically(int dir, const std::string& name, std::string_view dat
 Result<> create_directories(const std::string& path, mode_t mode);
 // rm -r of `name` below `dir`, never following a link, never crossing into another file system. ENOENT is success.
 Result<> remove_tree(int dir, const std::string& name);
-Result<std::vector<std::string>> list(int dir);  // names without . and .., sorted
+// Names without . and .., sorted: all of them, or an error.
+Result<std::vector<std::string>> list(int dir);
 
 Result<struct stat> stat_fd(int fd, std::string_view name);
 Result<std::string> readlink(const std::string& path);

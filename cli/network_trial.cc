@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "dispatcher/state_store.h"
 #include "network/lease.h"
@@ -98,8 +99,7 @@ Result<std::string> try_userspace(const dispatcher::Policy& policy) {
   }
   pipe.write.reset();
   const auto said = files::read_fd(pipe.read.get(), kMostWords, "a pipe");
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  const int status = TRY(await_child(child));
   if (status == 0) return std::string(program.name()) + " at " + program.program.path;
   const std::string words = said.value_or("");
   if (words.empty())

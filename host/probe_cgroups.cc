@@ -1,8 +1,6 @@
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-
+#include "base/child.h"
 #include "base/files.h"
 #include "host/cgroup.h"
 #include "host/probe.h"
@@ -48,9 +46,8 @@ bool can_be_entered(const Cgroup& cgroup) {
   }
   const bool moved = child > 0 && (cgroup.clone_into_fd() < 0 || cgroup.attach(child));
   gate->write.reset();
-  int status = -1;
-  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-  return moved && status == 0;
+  const auto status = await_child(child);
+  return moved && status && *status == 0;
 }
 
 Probe probe_limit(const Wanted& wanted, const std::string& parent, State when_missing) {

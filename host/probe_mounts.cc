@@ -4,11 +4,9 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/files.h"
 #include "host/probe.h"
@@ -66,7 +64,7 @@ Fd open_foreign_user_namespace(TrialSteps& step) {
     if (auto fd = files::open(proc + "/ns/user", O_RDONLY)) user_namespace = std::move(*fd);
   }
   to_child->write.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+  (void)await_child(child);
   return user_namespace;
 }
 

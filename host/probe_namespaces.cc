@@ -1,14 +1,13 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <climits>
 
+#include "base/child.h"
 #include "base/command.h"
 #include "base/fd.h"
 #include "base/files.h"
@@ -116,7 +115,7 @@ std::string try_id_maps(uint32_t uid, Range uids, uint32_t gid, Range gids) {
   map("newuidmap", uid, uids);
   map("newgidmap", gid, gids);
   to_child->write.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+  (void)await_child(child);
   return fault;
 }
 

@@ -5,13 +5,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/files.h"
@@ -28,10 +28,6 @@ struct Message {
   int err;
   char step[32];
 };
-
-void wait_for(pid_t child) {
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
-}
 
 bool write_line(TrialSteps& step, const char* path, const std::string& text) {
   const auto written = files::write_existing(AT_FDCWD, path, text);
@@ -80,7 +76,7 @@ Trial try_in_child(const std::function<void(TrialSteps&)>& act) {
   Message message{};
   const bool told = ready > 0 && ::read(channel->read.get(), &message, sizeof message) == sizeof message;
   ::kill(child, SIGKILL);
-  wait_for(child);
+  (void)await_child(child);
   if (!told) return {ready == 0 ? ETIMEDOUT : EINTR, 0, "child"};
   return {message.err, message.value, message.step};
 }

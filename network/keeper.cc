@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "base/child.h"
 #include "base/step_aside.h"
 
 namespace bailey::network {
@@ -71,13 +71,6 @@ bool take_away(Wiring& wiring) {
   ::_exit(take_away(*wiring) ? 0 : 1);
 }
 
-std::string reap(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
-  return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
-                             : "exit code " + std::to_string(WEXITSTATUS(status));
-}
-
 }  // namespace
 
 Result<Keeper> Keeper::begin(const std::function<Result<Wiring>()>& make, int netns, std::vector<int> keep) {
@@ -97,9 +90,11 @@ Result<> Keeper::await() {
       receive_message(channel_.get(), reinterpret_cast<char*>(&answer), sizeof answer, "waiting for the network to be made");
   if (got && got->size == sizeof answer && answer.made) return {};
   channel_.reset();
-  const std::string how = reap(std::exchange(pid_, -1));
+  const auto status = await_child(std::exchange(pid_, -1));
   if (!got) return std::unexpected(got.error());
-  if (got->size != sizeof answer) return fail(Fault::failed, "making the network: its process ended with " + how);
+  if (got->size != sizeof answer)
+    return fail(Fault::failed,
+                "making the network: its process ended with " + (status ? describe_status(*status) : std::string("no word")));
   return std::unexpected(Error{answer.message, answer.remedy, answer.fault, answer.sys, {}});
 }
 

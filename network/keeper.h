@@ -38,7 +38,11 @@ class Keeper {
 
   Keeper() = default;
   Keeper(Keeper&& other) noexcept : channel_(std::move(other.channel_)), pid_(std::exchange(other.pid_, -1)) {}
-  Keeper& operator=(Keeper&& other) noexcept = default;
+  Keeper& operator=(Keeper&& other) noexcept {
+    channel_ = std::move(other.channel_);
+    pid_ = std::exchange(other.pid_, -1);
+    return *this;
+  }
   pid_t pid() const { return pid_; }
   explicit operator bool() const { return static_cast<bool>(channel_); }
 

@@ -13,13 +13,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "network/link.h"
@@ -151,7 +151,7 @@ Result<Nest> create_nest() {
   };
   auto made = nest();
   channel.ours.reset();
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+  (void)await_child(child);
   if (!made) return std::unexpected(std::move(made).error().with("creating the sandbox's namespaces"));
   return made;
 }
@@ -276,11 +276,9 @@ std::string Pocket::words() {
 
 std::string Pocket::end() {
   ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  int status = 0;
-  while (::waitpid(std::exchange(pid_, -1), &status, 0) < 0 && errno == EINTR) {}
+  const auto status = await_child(std::exchange(pid_, -1));
   pidfd_.reset();
-  std::string how =
-      WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit code " + std::to_string(WEXITSTATUS(status));
+  std::string how = status ? describe_status(*status) : "no word";
   if (const std::string said = words(); !said.empty()) how += ": " + said;
   return how;
 }

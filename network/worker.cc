@@ -8,12 +8,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "base/child.h"
 #include "base/files.h"
 #include "network/worker_filter.h"
 
@@ -167,15 +167,8 @@ std::string Worker::end() {
   kill();
   channel_.reset();
   pidfd_.reset();
-  int status = 0;
-  pid_t reaped;
-  do {
-    reaped = ::waitpid(pid_, &status, 0);
-  } while (reaped < 0 && errno == EINTR);
-  pid_ = -1;
-  if (reaped < 0) return "reaped by somebody else";
-  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
-  return "exit code " + std::to_string(WEXITSTATUS(status));
+  const auto status = await_child(std::exchange(pid_, -1));
+  return status ? describe_status(*status) : "reaped before";
 }
 
 }  // namespace bailey::network

@@ -5,12 +5,13 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <string>
+
+#include "base/child.h"
 
 namespace bailey::secrets {
 
@@ -137,7 +138,7 @@ Result<Fd> DetachedMount::seal() {
 DetachedMount::~DetachedMount() {
   if (child_ <= 0) return;
   child_channel_.reset();  // it waits for this
-  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {}
+  (void)await_child(child_);
 }
 
 }  // namespace bailey::secrets

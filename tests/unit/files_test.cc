@@ -2,15 +2,21 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <set>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/slot.h"
 #include "tests/support/temp_dir.h"
@@ -53,6 +59,33 @@ TEST_F(Files, OpenSetsCloexecAndNamesThePath) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().sys, ENOENT);
   EXPECT_NE(missing.error().message.find(path("missing")), std::string::npos);
+}
+
+// A directory that can be opened and not read (a server that went away, a disk that fails): what is there is not known.
+TEST_F(Files, ListingADirectoryThatCannotBeReadIsAnError) {
+  make_file("one", "1");
+  EXPECT_EQ(names(), std::vector<std::string>{"one"});
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getdents64, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog filter{std::size(code), code};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0) ::_exit(100);
+    const auto listed = files::list(dir_.get());
+    ::_exit(listed ? 101 : listed.error().sys);
+  }
+  EXPECT_EQ(describe_status(*await_child(child)), "exit code " + std::to_string(EIO));
+}
+
+// A removed directory has an end: that is what readdir(3) says, and nothing is in it.
+TEST_F(Files, ListingARemovedDirectoryFindsNothing) {
+  ASSERT_EQ(::mkdirat(dir_.get(), "gone", 0755), 0);
+  const Fd gone = files::open(path("gone"), O_RDONLY | O_DIRECTORY).value();
+  ASSERT_EQ(::unlinkat(dir_.get(), "gone", AT_REMOVEDIR), 0);
+  const auto listed = files::list(gone.get());
+  EXPECT_TRUE(!listed || listed->empty());
 }
 
 TEST_F(Files, OpenBeneathRefusesToLeave) {

@@ -1,0 +1,23 @@
+#include "base/child.h"
+
+#include <sys/wait.h>
+
+#include <cerrno>
+
+namespace bailey {
+
+Result<int> await_child(pid_t pid) {
+  if (pid < 1) return sys_error("waiting for child " + std::to_string(pid), ECHILD);
+  for (;;) {
+    int status = 0;
+    if (::waitpid(pid, &status, __WALL) == pid) return status;
+    if (errno != EINTR) return sys_error("waiting for child " + std::to_string(pid), errno);
+  }
+}
+
+std::string describe_status(int status) {
+  return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                             : "exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+}  // namespace bailey
