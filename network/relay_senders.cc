@@ -1,6 +1,5 @@
 #include "network/relay_senders.h"
 
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,14 +16,13 @@ constexpr int kSilenceMs = 60'000;
 constexpr int kShare = 64;
 constexpr size_t kLongest = 65536;
 
-// Drops what comes to the socket from now on, or no longer (socket(7), SO_ATTACH_FILTER).
-bool set_deaf(int socket, bool deaf) {
-  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{1, &drop};
-  if (deaf) return ::setsockopt(socket, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
-  while (::recv(socket, nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) {}  // what was for its last user
-  const int unused = 0;                                                 // the option wants one
-  return ::setsockopt(socket, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) == 0;
+// From now on the socket hears nobody: one that is connected to itself takes datagrams of nobody else. What was for its last
+// user is gone. No filter (SO_ATTACH_FILTER): the memory for those is the host's, and a worker may attach none.
+bool park(int socket) {
+  SocketAddress own;
+  if (::getsockname(socket, own.get(), &own.size) < 0 || ::connect(socket, own.get(), own.size) < 0) return false;
+  while (::recv(socket, nullptr, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0) {}
+  return true;
 }
 
 // A datagram and the address of ours that goes with it: where it came to, or where it is to come from.
@@ -105,7 +103,7 @@ Fd Senders::open_socket(uint16_t port) {
   } else {
     socket = std::move(idle_.front());
     idle_.pop_front();
-    if (!set_deaf(socket.get(), false)) return {};
+    if (!park(socket.get())) return {};  // if it could not be parked before
   }
   const SocketAddress to = socket_address(sandbox_, port);
   if (!socket || ::connect(socket.get(), to.get(), to.size) < 0) return {};
@@ -113,7 +111,7 @@ Fd Senders::open_socket(uint16_t port) {
 }
 
 void Senders::retire(Fd socket) {
-  (void)set_deaf(socket.get(), true);
+  (void)park(socket.get());
   idle_.push_back(std::move(socket));
 }
 

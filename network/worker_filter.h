@@ -1,6 +1,7 @@
-// The system calls of a worker (worker.h): sockets of the internet that it has or makes, waiting, memory, its end. Everything
-// else answers EPERM: no file, no process, no signal, no other kind of socket (a unix one, netlink, a raw packet), no
-// executable memory. What belongs to another architecture, x32 included, ends the worker (seccomp(2), "Caveats").
+// The system calls of a worker (worker.h): TCP and UDP on sockets that it has or makes, waiting, memory, its end. Everything
+// else fails with EPERM: files, processes, signals, listening, every other kind of socket (a Unix one, netlink, raw packets,
+// multipath TCP, SCTP, SMC), sending that connects (MSG_FASTOPEN), socket options and flags that no worker uses, executable
+// memory. A call of another architecture, x32 included, ends the worker (seccomp(2), "Caveats").
 #pragma once
 
 #include "base/result.h"

@@ -17,6 +17,9 @@
 #include <filesystem>
 
 #include "base/clock.h"
+#include "network/keeper.h"
+#include "network/pocket.h"
+#include "tests/network/worker_attempt.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 #include "tests/support/temp_dir.h"
@@ -24,32 +27,13 @@
 namespace bailey::network {
 namespace {
 
+using tests::attempt;
+using tests::create;
+using tests::hear;
+
 void wait_for_end(int channel) {
   char byte;
   while (recv(channel, &byte, 1, 0) > 0) {}
-}
-
-std::string hear(const Worker& worker) {
-  pollfd ready{worker.channel(), POLLIN, 0};
-  if (poll(&ready, 1, 60'000) != 1) return "nothing";
-  char buffer[256];
-  const ssize_t got = recv(worker.channel(), buffer, sizeof buffer, 0);
-  return {buffer, got > 0 ? static_cast<size_t>(got) : 0};
-}
-
-Result<Worker> create(const WorkerSpec& spec, const std::function<void(int channel)>& work) {
-  Worker worker = TRY(Worker::begin(spec, work));
-  TRY(worker.await_confined());
-  return worker;
-}
-
-// Runs `attempt` in a worker: what it answers, an errno mostly.
-std::string attempt(WorkerSpec spec, const std::function<int()>& attempt) {
-  const auto worker = create(spec, [&](int channel) {
-    const std::string text = std::to_string(attempt());
-    send(channel, text.data(), text.size(), 0);
-  });
-  return worker ? hear(*worker) : worker.error().message;
 }
 
 // A worker's line of /proc/PID/status, without the name.
@@ -165,7 +149,7 @@ TEST_F(WorkerTest, HoldsDescriptorsWithinItsLimit) {
   EXPECT_EQ(attempt(spec,
                     [] {
                       int last;
-                      while ((last = ::dup(0)) >= 0) {}
+                      while ((last = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) >= 0) {}
                       return errno;
                     }),
             std::to_string(EMFILE));
@@ -202,6 +186,26 @@ TEST_F(WorkerTest, TellsHowItEnded) {
   EXPECT_FALSE(*worker);
 }
 
+TEST_F(WorkerTest, ThatHasEndedReapsNobodyElse) {
+  auto worker = create({}, [](int) {});
+  ASSERT_TRUE(worker);
+  worker->end();
+  Worker moved = std::move(*worker);
+  const pid_t other = fork();
+  if (other == 0) ::_exit(3);
+  siginfo_t ended{};
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(other), &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(moved.end(), "reaped before");
+  EXPECT_EQ(worker->end(), "reaped before");
+  EXPECT_EQ(Worker().end(), "reaped before");
+  EXPECT_EQ(Pocket().end(), "no word");
+  Keeper keeper;
+  EXPECT_FALSE(keeper.await());
+  int status = 0;
+  EXPECT_EQ(waitpid(other, &status, WNOHANG), other);
+  EXPECT_EQ(WEXITSTATUS(status), 3);
+}
+
 TEST_F(WorkerTest, EndsWithItsParent) {
   const Pipe told = create_pipe().value();
   const pid_t parent = fork();
@@ -209,7 +213,7 @@ TEST_F(WorkerTest, EndsWithItsParent) {
   if (parent == 0) {
     // A worker that looks at nothing: only the kernel ends it.
     const auto worker = create({}, [](int) {
-      for (;;) ::pause();
+      for (;;) ::poll(nullptr, 0, -1);
     });
     const pid_t pid = worker ? worker->pid() : 0;
     if (::write(told.write.get(), &pid, sizeof pid) != sizeof pid) ::_exit(1);
