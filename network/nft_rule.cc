@@ -12,7 +12,6 @@ namespace bailey::network::nft {
 namespace {
 
 constexpr size_t kLinkName = 16;           // IFNAMSIZ; <net/if.h> and <linux/netfilter.h> do not go together
-constexpr uint8_t kRouting = 43;           // IPPROTO_ROUTING; <netinet/in.h> does not go with <linux/netfilter.h> either
 constexpr uint32_t kRegister = NFT_REG_1;  // 16 bytes; every condition uses it anew
 constexpr uint32_t kOtherRegister = NFT_REG_2;
 // The parts of a destination, in a row: what a key of several parts is read from.
@@ -123,6 +122,11 @@ Rule& Rule::field(const Field& field, uint16_t value, Is is) {
   return load(field, kRegister).compare(is, wire.data(), wire.size());
 }
 
+Rule& Rule::byte(const Field& field, uint8_t value, Is is) {
+  say(field.name).say(sign(is) + std::to_string(value));
+  return load(field, kRegister).compare(is, &value, sizeof value);
+}
+
 Rule& Rule::field(const Field& field, std::span<const uint8_t> value, std::string_view text) {
   return say(field.name).say(text).load(field, kRegister).compare(Is::equal, value.data(), value.size());
 }
@@ -144,6 +148,12 @@ Rule& Rule::masked(const Field& field, const Mac& bits, const Mac& value) {
 Rule& Rule::masked(const Field& field, uint8_t bits, uint8_t value, Is is) {
   say(field.name).say("& " + hex({&bits, 1}) + (is == Is::equal ? " == " : " != ") + hex({&value, 1}));
   return load(field, kRegister).mask(&bits, sizeof bits).compare(is, &value, sizeof value);
+}
+
+Rule& Rule::masked(const Field& field, uint16_t bits, uint16_t value) {
+  const auto wire_bits = big_endian(bits), wire = big_endian(value);
+  say(field.name).say("& " + hex(wire_bits) + " == " + hex(wire));
+  return load(field, kRegister).mask(wire_bits.data(), wire_bits.size()).compare(Is::equal, wire.data(), wire.size());
 }
 
 Rule& Rule::between(const Field& field, uint16_t first, uint16_t last) {
@@ -181,20 +191,15 @@ Rule& Rule::answers() {
   return end().compare(Is::equal, &reply, sizeof reply);
 }
 
-Rule& Rule::untranslated() {
-  constexpr uint32_t kTranslated = IPS_SRC_NAT, kNone = 0;
-  say("ct status & snat == 0").begin("ct");
+Rule& Rule::status(std::string_view word, uint32_t bit, Is is) {
+  const uint32_t none = 0;
+  say("ct status &").say(word).say(is == Is::equal ? "== 0" : "!= 0").begin("ct");
   message_.be32(NFTA_CT_DREG, kRegister).be32(NFTA_CT_KEY, NFT_CT_STATUS);
-  return end().mask(&kTranslated, sizeof kTranslated).compare(Is::equal, &kNone, sizeof kNone);
+  return end().mask(&bit, sizeof bit).compare(is, &none, sizeof none);
 }
 
-Rule& Rule::routing_header() {
-  const uint8_t there = 1;
-  say("exthdr rt exists").begin("exthdr");
-  message_.be32(NFTA_EXTHDR_DREG, kRegister).u8(NFTA_EXTHDR_TYPE, kRouting).be32(NFTA_EXTHDR_OFFSET, 0);
-  message_.be32(NFTA_EXTHDR_LEN, 1).be32(NFTA_EXTHDR_FLAGS, NFT_EXTHDR_F_PRESENT).be32(NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
-  return end().compare(Is::equal, &there, sizeof there);
-}
+Rule& Rule::redirected() { return status("dnat", IPS_DST_NAT, Is::not_equal); }
+Rule& Rule::untranslated() { return status("snat", IPS_SRC_NAT, Is::equal); }
 
 Rule& Rule::over_rate(uint64_t bytes_per_second, uint32_t burst) {
   say("limit rate over " + std::to_string(bytes_per_second) + " bytes/second burst " + std::to_string(burst) + " bytes");

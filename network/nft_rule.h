@@ -29,6 +29,13 @@ constexpr Field kIp6From{"ip6 saddr", NFT_PAYLOAD_NETWORK_HEADER, 8, 16},
 constexpr Field from(Ip ip) { return ip == Ip::v4 ? kIpFrom : kIp6From; }
 constexpr Field to(Ip ip) { return ip == Ip::v4 ? kIpTo : kIp6To; }
 constexpr Field kIpLength{"ip version,ihl", NFT_PAYLOAD_NETWORK_HEADER, 0, 1};
+constexpr Field kIpTotalLength{"ip length", NFT_PAYLOAD_NETWORK_HEADER, 2, 2},
+    kIpFragment{"ip frag-off", NFT_PAYLOAD_NETWORK_HEADER, 6, 2};
+constexpr Field kIp6Length{"ip6 length", NFT_PAYLOAD_NETWORK_HEADER, 4, 2},
+    kIp6Next{"ip6 nexthdr", NFT_PAYLOAD_NETWORK_HEADER, 6, 1};
+// Of a fragment's header that stands directly behind that of IPv6 (RFC 8200 4.5): what comes next, and its offset and flags.
+constexpr Field kIp6FragmentNext{"frag nexthdr", NFT_PAYLOAD_NETWORK_HEADER, 40, 1},
+    kIp6Fragment{"frag frag-off", NFT_PAYLOAD_NETWORK_HEADER, 40 + 2, 2};
 // ARP for IPv4 over Ethernet (RFC 826): what it speaks of, what it wants, and the two pairs of addresses.
 constexpr Field kArpKind{"arp htype..plen", NFT_PAYLOAD_NETWORK_HEADER, 0, 6};
 constexpr Field kArpOperation{"arp operation", NFT_PAYLOAD_NETWORK_HEADER, 6, 2};
@@ -59,16 +66,18 @@ class Rule {
   Rule& field(const Field& field, const Mac& value, Is is = Is::equal);
   Rule& field(const Field& field, const Address& value, Is is = Is::equal);
   Rule& field(const Field& field, uint16_t value, Is is = Is::equal);
+  Rule& byte(const Field& field, uint8_t value, Is is = Is::equal);
   Rule& field(const Field& field, std::span<const uint8_t> value, std::string_view text);
   Rule& field(const Field& field, const Subnet& range);
   Rule& masked(const Field& field, const Mac& mask, const Mac& value);
   Rule& masked(const Field& field, uint8_t mask, uint8_t value, Is is = Is::equal);
+  Rule& masked(const Field& field, uint16_t mask, uint16_t value);
   Rule& between(const Field& field, uint16_t first, uint16_t last);  // of two bytes, or of one
   Rule& in_set(const Field& field, const std::string& set);
   Rule& state(uint32_t any_of);  // CtState
   Rule& answers();               // goes towards who began the connection
+  Rule& redirected();            // of a connection that was led to another place than it was begun to
   Rule& untranslated();          // of a connection whose beginner is shown to the other end as what it is
-  Rule& routing_header();        // IPv6 with a list of addresses to go by (RFC 8200 4.4)
   // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
   Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);
   // More than that many connections came by here and are still there.
@@ -97,6 +106,7 @@ class Rule {
   Rule& load_meta(uint32_t key, uint32_t into);
   Rule& put_data(uint16_t attribute, const void* data, size_t size);
   Rule& compare(Is is, const void* data, size_t size);
+  Rule& status(std::string_view word, uint32_t bit, Is is);  // of conntrack, that bit being none
   Rule& mask(const void* bits, size_t size);
   Rule& link(uint32_t key, const char* word, const std::string& name, Is is);
   Message verdict(uint32_t code, const char* word, const std::string& chain);

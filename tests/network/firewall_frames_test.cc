@@ -116,6 +116,31 @@ TEST_F(FramesTest, AWayOfTheSendersChoiceIsDropped) {
   EXPECT_TRUE(arrives(other, kSoonMs)) << "it was the firewall";
 }
 
+// The kernel of whoever is spoken to puts fragments together, and so does conntrack before it judges: those that are cut to
+// hide something (RFC 1858) are forged.
+TEST_F(FramesTest, ShortFirstFragmentsAndOptionsInFragmentsAreDropped) {
+  Datagram longer = own_;
+  longer.payload = std::string(100, 'x');
+  const std::string udp = udp_frame(longer).substr(14 + 20);
+  enum class More { no, yes };
+  const auto fragment = [&](size_t first, size_t size, More more, uint16_t id, uint8_t protocol = IPPROTO_UDP,
+                            const std::string& options = "") {
+    const uint16_t place = static_cast<uint16_t>(first / 8 | (more == More::yes ? IP_MF : 0));
+    return ipv4_frame(own_, {protocol, id, place, options}, udp.substr(first, size));
+  };
+  send_frame(raw_, fragment(0, 24, More::yes, 1));
+  send_frame(raw_, fragment(24, std::string::npos, More::no, 1));
+  EXPECT_TRUE(arrives(resolver_, kSoonMs)) << "two whole ones";
+  for (const uint8_t protocol : std::initializer_list<uint8_t>{IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMP}) {
+    expect_dropped(fragment(0, 8, More::yes, 2, protocol), "a short first one");
+    expect_dropped(fragment(0, 16, More::yes, 3, protocol) + std::string(64, '\0'), "with something behind");
+  }
+  const std::string no_op(4, '\1');
+  expect_dropped(fragment(0, 24, More::yes, 4, IPPROTO_UDP, no_op), "options in the first");
+  expect_dropped(fragment(24, std::string::npos, More::no, 4, IPPROTO_UDP, no_op), "options in the second");
+  expect_dropped(fragment(0, std::string::npos, More::no, 5, IPPROTO_UDP, no_op), "options in the only one");
+}
+
 TEST_F(FramesTest, NothingGoesToTheNeighbour) {
   // Without the isolation of the ports, which would be enough: the firewall is enough as well.
   for (const char* port : {"bly0", "bly1"}) run(host_, {"bridge", "link", "set", "dev", port, "isolated", "off"});

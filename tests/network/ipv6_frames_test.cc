@@ -7,7 +7,24 @@ namespace bailey::network::tests {
 namespace {
 
 constexpr uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestination = 60;
+constexpr uint8_t kAuthentication = 51, kNothing = 59, kMobility = 135, kHip = 139, kShim6 = 140, kEsp = 50, kIpv6 = 41;
 const Mac kAllNodes{0x33, 0x33, 0, 0, 0, 1};
+
+// Headers of RFC 8200 4: options of eight bytes (of padding), a route by one address, and a fragment's.
+std::string options_before(uint8_t next) {
+  return std::string(1, static_cast<char>(next)) + std::string("\0\x01\x04\0\0\0\0", 7);
+}
+std::string route_before(uint8_t next, uint8_t type, uint8_t left) {
+  const WireAddress by = to_wire(must(parse_address("2001:db8:9::9")));
+  return std::string{static_cast<char>(next), 2, static_cast<char>(type), static_cast<char>(left), 0, 0, 0, 0} +
+         std::string(by.data(), by.data() + by.size());
+}
+enum class More { no, yes };
+std::string fragment_before(uint8_t next, uint16_t offset, More more, uint8_t id) {
+  const uint16_t place = static_cast<uint16_t>(offset | (more == More::yes));
+  return std::string{static_cast<char>(next), 0, static_cast<char>(place >> 8), static_cast<char>(place), 0, 0, 0,
+                     static_cast<char>(id)};
+}
 
 // The attacker in slot 0 may send datagrams to one place outside, its neighbour in slot 1 nothing.
 class Ipv6FramesTest : public FirewallTest {
@@ -150,61 +167,116 @@ TEST_F(Ipv6FramesTest, AMessageAboutNeighboursIsTakenWithoutTheFirewall) {
   EXPECT_TRUE(frame_arrives(listener, wire(message.target) + wire(own_.source) + "\x88", kSoonMs)) << "an advertisement";
 }
 
-// The first fragment ends before what it is: the bridge lets both by, and the host's end looks at the whole.
-TEST_F(Ipv6FramesTest, AMessageAboutNeighboursInFragmentsIsDenied) {
+// Neither in one fragment, nor where the first ends before what it is.
+TEST_F(Ipv6FramesTest, AMessageAboutNeighboursInFragmentsIsDropped) {
   Datagram message = own_;
   message.target = bridge_.gateway(Ip::v6);
   const WireAddress gateway = to_wire(message.target);
   const std::string asked =
       std::string(4, '\0') + std::string(gateway.data(), gateway.data() + gateway.size()) + "\x01\x01" + mac_bytes(own_.from);
-  const std::string options = std::string(1, IPPROTO_ICMPV6) + std::string("\0\x01\x04\0\0\0\0", 7);
-  const std::string first = std::string(1, kDestination) + std::string("\0\0\x01\0\0\0\x09", 7);
-  const std::string second = std::string(1, kDestination) + std::string("\0\0\x08\0\0\0\x09", 7);
-  const uint64_t before = must(firewall_.denials()).packets;
-  send_frame(raw_, ipv6_frame(message, kFragment, first + options));
-  send_frame(raw_, ipv6_frame(message, kFragment, second + icmpv6_of(message, 135, asked)));
-  const Denials denials = wait_for_denials(firewall_, before + 1);
-  EXPECT_EQ(denials.packets, before + 1);
-  ASSERT_EQ(denials.first.size(), 1u);
-  EXPECT_EQ(to_text(denials.first[0].address) + " " + std::to_string(denials.first[0].protocol), "fdba:11e7:5a3c::1 58");
+  const std::string whole = icmpv6_of(message, 135, asked);
+  const auto fragment = [&](uint8_t next, uint16_t offset, More more, uint8_t id, const std::string& part) {
+    return ipv6_frame(message, kFragment, fragment_before(next, offset, more, id) + part);
+  };
+  expect_dropped(fragment(IPPROTO_ICMPV6, 0, More::no, 1, whole), "the only one");
+  expect_dropped(fragment(IPPROTO_ICMPV6, 0, More::yes, 2, whole.substr(0, 24)), "the first");
+  expect_dropped(fragment(IPPROTO_ICMPV6, 0, More::yes, 3, whole.substr(0, 8)), "a short first");
+  expect_dropped(fragment(kDestination, 0, More::yes, 4, options_before(IPPROTO_ICMPV6)), "options only");
+  expect_dropped(fragment(kDestination, 8, More::no, 4, whole), "what comes behind them");
+  expect_dropped(fragment(kDestination, 0, More::no, 5, options_before(IPPROTO_ICMPV6) + whole), "options and all");
 }
 
-TEST_F(Ipv6FramesTest, FurtherHeadersHideNothing) {
-  const std::string udp = udp_of(own_);
-  const std::string options = std::string(1, IPPROTO_UDP) + std::string("\0\x01\x04\0\0\0\0", 7);
-  send_frame(raw_, ipv6_frame(own_, kDestination, options + udp));
-  EXPECT_TRUE(arrives(server_, kSoonMs)) << "options before what is granted";
-  const std::string fragment = std::string(1, IPPROTO_UDP) + std::string("\0\0\0\0\0\0\x07", 7);
-  send_frame(raw_, ipv6_frame(own_, kFragment, fragment + udp));
+TEST_F(Ipv6FramesTest, FragmentsOfWhatIsGrantedPassAndHideNothing) {
+  send_frame(raw_, ipv6_frame(own_, kFragment, fragment_before(IPPROTO_UDP, 0, More::no, 1) + udp_of(own_)));
   EXPECT_TRUE(arrives(server_, kSoonMs)) << "the only fragment of what is granted";
-  // Another port behind the same headers.
+  const auto send_in_two = [&](const Datagram& datagram, uint8_t id) {
+    const std::string whole = udp_of(datagram);
+    for (const More more : {More::yes, More::no}) {
+      const std::string part = more == More::yes ? whole.substr(0, 24) : whole.substr(24);
+      const uint16_t offset = more == More::yes ? 0 : 24;
+      send_frame(raw_, ipv6_frame(datagram, kFragment, fragment_before(IPPROTO_UDP, offset, more, id) + part));
+    }
+  };
+  Datagram longer = own_;
+  longer.payload = std::string(100, 'x');
+  send_in_two(longer, 2);
+  EXPECT_TRUE(arrives(server_, kSoonMs)) << "in two";
+  // Another port: judged as a whole.
   const Fd other = serve(outside_, "2001:db8:113::2", 91, SOCK_DGRAM);
-  Datagram closed = own_;
-  closed.port = 91;
+  longer.port = 91;
   const uint64_t before = must(firewall_.denials()).packets;
-  send_frame(raw_, ipv6_frame(closed, kDestination, options + udp_of(closed)));
-  send_frame(raw_, ipv6_frame(closed, kFragment, fragment + udp_of(closed)));
+  send_frame(raw_, ipv6_frame(longer, kFragment, fragment_before(IPPROTO_UDP, 0, More::no, 3) + udp_of(longer)));
+  send_in_two(longer, 4);
   EXPECT_EQ(wait_for_denials(firewall_, before + 2).packets, before + 2);
   EXPECT_FALSE(arrives(other, kNothingMs));
-  // Two fragments, the first too short for a port.
-  const std::string whole = udp_of(closed);
-  const std::string first = std::string(1, IPPROTO_UDP) + std::string("\0\0\x01\0\0\0\x08", 7);
-  const std::string second = std::string(1, IPPROTO_UDP) + std::string("\0\0\x08\0\0\0\x08", 7);
-  send_frame(raw_, ipv6_frame(closed, kFragment, first + whole.substr(0, 8)));
-  send_frame(raw_, ipv6_frame(closed, kFragment, second + whole.substr(8)));
-  EXPECT_EQ(wait_for_denials(firewall_, before + 3).packets, before + 3);
-  EXPECT_FALSE(arrives(other, kNothingMs));
+  EXPECT_EQ(must(firewall_.denials()).frames, 0u);
 }
 
+// What a filter would judge by is all in the first one (RFC 7112).
+TEST_F(Ipv6FramesTest, AFirstFragmentWithoutTheWholeHeaderIsDropped) {
+  const std::string whole = udp_of(own_);
+  const auto first = [&](uint8_t next, size_t size) {
+    return ipv6_frame(own_, kFragment, fragment_before(next, 0, More::yes, 8) + whole.substr(0, size));
+  };
+  for (const uint8_t next : std::initializer_list<uint8_t>{IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMPV6})
+    expect_dropped(first(next, 8), "eight bytes");
+  // Bytes of the frame that are none of the packet's do not count.
+  expect_dropped(first(IPPROTO_TCP, 8) + std::string(64, '\0'), "with something behind");
+  send_frame(raw_, ipv6_frame(own_, kFragment, fragment_before(IPPROTO_UDP, 8, More::no, 8) + whole.substr(8)));
+  EXPECT_FALSE(arrives(server_, kNothingMs)) << "the rest alone";
+}
+
+// A host that does as it is told would send the packet on. In every kind of fragment, too.
 TEST_F(Ipv6FramesTest, RoutingHeadersAreDropped) {
-  const WireAddress next = to_wire(must(parse_address("2001:db8:9::9")));
-  const std::string address(next.data(), next.data() + next.size()), zero(4, '\0');
-  for (const char type : {'\0', '\2', '\3', '\4'}) {
-    const std::string route = std::string(1, IPPROTO_UDP) + "\x02" + type + "\x01" + zero + address;
-    expect_dropped(ipv6_frame(own_, kRouting, route + udp_of(own_)), "a routing header");
-    const std::string options = std::string(1, kRouting) + std::string("\0\x01\x04\0\0\0\0", 7);
-    expect_dropped(ipv6_frame(own_, kDestination, options + route + udp_of(own_)), "behind options");
+  const std::string udp = udp_of(own_);
+  uint8_t id = 16;
+  for (const uint8_t type : std::initializer_list<uint8_t>{0, 2, 3, 4, 254})
+    for (const uint8_t left : std::initializer_list<uint8_t>{0, 1}) {
+      const std::string route = route_before(IPPROTO_UDP, type, left), text = std::to_string(type) + "/" + std::to_string(left);
+      const auto drop = [&](uint8_t next, const std::string& behind, const char* what) {
+        expect_dropped(ipv6_frame(own_, next, behind), (text + " " + what).c_str());
+      };
+      drop(kRouting, route + udp, "plain");
+      drop(kDestination, options_before(kRouting) + route + udp, "behind options");
+      drop(kFragment, fragment_before(kRouting, 0, More::no, ++id) + route + udp, "behind a fragment header");
+      drop(kFragment, fragment_before(kRouting, 0, More::yes, ++id) + route, "in the first fragment");
+      drop(kFragment, fragment_before(kRouting, 24, More::no, id) + udp, "and what comes behind");
+      drop(kFragment, fragment_before(kRouting, 0, More::yes, ++id) + route.substr(0, 8), "cut by the first fragment");
+      drop(kFragment, fragment_before(kRouting, 8, More::no, id) + route.substr(8) + udp, "and its rest");
+      drop(kFragment, fragment_before(kDestination, 0, More::yes, ++id) + options_before(kRouting), "in the second fragment");
+      drop(kFragment, fragment_before(kDestination, 8, More::no, id) + route + udp, "the second fragment");
+      const std::string whole = fragment_before(kRouting, 0, More::no, ++id);
+      drop(kFragment, fragment_before(kFragment, 0, More::no, id) + whole + route + udp, "behind two");
+      // Where the fragments disagree, the first one's word counts for the whole.
+      drop(kFragment, fragment_before(kRouting, 0, More::yes, ++id) + route, "only the first one says so");
+    }
+}
+
+TEST_F(Ipv6FramesTest, ARoutingHeaderLeavesWithoutTheFirewall) {
+  firewall_ = {};
+  const Fd seen = raw_socket(outside_, "net0");
+  const std::string route = route_before(IPPROTO_UDP, 4, 0);
+  own_.payload = "with-a-route";
+  send_frame(raw_, ipv6_frame(own_, kFragment, fragment_before(kRouting, 0, More::no, 5) + route + udp_of(own_)));
+  EXPECT_TRUE(frame_arrives(seen, "with-a-route", kSoonMs));
+}
+
+// There is nothing to say in them for what a sandbox may do, and each is one more thing to look through.
+TEST_F(Ipv6FramesTest, FurtherHeadersAndOtherProtocolsAreDropped) {
+  const std::string udp = udp_of(own_), options = options_before(IPPROTO_UDP);
+  const std::string jumbo = std::string(1, IPPROTO_UDP) + std::string("\0\xc2\x04\0\1\0\0", 7);
+  for (const uint8_t header : {kHopByHop, kDestination, kAuthentication, kMobility, kHip, kShim6}) {
+    expect_dropped(ipv6_frame(own_, header, options + udp), "before what is granted");
+    expect_dropped(ipv6_frame(own_, kFragment, fragment_before(header, 0, More::no, header) + options + udp), "in a fragment");
+    expect_dropped(ipv6_frame(own_, header, options_before(kFragment) + fragment_before(IPPROTO_UDP, 0, More::no, 9) + udp),
+                   "before a fragment");
   }
+  expect_dropped(ipv6_frame(own_, kHopByHop, jumbo + udp), "a jumbogram");
+  std::string empty = ipv6_frame(own_, kHopByHop, jumbo + udp);
+  empty[14 + 4] = empty[14 + 5] = 0;
+  expect_dropped(empty, "a jumbogram without a length of its own");
+  for (const uint8_t protocol : {kNothing, kEsp, kIpv6, uint8_t{4}, uint8_t{47}, uint8_t{132}, uint8_t{255}})
+    expect_dropped(ipv6_frame(own_, protocol, udp), "another protocol");
 }
 
 TEST_F(Ipv6FramesTest, OtherWaysToSendItAreDropped) {

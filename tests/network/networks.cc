@@ -258,6 +258,23 @@ std::string icmpv6_of(const Datagram& datagram, uint8_t type, const std::string&
   return icmp;
 }
 
+std::string ipv4_frame(const Datagram& datagram, const Ipv4Part& part, const std::string& behind) {
+  const size_t words = 5 + part.options.size() / 4;
+  std::string ip;
+  for (const size_t value : {0x4000u | words << 8, words * 4 + behind.size(), size_t{part.id}, size_t{part.place},
+                             0x4000u | size_t{part.protocol}, size_t{0}})
+    put16(ip, static_cast<uint32_t>(value));
+  put32(ip, static_cast<uint32_t>(datagram.source.value));
+  put32(ip, static_cast<uint32_t>(datagram.target.value));
+  ip += part.options;
+  const uint32_t sum = ~sum_of(ip) & 0xffff;
+  ip[10] = static_cast<char>(sum >> 8);
+  ip[11] = static_cast<char>(sum);
+  std::string frame = mac_bytes(datagram.to) + mac_bytes(datagram.from);
+  put16(frame, 0x0800);
+  return frame + ip + behind;
+}
+
 std::string udp_frame(const Datagram& datagram) {
   if (datagram.source.ip == Ip::v6) return ipv6_frame(datagram, IPPROTO_UDP, udp_of(datagram));
   const uint32_t udp_size = static_cast<uint32_t>(8 + datagram.payload.size());

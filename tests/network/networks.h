@@ -76,6 +76,13 @@ struct Datagram {
   std::string payload = "probe";
 };
 std::string udp_frame(const Datagram& datagram);  // of the source's family
+// IPv4: what stands behind a header of that protocol, identification, fragment word (offset in eights, IP_MF) and options.
+struct Ipv4Part {
+  uint8_t protocol = 17;
+  uint16_t id = 0x1234, place = 0;
+  std::string options;  // of a multiple of four bytes
+};
+std::string ipv4_frame(const Datagram& datagram, const Ipv4Part& part, const std::string& behind);
 // IPv6: what stands behind its header, of that protocol or kind of further header (RFC 8200 4).
 std::string ipv6_frame(const Datagram& datagram, uint8_t next, const std::string& behind);
 std::string udp_of(const Datagram& datagram);  // UDP alone, with its checksum for IPv6
