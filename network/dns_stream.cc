@@ -17,7 +17,7 @@ size_t Stream::wanted() const {
 
 short Stream::events() const {
   const bool whole = in_.size() >= 2 && in_.size() >= wanted();
-  return static_cast<short>((whole ? 0 : POLLIN) | (out_.empty() ? 0 : POLLOUT));
+  return static_cast<short>((whole || ended_ ? 0 : POLLIN) | (out_.empty() ? 0 : POLLOUT));
 }
 
 void Stream::send(const std::string& message) {
@@ -32,13 +32,13 @@ bool Stream::step() {
     if (sent < 0 && !later(errno)) return false;
     if (sent > 0) out_.erase(0, static_cast<size_t>(sent));
   }
-  while (in_.size() < wanted()) {
+  while (in_.size() < wanted() && !ended_) {
     char buffer[4096];
     // No byte beyond the message: the next one waits in the kernel, and holds its sender up there.
     const size_t room = std::min(sizeof buffer, wanted() - in_.size());
     const ssize_t got = ::recv(fd(), buffer, room, 0);
     if (got < 0) return later(errno);
-    if (got == 0) return false;
+    ended_ = got == 0;
     in_.append(buffer, static_cast<size_t>(got));
     if (wanted() > 2 + largest_) return false;
     if (in_.size() == 2 && wanted() == 2) return false;  // a message of nothing
@@ -74,7 +74,7 @@ Result<Exchange> Exchange::create(const sockaddr_storage& server, Transport tran
 
 Result<std::optional<std::string>> Exchange::receive() {
   if (transport_ == Transport::tcp) {
-    const bool open = stream_.step();
+    const bool open = stream_.step() && !stream_.ended();
     auto message = stream_.take();
     if (!message && !open) return fail(Fault::failed, "the name server closed the connection");
     return message;

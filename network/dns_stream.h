@@ -23,14 +23,17 @@ class Stream {
   short events() const;
   void send(const std::string& message);  // goes out by and by
   bool idle() const { return out_.empty(); }
-  bool step();  // moves what can be moved; false: the stream is over
+  bool step();  // moves what can be moved; false: the stream is broken
   std::optional<std::string> take();
+  // The other side sends no more. It may still read: a client that has asked all it wants (shutdown(2)) waits for answers.
+  bool ended() const { return ended_; }
 
  private:
   size_t wanted() const;  // bytes of in_ that make a message with its length
   Fd socket_;
   size_t largest_ = 0;
   std::string in_, out_;
+  bool ended_ = false;
 };
 
 // A new socket for each, so that the kernel gives it a source port of its own that nobody can foresee (RFC 5452), and drops

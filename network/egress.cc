@@ -222,6 +222,11 @@ bool matches(const Grant& grant, std::string_view name) {
   return name.size() > below.size() && name.ends_with(below);
 }
 
+size_t first_of_name(std::span<const Grant> grants, size_t index) {
+  const auto same = [&](const Grant& grant) { return grant.kind == Grant::Kind::name && grant.name == grants[index].name; };
+  return static_cast<size_t>(std::ranges::find_if(grants, same) - grants.begin());
+}
+
 std::span<const Subnet> private_ranges() { return kPrivate; }
 std::span<const Subnet> closed_ranges() { return kClosed; }
 std::span<const Subnet> never_ranges() { return kNever; }

@@ -5,7 +5,6 @@
 //   dns                      the resolver on the gateway, for every name
 //   10.88.0.2:8080/tcp       ADDRESS or ADDRESS/LENGTH, then perhaps :PORT or :FIRST-LAST, then perhaps /tcp, /udp or /icmp
 //   [2001:db8::/32]:443      the same of IPv6: in brackets when a port comes behind it; icmp is ICMPv6
-//   [2001:db8::/32]:443      the same of IPv6: in brackets when a port comes behind it; icmp is ICMPv6
 //   pypi.example:443         a name; *.example: every name below it. The resolver answers it and opens what it answered
 //
 // A port without a protocol means tcp; without a port every protocol and port are meant. The closed ranges (private ones, what
@@ -55,7 +54,11 @@ std::span<const Subnet> private_ranges();
 std::span<const Subnet> closed_ranges();  // the private ones among them; no two overlap
 std::span<const Subnet> never_ranges();   // behind no gateway: this network, loopback, multicast, reserved; no grant opens them
 
-// An address that a name led to: the grant at that index (Kind::name) opens it for so long from now, whatever was said before.
+// Of the grants that have the same name as the one at `index` (Kind::name), which: they open the same addresses.
+size_t first_of_name(std::span<const Grant> grants, size_t index);
+
+// An address that a name led to: the grants of the name of the one at that index, which is the first of them, open it for so
+// long from now, whatever was said before.
 struct Opening {
   size_t grant = 0;
   Address address;

@@ -257,8 +257,9 @@ void Compiler::compile_ranges(const std::string& name, Ip ip, std::span<const Su
 void Compiler::compile_grant(const Grant& grant, size_t index, Ip ip) {
   Rule rule = inet(named(kFrom, ip));
   if (grant.kind == Grant::Kind::name) {
-    add(nft::add_addresses(inet_, rules::name_set(index, ip), ip, kNameAddresses));
-    rule.in_set(nft::to(ip), rules::name_set(index, ip));
+    const size_t first = first_of_name(spec_.egress, index);
+    if (first == index) add(nft::add_addresses(inet_, rules::name_set(index, ip), ip, kNameAddresses));
+    rule.in_set(nft::to(ip), rules::name_set(first, ip));
   } else {
     rule.field(nft::to(ip), grant.to);
   }

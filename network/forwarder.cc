@@ -184,6 +184,8 @@ void Forwarder::step(Connection& connection, short events) {
   if (const auto message = connection.stream.take()) {
     connection.busy = true;
     take({{}, connection.id}, *message);
+  } else if (connection.stream.ended()) {
+    connection.over = true;  // all that it asked is answered
   }
 }
 

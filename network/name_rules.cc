@@ -20,7 +20,8 @@ Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool
   const bool host = question.name.find('\\') == question.name.npos;
   for (uint32_t i = 0; i < egress.size(); ++i) {
     if (egress[i].kind == Grant::Kind::dns) all = true;
-    if (egress[i].kind == Grant::Kind::name && host && matches(egress[i], question.name)) verdict.grants.push_back(i);
+    if (egress[i].kind == Grant::Kind::name && host && matches(egress[i], question.name) && first_of_name(egress, i) == i)
+      verdict.grants.push_back(i);
   }
   if (!verdict.grants.empty() && (question.type == dns::type::kA || (ipv6 && question.type == dns::type::kAaaa))) {
     verdict.kind = Verdict::Kind::addresses;

@@ -19,7 +19,9 @@ struct Verdict {
     forwarded,  // by the grant `dns`: the answer goes back as it comes, and opens nothing
   };
   Kind kind = Kind::refused;
-  std::vector<uint32_t> grants;  // indices into egress, all of Kind::name; of `addresses` only
+  // Indices into egress, all of Kind::name; of `addresses` only. Of grants with one name (and different ports) the first,
+  // which opens all of them (first_of_name()): no more than a name has labels, however many grants there are.
+  std::vector<uint32_t> grants;
 };
 // Transfers of zones are refused in every case: one question, many messages.
 Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool ipv6);

@@ -144,8 +144,9 @@ Result<> Resolver::permit(const Admit& admit, const char* bytes, size_t size) {
   for (uint32_t i = 0; i < found.count; ++i) {
     const auto& [grant, seconds, length, bytes_of] = found.entries[i];
     const auto address = length <= sizeof bytes_of ? read_address({bytes_of, length}) : std::nullopt;
-    if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || !address || !may_open(*address) ||
-        (address->ip == Ip::v6 && !ipv6_) || seconds < kShortestOpen || seconds > kLongestOpen + kGrace)
+    if (grant >= egress_.size() || egress_[grant].kind != Grant::Kind::name || first_of_name(egress_, grant) != grant ||
+        !address || !may_open(*address) || (address->ip == Ip::v6 && !ipv6_) || seconds < kShortestOpen ||
+        seconds > kLongestOpen + kGrace)
       return nonsense();
     openings.push_back({grant, *address, seconds});
   }

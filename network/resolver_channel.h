@@ -12,8 +12,10 @@ namespace bailey::network {
 
 enum class ResolverMessage : uint32_t { found = 1, denied = 2 };
 
-constexpr uint32_t kMostFound = 64;  // of one answer
-constexpr size_t kMostNames = 64;    // told of those denied
+// Of one answer: addresses times different names of grants that match, of which there are 127 at most (labels, and wildcards
+// above them).
+constexpr uint32_t kMostFound = 256;
+constexpr size_t kMostNames = 64;  // told of those denied
 constexpr size_t kLongestName = 255;
 
 struct Found {
