@@ -46,7 +46,7 @@ struct FirewallSpec {
   uint16_t dns_port = 0;       // where a resolver listens on the gateway, UDP and TCP; port 53 leads there. 0: there is none
   std::vector<Published> published;
   std::optional<uint64_t> bytes_per_second;  // each way
-  std::optional<uint32_t> connections;       // beyond the host or to peers, at one time
+  std::optional<uint32_t> connections;       // beyond the host or to peers, at one time; as many more to the resolver
   std::string shared;                        // the name of its shared network, where it may have peers, by meet()
 };
 

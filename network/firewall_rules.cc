@@ -63,6 +63,7 @@ constexpr uint8_t kSyn = 0x02, kAck = 0x10;
 // Chains of the inet table besides the base chains: of both families, and of IPv4. Those of IPv6 have a 6 behind the name.
 constexpr const char *kTo = "to", *kToPeers = "to_peers", *kAllowed = "allowed", *kNotNames = "allowed_but_names";
 constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private", *kNever = "never";
+constexpr const char* kNames = "names";  // type nat
 
 std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
 
@@ -205,12 +206,14 @@ void Compiler::compile_to_host() {
   // SYN_SENT2 of conntrack): by then the port may be a listener's.
   add(inet(kToHost).protocol(IPPROTO_TCP).masked(nft::kTcpFlags, kSyn | kAck, kSyn).answers().drop());
   follow(kToHost, Ip::v4);
+  // By port 53 alone, whatever the resolver's own is: what comes that way was counted (compile_nat()).
   if (spec_.dns_port)
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP})
       add(inet(kToHost)
               .field(nft::kIpTo, spec_.bridge.gateway())
               .protocol(protocol)
               .field(nft::kPortTo, spec_.dns_port)
+              .redirected()
               .count(kBegun)
               .accept());
   // By IPv6 the host has nothing for a sandbox, and begins nothing.
@@ -225,13 +228,20 @@ void Compiler::compile_to() {
   add(inet(kTo).drop());
 }
 
+// Questions fill the host's table of connections like anything else, each for half a minute. They have a limit of their own, so
+// that names can be asked for while there are as many connections as there may be; UDP and TCP are counted by one expression.
+// What is over it is not led to the resolver, so that it is refused as what it was, at port 53: refused behind the translation,
+// the reset would come from another port.
 void Compiler::compile_nat() {
   if (spec_.dns_port) {
+    add(nft::add_chain(inet_, kNames));
+    if (spec_.connections) add(inet(kNames).over_connections(*spec_.connections).accept());
+    add(inet(kNames).redirect(spec_.dns_port));
     add(nft::add_chain(inet_, "prerouting", {"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST}));
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
       Rule rule = ours("prerouting", sides_[0]);
       rule.field(nft::kIpTo, spec_.bridge.gateway()).protocol(protocol).field(nft::kPortTo, uint16_t{53});
-      add(rule.redirect(spec_.dns_port));
+      add(rule.go_to(kNames));
     }
   }
   if (std::ranges::none_of(sides_, [&](const Side& side) { return beyond(side); })) return;

@@ -95,6 +95,17 @@ TEST_F(ReachTest, ANameOpensWhatTheResolverFoundForAWhile) {
   EXPECT_FALSE(firewall.admit({{Opening{0, *parse_address("198.51.100.9"), 600}}})) << "that grant is no name";
 }
 
+// More ports of one name than an answer of the resolver could name one by one.
+TEST_F(ReachTest, ANameOpensAllOfItsPortsAtOnce) {
+  listen(outside_, {"198.51.100.9"}, {1, 100, 200, 201});
+  std::vector<std::string> egress = {"203.0.113.2:80"};
+  for (int port = 1; port <= 200; ++port) egress.push_back("a.example:" + std::to_string(port));
+  const Sandbox one = guarded(0, egress);
+  must(firewalls_[0].admit({{Opening{1, *parse_address("198.51.100.9"), 600}}}));
+  for (const int port : {1, 100, 200}) EXPECT_EQ(connect_to(one.netns, "198.51.100.9", port), kOpen) << port;
+  EXPECT_EQ(connect_to(one.netns, "198.51.100.9", 201), kShut);
+}
+
 TEST_F(ReachTest, TheHostItselfIsClosedWhateverWasGranted) {
   servers_.push_back(serve(host_, "0.0.0.0", 22, SOCK_STREAM));
   servers_.push_back(serve(host_, "127.0.0.1", 6379, SOCK_STREAM));
@@ -262,6 +273,51 @@ TEST_F(ReachTest, ALimitOfConnectionsRefusesTheNextOne) {
   two.push_back(held());
   EXPECT_TRUE(two[0] && two[1]);
   EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kShut);
+}
+
+// Each question from a port of its own is a connection for conntrack.
+TEST_F(ReachTest, ALimitOfConnectionsHoldsForTheResolverAsWell) {
+  constexpr int kMost = 20;
+  servers_.push_back(serve(host_, "10.201.0.1", 5353, SOCK_STREAM));
+  const Fd resolver = serve(host_, "10.201.0.1", 5353, SOCK_DGRAM);
+  listen(outside_, {"203.0.113.2"}, {80});
+  const auto questions_taken = [&](const Sandbox& from) {
+    int taken = 0;
+    for (int i = 0; i < 2 * kMost; ++i) {
+      send_datagram(from.netns, "10.201.0.1", 53);
+      if (arrives(resolver, i < kMost ? kSoonMs : kNothingMs)) ++taken;
+    }
+    return taken;
+  };
+  FirewallSpec wanted = spec(0, {"203.0.113.2:80", "dns"});
+  wanted.dns_port = 5353;
+  wanted.connections = kMost;
+  {
+    const Sandbox one = guarded(wanted);
+    EXPECT_EQ(questions_taken(one), kMost);
+    EXPECT_EQ(must(firewalls_[0].denials()).packets, uint64_t{kMost});
+    EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 53), kShut) << "TCP and UDP together";
+    EXPECT_EQ(connect_to(one.netns, "203.0.113.2", 80), kOpen) << "connections are counted apart";
+    const Denials denials = must(firewalls_[0].denials());
+    ASSERT_EQ(denials.first.size(), 2u);
+    for (const nft::Destination& refused : denials.first) EXPECT_EQ(refused.port, 53) << to_text(refused.address);
+    EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 5353), kShut) << "the resolver's own port";
+    send_datagram(one.netns, "10.201.0.1", 5353);
+    EXPECT_FALSE(arrives(resolver, kNothingMs));
+  }
+  firewalls_.clear();
+  {
+    constexpr int kFew = 10;
+    wanted.connections = kFew;
+    const Sandbox one = guarded(wanted);
+    std::vector<Fd> held;
+    for (int i = 0; i < kFew; ++i) held.push_back(connected(one.netns, "10.201.0.1", 53));
+    for (const Fd& socket : held) EXPECT_TRUE(socket);
+    EXPECT_EQ(connect_to(one.netns, "10.201.0.1", 53), kShut) << "by TCP alone";
+  }
+  firewalls_.clear();
+  wanted.connections = std::nullopt;
+  EXPECT_EQ(questions_taken(guarded(wanted)), 2 * kMost) << "it was the limit";
 }
 
 TEST_F(ReachTest, ALimitOfBytesDropsWhatIsMore) {

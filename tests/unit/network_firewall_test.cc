@@ -101,6 +101,9 @@ TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
   wanted.dns_port = 5353;
   EXPECT_EQ(chain(wanted, "inet bailey-7 prerouting").size(), 2u);
   EXPECT_TRUE(chain(wanted, "inet bailey-7 postrouting").empty()) << "nothing goes beyond the host";
+  EXPECT_EQ(chain(wanted, "inet bailey-7 names"), Lines{"redirect to :5353"});
+  wanted.connections = 5;
+  EXPECT_EQ(chain(wanted, "inet bailey-7 names"), (Lines{"ct count over 5 accept", "redirect to :5353"}));
   EXPECT_EQ(chain(spec({"private"}), "inet bailey-7 postrouting"),
             Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade to :32768-65535 fully-random"});
 }
@@ -112,7 +115,8 @@ TEST(FirewallRules, AreToldBeforeAStart) {
   const auto holds = [&](const char* rule) { return std::ranges::find(told, rule) != told.end(); };
   EXPECT_TRUE(holds("add rule inet bailey-0 from ip daddr 10.88.0.2 meta l4proto 6 th dport 8080 goto allowed"));
   EXPECT_TRUE(holds("add rule inet bailey-0 from ip daddr 10.201.0.0/22 goto denied"));
-  EXPECT_TRUE(holds("add rule inet bailey-0 to_host ip daddr 10.201.0.1 meta l4proto 17 th dport 53 counter name begun accept"))
+  EXPECT_TRUE(holds(
+      "add rule inet bailey-0 to_host ip daddr 10.201.0.1 meta l4proto 17 th dport 53 ct status & dnat != 0 counter name begun accept"))
       << told.size();
   wanted.bridge.subnet = *parse_subnet("10.9.0.0/24");
   wanted.ipv6 = true;
