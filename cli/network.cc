@@ -30,7 +30,7 @@ Result<> print(const std::string& text) { return files::write_fd(1, text, "stdou
 
 Result<> show(const Flags& flags) {
   const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
-  const std::vector<std::string> ids = TRY(store.ids());
+  const std::vector<std::string> ids = TRY(store.living());
   std::string text;
   json::Array list;
   for (const std::string& id : ids) {
@@ -92,7 +92,7 @@ void add_network(CLI::App& app, Invocation& invocation) {
     command->callback([&invocation, act = std::move(act)] { invocation.act = act; });
     return command;
   };
-  add("show", "the sandboxes with an address, their shared network and published ports",
+  add("show", "the living sandboxes with an address, their shared network and published ports",
       [flags] { return exit_of(show(*flags)); });
   add("check", "try whether the bridge and userspace networks work here; exit 0 when all of it does, else 1",
       [flags] {

@@ -247,6 +247,17 @@ Result<std::vector<std::string>> StateStore::ids() const {
   return ids;
 }
 
+Result<std::vector<std::string>> StateStore::living() const {
+  // Alone: to ask for a lock is to have it for a moment, in which its owner to be would not get it.
+  const TopLock asking = TRY(TopLock::take(top_.get(), LOCK_EX));
+  std::vector<std::string> living;
+  for (const std::string& name : TRY(ids())) {
+    Fd held;
+    if (TRY(holder_of(name, held)) == Holder::living) living.push_back(name);
+  }
+  return living;
+}
+
 Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
   Sweep sweep;
   for (std::string& id : TRY(ids())) {

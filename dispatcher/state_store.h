@@ -85,6 +85,8 @@ class StateStore {
 
   // Of every sandbox that there is, dead ones included.
   Result<std::vector<std::string>> ids() const;
+  // Of those whose owners live at this moment. Waits for who makes or collects an entry.
+  Result<std::vector<std::string>> living() const;
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;
   const std::string& path() const { return path_; }

@@ -77,6 +77,30 @@ TEST_F(BridgeContract, LeavesNoPortOrFilterWhenItIsKilled) {
   collect_garbage();
 }
 
+TEST_F(BridgeContract, ShowsTheLivingAlone) {
+  RunOptions wish = options({"--name", "alive", "--net", "bridge", "-i"}, {"/bin/sh", "-c", "echo up; cat"});
+  wish.keep_input_open = true;
+  BaileyProcess alive(std::move(wish));
+  EXPECT_TRUE(alive.wait_for_output("up"));
+  BaileyProcess killed(options({"--name", "killed", "--net", "bridge"}, {"/bin/sh", "-c", "echo up; exec sleep 600"}));
+  EXPECT_TRUE(killed.wait_for_output("up"));
+  const auto shown = [] { return run_bailey({.arguments = {"network", "show"}}).out; };
+  EXPECT_NE(shown().find("killed"), std::string::npos) << shown();
+  killed.signal(SIGKILL);
+  killed.finish();
+  EXPECT_EQ(shown().find("killed"), std::string::npos) << shown();
+  EXPECT_NE(shown().find("alive"), std::string::npos) << shown();
+  const std::string json = run_bailey({.arguments = {"network", "show", "--json"}}).out;
+  EXPECT_EQ(json.find("killed"), std::string::npos) << json;
+  EXPECT_EQ(run_bailey({.arguments = {"network", "gc"}}).exit_code, 0);
+  EXPECT_NE(shown().find("alive"), std::string::npos) << shown();
+  alive.close_input();
+  EXPECT_EQ(alive.finish().exit_code, 0);
+  EXPECT_EQ(shown(), "");
+  wait_until_given_back();
+  collect_garbage();
+}
+
 TEST_F(BridgeContract, RemovesItsPortAndFilterItselfWhenNobodyElseDoes) {
   RunOptions wish = options({"--net", "bridge", "--egress", "any", "-i"}, {"/bin/sh", "-c", "echo up; cat"});
   wish.keep_input_open = true;

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
@@ -155,6 +156,34 @@ TEST_F(StateStoreTest, CollectsTheOthersWhenOneCannotBe) {
   EXPECT_EQ(sweep.left[0].id, "stuck");
   EXPECT_EQ(sweep.left[0].why.message, "the cgroup will not go");
   EXPECT_EQ(names_in(path_), Ids{"stuck"}) << "gc must still find it";
+}
+
+TEST_F(StateStoreTest, ListsTheLivingAlone) {
+  StateStore store = StateStore::open_at(path_).value();
+  EXPECT_EQ(store.living().value(), Ids());
+  leave_dead_entry(path_, "dead");
+  ASSERT_EQ(::close(::open((path_ + "/file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+  {
+    StateEntry one = store.create("one", collect_nothing).value(), two = store.create("two", collect_nothing).value();
+    EXPECT_EQ(store.living().value(), (Ids{"one", "two"}));
+    two.leave();
+    EXPECT_EQ(store.living().value(), Ids{"one"});
+  }
+  EXPECT_EQ(store.living().value(), Ids());
+  EXPECT_EQ(names_in(path_), (Ids{"dead", "file", "two"})) << "asking removes nothing";
+}
+
+// Whoever asks has each free lock for a moment: a start at that moment is not refused.
+TEST_F(StateStoreTest, ListsWhileOthersStart) {
+  StateStore store = StateStore::open_at(path_).value();
+  std::atomic<bool> done = false;
+  std::thread asking([&] {
+    StateStore other = StateStore::open_at(path_).value();
+    while (!done) EXPECT_TRUE(other.living());
+  });
+  for (int i = 0; i < 200; ++i) EXPECT_TRUE(store.create("one", collect_nothing)) << i;
+  done = true;
+  asking.join();
 }
 
 TEST_F(StateStoreTest, CollectsWhateverBecameOfTheRecord) {
