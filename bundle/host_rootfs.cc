@@ -62,7 +62,13 @@ std::string hosts_file(const std::string& hostname, const NetworkNames& names) {
 }
 
 std::string resolv_conf(const NetworkNames& names) {
-  return names.resolver.empty() ? "" : "nameserver " + names.resolver + "\n";
+  if (names.resolver.empty()) return "";
+  std::string text = "nameserver " + names.resolver + "\n";
+  if (!names.search.empty()) text += "search";
+  for (const std::string& domain : names.search) text += " " + domain;
+  if (!names.search.empty()) text += "\n";
+  if (names.ndots != 1) text += "options ndots:" + std::to_string(names.ndots) + "\n";
+  return text;
 }
 
 class RootBuilder {

@@ -40,6 +40,8 @@ struct RootEntry {
 struct NetworkNames {
   std::string address, address6, resolver;
   std::vector<std::pair<std::string, std::string>> others;  // host names of others on it, with their addresses
+  std::vector<std::string> search;                          // domains of resolv.conf(5); with a resolver
+  unsigned ndots = 1;
 };
 
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace

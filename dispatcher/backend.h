@@ -47,7 +47,12 @@ inline bundle::NetworkNames network_names(const Leases& leases) {
   const auto resolver = leases.network.resolver();
   const auto address6 = leases.network.address6();
   const auto text = [](const std::optional<network::Address>& one) { return one ? network::to_text(*one) : std::string(); };
-  bundle::NetworkNames names{network::to_text(leases.network.address()), text(address6), text(resolver), {}};
+  bundle::NetworkNames names{network::to_text(leases.network.address()),
+                             text(address6),
+                             text(resolver),
+                             {},
+                             leases.network.search(),
+                             leases.network.ndots()};
   for (const auto& [host, address] : leases.network.neighbours()) names.others.emplace_back(host, network::to_text(address));
   return names;
 }

@@ -63,19 +63,6 @@ std::optional<uint16_t> parse_port(std::string_view text) {
 
 bool letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-// RFC 1035 2.3.4 sizes; letters, digits, - and _ (which services use), and no label that begins or ends with a dash.
-bool is_host_name(std::string_view name) {
-  if (name.empty() || name.size() > 253) return false;
-  while (true) {
-    const size_t dot = name.find('.');
-    const std::string_view label = name.substr(0, dot);
-    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
-    if (!std::ranges::all_of(label, [](char c) { return letter_or_digit(c) || c == '-' || c == '_'; })) return false;
-    if (dot == name.npos) return true;
-    name.remove_prefix(dot + 1);
-  }
-}
-
 // Where the port's colon is: behind the brackets, if there are any; else an IPv6 address has more than one, none of them a
 // port's.
 Result<size_t> find_port(std::string_view text, std::string_view rest) {
@@ -111,6 +98,23 @@ Result<> take_ports(std::string_view text, std::string_view& rest, Grant& grant)
   if (!given) grant.protocol = Protocol::tcp;
   grant.first_port = *first;
   grant.last_port = *last;
+  return {};
+}
+
+// A name that /etc/hosts or a search domain of the host makes one of. A word that was misspelled would be one as well, and
+// `any:443` is no host's.
+Result<> check_one_label(std::string_view text, const Grant& grant) {
+  const std::string word = "'" + grant.name + "'";
+  if (grant.name == "localhost")
+    return bad(text, word + " is no word of egress: it is the sandbox itself, to which nothing has to be granted");
+  for (const auto& [name, kind] : kWords)
+    if (grant.name == name)
+      return bad(text, word + " is no word of egress with a port or protocol",
+                 "write " + std::string(name) + " alone, or the addresses with the port: 0.0.0.0/0:443 is that of every host");
+  if (grant.protocol == Protocol::all)
+    return bad(
+        text, word + " is no word of egress, and a host name without a dot needs a port or protocol",
+        "write any, private or dns, or name what is wanted of that host: " + grant.name + ":443 or " + grant.name + "/udp");
   return {};
 }
 
@@ -175,9 +179,7 @@ Result<Grant> parse_grant(std::string_view text) {
   std::string_view host = grant.name;
   if (host.starts_with("*.")) host.remove_prefix(2);
   if (!is_host_name(host)) return bad(text, "'" + std::string(rest) + "' is neither an address nor a host name");
-  // Without a dot it would be a word that was misspelled, or a name that depends on somebody's search list.
-  if (host.find('.') == host.npos && !grant.name.starts_with("*."))
-    return bad(text, "'" + std::string(rest) + "' is no word of egress, and a host name has a dot");
+  if (host.find('.') == host.npos && !grant.name.starts_with("*.")) TRY(check_one_label(text, grant));
   // The last label of a host name is never a number (RFC 1123 2.1): 010.1 and 0x7f.1 would be addresses to some.
   const std::string_view last = host.substr(host.rfind('.') + 1);
   if (last.find_first_not_of("0123456789") == last.npos || last.starts_with("0x"))
@@ -225,6 +227,22 @@ bool matches(const Grant& grant, std::string_view name) {
 size_t first_of_name(std::span<const Grant> grants, size_t index) {
   const auto same = [&](const Grant& grant) { return grant.kind == Grant::Kind::name && grant.name == grants[index].name; };
   return static_cast<size_t>(std::ranges::find_if(grants, same) - grants.begin());
+}
+
+bool is_host_name(std::string_view name) {
+  if (name.empty() || name.size() > 253) return false;
+  while (true) {
+    const size_t dot = name.find('.');
+    const std::string_view label = name.substr(0, dot);
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') return false;
+    if (!std::ranges::all_of(label, [](char c) { return letter_or_digit(c) || c == '-' || c == '_'; })) return false;
+    if (dot == name.npos) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
+bool lies_behind_no_gateway(const Address& address) {
+  return std::ranges::any_of(kNever, [&](const Subnet& range) { return range.contains(address); });
 }
 
 std::span<const Subnet> private_ranges() { return kPrivate; }

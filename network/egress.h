@@ -6,6 +6,7 @@
 //   10.88.0.2:8080/tcp       ADDRESS or ADDRESS/LENGTH, then perhaps :PORT or :FIRST-LAST, then perhaps /tcp, /udp or /icmp
 //   [2001:db8::/32]:443      the same of IPv6: in brackets when a port comes behind it; icmp is ICMPv6
 //   pypi.example:443         a name; *.example: every name below it. The resolver answers it and opens what it answered
+//   db:5432                  a name of one label, with a port or a protocol: a word that is misspelled has neither
 //
 // A port without a protocol means tcp; without a port every protocol and port are meant. The closed ranges (private ones, what
 // clouds give out metadata from, special purposes of RFC 6890, IPv6 that carries IPv4) are opened only by a grant that lies
@@ -49,6 +50,10 @@ bool leads_out(const Grant& grant, Ip ip);
 
 // Does a name (lower case, no dot at the end) match a grant of Kind::name?
 bool matches(const Grant& grant, std::string_view name);
+
+// RFC 1035 2.3.4 sizes; letters in lower case, digits, - and _ (which services use), no label that begins or ends with a dash.
+bool is_host_name(std::string_view name);
+bool lies_behind_no_gateway(const Address& address);  // is in one of never_ranges()
 
 std::span<const Subnet> private_ranges();
 std::span<const Subnet> closed_ranges();  // the private ones among them; no two overlap

@@ -25,6 +25,7 @@ namespace {
 using clock::Deadline;
 
 constexpr int kServerMs = 2000, kPermitMs = 5000, kIdleMs = 10'000;
+constexpr uint32_t kHostsSeconds = 300;  // a name of /etc/hosts may be kept for so long
 constexpr size_t kMostConnections = 8;
 constexpr size_t kLongestQuestion = 1024;
 constexpr int kSendBuffer = 1 << 14;
@@ -83,6 +84,7 @@ class Forwarder {
   void expire();
 
   void take(const Client& client, const std::string& message);
+  void answer_by_hosts(Flight& flight, const std::vector<Address>& addresses);
   void ask(Flight& flight);  // the next server that takes the question
   void judge_answer(Flight& flight, const std::string& message);
   void tell_parent(Flight& flight, const dns::Answer& answer);
@@ -195,11 +197,13 @@ void Forwarder::take(const Client& client, const std::string& message) {
   if (!query) return reply(client, "");
   if (query->fault == dns::Rcode::refused) deny(query->question.name);
   if (query->fault != dns::Rcode::no_error) return reply(client, dns::make_answer(*query, query->fault, {}, dns::kSmallest));
-  Verdict verdict = judge(query->question, spec_.egress, spec_.ipv6);
+  Verdict verdict = judge(query->question, spec_.egress, spec_.ipv6, spec_.search);
   dns::Rcode rcode = dns::Rcode::no_error;
   if (verdict.kind == Verdict::Kind::refused) {
     deny(query->question.name);
     rcode = dns::Rcode::refused;
+  } else if (verdict.kind == Verdict::Kind::no_such) {
+    rcode = dns::Rcode::no_such_name;
   } else if (verdict.kind != Verdict::Kind::empty) {
     if (flights_.size() < kMostQuestions) {
       Flight& flight = flights_.emplace_back();
@@ -207,11 +211,25 @@ void Forwarder::take(const Client& client, const std::string& message) {
       flight.verdict = std::move(verdict);
       flight.client = client;
       flight.token = ++questions_;
-      return ask(flight);
+      const auto known = spec_.hosts.find(query->question.name);
+      const bool of_hosts = query->question.type == dns::type::kA || query->question.type == dns::type::kAaaa;
+      return of_hosts && known != spec_.hosts.end() ? answer_by_hosts(flight, known->second) : ask(flight);
     }
     rcode = dns::Rcode::server_failure;
   }
   reply(client, dns::make_answer(*query, rcode, {}, dns::kSmallest));
+}
+
+// As "hosts: files dns" of nsswitch.conf(5): a name that is there has the addresses that stand there, of a family that it has
+// none of too.
+void Forwarder::answer_by_hosts(Flight& flight, const std::vector<Address>& addresses) {
+  dns::Answer answer;
+  const Ip wanted = flight.query.question.type == dns::type::kA ? Ip::v4 : Ip::v6;
+  for (const Address& address : addresses)
+    if (address.ip == wanted) answer.records.push_back({flight.query.question.name, kHostsSeconds, address, {}});
+  if (flight.verdict.kind == Verdict::Kind::addresses) return tell_parent(flight, answer);
+  flight.records = std::move(answer.records);
+  finish(flight, dns::Rcode::no_error);
 }
 
 void Forwarder::ask(Flight& flight) {

@@ -12,6 +12,7 @@
 
 #include "network/address.h"
 #include "network/egress.h"
+#include "network/host_names.h"
 
 namespace bailey::network {
 
@@ -22,6 +23,8 @@ struct ForwarderSpec {
   std::vector<sockaddr_storage> servers;    // in the order in which they are asked
   int datagrams = -1, listener = -1;        // bound, non-blocking
   std::atomic<uint64_t>* denied = nullptr;  // questions refused, in memory shared with the parent
+  std::vector<std::string> search;          // the sandbox's search domains
+  Hosts hosts;                              // names that no server is asked for
 };
 
 constexpr size_t kMostQuestions = 64;

@@ -8,8 +8,10 @@
 #include <cerrno>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "network/firewall_rules.h"
 #include "network/link.h"
+#include "network/name_rules.h"
 
 namespace bailey::network {
 
@@ -152,9 +154,12 @@ Result<> Lease::take_slot(int directory, const char* locks) {
 }
 
 Result<> Lease::begin_resolver(const LeaseSpec& spec, NameSockets sockets) {
-  std::vector<std::string> servers = TRY(read_name_servers());
-  resolver_ =
-      TRY(Resolver::begin({bridge_.gateway(), address(), spec.egress, std::move(servers), spec.ipv6}, std::move(sockets)));
+  conf_ = TRY(read_resolv_conf());
+  ResolverSpec resolver{bridge_.gateway(), address(), spec.egress, conf_.servers, spec.ipv6, conf_.search, {}};
+  const auto wanted = [&](std::string_view name) { return may_be_asked(name, spec.egress, conf_.search); };
+  if (auto hosts = read_hosts(wanted)) resolver.hosts = std::move(*hosts);
+  else log::warning("the names of /etc/hosts are not resolved in the sandbox: " + hosts.error().message);
+  resolver_ = TRY(Resolver::begin(resolver, std::move(sockets)));
   return {};
 }
 

@@ -78,6 +78,9 @@ class Lease {
   const std::vector<Neighbour>& neighbours() const { return neighbours_; }
   // Where names are asked for; nothing when no grant needs any.
   std::optional<Address> resolver() const;
+  // The host's search domains and ndots, for the sandbox's resolv.conf; of a lease that has a resolver.
+  const std::vector<std::string>& search() const { return conf_.search; }
+  unsigned ndots() const { return conf_.ndots; }
   // Readable: call serve_names(); -1: there is nothing to serve. Its error ends the service of names, not the network.
   int names_fd() const { return resolver_ ? resolver_->fd() : -1; }
   Result<> serve_names();
@@ -112,6 +115,7 @@ class Lease {
   bool ipv6_ = false;
   Fd netns_owner_;
   Netns netns_;
+  ResolvConf conf_;
   std::optional<Resolver> resolver_;
   Relay relay_;
   Wiring wiring_;  // with a keeper: its firewall as we see it, and no port

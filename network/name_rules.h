@@ -16,6 +16,8 @@ struct Verdict {
     empty,      // the name is allowed and has nothing of that type: no HTTPS or SVCB records to go around the filter, and no
                 // IPv6 where the sandbox has none
     addresses,  // asked for, cut down to aliases and addresses, and opened for `grants`
+    no_such,    // not granted, and what a search domain makes of a name that is: the client goes on with the next domain, where
+                // after a refusal some ask no more
     forwarded,  // by the grant `dns`: the answer goes back as it comes, and opens nothing
   };
   Kind kind = Kind::refused;
@@ -23,8 +25,12 @@ struct Verdict {
   // which opens all of them (first_of_name()): no more than a name has labels, however many grants there are.
   std::vector<uint32_t> grants;
 };
+// `search`: the domains of the sandbox's resolv.conf. A grant of a name of one label is one of that name in each of them, too.
 // Transfers of zones are refused in every case: one question, many messages.
-Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool ipv6);
+Verdict judge(const dns::Question& question, std::span<const Grant> egress, bool ipv6, std::span<const std::string> search);
+
+// Is there any grant by which a name has an answer?
+bool may_be_asked(std::string_view name, std::span<const Grant> egress, std::span<const std::string> search);
 
 // May an address be opened for a grant of a name? Not in a closed range, and not what lies behind no gateway.
 bool may_open(const Address& address);

@@ -9,10 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sstream>
 #include <utility>
 
-#include "base/files.h"
 #include "base/log.h"
 #include "network/forwarder.h"
 #include "network/name_rules.h"
@@ -24,7 +22,6 @@ namespace bailey::network {
 namespace {
 
 constexpr uint16_t kPort = 53;
-constexpr size_t kMostServers = 3;  // as resolv.conf(5)
 constexpr int kMessagesAtOnce = 64;
 // Sockets to name servers and clients, and what a worker has anyway.
 constexpr uint64_t kDescriptors = kMostQuestions + 32;
@@ -69,24 +66,8 @@ Result<NameSockets> bind_names(const Address& address) {
 
 void Resolver::Unmap::operator()(std::atomic<uint64_t>* counter) const { ::munmap(counter, sizeof *counter); }
 
-Result<std::vector<std::string>> read_name_servers(const std::string& path) {
-  auto text = files::read(path, 1 << 16);
-  if (!text && text.error().sys == ENOENT) text = std::string();
-  std::istringstream lines(TRY_WITH(std::move(text), "looking for name servers"));
-  std::vector<std::string> servers;
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string word, address;
-    if (words >> word >> address && word == "nameserver" && server_address(address)) servers.push_back(address);
-  }
-  std::ranges::stable_partition(servers, [](const std::string& server) { return server.find(':') == server.npos; });
-  if (servers.empty()) servers.emplace_back("127.0.0.1");
-  if (servers.size() > kMostServers) servers.resize(kMostServers);
-  return servers;
-}
-
 Result<Resolver> Resolver::begin(const ResolverSpec& spec, NameSockets sockets) {
-  ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr};
+  ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr, spec.search, spec.hosts};
   for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
   result.egress_ = spec.egress;

@@ -23,12 +23,10 @@
 #include "base/result.h"
 #include "network/address.h"
 #include "network/egress.h"
+#include "network/host_names.h"
 #include "network/worker.h"
 
 namespace bailey::network {
-
-// The nameserver lines of a resolv.conf(5), IPv4 first; 127.0.0.1 where there is none, as resolv.conf(5) says.
-Result<std::vector<std::string>> read_name_servers(const std::string& path = "/etc/resolv.conf");
 
 struct ResolverSpec {
   Address listen;  // the gateway
@@ -36,6 +34,8 @@ struct ResolverSpec {
   std::vector<Grant> egress;
   std::vector<std::string> servers;  // addresses, asked in this order on port 53
   bool ipv6 = false;                 // the sandbox has it: granted names have AAAA
+  std::vector<std::string> search;   // of the sandbox's resolv.conf
+  Hosts hosts;                       // answered by themselves, under the same grants
 };
 
 // Where questions come in; move-only.

@@ -171,6 +171,8 @@ TEST_F(BridgeContract, AnswersEveryNameWhereDnsIsGranted) {
   EXPECT_EQ(none.out, "2\n") << none;
 }
 
+TEST_F(BridgeContract, ReachesNamesByTheHostsOwnShortOnes) { expect_names_of_the_host(); }
+
 TEST_F(BridgeContract, KnowsItsNameAndAddress) {
   const Outcome got =
       shell({"--net", "bridge", "--hostname", "job"}, "cat /etc/hosts /etc/hostname; hostname; cat /etc/resolv.conf");

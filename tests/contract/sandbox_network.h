@@ -98,13 +98,40 @@ class SandboxNetwork : public Contract, protected network::tests::Surroundings {
     RunOptions wish = on_network(with_probes(flags), {"/bin/sh", "-c", script});
     wish.before_exec = [this, before = std::move(wish.before_exec)] {
       if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-          mount(resolv_conf_.file("resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0)
+          mount(resolv_conf_.file("resolv.conf").c_str(), "/etc/resolv.conf", nullptr, MS_BIND, nullptr) != 0 ||
+          (::access(resolv_conf_.file("hosts").c_str(), F_OK) == 0 &&
+           mount(resolv_conf_.file("hosts").c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr) != 0))
         _exit(97);
       if (before) before();
     };
     return wish;
   }
   Outcome run_with_names(const Arguments& flags, const std::string& script) { return run_bailey(with_names(flags, script)); }
+  // As with docker and podman: `db` is what the host calls so, by its search domains or its /etc/hosts.
+  void expect_names_of_the_host() {
+    serve(outside_, "listen:80");
+    start_names("host-record=web.corp.example,198.51.100.9,300\n");
+    resolv_conf_.write("resolv.conf", "search corp.example lab.example\noptions ndots:2\nnameserver 203.0.113.2\n");
+    resolv_conf_.write(
+        "hosts",
+        "127.0.0.1 localhost\n127.0.1.1 box\n203.0.113.2 db\n203.0.113.2 other\n10.77.0.2 inner\n198.51.100.9 named.example\n");
+    const std::string script =
+        "cat /etc/resolv.conf; for name in web db named.example inner box other; do"
+        " python3 -c 'import socket, sys; s = socket.create_connection((sys.argv[1], 80), 20); print(sys.argv[1], s.recv(9).decode().strip())' $name"
+        " 2>&1 | tail -n 1; done";
+    Arguments flags;
+    for (const char* name : {"web:80", "db:80", "named.example:80", "inner:80", "box:80"})
+      flags.insert(flags.end(), {"--egress", name});
+    const Outcome got = run_with_names(flags, script);
+    EXPECT_NE(got.out.find("\nsearch corp.example lab.example\noptions ndots:2\n"), std::string::npos) << got;
+    for (const char* name : {"web", "db", "named.example"})
+      EXPECT_NE(got.out.find("\n" + std::string(name) + " hello\n"), std::string::npos) << got;
+    for (const char* name : {"inner", "box", "other"})
+      EXPECT_EQ(got.out.find(std::string(name) + " hello"), std::string::npos) << got;
+    const std::string record = json::write(*got.find("network_denied"));
+    for (const char* name : {"\"inner (10.77.0.2)\"", "\"other\""}) EXPECT_NE(record.find(name), std::string::npos) << record;
+    for (const char* name : {"named.example.", "web", "\"db"}) EXPECT_EQ(record.find(name), std::string::npos) << record;
+  }
   static bool reached(const Answers& answers, const std::string& what) {
     const auto found = answers.find(what);
     EXPECT_NE(found, answers.end()) << what;

@@ -178,6 +178,8 @@ TEST_P(UserspaceContract, ReachesNamesByTheHostsOwnNameServer) {
       << got;
 }
 
+TEST_P(UserspaceContract, ReachesNamesByTheHostsOwnShortOnes) { expect_names_of_the_host(); }
+
 TEST_P(UserspaceContract, PublishesPortsAndMakesNothingOnTheHost) {
   start_server("bailey-userspace-server", {"-p", "8080:80", "-p", "203.0.113.1:8081:80"}, "listen:80");
   EXPECT_EQ(links(), links_);

@@ -54,7 +54,7 @@ void take_as_question(dns::Bytes message) {
     return;
   }
   check_name(query->question.name);
-  const Verdict verdict = judge(query->question, egress(), true);
+  const Verdict verdict = judge(query->question, egress(), true, {});
   if (verdict.kind == Verdict::Kind::refused) CHECK(verdict.grants.empty());
   for (const uint32_t grant : verdict.grants) CHECK(matches(egress().at(grant), query->question.name));
   // What was understood is what a server will understand.

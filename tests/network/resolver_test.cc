@@ -373,17 +373,5 @@ TEST_F(ResolverTest, NoticesThatItsWorkerHasEnded) {
   EXPECT_EQ(errno, ECONNREFUSED);
 }
 
-TEST(NameServers, AreThoseOfTheHost) {
-  const bailey::tests::TempDir directory;
-  const auto read = [&](const char* text) { return must(read_name_servers(directory.write("resolv.conf", text))); };
-  EXPECT_EQ(
-      read(
-          "# x\nsearch example\nnameserver fe80::1%lo\nnameserver 127.0.0.53 # y\n nameserver\t192.0.2.1\nnameserver\nnameserver x\n"),
-      (Strings{"127.0.0.53", "192.0.2.1", "fe80::1%lo"}));
-  EXPECT_EQ(read("options edns0\n"), Strings{"127.0.0.1"});
-  EXPECT_EQ(must(read_name_servers(directory.file("none"))), Strings{"127.0.0.1"});
-  EXPECT_EQ(read("nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n").size(), 3u);
-}
-
 }  // namespace
 }  // namespace bailey::network::tests

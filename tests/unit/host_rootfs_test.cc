@@ -101,6 +101,18 @@ TEST_F(HostRoot, HasNoResolverWithoutTheHostsNetwork) {
   EXPECT_EQ(entry("etc/resolv.conf").text, "nameserver 192.0.2.1\n");
 }
 
+TEST_F(HostRoot, HasTheSearchDomainsOfItsNetwork) {
+  const auto conf = [&](const NetworkNames& names) { return network_entries(config_, names).at(2).text; };
+  const NetworkNames plain{.address = "10.201.0.2", .address6 = {}, .resolver = "10.201.0.1", .others = {}, .search = {}};
+  EXPECT_EQ(conf(plain), "nameserver 10.201.0.1\n");
+  NetworkNames names = plain;
+  names.search = {"corp.example", "lab.example"};
+  names.ndots = 5;
+  EXPECT_EQ(conf(names), "nameserver 10.201.0.1\nsearch corp.example lab.example\noptions ndots:5\n");
+  names.resolver.clear();
+  EXPECT_EQ(conf(names), "") << "nobody to ask";
+}
+
 TEST_F(HostRoot, MakesDirectoriesForTheMountsThatLieInItself) {
   config_.process = Process{};
   config_.process->env = {"HOME=/srv/deep/home"};

@@ -28,6 +28,9 @@ TEST(Egress, ReadsWhatItWrites) {
                            "*.example",
                            "*.sub.example:1-65535/udp",
                            "_service.example",
+                           "db:5432/tcp",
+                           "db/udp",
+                           "anything:80-90/tcp",
                            "2001:db8::1",
                            "2001:db8::/32/udp",
                            "[2001:db8::1]:443/tcp",
@@ -40,6 +43,7 @@ TEST(Egress, ReadsWhatItWrites) {
   EXPECT_EQ(grant("[2001:DB8:0::1]:443"), grant("[2001:db8::1]:443/tcp"));
   EXPECT_EQ(grant("[2001:db8::1]"), grant("2001:db8::1"));
   EXPECT_EQ(grant("PyPI.Example.:443"), grant("pypi.example:443/tcp"));
+  EXPECT_EQ(grant("DB:5432"), grant("db:5432/tcp"));
 }
 
 TEST(Egress, NamesWhatIsWrong) {
@@ -86,6 +90,13 @@ TEST(Egress, NamesWhatIsWrong) {
                                    {"*.*.example", "neither"},
                                    {"a example.org", "neither"},
                                    {"any:80", "no word"},
+                                   {"private/tcp", "no word"},
+                                   {"dns:53/udp", "no word"},
+                                   {"LocalHost:80", "no word"},
+                                   {"db", "without a dot"},
+                                   {"ANY", "no word"},
+                                   {"-db:80", "neither"},
+                                   {"0x7f:80", "neither"},
                                    {"b.example/icmp", "tcp or udp"}}) {
     const auto parsed = parse_grant(text);
     ASSERT_FALSE(parsed) << text;
