@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <span>
 
+#include "network/forwarder.h"
 #include "network/frame_rules.h"
 #include "network/nft_rule.h"
 #include "network/owner.h"
@@ -65,6 +66,9 @@ constexpr const char *kTo = "to", *kToPeers = "to_peers", *kAllowed = "allowed",
 constexpr const char *kFrom = "from", *kToHost = "to_host", *kClosed = "closed", *kPrivate = "private", *kNever = "never";
 constexpr const char* kNames = "names";  // type nat
 
+// Of TCP, a second: an eighth of the limit on connections, and so many in any case.
+constexpr uint32_t kFewestBegun = 100;
+
 std::string named(const char* name, Ip ip) { return ip == Ip::v4 ? name : name + std::string("6"); }
 
 uint8_t icmp_of(Ip ip) { return ip == Ip::v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6; }
@@ -79,6 +83,7 @@ class Compiler {
   Rule inet(const std::string& chain) const { return {inet_, chain}; }
   Rule ours(const char* chain, const Side& side) const;    // a packet of the sandbox's, in a base chain
   Rule for_us(const char* chain, const Side& side) const;  // a packet to it
+  Rule begun_too_often(const char* chain) const;           // of a connection's first
 
   void compile_chains();
   void compile_denied();
@@ -115,6 +120,15 @@ Rule Compiler::ours(const char* chain, const Side& side) const {
 Rule Compiler::for_us(const char* chain, const Side& side) const {
   Rule rule = inet(chain);
   rule.family(side.ip).field(nft::to(side.ip), side.address).link_out(spec_.bridge.name);
+  return rule;
+}
+
+// A connection that TCP has closed is counted no more (already_closed() of nf_conncount.c, Linux 6.18) and stays in the host's
+// table for two minutes: whoever opens and closes as fast as it can would fill that within its limit.
+Rule Compiler::begun_too_often(const char* chain) const {
+  const uint32_t most = *spec_.connections;
+  Rule rule = inet(chain);
+  rule.protocol(IPPROTO_TCP).over_packets(std::max(most / 8, kFewestBegun), std::max(most, kFewestBegun));
   return rule;
 }
 
@@ -235,7 +249,10 @@ void Compiler::compile_to() {
 void Compiler::compile_nat() {
   if (spec_.dns_port) {
     add(nft::add_chain(inet_, kNames));
-    if (spec_.connections) add(inet(kNames).over_connections(*spec_.connections).accept());
+    if (spec_.connections) {
+      add(inet(kNames).over_connections(std::max(*spec_.connections, kFewestForNames)).accept());
+      add(begun_too_often(kNames).accept());
+    }
     add(inet(kNames).redirect(spec_.dns_port));
     add(nft::add_chain(inet_, "prerouting", {"nat", NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST}));
     for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
@@ -285,7 +302,10 @@ void Compiler::compile_grant(const Grant& grant, size_t index, Ip ip) {
 
 void Compiler::compile_allowed() {
   add(nft::add_chain(inet_, kAllowed));
-  if (spec_.connections) add(inet(kAllowed).over_connections(*spec_.connections).go_to(kDenied));
+  if (spec_.connections) {
+    add(inet(kAllowed).over_connections(*spec_.connections).go_to(kDenied));
+    add(begun_too_often(kAllowed).go_to(kDenied));
+  }
   add(inet(kAllowed).count(kBegun).accept());
   if (!has(Grant::Kind::any) && !has(Grant::Kind::private_ranges)) return;
   add(nft::add_chain(inet_, kNotNames));

@@ -32,6 +32,10 @@ constexpr int kSendBuffer = 1 << 14;
 // Questions taken: this many at once, then as many a second. What a workload asks costs the host's time, not its own.
 constexpr double kBurst = 500, kPerSecond = 500;
 
+// Each socket to a name server is a connection for conntrack, a table of the whole host, and stays one for 30 s by UDP
+// (nf_conntrack_udp_timeout), 120 s by TCP (nf_conntrack_tcp_timeout_time_wait). So many at once, and as many in 30 s.
+constexpr double kServerSeconds = 30, kServerTcpCost = 4;
+
 struct Connection {
   uint64_t id = 0;
   dns::Stream stream;
@@ -92,6 +96,8 @@ class Forwarder {
   void reply(const Client& client, const std::string& message);
   void deny(const std::string& name);
   void refill();
+  double most_servers() const { return spec_.connections ? std::max(*spec_.connections, kFewestForNames) : kBurst; }
+  bool takes() const { return credit_ >= 1 && server_credit_ >= 1; }
 
   const ForwarderSpec& spec_;
   const int channel_;
@@ -100,7 +106,7 @@ class Forwarder {
   std::set<std::string> told_;
   uint64_t connections_made_ = 0;
   uint32_t questions_ = 0;
-  double credit_ = kBurst;
+  double credit_ = kBurst, server_credit_ = most_servers();
   int64_t refilled_ns_ = clock::monotonic_ns();
 };
 
@@ -108,7 +114,7 @@ void Forwarder::run() {
   std::vector<pollfd> polls;
   for (;;) {
     refill();
-    const bool takes = credit_ >= 1;
+    const bool takes = this->takes();
     Deadline next = takes ? Deadline() : Deadline::in_ms(20);
     const auto sooner = [&](const Deadline& other) { next = other.at_ns() < next.at_ns() ? other : next; };
     polls.assign({{channel_, POLLIN, 0},
@@ -141,7 +147,9 @@ void Forwarder::run() {
 
 void Forwarder::refill() {
   const int64_t now = clock::monotonic_ns();
-  credit_ = std::min(kBurst, credit_ + static_cast<double>(now - refilled_ns_) * 1e-9 * kPerSecond);
+  const double seconds = static_cast<double>(now - refilled_ns_) * 1e-9;
+  credit_ = std::min(kBurst, credit_ + seconds * kPerSecond);
+  if (spec_.connections) server_credit_ = std::min(most_servers(), server_credit_ + seconds * most_servers() / kServerSeconds);
   refilled_ns_ = now;
 }
 
@@ -157,7 +165,7 @@ bool Forwarder::hear_parent() {
 }
 
 void Forwarder::take_datagrams() {
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i < 16 && takes(); ++i) {
     char buffer[kLongestQuestion];
     Client client;
     const ssize_t got =
@@ -239,6 +247,7 @@ void Forwarder::ask(Flight& flight) {
     if (::getrandom(&flight.id, sizeof flight.id, 0) != sizeof flight.id) break;
     auto exchange = dns::Exchange::create(spec_.servers[flight.server], transport, dns::make_query(flight.query, flight.id));
     if (!exchange) continue;
+    if (spec_.connections) server_credit_ -= transport == dns::Exchange::Transport::tcp ? kServerTcpCost : 1;
     flight.exchange = std::move(*exchange);
     flight.deadline = Deadline::in_ms(kServerMs);
     return;

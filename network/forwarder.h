@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "network/address.h"
@@ -25,9 +26,12 @@ struct ForwarderSpec {
   std::atomic<uint64_t>* denied = nullptr;  // questions refused, in memory shared with the parent
   std::vector<std::string> search;          // the sandbox's search domains
   Hosts hosts;                              // names that no server is asked for
+  std::optional<uint32_t> connections;      // limits how often servers are asked
 };
 
 constexpr size_t kMostQuestions = 64;
+// A limit on connections is no smaller for names: a program that has one of them asks for two addresses first.
+constexpr uint32_t kFewestForNames = 16;
 
 // Until the channel (network/resolver_channel.h) ends.
 void forward_names(const ForwarderSpec& spec, int channel);

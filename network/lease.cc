@@ -155,7 +155,8 @@ Result<> Lease::take_slot(int directory, const char* locks) {
 
 Result<> Lease::begin_resolver(const LeaseSpec& spec, NameSockets sockets) {
   conf_ = TRY(read_resolv_conf());
-  ResolverSpec resolver{bridge_.gateway(), address(), spec.egress, conf_.servers, spec.ipv6, conf_.search, {}};
+  ResolverSpec resolver{bridge_.gateway(), address(),    spec.egress, conf_.servers,
+                        spec.ipv6,         conf_.search, {},          spec.connections};
   const auto wanted = [&](std::string_view name) { return may_be_asked(name, spec.egress, conf_.search); };
   if (auto hosts = read_hosts(wanted)) resolver.hosts = std::move(*hosts);
   else log::warning("the names of /etc/hosts are not resolved in the sandbox: " + hosts.error().message);

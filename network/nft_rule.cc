@@ -209,6 +209,13 @@ Rule& Rule::over_rate(uint64_t bytes_per_second, uint32_t burst) {
   return end();
 }
 
+Rule& Rule::over_packets(uint32_t per_second, uint32_t burst) {
+  say("limit rate over " + std::to_string(per_second) + "/second burst " + std::to_string(burst) + " packets").begin("limit");
+  message_.be64(NFTA_LIMIT_RATE, per_second).be64(NFTA_LIMIT_UNIT, 1).be32(NFTA_LIMIT_BURST, burst);
+  message_.be32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS).be32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+  return end();
+}
+
 Rule& Rule::over_connections(uint32_t count) {
   say("ct count over " + std::to_string(count)).begin("connlimit");
   message_.be32(NFTA_CONNLIMIT_COUNT, count).be32(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);

@@ -80,7 +80,9 @@ class Rule {
   Rule& untranslated();          // of a connection whose beginner is shown to the other end as what it is
   // More than that many bytes per second come by here; what comes at once, up to `burst`, is let by.
   Rule& over_rate(uint64_t bytes_per_second, uint32_t burst);
-  // More than that many connections came by here and are still there.
+  // More than that many packets per second come by here; `burst` at once are let by.
+  Rule& over_packets(uint32_t per_second, uint32_t burst);
+  // More than that many connections came by here and are still there: not closed by TCP.
   Rule& over_connections(uint32_t count);
 
   Rule& count(const std::string& counter);

@@ -67,7 +67,7 @@ Result<NameSockets> bind_names(const Address& address) {
 void Resolver::Unmap::operator()(std::atomic<uint64_t>* counter) const { ::munmap(counter, sizeof *counter); }
 
 Result<Resolver> Resolver::begin(const ResolverSpec& spec, NameSockets sockets) {
-  ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr, spec.search, spec.hosts};
+  ForwarderSpec work{spec.client, spec.ipv6, spec.egress, {}, -1, -1, nullptr, spec.search, spec.hosts, spec.connections};
   for (const std::string& server : spec.servers) work.servers.push_back(TRY(server_address(server)).storage);
   Resolver result;
   result.egress_ = spec.egress;

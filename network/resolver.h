@@ -32,10 +32,11 @@ struct ResolverSpec {
   Address listen;  // the gateway
   Address client;  // the sandbox
   std::vector<Grant> egress;
-  std::vector<std::string> servers;  // addresses, asked in this order on port 53
-  bool ipv6 = false;                 // the sandbox has it: granted names have AAAA
-  std::vector<std::string> search;   // of the sandbox's resolv.conf
-  Hosts hosts;                       // answered by themselves, under the same grants
+  std::vector<std::string> servers;     // addresses, asked in this order on port 53
+  bool ipv6 = false;                    // the sandbox has it: granted names have AAAA
+  std::vector<std::string> search;      // of the sandbox's resolv.conf
+  Hosts hosts;                          // answered by themselves, under the same grants
+  std::optional<uint32_t> connections;  // to name servers, as the host's conntrack counts them
 };
 
 // Where questions come in; move-only.

@@ -307,8 +307,8 @@ TEST_F(ReachTest, ALimitOfConnectionsHoldsForTheResolverAsWell) {
   }
   firewalls_.clear();
   {
-    constexpr int kFew = 10;
-    wanted.connections = kFew;
+    constexpr int kFew = 16;  // and no fewer for names
+    wanted.connections = 2;
     const Sandbox one = guarded(wanted);
     std::vector<Fd> held;
     for (int i = 0; i < kFew; ++i) held.push_back(connected(one.netns, "10.201.0.1", 53));
@@ -318,6 +318,26 @@ TEST_F(ReachTest, ALimitOfConnectionsHoldsForTheResolverAsWell) {
   firewalls_.clear();
   wanted.connections = std::nullopt;
   EXPECT_EQ(questions_taken(guarded(wanted)), 2 * kMost) << "it was the limit";
+}
+
+// Closed ones are not counted, and stay in the host's table for two minutes.
+TEST_F(ReachTest, ALimitOfConnectionsHoldsForThoseThatAreOverSoonAsWell) {
+  FirewallSpec wanted = spec(0, {"203.0.113.2:80"});
+  wanted.connections = 60;  // the kernel looks once a tick which are closed
+  const Sandbox one = guarded(wanted);
+  const Fd listener = serve(outside_, "203.0.113.2", 80, SOCK_STREAM);
+  int open = 0, refused = 0;
+  const clock::Deadline begun = clock::Deadline::in_ms(0);
+  for (int i = 0; i < 400; ++i) {
+    const Fd socket = connected(one.netns, "203.0.113.2", 80);
+    if (socket) ++open;
+    else ++refused;
+    if (socket) Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
+  }
+  const int64_t seconds = (clock::monotonic_ns() - begun.at_ns()) / 1'000'000'000 + 1;
+  EXPECT_GE(open, 100) << "at once";
+  EXPECT_LE(open, 100 + 100 * seconds + 1);
+  EXPECT_TRUE(seconds > 2 || refused > 0);
 }
 
 TEST_F(ReachTest, ALimitOfBytesDropsWhatIsMore) {

@@ -49,7 +49,7 @@ class ResolverTest : public NetworkTest {
     NetworkTest::TearDown();
   }
   void start(const Strings& egress, const Strings& servers = {"203.0.113.2"}, bool ipv6 = false) {
-    ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers, ipv6, search_, hosts_};
+    ResolverSpec spec{bridge_.gateway(), bridge_.address(0), {}, servers, ipv6, search_, hosts_, connections_};
     for (const std::string& text : egress) spec.egress.push_back(must(parse_grant(text)));
     resolver_ = must(Resolver::begin(spec, must(bind_names(spec.listen))));
     must(resolver_.await_confined());
@@ -140,6 +140,7 @@ class ResolverTest : public NetworkTest {
 
   Strings search_;  // before start()
   Hosts hosts_;     // likewise
+  std::optional<uint32_t> connections_;
   std::optional<Sandbox> sandbox_;
   Resolver resolver_;
   std::unique_ptr<Dnsmasq> dnsmasq_;

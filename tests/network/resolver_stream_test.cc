@@ -91,6 +91,33 @@ TEST_F(ResolverStreamTest, HasRoomAgainWhenClientsHaveGone) {
   }
 }
 
+// Each question to a name server is a connection for the host's conntrack, whatever port of its own the client asks by.
+TEST_F(ResolverStreamTest, AsksServersAsOftenAsItMayHaveConnections) {
+  int asked = 0;
+  start_fake([&](const std::string& message) {
+    ++asked;
+    return Strings{answer(message, {}, 3)};
+  });
+  connections_ = 20;
+  start({"*.example:443"});
+  EXPECT_EQ(ask({.name = "first.example"}).rcode, 3);  // the way is known from then on
+  const int before = std::exchange(asked, 0);
+  const int64_t begun = clock::monotonic_ns();
+  const Fd one = client(SOCK_DGRAM);
+  for (int i = 0; i < 60; ++i) {
+    const std::string message = question({.name = "n" + std::to_string(i) + ".example"});
+    send(one.get(), message.data(), message.size(), 0);
+    turn(one, 5);
+  }
+  const auto deadline = clock::Deadline::in_ms(20'000);
+  while (asked < 20 - before && !deadline.passed()) turn(one, 20);
+  const auto quiet = clock::Deadline::in_ms(500);
+  while (!quiet.passed()) turn(one, 20);
+  const double seconds = static_cast<double>(clock::monotonic_ns() - begun) * 1e-9;
+  EXPECT_GE(asked, 20 - before);
+  EXPECT_LE(asked, 21 + static_cast<int>(seconds * 20 / 30));
+}
+
 // One name, many ports: the addresses of the name are opened once, for all of them.
 TEST_F(ResolverStreamTest, ResolvesANameWithManyGrants) {
   start_server();

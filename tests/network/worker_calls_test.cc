@@ -277,6 +277,20 @@ TEST_F(WorkerCalls, FlagsAndLimitsAreThoseThatAWorkerUses) {
   EXPECT_EQ(attempt({}, pipe_with(O_EXCL)), kRefused) << "O_NOTIFICATION_PIPE";
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(WorkerCalls, MemoryIsBounded) {
+  const auto map = [](size_t mebibytes) {
+    return [=] {
+      void* mapped = ::mmap(nullptr, mebibytes << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      return error_of(mapped == MAP_FAILED ? -1 : ::munmap(mapped, mebibytes << 20));
+    };
+  };
+  EXPECT_EQ(map(512)(), 0);
+  EXPECT_EQ(attempt({}, map(64)), "0");
+  EXPECT_EQ(attempt({}, map(512)), std::to_string(ENOMEM));
+}
+#endif
+
 TEST_F(WorkerCalls, NoCallThatNoWorkerMakes) {
   for (const long number : {SYS_read,           SYS_write,
                             SYS_readv,          SYS_writev,

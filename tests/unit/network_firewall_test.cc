@@ -92,7 +92,9 @@ TEST(FirewallRules, LetPeersByWhereANetworkIsShared) {
             (Lines{"ct state established accept",
                    "meta nfproto ipv4 ct state related meta l4proto 1 icmp about ip daddr 10.201.0.9 accept",
                    "ct state related,invalid drop", "goto allowed"}));
-  EXPECT_EQ(chain(wanted, "inet bailey-7 allowed"), (Lines{"ct count over 5 goto denied", "counter name begun accept"}));
+  EXPECT_EQ(chain(wanted, "inet bailey-7 allowed"),
+            (Lines{"ct count over 5 goto denied", "meta l4proto 6 limit rate over 100/second burst 100 packets goto denied",
+                   "counter name begun accept"}));
 }
 
 TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
@@ -103,7 +105,9 @@ TEST(FirewallRules, SendNamesToTheResolverWhenThereIsOne) {
   EXPECT_TRUE(chain(wanted, "inet bailey-7 postrouting").empty()) << "nothing goes beyond the host";
   EXPECT_EQ(chain(wanted, "inet bailey-7 names"), Lines{"redirect to :5353"});
   wanted.connections = 5;
-  EXPECT_EQ(chain(wanted, "inet bailey-7 names"), (Lines{"ct count over 5 accept", "redirect to :5353"}));
+  EXPECT_EQ(chain(wanted, "inet bailey-7 names"),
+            (Lines{"ct count over 16 accept", "meta l4proto 6 limit rate over 100/second burst 100 packets accept",
+                   "redirect to :5353"}));
   EXPECT_EQ(chain(spec({"private"}), "inet bailey-7 postrouting"),
             Lines{"meta nfproto ipv4 ip saddr 10.201.0.9 oifname != \"bailey0\" masquerade to :32768-65535 fully-random"});
 }
