@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "bundle/mount_options.h"
 #include "bundle/reader.h"
 #include "cli/cli11.h"
 #include "dispatcher/limits.h"
@@ -54,18 +55,26 @@ Result<bundle::Mount> parse_volume(const std::string& text) {
     if (c == ':') parts.emplace_back();
     else parts.back().push_back(c);
   }
-  const char* remedy = "SRC:DST, SRC:DST:ro or SRC:DST:rw; a path with ':' in it needs a --request document";
+  const char* remedy = "SRC:DST or SRC:DST:OPTION[,OPTION...], such as ro; a path with ':' in it needs a --request document";
   if (parts.size() < 2 || parts.size() > 3 || parts[0].empty() || parts[1].empty())
-    return bad("--volume", text, "not of the form SRC:DST[:ro|rw]", remedy);
-  if (parts.size() == 3 && parts[2] != "ro" && parts[2] != "rw")
-    return bad("--volume", text, "'" + parts[2] + "' is neither ro nor rw", remedy);
+    return bad("--volume", text, "not of the form SRC:DST[:OPTIONS]", remedy);
   if (parts[1][0] != '/')
     return bad("--volume", text, "the place inside, " + parts[1] + ", is not absolute", "begin it with /");
   bundle::Mount mount;
   mount.type = "bind";
   mount.source = TRY(absolute(parts[0]));
   mount.destination = parts[1];
-  mount.options = {"rbind", parts.size() == 3 ? parts[2] : "rw"};
+  mount.options = {"rbind"};
+  if (parts.size() == 2) mount.options.emplace_back("rw");
+  for (std::string_view rest = parts.size() == 3 ? parts[2] : std::string_view(); parts.size() == 3;) {
+    const size_t comma = rest.find(',');
+    const std::string option(rest.substr(0, comma));
+    if (const auto refused = bundle::refused_option(bundle::MountKind::bind, option))
+      return bad("--volume", text, "option '" + option + "' " + refused->why, refused->remedy);
+    mount.options.push_back(option);
+    if (comma == rest.npos) break;
+    rest.remove_prefix(comma + 1);
+  }
   return mount;
 }
 

@@ -1,5 +1,6 @@
 #include "gvisor/plan.h"
 
+#include <sys/mount.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -40,10 +41,20 @@ std::vector<std::string> tmpfs_options(const bundle::Mount& mount) {
 }
 
 std::vector<std::string> bind_options(const bundle::Mount& mount) {
-  std::vector<std::string> kept{"rbind", has_option(mount, "ro") || has_option(mount, "rro") ? "ro" : "rw"};
-  for (const char* flag : {"nosuid", "nodev", "noexec"})
-    if (has_option(mount, flag)) kept.emplace_back(flag);
+  const uint64_t set = bundle::attributes_of(mount.options).set;
+  std::vector<std::string> kept{"rbind", set & MOUNT_ATTR_RDONLY ? "ro" : "rw"};
+  for (const auto& [attribute, flag] :
+       {std::pair{MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}})
+    if (set & static_cast<uint64_t>(attribute)) kept.emplace_back(flag);
   return kept;
+}
+
+// What the sentry does not see to itself: the host's own kernel keeps the access times of the files that it reads.
+bundle::MountAttributes host_attributes(const bundle::Mount& mount) {
+  std::vector<std::string> host;
+  for (const std::string& name : mount.options)
+    if (const bundle::MountOption* option = bundle::find_mount_option(name); option && !option->sentry) host.push_back(name);
+  return bundle::attributes_of(host);
 }
 
 void add_mount(Plan& plan, const bundle::Mount& mount, size_t index) {
@@ -55,7 +66,7 @@ void add_mount(Plan& plan, const bundle::Mount& mount, size_t index) {
     out.type = "bind";
     out.source = "/" + source;
     out.options = bind_options(mount);
-    plan.binds.push_back({Bind::From::volume, index, source, out.options[1] == "ro"});
+    plan.binds.push_back({Bind::From::volume, index, source, out.options[1] == "ro", host_attributes(mount)});
   } else {
     out.type = out.source = mount.type;
     out.options = tmpfs_options(mount);

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "bundle/config.h"
 #include "bundle/host_rootfs.h"
+#include "bundle/mount_options.h"
 #include "dispatcher/spec.h"
 #include "gvisor/traits.h"
 
@@ -46,6 +47,7 @@ struct Bind {
   size_t mount = 0;  // of volume: index into Spec::config().mounts
   std::string target;
   bool read_only = true;
+  bundle::MountAttributes attributes = {};  // for the host's side of it, where the host reads and writes for the sandbox
   friend bool operator==(const Bind&, const Bind&) = default;
 };
 

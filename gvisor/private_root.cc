@@ -74,15 +74,23 @@ class Filler {
   int root_;
 };
 
+struct TreeRules {
+  bool read_only = true;
+  bool device = false;
+  bundle::MountAttributes attributes = {};
+};
+
 // A detached copy of the mounts below `source`.
-Result<Fd> clone_tree(int source, bool read_only, bool device, const std::string& name) {
+Result<Fd> clone_tree(int source, const TreeRules& rules, const std::string& name) {
   Fd tree(::open_tree(source, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (!tree) return sys_error("binding " + name + " (open_tree)", errno);
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_NOSUID | (device ? 0 : MOUNT_ATTR_NODEV) | (read_only ? MOUNT_ATTR_RDONLY : 0);
+  attributes.attr_set = MOUNT_ATTR_NOSUID | (rules.device ? 0 : MOUNT_ATTR_NODEV) | (rules.read_only ? MOUNT_ATTR_RDONLY : 0) |
+                        rules.attributes.set;
+  attributes.attr_clr = rules.attributes.clear;
   attributes.propagation = MS_PRIVATE;
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0)
-    return sys_error("making the bind of " + name + (read_only ? " read-only" : " private"), errno);
+    return sys_error("making the bind of " + name + (rules.read_only ? " read-only" : " private"), errno);
   return tree;
 }
 
@@ -193,14 +201,16 @@ class Builder {
   }
 
   // Attaches a copy of what `source` refers to, at a new directory or file of the tmpfs.
-  Result<> attach(int source, const std::string& target, bool read_only, const std::string& name) {
+  Result<> attach(int source, const std::string& target, bool read_only, const std::string& name,
+                  const bundle::MountAttributes& attributes = {}) {
     struct stat info{};
     if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
     if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
     else TRY(fill_.file(target, {}, 0444));
     Fd again;
     if (reopens_) again = TRY(open_again(source, info, name));
-    Fd tree = TRY(clone_tree(again ? again.get() : source, read_only, S_ISCHR(info.st_mode), name));
+    const TreeRules rules{.read_only = read_only, .device = S_ISCHR(info.st_mode), .attributes = attributes};
+    Fd tree = TRY(clone_tree(again ? again.get() : source, rules, name));
     out_.attachments.push_back({std::move(tree), target});
     return {};
   }
@@ -228,7 +238,8 @@ class Builder {
   Result<> attach(const Bind& bind) {
     switch (bind.from) {
       case Bind::From::volume:
-        return attach(sources_.volumes[bind.mount], bind.target, bind.read_only, "volume " + std::to_string(bind.mount));
+        return attach(sources_.volumes[bind.mount], bind.target, bind.read_only, "volume " + std::to_string(bind.mount),
+                      bind.attributes);
       case Bind::From::rootfs: return attach(sources_.rootfs, bind.target, bind.read_only, "the root directory");
       case Bind::From::secrets: {
         TRY(fill_.directory(bind.target));

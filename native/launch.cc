@@ -28,6 +28,7 @@ namespace bailey::native {
 
 namespace {
 
+constexpr const char* kAccessTimesRemedy = "leave out its options for access times: they are locked in this mount namespace";
 constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
 constexpr size_t kHandedBesideTrees = 64;    // init, streams, secrets, and a cgroup of every hierarchy (at most 32)
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
@@ -106,6 +107,7 @@ Result<std::vector<Fd>> clone_trees(const BeginInputs& in) {
     if (tree < 0) {
       auto failed = sys_error("mounting " + target.source->path, -tree);
       failed.error().step = "trees";
+      if (tree == -EPERM && target.source->cleared != 0) failed.error().remedy = kAccessTimesRemedy;
       return failed;
     }
     trees.emplace_back(tree);

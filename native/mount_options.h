@@ -1,4 +1,5 @@
-// OCI mount options (runtime-spec config.md, "Mounts"; names of mount(8)) to what the kernel's mount calls take. Pure.
+// OCI mount options to what the kernel's mount calls take: those of bundle/mount_options.h, and the keys of file systems that
+// Bailey mounts itself. Pure.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,12 @@
 namespace bailey::native {
 
 struct MountOptions {
-  uint64_t set = 0;              // MOUNT_ATTR_* for the mount itself
-  uint64_t set_recursively = 0;  // ... for it and all below ("rro", "rnosuid", ...)
+  uint64_t set = 0, clear = 0;  // MOUNT_ATTR_*, of the mount and of all below it
   bool bind = false;
-  bool recursive = false;                                        // rbind
   std::vector<std::pair<std::string, std::string>> file_system;  // fsconfig keys; empty value = a flag
 };
 
-// Error: an option that is not known, or that Bailey refuses (propagation shared, suid in a user's mount is fine, ...).
+// Error: an option that is not known. Guards have refused before what no volume may have.
 Result<MountOptions> parse_mount_options(const std::vector<std::string>& options);
 
 // "size=1,mode=0755": a file system's own options as mount(2) takes them. No value has a comma: parse_mount_options sees to it.

@@ -192,11 +192,12 @@ class Compiler {
     if (options.bind || mount.type == "bind") {
       const dispatcher::OpenedSource& source = spec_.source_of(index);
       if (!source.fd) return fail(Fault::failed, "its source was not opened");
-      const bool writable = !(options.set & MOUNT_ATTR_RDONLY) && !(options.set_recursively & MOUNT_ATTR_RDONLY);
+      const bool writable = !(options.set & MOUNT_ATTR_RDONLY);
       const size_t tree = add_tree({.kind = TreeSource::Kind::volume,
                                     .path = source.real_path,
                                     .mount_index = index,
-                                    .attributes = options.set | options.set_recursively | kUserMount,
+                                    .attributes = options.set | kUserMount,
+                                    .cleared = options.clear,
                                     .recursive = true,
                                     .id_mapped = host_.ids == IdMapKind::own_range});
       add({.kind = Kind::attach_tree, .path = mount.destination, .tree = tree});
@@ -216,7 +217,7 @@ class Compiler {
          .path = mount.destination,
          .text = mount.type,
          .no_links = is_our_own(mount.destination),
-         .attributes = options.set | options.set_recursively,
+         .attributes = options.set,
          .options = std::move(options.file_system),
          .data = std::move(data),
          .within = within(mount.destination),
@@ -319,7 +320,9 @@ std::string attributes_text(uint64_t attributes) {
                                                          {MOUNT_ATTR_NOSUID, "nosuid"},
                                                          {MOUNT_ATTR_NODEV, "nodev"},
                                                          {MOUNT_ATTR_NOEXEC, "noexec"},
-                                                         {MOUNT_ATTR_NOATIME, "noatime"}};
+                                                         {MOUNT_ATTR_NOATIME, "noatime"},
+                                                         {MOUNT_ATTR_STRICTATIME, "strictatime"},
+                                                         {MOUNT_ATTR_NODIRATIME, "nodiratime"}};
   std::string text;
   for (const auto& [bit, name] : kNames)
     if (attributes & bit) text.append(text.empty() ? "" : ",").append(name);

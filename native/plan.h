@@ -33,6 +33,7 @@ struct TreeSource {
   std::string path;         // real path on the host
   size_t mount_index = 0;   // volume: which of config.mounts
   uint64_t attributes = 0;  // MOUNT_ATTR_* for the mount and everything below it
+  uint64_t cleared = 0;     // MOUNT_ATTR_* taken away first
   bool recursive = true;
   bool id_mapped = false;  // on-disk ids are seen as the sandbox's own (open_tree_attr: needs root and a willing file system)
   unsigned device_major = 0, device_minor = 0;  // device: what fstat must say

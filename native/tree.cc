@@ -47,6 +47,7 @@ int open_tree_source(const TreeTarget& target, bool in_child) {
   if (error == 0) {
     mount_attr attributes{};
     attributes.attr_set = source.attributes;
+    attributes.attr_clr = source.cleared;
     // A clone of a shared mount is its peer: what the sandbox mounts below would appear on the host and stay there, and what
     // the host mounts below would appear in the sandbox, writable and with set-id programs.
     attributes.propagation = MS_PRIVATE;

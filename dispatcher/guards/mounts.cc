@@ -5,21 +5,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <iterator>
 
+#include "bundle/mount_options.h"
 #include "dispatcher/guards/findings.h"
 #include "dispatcher/guards/paths.h"
 
 namespace bailey::dispatcher {
 
 namespace {
-
-constexpr std::string_view kBindOptions[] = {"bind",     "rbind",      "ro",    "rro",         "rw",        "nosuid",
-                                             "nodev",    "noexec",     "exec",  "private",     "rprivate",  "noatime",
-                                             "relatime", "nodiratime", "atime", "strictatime", "norelatime"};
-// Sizes come from the level (limits tmpfs and tmpfs_inodes), not from options.
-constexpr std::string_view kTmpfsOptions[] = {"ro", "rw", "nosuid", "nodev", "noexec", "exec"};
-constexpr std::string_view kTmpfsValues[] = {"mode=", "uid=", "gid="};
 
 bool has(const bundle::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options, option) != mount.options.end();
@@ -72,15 +65,19 @@ void Judgement::judge_volume(size_t index) {
 }
 
 void Judgement::judge_options(const bundle::Mount& mount, const std::string& name) {
-  const bool bind = is_bind(mount);
+  const bundle::MountKind kind = is_bind(mount) ? bundle::MountKind::bind : bundle::MountKind::tmpfs;
   for (const std::string& option : mount.options) {
-    const bool plain = bind ? std::ranges::find(kBindOptions, option) != std::end(kBindOptions)
-                            : std::ranges::find(kTmpfsOptions, option) != std::end(kTmpfsOptions);
-    const bool valued = !bind && std::ranges::any_of(kTmpfsValues, [&](auto prefix) { return option.starts_with(prefix); });
-    if (!plain && !valued) findings.add(name + "option '" + option + "' is not for volumes", "leave it out");
+    if (const auto refused = bundle::refused_option(kind, option)) {
+      findings.add(name + "option '" + option + "' " + refused->why, refused->remedy);
+      continue;
+    }
+    const bundle::MountOption* known = bundle::find_mount_option(option);
+    if (known && facts.euid != 0 && bundle::requires_root(known->group))
+      findings.add(name + "option '" + option + "' requires root: the kernel lets nobody else change how access times are kept",
+                   "leave it out, or mount the source so on the host");
   }
-  if (has(mount, "rw") && (has(mount, "ro") || has(mount, "rro")))
-    findings.add(name + "both ro and rw", "leave one of them out");
+  if (const std::string both = bundle::contradiction(mount.options); !both.empty())
+    findings.add(name + "options " + both + " contradict each other", "leave one of them out");
 }
 
 void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& source, const std::string& name) {

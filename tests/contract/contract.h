@@ -5,7 +5,7 @@
 //   process_test    what the command is given        documents_test   request, result, events, explain
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
-//   volumes_test    on file systems of several kinds
+//   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
 //   secrets_test    network_test, bridge_test, userspace_test (sandbox_network.h)
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).

@@ -123,7 +123,8 @@ TEST(GuardMounts, RefusesDestinationsThatCoverTheSandbox) {
 }
 
 TEST(GuardMounts, TakesOnlyOptionsThatItKnows) {
-  for (const char* option : {"dev", "suid", "shared", "rshared", "slave", "rslave", "size=1", "remount", "idmap", "x", ""})
+  for (const char* option :
+       {"dev", "suid", "shared", "rshared", "slave", "rslave", "size=1", "remount", "idmap", "x", "", "norelatime"})
     EXPECT_FALSE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"rbind", option})).allowed)
         << option;
   EXPECT_FALSE(judge_volume("/srv/data", trusted(), S_IFDIR | 0755, 0, volume("x", "/work", {"ro", "rw"})).allowed);

@@ -218,12 +218,18 @@ TEST(MountOptions, LaterOptionsWin) {
   EXPECT_FALSE(parse_mount_options({"ro", "rw"})->set & MOUNT_ATTR_RDONLY);
 }
 
-TEST(MountOptions, TellsRecursiveFromPlain) {
+TEST(MountOptions, TakesTheRecursiveOnes) {
   const MountOptions parsed = *parse_mount_options({"rbind", "rro", "nosuid"});
   EXPECT_TRUE(parsed.bind);
-  EXPECT_TRUE(parsed.recursive);
-  EXPECT_EQ(parsed.set, static_cast<uint64_t>(MOUNT_ATTR_NOSUID));
-  EXPECT_EQ(parsed.set_recursively, static_cast<uint64_t>(MOUNT_ATTR_RDONLY));
+  EXPECT_EQ(parsed.set, static_cast<uint64_t>(MOUNT_ATTR_NOSUID | MOUNT_ATTR_RDONLY));
+}
+
+// mount_setattr(2) takes no access time but where the whole field is cleared (EINVAL).
+TEST(MountOptions, ClearsTheAccessTimesAsOneField) {
+  for (const char* option : {"noatime", "strictatime", "relatime", "atime", "rnoatime"})
+    EXPECT_EQ(parse_mount_options({option})->clear, static_cast<uint64_t>(MOUNT_ATTR__ATIME)) << option;
+  const MountOptions last = *parse_mount_options({"noatime", "strictatime", "nodiratime"});
+  EXPECT_EQ(last.set, static_cast<uint64_t>(MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_NODIRATIME));
 }
 
 TEST(MountOptions, HandsFileSystemOptionsOn) {

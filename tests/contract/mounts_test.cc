@@ -1,0 +1,196 @@
+// Options of volumes, and volumes that meet: each option works on either backend or is refused by name, and the order in which
+// volumes are listed hides none of them.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/contract/contract.h"
+
+namespace bailey::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+class MountsContract : public Contract {
+ protected:
+  // Access times in hours from now. One in the future is what relatime leaves alone, whenever the file itself was changed.
+  static void set_accessed(const std::string& path, time_t hours) {
+    const timespec times[] = {{time(nullptr) + hours * 3600, 0}, {0, UTIME_OMIT}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+  }
+  static time_t accessed(const std::string& path) {
+    struct stat info{};
+    EXPECT_EQ(stat(path.c_str(), &info), 0);
+    return (info.st_atim.tv_sec - time(nullptr) + 100 * 3600 + 1800) / 3600 - 100;
+  }
+  // The mount of the probe programs, for a document.
+  std::string probes() {
+    const std::string flag = with_probes().back();
+    return R"({"destination": "/probes", "type": "bind", "options": ["ro"], "source": ")" + flag.substr(0, flag.find(':')) +
+           "\"}";
+  }
+  Outcome with_option(const std::string& source, const std::string& option, const std::string& script) {
+    return shell(with_probes({"-v", source + ":/data:" + option}), script);
+  }
+  static void expect_refusal(const Outcome& got, const std::vector<std::string>& says) {
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_EQ(got.out, "") << got;
+    for (const std::string& text : says)
+      EXPECT_NE(got.err.find(text), std::string::npos) << "does not say " << text << ": " << got;
+    EXPECT_NE(got.err.find("\n  remedy: "), std::string::npos) << got;
+  }
+  // A request document with these mounts, and with `more` members: `"secrets": [...],`.
+  Outcome with_mounts(const std::string& mounts, const std::string& script, const std::string& more = "") {
+    const TempDir directory;
+    const std::string runtime = gvisor() ? "gvisor" : "native";
+    const json::Value word(script);
+    std::string text = "{\"trust\": \"trusted\", \"runtime\": \"" + runtime + "\", ";
+    if (backend() == "gvisor-2022") text += "\"runsc\": \"" + runsc_2022_path() + "\", ";
+    text += more + "\"config\": {\"ociVersion\": \"1.0.2\", \"mounts\": [" + mounts +
+            "], \"process\": {\"cwd\": \"/\", \"args\": [\"/bin/sh\", \"-c\", " + json::write(word) + "]}}}";
+    return run_bailey({.arguments = {"run", "--request", directory.write("request.json", text)}});
+  }
+};
+
+TEST_F(MountsContract, TakesEveryOptionOfTheTable) {
+  const TempDir directory;
+  directory.write("file", "here\n");
+  for (const std::string option : {"ro", "rro", "rw", "nosuid", "rnosuid", "nodev", "rnodev", "noexec", "rnoexec", "exec",
+                                   "private", "rprivate", "bind", "rbind", "ro,ro", "ro,noexec,nosuid,nodev"}) {
+    const Outcome got = with_option(directory.path(), option, "cat /data/file");
+    EXPECT_EQ(got.exit_code, 0) << option << ": " << got;
+    EXPECT_EQ(got.out, "here\n") << option << ": " << got;
+  }
+}
+
+TEST_F(MountsContract, KeepsTheAccessTimesAsAsked) {
+  const struct {
+    const char* option;
+    time_t file, directory;  // hours from now to the last access, after one
+  } cases[] = {{"noatime", 5, 5},
+               {"rnoatime", 5, 5},
+               {"strictatime", 0, 0},
+               {"rstrictatime", 0, 0},
+               {"relatime", 5, 5},
+               {"rrelatime", 5, 5},
+               {"atime", 5, 5},
+               {"nodiratime,strictatime", 0, 5},
+               {"rnodiratime,strictatime", 0, 5},
+               {"diratime,strictatime", 0, 0}};
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.option);
+    const TempDir directory;
+    const std::string file = directory.write("file", "here\n", 0644);
+    set_accessed(file, 5);
+    set_accessed(directory.path(), 5);
+    const Outcome got = with_option(directory.path(), one.option, "cat /data/file; cd /data; echo *");
+    if (caller() != Caller::root) {
+      expect_refusal(got, {"root", std::string(one.option).substr(0, std::string(one.option).find(','))});
+      continue;
+    }
+    EXPECT_EQ(got.out, "here\nfile\n") << got;
+    EXPECT_EQ(accessed(file), one.file);
+    EXPECT_EQ(accessed(directory.path()), one.directory);
+  }
+}
+
+// relatime by itself writes what was accessed before it was changed; noatime does not.
+TEST_F(MountsContract, TellsNoatimeFromTheDefault) {
+  for (const std::string option : {"rw", "noatime"}) {
+    if (option == "noatime" && caller() != Caller::root) continue;  // refused above
+    const TempDir directory;
+    const std::string file = directory.write("file", "here\n", 0644);
+    set_accessed(file, -9);
+    const Outcome got = with_option(directory.path(), option, "cat /data/file");
+    EXPECT_EQ(got.out, "here\n") << got;
+    EXPECT_EQ(accessed(file), option == "rw" ? 0 : -9) << option;
+  }
+}
+
+TEST_F(MountsContract, RunsNoProgramOfAVolumeThatIsNoexec) {
+  const TempDir directory;
+  directory.write("program", "#!/bin/sh\necho RAN\n", 0755);
+  for (const std::string option : {"noexec", "rnoexec", "ro,noexec"}) {
+    const Outcome got = with_option(directory.path(), option, "/data/program");
+    EXPECT_EQ(got.exit_code, 126) << option << ": " << got;
+    EXPECT_EQ(got.out, "") << option << ": " << got;
+  }
+  EXPECT_EQ(with_option(directory.path(), "exec", "/data/program").out, "RAN\n");
+}
+
+TEST_F(MountsContract, RefusesEveryOtherOptionByName) {
+  const TempDir directory;
+  const std::pair<const char*, const char*> options[] = {{"suid", "nosuid"},
+                                                         {"dev", "nodev"},
+                                                         {"norelatime", "strictatime"},
+                                                         {"nostrictatime", "relatime"},
+                                                         {"sync", "file system"},
+                                                         {"lazytime", "file system"},
+                                                         {"mand", "file system"},
+                                                         {"silent", "file system"},
+                                                         {"bindable", ""},
+                                                         {"unbindable", "host"},
+                                                         {"shared", "host"},
+                                                         {"rslave", "host"},
+                                                         {"remount", "once"},
+                                                         {"nosymfollow", "gVisor"},
+                                                         {"idmap", "ids"},
+                                                         {"X-mount.idmap=b", "ids"},
+                                                         {"context=x", "label"},
+                                                         {"size=1", "tmpfs"},
+                                                         {"uid=1", "tmpfs"},
+                                                         {"x-systemd.automount", "fstab"},
+                                                         {"defaults", "fstab"},
+                                                         {"z", "engine"},
+                                                         {"RO", ""},
+                                                         {"ro ", ""},
+                                                         {"", "empty"},
+                                                         {"ro,", "empty"},
+                                                         {"rrw", "host"},
+                                                         {"rexec", "host"},
+                                                         {"ro,rw", "contradict"},
+                                                         {"noexec,exec", "contradict"},
+                                                         {"rro,rw", "contradict"}};
+  for (const auto& [option, word] : options) {
+    const std::string text(option);
+    const std::string last = text.substr(text.find(',') == text.npos || text.ends_with(',') ? 0 : text.find(',') + 1);
+    expect_refusal(with_option(directory.path(), text, "echo STARTED"), {last.ends_with(',') ? "''" : "'" + last + "'", word});
+  }
+}
+
+TEST_F(MountsContract, JudgesTheOptionsOfADocumentAlike) {
+  const TempDir directory;
+  directory.write("file", "here\n");
+  const auto bind = [&](const std::string& options) {
+    return R"({"destination": "/data", "type": "bind", "source": ")" + directory.path() + R"(", "options": [)" + options + "]}";
+  };
+  EXPECT_EQ(with_mounts(bind(R"("bind", "ro", "noexec")"), "cat /data/file").out, "here\n");
+  EXPECT_EQ(with_mounts(bind(""), "cat /data/file").out, "here\n");
+  expect_refusal(with_mounts(bind(R"("ro", "norelatime")"), "echo STARTED"), {"'norelatime'", "strictatime"});
+  expect_refusal(with_mounts(bind(R"("ro", "rw")"), "echo STARTED"), {"'ro' and 'rw'"});
+  const auto tmpfs = [](const std::string& options) {
+    return R"({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": [)" + options + "]}";
+  };
+  const Outcome got = with_mounts(tmpfs(R"("mode=0710", "noexec", "uid=0")") + ", " + probes(),
+                                  probe("stat") + " /data | cut -c1-7; echo x > /data/x && echo WRITTEN");
+  EXPECT_EQ(got.out, "710 0 0\nWRITTEN\n") << got;
+  expect_refusal(with_mounts(tmpfs(R"("size=1M")"), "echo STARTED"), {"'size=1M'", "--tmpfs-size"});
+  expect_refusal(with_mounts(tmpfs(R"("noatime")"), "echo STARTED"), {"'noatime'", "tmpfs"});
+  expect_refusal(with_mounts(tmpfs(R"("mode=rwx")"), "echo STARTED"), {"'mode=rwx'", "octal"});
+  expect_refusal(with_mounts(tmpfs(R"("mode=0700", "mode=0755")"), "echo STARTED"), {"'mode=0700' and 'mode=0755'"});
+  expect_refusal(with_mounts(tmpfs(R"("uid=4294967295")"), "echo STARTED"), {"'uid=4294967295'", "id"});
+  const Outcome owned =
+      with_mounts(tmpfs(R"("uid=1000680000", "gid=70000")") + ", " + probes(), probe("stat") + " /data | cut -d' ' -f2,3");
+  if (caller() != Caller::bare || gvisor()) {
+    EXPECT_EQ(owned.out, "1000680000 70000\n") << owned;
+  } else {
+    expect_refusal(owned, {"uid=1000680000", "/data"});
+  }
+}
+
+}  // namespace
+}  // namespace bailey::tests
