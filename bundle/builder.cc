@@ -71,7 +71,12 @@ bool may_mount_home(const Config& config, std::string_view home) {
   constexpr std::string_view kSystem[] = {"/bin",    "/dev",  "/etc", "/lib",  "/lib32", "/lib64",
                                           "/libx32", "/proc", "/run", "/sbin", "/sys",   "/usr"};
   if (home.size() < 2 || home.front() != '/' || home.back() == '/') return false;
-  if (home.find("//") != home.npos || (std::string(home) + "/").find("/../") != std::string::npos) return false;
+  constexpr size_t kMostBytes = 4000, kMostOfAPart = 255;  // what lies in it has a name as well
+  const std::string closed = std::string(home) + "/";
+  for (size_t begin = 1, end = 0; (end = closed.find('/', begin)) != std::string::npos; begin = end + 1)
+    if (end - begin > kMostOfAPart || end > kMostBytes) return false;
+  for (const char* part : {"//", "/./", "/../"})
+    if (closed.find(part) != std::string::npos) return false;
   const auto holds_home = [&](std::string_view directory) { return home == directory || is_below(home, directory); };
   return std::ranges::none_of(kSystem, holds_home) &&
          std::ranges::none_of(config.mounts, [&](const Mount& mount) { return holds_home(mount.destination); });
@@ -97,7 +102,9 @@ std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defa
   add("tmpfs", "/tmp", tmpfs_options({"nosuid", "nodev", "mode=1777"}, defaults));
   if (defaults.secrets) add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
   if (config.process) {
-    const std::string home(variable(*config.process, "HOME"));
+    std::string_view name = variable(*config.process, "HOME");
+    if (name.ends_with('/')) name.remove_suffix(1);
+    const std::string home(name);
     const User& user = config.process->user;
     if (may_mount_home(config, home) && home != "/tmp")
       add("tmpfs", home,

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <numeric>
 
 #include "bundle/builder.h"
 #include "dispatcher/limits.h"
@@ -74,11 +75,31 @@ void write_limits(bundle::Config& config, const LimitValues& limits) {
   set_rlimit(*config.process, "RLIMIT_FSIZE", limits.file_bytes);
 }
 
+// "/in/" is /in, as for other engines. Whatever else is not normalised the guards refuse.
+void drop_last_slash(std::string& path) {
+  for (const char* part : {"//", "/./", "/../"})
+    if (path.ends_with(part)) return;
+  if (path.size() > 1 && path.ends_with('/')) path.pop_back();
+}
+
+// The order in which volumes are mounted: one on a directory before those below it, which it would hide. Otherwise the
+// caller's.
+std::vector<size_t> mount_order(const std::vector<bundle::Mount>& mounts) {
+  std::vector<size_t> order(mounts.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return std::ranges::count(mounts[i].destination, '/'); });
+  return order;
+}
+
 // The whole configuration: the caller's wish, what `run` always has, and the limits in force.
-bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits) {
+bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits,
+                        const std::vector<size_t>& order) {
   bundle::Config config = request.config;
   if (config.root) config.root->readonly = request.root_writes == Writes::refuse;
-  for (size_t i = 0; i < config.mounts.size(); ++i) complete_volume(config.mounts[i], facts.volumes[i], limits);
+  for (size_t i = 0; i < order.size(); ++i) {
+    config.mounts[i] = request.config.mounts[order[i]];
+    complete_volume(config.mounts[i], facts.volumes[order[i]], limits);
+  }
   bundle::add_run_defaults(config, {.tmpfs_bytes = limits.tmpfs_bytes.value_or(0),
                                     .tmpfs_inodes = limits.tmpfs_inodes.value_or(0),
                                     .host_network = request.network == NetworkMode::host,
@@ -115,6 +136,8 @@ Verdict check_untrusted(const bundle::Config& config) {
 Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) const {
   if (facts.volumes.size() != request.config.mounts.size())
     return fail(Fault::failed, "these host facts are not this request's");
+  for (bundle::Mount& mount : request.config.mounts) drop_last_slash(mount.destination);
+  for (secrets::Request& secret : request.secrets) drop_last_slash(secret.destination);
   Decision decision;
   if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
   decision.id = request.id;
@@ -138,14 +161,13 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
     const auto egress = resolve_egress(request, *level);
     spec.egress_.assign(egress.begin(), egress.end());
   }
-  spec.config_ = complete(request, facts, spec.limits_);
+  const std::vector<size_t> order = mount_order(request.config.mounts);
+  spec.config_ = complete(request, facts, spec.limits_, order);
   if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
   if (!decision.verdicts.back().allowed) return decision;
-  // The caller's mounts are the last ones, in the caller's order (bundle/builder.h).
-  const size_t volumes = request.config.mounts.size();
-  spec.source_index_.assign(spec.config_.mounts.size(), -1);
-  for (size_t i = 0; i < volumes; ++i)
-    if (facts.volumes[i].fd) spec.source_index_[spec.config_.mounts.size() - volumes + i] = static_cast<int>(i);
+  // The caller's mounts are the last ones (bundle/builder.h).
+  spec.source_index_.assign(spec.config_.mounts.size() - order.size(), -1);
+  for (const size_t i : order) spec.source_index_.push_back(facts.volumes[i].fd ? static_cast<int>(i) : -1);
   spec.request_ = std::move(request);
   spec.facts_ = std::move(facts);
   spec.verdicts_ = decision.verdicts;

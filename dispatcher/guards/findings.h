@@ -9,6 +9,12 @@
 
 namespace bailey::dispatcher {
 
+// A path as a message shows it: one beyond the kernel's limits would push the rest of the message out.
+inline std::string shown(const std::string& path) {
+  constexpr size_t kMost = 400;
+  return path.size() <= kMost ? path : path.substr(0, kMost) + "...";
+}
+
 class Findings {
  public:
   void add(std::string reason, std::string remedy) {

@@ -47,12 +47,18 @@ void Judgement::judge_rootfs() {
 
 void Judgement::judge_volume(size_t index) {
   const bundle::Mount& mount = request.config.mounts[index];
-  const std::string name = "volume " + mount.source + ":" + mount.destination + ": ";
+  const std::string name = "volume " + shown(mount.source) + ":" + shown(mount.destination) + ": ";
   if (const std::string why = forbidden_destination(mount.destination, DestinationOf::volume); !why.empty())
     findings.add(name + why, "another place inside, such as /work or /data");
   for (size_t earlier = 0; earlier < index; ++earlier)
     if (request.config.mounts[earlier].destination == mount.destination)
       findings.add(name + "a second volume at the same place", "another place inside");
+  for (size_t other = 0; other < request.config.mounts.size(); ++other) {
+    const std::string& above = request.config.mounts[other].destination;
+    const bool below = mount.destination != above && is_at_or_below(mount.destination, above);
+    if (below && other < facts.volumes.size() && facts.volumes[other].fd && !facts.volumes[other].directory())
+      findings.add(name + "the volume at " + above + " is a file, and nothing can lie below it", "another place inside");
+  }
   if (!is_bind(mount) && mount.type != "tmpfs")
     return findings.add(name + "type '" + mount.type + "' is not for volumes", "type bind or tmpfs; the rest is there already");
   if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty())

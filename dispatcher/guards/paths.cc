@@ -153,6 +153,14 @@ std::string forbidden_destination(std::string_view path, DestinationOf what) {
   if (!path.starts_with('/')) return "'" + text + "' is not absolute";
   if (path.find('\0') != std::string_view::npos) return "a path with a NUL in it";
   if (path == "/") return "/ would cover everything";
+  constexpr size_t kMostBytes = 4095, kMostOfAPart = 255;
+  if (path.size() > kMostBytes) return "a path of " + std::to_string(path.size()) + " bytes, of which the kernel takes 4095";
+  for (size_t begin = 1; begin < path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (end - begin > kMostOfAPart)
+      return "'" + text + "' has a name of " + std::to_string(end - begin) + " bytes, of which the kernel takes 255";
+    begin = end + 1;
+  }
   if (path.ends_with('/') || path.find("//") != std::string_view::npos || (text + "/").find("/./") != std::string::npos ||
       (text + "/").find("/../") != std::string::npos)
     return "'" + text + "' is not normalised: no empty, '.' or '..' parts";

@@ -192,5 +192,55 @@ TEST_F(MountsContract, JudgesTheOptionsOfADocumentAlike) {
   }
 }
 
+// A volume on a directory hid, without a word, what had been mounted below it before.
+TEST_F(MountsContract, HideNoneBelowAnotherWhateverTheOrder) {
+  const TempDir top, middle, bottom;
+  for (const auto& [directory, name] : {std::pair(&top, "top"), {&middle, "middle"}, {&bottom, "bottom"}})
+    directory->write("name", std::string(name) + "\n");
+  fs::create_directory(top.file("a"));
+  fs::create_directory(middle.file("b"));
+  std::vector<std::string> volumes = {top.path() + ":/data:ro", middle.path() + ":/data/a:ro", bottom.path() + ":/data/a/b:ro"};
+  std::ranges::sort(volumes);
+  do {
+    const Outcome got =
+        shell({"-v", volumes[0], "-v", volumes[1], "-v", volumes[2], "-w", "/data/a/b"}, "cat /data/name /data/a/name name");
+    EXPECT_EQ(got.exit_code, 0) << got;
+    EXPECT_EQ(got.out, "top\nmiddle\nbottom\n") << volumes[0] << ' ' << volumes[1] << ' ' << volumes[2] << ": " << got;
+  } while (std::ranges::next_permutation(volumes).found);
+}
+
+// What `run` mounts by itself (/tmp, the home) comes before the caller's, or not at all where the caller's holds it.
+TEST_F(MountsContract, MeetTheMountsThatEverySandboxHas) {
+  const TempDir volume, inner;
+  volume.write("name", "volume\n");
+  inner.write("name", "inner\n");
+  fs::create_directory(volume.file("deep"));
+  const std::string flag = volume.path() + ":", below = inner.path() + ":";
+  EXPECT_EQ(shell({"-v", below + "/tmp/deep:ro", "-v", flag + "/tmp:ro"}, "cat /tmp/name /tmp/deep/name").out,
+            "volume\ninner\n");
+  EXPECT_EQ(shell({"-e", "HOME=/h/x", "-v", flag + "/h/x/y:ro"}, "echo x > ~/new; cd; echo *; cat ~/y/name").out,
+            "new y\nvolume\n");
+  EXPECT_EQ(shell({"-e", "HOME=/h/deep", "-v", below + "/h/deep:ro", "-v", flag + "/h:ro"}, "cat ~/name /h/name").out,
+            "inner\nvolume\n");
+  EXPECT_EQ(shell({"-e", "HOME=/h/x/"}, "echo x > ~/new && cat ~/new").out, "x\n");
+  const Outcome got = with_mounts(R"({"destination": "/data/deep/x", "type": "tmpfs", "source": "tmpfs"},)"
+                                  R"({"destination": "/data", "type": "tmpfs", "source": "tmpfs"})",
+                                  "echo x > /data/deep/x/here; echo x > /data/there; cd /data; echo *; cd deep/x; echo *");
+  EXPECT_EQ(got.out, "deep there\nhere\n") << got;
+}
+
+TEST_F(MountsContract, TakesASlashAtTheEndAndRefusesOneThatIsNormalisedToAnother) {
+  const TempDir volume;
+  volume.write("name", "volume\n");
+  EXPECT_EQ(shell({"-v", volume.path() + "/:/data/:ro"}, "cat /data/name").out, "volume\n");
+  expect_refusal(shell({"-v", volume.path() + ":/data", "-v", volume.path() + ":/data/"}, "echo STARTED"),
+                 {"/data", "same place"});
+  for (const char* place : {"/data//", "/data/./", "/data/../x", "//data", "/./data", "/data/.", "/data/.."})
+    expect_refusal(shell({"-v", volume.path() + ":" + place}, "echo STARTED"), {place, "normalised"});
+  expect_refusal(shell({"-v", volume.file("name") + ":/data/", "-v", volume.path() + ":/data/below"}, "echo STARTED"),
+                 {"/data/below", "/data", "file"});
+  expect_refusal(shell({"-v", volume.file("name") + "/:/data"}, "echo STARTED"), {volume.file("name") + "/"});
+}
+
 }  // namespace
 }  // namespace bailey::tests
