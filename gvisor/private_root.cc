@@ -15,6 +15,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "bundle/writer.h"
+#include "gvisor/destinations.h"
 #include "init/image.h"
 #include "init/job.h"
 
@@ -298,6 +299,7 @@ class Builder {
 
 Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in) {
   PrivateRoot root;
+  TRY(check_destinations(plan, sources));
   root.mount = TRY(create_tmpfs());
   TRY(Builder(plan, binary, sources, opened_in, root).build());
   return root;

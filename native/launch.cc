@@ -84,6 +84,17 @@ Result<> map_trees(int pid, const Plan& plan, const std::vector<Fd>& trees) {
   return {};
 }
 
+// A directory that should lie on a file, or a file on a directory.
+void explain_misfit(const Plan& plan, const RootOperation& op, Error& error) {
+  const bool tree = op.kind == RootOperation::Kind::attach_tree;
+  if (!tree && op.kind != RootOperation::Kind::bind_inside && op.kind != RootOperation::Kind::file_system) return;
+  const std::string& what = tree ? plan.trees[op.tree].path : op.text;
+  if (error.sys == EISDIR) error.message += ": " + what + " is a file, and " + op.path + " inside is a directory";
+  else error.message += ": " + what + " is to lie at " + op.path + ", and that, or a part of its path, is a file inside";
+  error.remedy =
+      "a place inside where nothing is, or one of the same kind; for one file in a directory name the file: DIR/FILE";
+}
+
 Error setup_error(const Plan& plan, const SetupReport& report) {
   std::string attempted = "setting up the sandbox";
   if (report.operation >= 0 && static_cast<size_t>(report.operation) < plan.operations.size())
@@ -95,6 +106,8 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
   if (report.step == ChildStep::namespaces) error.remedy = kNamespacesRemedy;
   if (report.step == ChildStep::mounts && report.error == ELOOP)
     error.remedy = "the root directory has a symbolic link there: put a directory in its place";
+  if (report.step == ChildStep::mounts && (report.error == ENOTDIR || report.error == EISDIR) && report.operation >= 0)
+    explain_misfit(plan, plan.operations[static_cast<size_t>(report.operation)], error);
   return error;
 }
 

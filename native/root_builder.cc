@@ -122,7 +122,7 @@ class Builder {
     Held opened;
     Place place;
     if (int error = destination(op, directory, opened, place)) return error;
-    return attach(mount, place);
+    return explain_misfit(attach(mount, place), place, directory);
   }
 
   int make_directory(const RootOperation& op) const {
@@ -157,6 +157,14 @@ class Builder {
   int attach_tree(const RootOperation& op) const {
     const int tree = inputs_.trees[op.tree];
     return attach_at(op, tree, plan_.trees[op.tree].kind != TreeSource::Kind::device && is_directory(tree));
+  }
+
+  // What move_mount(2) calls EINVAL alike: ENOTDIR for a directory onto a file, EISDIR for a file onto a directory.
+  static int explain_misfit(int error, const Place& place, bool directory) {
+    struct stat there{};
+    if (error != EINVAL || ::fstatat(place.fd, place.name, &there, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0) return error;
+    if (S_ISDIR(there.st_mode) == directory) return error;
+    return directory ? ENOTDIR : EISDIR;
   }
 
   int keep_file_system(const RootOperation& op) {

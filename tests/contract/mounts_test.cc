@@ -242,5 +242,28 @@ TEST_F(MountsContract, TakesASlashAtTheEndAndRefusesOneThatIsNormalisedToAnother
   expect_refusal(shell({"-v", volume.file("name") + "/:/data"}, "echo STARTED"), {volume.file("name") + "/"});
 }
 
+// The kernel says EINVAL of a directory on a file, and of a file on a directory.
+TEST_F(MountsContract, NamesWhatDoesNotFitOnWhatLiesThere) {
+  const TempDir volume, other, root;
+  const std::string file = volume.write("name", "volume\n");
+  fs::create_directory(other.file("directory"));
+  other.write("file", "");
+  make_busybox_root(root.path());
+  const std::string directory = volume.path();
+  expect_refusal(shell({"-v", directory + ":/etc/hostname"}, "echo STARTED"), {directory, "/etc/hostname", "is a file"});
+  expect_refusal(shell({"-v", directory + ":/etc/hostname/x"}, "echo STARTED"), {directory, "/etc/hostname/x", "is a file"});
+  expect_refusal(shell({"-v", file + ":/var"}, "echo STARTED"), {file, "/var", "is a directory"});
+  expect_refusal(shell({"--rootfs", root.path(), "-v", directory + ":/etc/passwd"}, "echo STARTED"),
+                 {directory, "/etc/passwd", "is a file"});
+  expect_refusal(shell({"--rootfs", root.path(), "-v", file + ":/root"}, "echo STARTED"), {file, "/root", "is a directory"});
+  expect_refusal(shell({"-v", other.path() + ":/data", "-v", directory + ":/data/file"}, "echo STARTED"),
+                 {directory, "/data/file", "is a file"});
+  expect_refusal(shell({"-v", other.path() + ":/data", "-v", file + ":/data/directory"}, "echo STARTED"),
+                 {file, "/data/directory", "is a directory"});
+  expect_refusal(shell({"--secret", "s=" + file + ":/tmp"}, "echo STARTED"), {"/tmp", "is a directory"});
+  EXPECT_EQ(shell({"-v", file + ":/etc/hostname:ro"}, "cat /etc/hostname").out, "volume\n");
+  EXPECT_EQ(shell({"--rootfs", root.path(), "-v", directory + ":/root:ro"}, "cat /root/name").out, "volume\n");
+}
+
 }  // namespace
 }  // namespace bailey::tests
