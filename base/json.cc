@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "base/utf8.h"
+
 namespace bailey::json {
 
 namespace {
@@ -297,6 +299,19 @@ std::string without_other_controls(std::string text) {
 std::string write(const Value& value, Layout layout) {
   return without_other_controls(to_library(value).dump(layout == Layout::indented ? 2 : -1, ' ', /*ensure_ascii=*/false,
                                                        nlohmann::ordered_json::error_handler_t::replace));
+}
+
+std::string find_not_utf8(const Value& value, const std::string& path) {
+  if (const std::string* text = value.as<std::string>()) return utf8::is_valid(*text) ? "" : path;
+  if (const Array* elements = value.as<Array>())
+    for (size_t i = 0; i < elements->size(); ++i)
+      if (std::string found = find_not_utf8((*elements)[i], element_path(path, i)); !found.empty()) return found;
+  if (const Object* members = value.as<Object>())
+    for (const auto& [key, member] : *members) {
+      if (!utf8::is_valid(key)) return member_path(path, key);
+      if (std::string found = find_not_utf8(member, member_path(path, key)); !found.empty()) return found;
+    }
+  return {};
 }
 
 std::string describe(const std::vector<Fault>& faults, std::string_view name) {

@@ -98,6 +98,9 @@ enum class UnknownKeys { refuse, ignore };
 Result<Value> parse(std::string_view text, std::string_view name, Comments comments = Comments::refuse);
 // UTF-8 as it is; bytes that are not UTF-8 become U+FFFD; control characters are escaped. Never fails.
 std::string write(const Value& value, Layout layout = Layout::compact);
+// The path of the first string or key that is not UTF-8, which write() would change: "$.mounts[2].destination"; empty: none. To
+// be asked where somebody acts on what was written.
+std::string find_not_utf8(const Value& value, const std::string& path = "$");
 
 struct Fault {
   int line = 0;

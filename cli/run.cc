@@ -201,6 +201,9 @@ class Run {
       explanation.about = about_;
       explanation.why_backend = decision_.spec->why_backend();
     }
+    if (const std::string where = flags_.json ? json::find_not_utf8(to_json(request_)) : ""; !where.empty())
+      return fail(Fault::bad_input, "--explain --json: " + where + " is not UTF-8, and no document can say it",
+                  "leave out --json, or use names in UTF-8");
     TRY(files::write_fd(1, flags_.json ? explanation.document() : explanation.text(), "stdout"));
     return explanation.would_run() ? 0 : kExitBailey;
   }

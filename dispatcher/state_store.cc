@@ -94,7 +94,7 @@ Result<uint64_t> start_time_of_this_process() {
   return ticks;
 }
 
-std::string write_record(const std::string& id, const StateRecord& record) {
+Result<std::string> write_record(const std::string& id, const StateRecord& record) {
   json::Object object;
   object.set("id", id);
   object.set("pid", record.pid);
@@ -109,7 +109,12 @@ std::string write_record(const std::string& id, const StateRecord& record) {
   if (!record.shared_network.empty()) object.set("shared_network", record.shared_network);
   if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
   object.set("created", record.created);
-  return json::write(object);
+  const json::Value document = std::move(object);
+  // gc would look for another cgroup than the one that is there.
+  if (const std::string where = json::find_not_utf8(document); !where.empty())
+    return fail(Fault::refused, "the state of sandbox " + id + ": " + where + " is not UTF-8",
+                "a cgroup_parent in the policy whose name is");
+  return json::write(document);
 }
 
 }  // namespace
@@ -140,7 +145,7 @@ Result<> StateEntry::write(const StateRecord& record) {
   // of it has to outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
   auto file = files::open_at(directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
   if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
-  if (auto written = files::write_fd(file->get(), write_record(id_, record), kRecordName); !written)
+  if (auto written = files::write_fd(file->get(), TRY(write_record(id_, record)), kRecordName); !written)
     return std::unexpected(unusable(std::move(written).error(), path_));
   return {};
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/utf8.h"
 #include "gvisor/plan.h"
 
 namespace bailey::gvisor {
@@ -83,7 +84,15 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})
     for (const std::string& path : *paths)
       refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
+  // runsc reads its configuration as JSON, where such bytes would be others.
+  const auto not_utf8 = [&](const std::string& text, std::string_view what) {
+    refusals.add_if(!utf8::is_valid(text), std::string(what) + " '" + text + "', whose bytes are not UTF-8");
+  };
+  not_utf8(config.hostname, "the host name");
+  not_utf8(config.domainname, "the domain name");
+  for (const secrets::Request& secret : spec.secrets()) not_utf8(secret.destination, "a secret at");
   for (const bundle::Mount& mount : config.mounts) {
+    not_utf8(mount.destination, is_bind(mount) ? "a volume at" : "a mount (the home?) at");
     refusals.add_if(!known_mount(mount), "the mount of type '" + mount.type + "' at " + mount.destination);
     refusals.add_if(lacks_owner(spec, mount),
                     "writes of uid " + std::to_string(process.user.uid) + " to the volume " + mount.destination +

@@ -132,7 +132,10 @@ class Builder {
     for (const char* name : {"proc", "dev", "tmp", "runsc", "bundle", "volumes", "rootfs"}) TRY(fill_.directory(name));
     TRY(fill_.directory("state", 0700));
     out_.log = TRY(fill_.open_new("log", 0600));
-    TRY(fill_.file("bundle/config.json", json::write(bundle::encode_config(plan_.config)), 0600));
+    const json::Value config = bundle::encode_config(plan_.config);
+    if (const std::string where = json::find_not_utf8(config); !where.empty())  // check_plan named it, unless it is new
+      return fail(Fault::refused, "config.json: " + where + " is not UTF-8", "use letters that are");
+    TRY(fill_.file("bundle/config.json", json::write(config), 0600));
     if (plan_.root == RootKind::overlay) TRY(refuse_destinations_through_links());
     TRY(build_root());
     TRY(attach_own());

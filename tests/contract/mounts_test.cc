@@ -265,5 +265,48 @@ TEST_F(MountsContract, NamesWhatDoesNotFitOnWhatLiesThere) {
   EXPECT_EQ(shell({"--rootfs", root.path(), "-v", directory + ":/root:ro"}, "cat /root/name").out, "volume\n");
 }
 
+// runsc's configuration is JSON, where such bytes would silently be others, and the mount elsewhere.
+TEST_F(MountsContract, PutBytesThatAreNotUtf8WhereTheyBelongOrSaySo) {
+  const TempDir volume;
+  volume.write("name", "volume\n", 0600);
+  const std::string place = "/data\xff\xfe";
+  const std::pair<Arguments, std::string> wishes[] = {
+      {{"-v", volume.path() + ":" + place}, "cat " + place + "/name"},
+      {{"--secret", "s=" + volume.file("name") + ":" + place}, "cat " + place},
+      {{"-e", "HOME=" + place}, "echo volume > ~/x && cat " + place + "/x"},
+  };
+  for (const auto& [flags, script] : wishes) {
+    const Outcome got = shell(flags, script);
+    if (gvisor()) {
+      expect_refusal(got, {place, "UTF-8"});
+    } else {
+      EXPECT_EQ(got.out, "volume\n") << got;
+    }
+  }
+  const Outcome host = shell({"--hostname", "caf\xe9"}, "uname -n");
+  if (gvisor()) {
+    expect_refusal(host, {"caf\xe9", "UTF-8"});
+  } else {
+    EXPECT_EQ(host.out, "caf\xe9\n") << host;
+  }
+  // These do not stand in it: the source is a descriptor, and the rest goes through init.
+  fs::create_directory(volume.file("\xfe"));
+  std::ofstream(volume.file("\xfe/name")) << "deep\n";
+  EXPECT_EQ(shell({"-v", volume.file("\xfe") + ":/data"}, "cat /data/name").out, "deep\n");
+  EXPECT_EQ(shell({"-v", volume.path() + ":/data", "-w", "/data/\xfe"}, "cat name").out, "deep\n");
+  EXPECT_EQ(run({"-e", "A=\xff\x80"}, {"/bin/sh", "-c", "printf %s \"$A$1\"", "sh", "\xfd"}).out, "\xff\x80\xfd");
+  EXPECT_EQ(shell({"-v", volume.path() + ":/gr\xc3\xbc\xc3\x9f \n\t\x01"}, "cat '/gr\xc3\xbc\xc3\x9f \n\t\x01/name'").out,
+            "volume\n");
+}
+
+// A document cannot say such bytes, so that one which --explain prints would ask for something else.
+TEST_F(MountsContract, PrintsNoDocumentThatWouldAskForSomethingElse) {
+  const TempDir volume;
+  RunOptions explain = options({"-v", volume.path() + ":/data\xff"}, {"/bin/true"});
+  explain.record = false;
+  explain.arguments.insert(explain.arguments.begin() + 1, {"--explain", "--json"});
+  expect_refusal(run_bailey(std::move(explain)), {"$.config.mounts[0].destination", "UTF-8"});
+}
+
 }  // namespace
 }  // namespace bailey::tests

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/utf8.h"
+
 namespace bailey::json {
 namespace {
 
@@ -96,6 +98,19 @@ TEST(Json, WritesBytesThatAreNoUtf8AsReplacementCharacters) {
             "\"a\xef\xbf\xbd"
             "b\"");
   EXPECT_EQ(write(std::string("\x1b[31m\x7f", 6)), "\"\\u001b[31m\\u007f\"");
+}
+
+TEST(Json, FindsWhatItWouldChange) {
+  Object inner;
+  inner.set("good", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80");
+  Array list{Value(1), Value(std::move(inner))};
+  Object document;
+  document.set("list", std::move(list));
+  EXPECT_EQ(find_not_utf8(document), "");
+  document.set("bad", Array{Value("x"), Value("a\xe9")});
+  EXPECT_EQ(find_not_utf8(document), "$.bad[1]");
+  for (const char* text : {"\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "a\x80"})
+    EXPECT_FALSE(utf8::is_valid(text)) << text;
 }
 
 TEST(Json, QuotesPathPartsThatAreNoIdentifiers) {
