@@ -211,6 +211,8 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
   many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]", "file or directory of the host to show inside (default rw)");
   many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]", "secret file, at /run/secrets/NAME or PATH");
+  many("--secret-dir", flags.secret_directories, "DIR[:PATH[:MODE[:UID]]]",
+       "each file of DIR as a secret, below /run/secrets or PATH");
   one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
   many("-e,--env", flags.env, "KEY[=VALUE]", "environment variable; KEY alone passes on yours");
   many("--env-file", flags.env_files, "FILE|fd:N", "one KEY[=VALUE] a line, or NUL-separated");
@@ -270,6 +272,11 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
     secrets::Request secret = TRY(secrets::parse_request(text));
     if (!secret.file.empty()) secret.file = TRY(absolute(secret.file));
     request.secrets.push_back(std::move(secret));
+  }
+  for (const std::string& text : flags.secret_directories) {
+    secrets::Directory directory = TRY(secrets::parse_directory(text));
+    directory.directory = TRY(absolute(directory.directory));
+    request.secret_directories.push_back(std::move(directory));
   }
   if (flags.hostname) request.config.hostname = *flags.hostname;
   if (flags.platform) request.platform = *flags.platform;

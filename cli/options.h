@@ -20,7 +20,7 @@ struct RequestFlags {
   std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc, seccomp;
   bool unsafe_native = false, allow_host_network = false, ipv6 = false, writable = false, terminal = false;
   dispatcher::SeccompLog seccomp_log = dispatcher::SeccompLog::off;
-  std::vector<std::string> secrets, volumes, env, env_files, egress, publish;
+  std::vector<std::string> secrets, secret_directories, volumes, env, env_files, egress, publish;
   std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value
 };
 

@@ -103,7 +103,7 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
   bundle::add_run_defaults(config, {.tmpfs_bytes = limits.tmpfs_bytes.value_or(0),
                                     .tmpfs_inodes = limits.tmpfs_inodes.value_or(0),
                                     .host_network = request.network == NetworkMode::host,
-                                    .secrets = !request.secrets.empty()});
+                                    .secrets = !all_secrets(request, facts).empty()});
   write_limits(config, limits);
   return config;
 }
@@ -162,6 +162,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
     spec.egress_.assign(egress.begin(), egress.end());
   }
   const std::vector<size_t> order = mount_order(request.config.mounts);
+  spec.secrets_ = all_secrets(request, facts);
   spec.config_ = complete(request, facts, spec.limits_, order);
   if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
   if (!decision.verdicts.back().allowed) return decision;

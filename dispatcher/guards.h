@@ -40,6 +40,9 @@ std::span<const NamedGuard> guards();  // every guard, in the order of --explain
 // The level that a request is judged by: the one it names; an unknown one (which guard_trust refuses) counts as `untrusted`.
 const Level& judged_level(const Request& request, const Policy& policy);
 
+// The secrets that the request names, and those of the directories that it names.
+std::vector<secrets::Request> all_secrets(const Request& request, const HostFacts& facts);
+
 // The backend that this request gets: what it names, or the level's first. Error when the level is unknown or does not list it.
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy);
 

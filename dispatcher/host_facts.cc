@@ -136,6 +136,8 @@ Result<HostFacts> gather_host_facts(const Request& request, const std::vector<Mo
   for (const secrets::Request& secret : request.secrets) TRY(secrets::check_descriptor(secret));
   HostFacts facts;
   facts.euid = ::geteuid();
+  for (const secrets::Directory& directory : request.secret_directories)
+    for (secrets::Request& file : TRY(secrets::list_directory(directory))) facts.secret_files.push_back(std::move(file));
   bool names_host_paths = false;
   for (const bundle::Mount& mount : request.config.mounts) {
     facts.volumes.emplace_back();

@@ -52,8 +52,9 @@ struct HostFacts {
   uint32_t euid = 0;
   std::vector<Home> homes;  // of root and of everybody in /etc/passwd who can log in
   std::vector<ProtectedPath> protected_paths;
-  std::vector<OpenedSource> volumes;  // one per config.mounts element, same order; fd empty when it is not a bind
-  OpenedSource rootfs;                // of config.root; fd empty when the request has none
+  std::vector<OpenedSource> volumes;           // one per config.mounts element, same order; fd empty when it is not a bind
+  std::vector<secrets::Request> secret_files;  // of the request's secret_directories, as they were listed
+  OpenedSource rootfs;                         // of config.root; fd empty when the request has none
 };
 
 // Whether this mount binds something of the host: by its type, or by its options when it has none.

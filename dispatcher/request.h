@@ -17,6 +17,7 @@
 #include "bundle/config.h"
 #include "network/egress.h"
 #include "network/publish.h"
+#include "secrets/directory.h"
 #include "secrets/request.h"
 
 namespace bailey::dispatcher {
@@ -68,6 +69,7 @@ struct Request {
   RunLimits limits;
   SeccompLog seccomp_log = SeccompLog::off;
   std::vector<secrets::Request> secrets;
+  std::vector<secrets::Directory> secret_directories;
   std::string platform;  // gvisor: "systrap", "ptrace", "kvm"; empty: the best that works
   std::string runsc;     // path given by the caller; empty: policy, PATH, usual places
   friend bool operator==(const Request&, const Request&) = default;

@@ -13,10 +13,9 @@ namespace {
 
 using json::ObjectView;
 
-void decode_secret(ObjectView& view, secrets::Request& secret) {
-  view.require("name", secret.name);
-  view.get("file", secret.file);
-  if (view.get("fd", secret.fd) && secret.fd < 0) view.fault("fd", "a descriptor is not below 0");
+// What secrets and directories of secrets have in common.
+template <typename Secret>
+void decode_places(ObjectView& view, Secret& secret) {
   view.get("destination", secret.destination);
   view.get("uid", secret.uid);
   std::string mode;
@@ -28,11 +27,20 @@ void decode_secret(ObjectView& view, secrets::Request& secret) {
   }
 }
 
-json::Value encode_secret(const secrets::Request& secret) {
-  json::Object members;
-  members.append("name", secret.name);
-  if (!secret.file.empty()) members.append("file", secret.file);
-  if (secret.fd >= 0) members.append("fd", secret.fd);
+void decode_secret(ObjectView& view, secrets::Request& secret) {
+  view.require("name", secret.name);
+  view.get("file", secret.file);
+  if (view.get("fd", secret.fd) && secret.fd < 0) view.fault("fd", "a descriptor is not below 0");
+  decode_places(view, secret);
+}
+
+void decode_secret_directory(ObjectView& view, secrets::Directory& directory) {
+  view.require("directory", directory.directory);
+  decode_places(view, directory);
+}
+
+template <typename Secret>
+void encode_places(const Secret& secret, json::Object& members) {
   if (!secret.destination.empty()) members.append("destination", secret.destination);
   std::string mode = "0";
   for (int shift = 12; shift >= 0; shift -= 3)
@@ -40,6 +48,21 @@ json::Value encode_secret(const secrets::Request& secret) {
       mode += static_cast<char>('0' + digit);
   members.append("mode", mode);
   if (secret.uid) members.append("uid", *secret.uid);
+}
+
+json::Value encode_secret_directory(const secrets::Directory& directory) {
+  json::Object members;
+  members.append("directory", directory.directory);
+  encode_places(directory, members);
+  return members;
+}
+
+json::Value encode_secret(const secrets::Request& secret) {
+  json::Object members;
+  members.append("name", secret.name);
+  if (!secret.file.empty()) members.append("file", secret.file);
+  if (secret.fd >= 0) members.append("fd", secret.fd);
+  encode_places(secret, members);
   return members;
 }
 
@@ -103,6 +126,8 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.get_enum("seccomp_log", request.seccomp_log, kSeccompLogNames);
     view.object("limits", [&](ObjectView& limits) { decode_limits(limits, request); });
     view.array("secrets", [&](ObjectView& secret) { decode_secret(secret, request.secrets.emplace_back()); });
+    view.array("secret_directories",
+               [&](ObjectView& directory) { decode_secret_directory(directory, request.secret_directories.emplace_back()); });
     view.get("platform", request.platform);
     view.get("runsc", request.runsc);
   });
@@ -135,6 +160,10 @@ json::Value to_json(const Request& request) {
   json::Array secret_list;
   for (const secrets::Request& secret : request.secrets) secret_list.push_back(encode_secret(secret));
   if (!secret_list.empty()) members.append("secrets", std::move(secret_list));
+  json::Array directories;
+  for (const secrets::Directory& directory : request.secret_directories)
+    directories.push_back(encode_secret_directory(directory));
+  if (!directories.empty()) members.append("secret_directories", std::move(directories));
   if (!request.platform.empty()) members.append("platform", request.platform);
   if (!request.runsc.empty()) members.append("runsc", request.runsc);
   return members;

@@ -31,9 +31,9 @@ class Spec {
   const std::string& why_backend() const { return why_backend_; }
   const LimitValues& limits() const { return limits_; }
   const network::BridgeSpec& bridge() const { return bridge_; }
-  const std::string& uplink() const { return uplink_; }               // the policy's
-  std::span<const network::Grant> egress() const { return egress_; }  // in force; none on a network that nobody filters
-  const std::vector<secrets::Request>& secrets() const { return request_.secrets; }
+  const std::string& uplink() const { return uplink_; }                      // the policy's
+  std::span<const network::Grant> egress() const { return egress_; }         // in force; none on a network that nobody filters
+  const std::vector<secrets::Request>& secrets() const { return secrets_; }  // those of directories as well
   bool host_rootfs() const { return !request_.config.root.has_value(); }
   const OpenedSource& rootfs() const { return facts_.rootfs; }
   // The opened source of config().mounts[i]; fd empty for mounts that have none (proc, tmpfs, ...).
@@ -53,6 +53,7 @@ class Spec {
   network::BridgeSpec bridge_;
   std::string uplink_;
   std::vector<network::Grant> egress_;
+  std::vector<secrets::Request> secrets_;
   HostFacts facts_;
   std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none
   std::vector<Verdict> verdicts_;

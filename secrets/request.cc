@@ -19,6 +19,37 @@ std::unexpected<Error> bad(std::string_view flag, const std::string& what) {
 
 }  // namespace
 
+Result<std::string_view> parse_places(std::string_view text, Request& request) {
+  const auto wrong = [](const std::string& what) { return fail(Fault::bad_input, what); };
+  std::array<std::string_view, 4> parts;  // source, path, mode, uid
+  size_t count = 0;
+  for (;; ++count) {
+    if (count == parts.size()) return wrong("it has too many parts");
+    const size_t colon = text.find(':');
+    parts[count] = text.substr(0, colon);
+    if (colon == std::string_view::npos) break;
+    text.remove_prefix(colon + 1);
+  }
+  const auto [source, path, mode, uid] = parts;
+  if (source.empty()) return wrong("it names no source");
+  if (!path.empty() && path[0] != '/') return wrong("the place inside, '" + std::string(path) + "', is not absolute");
+  request.destination = path;
+  if (!mode.empty()) {
+    request.mode = 0;
+    for (const char digit : mode) {
+      if (digit < '0' || digit > '7' || mode.size() > 4) return wrong("'" + std::string(mode) + "' is not an octal mode");
+      request.mode = request.mode * 8 + static_cast<mode_t>(digit - '0');
+    }
+    if (request.mode > 0777) return wrong("mode '" + std::string(mode) + "' has set-id or sticky bits");
+  }
+  if (!uid.empty()) {
+    const auto number = units::parse_unsigned(uid);
+    if (!number || *number >= UINT32_MAX) return wrong("'" + std::string(uid) + "' is no numeric uid");
+    request.uid = static_cast<uint32_t>(*number);
+  }
+  return source;
+}
+
 Result<Request> parse_request(std::string_view flag) {
   const size_t equals = flag.find('=');
   if (equals == std::string_view::npos) return bad(flag, "it has no '='");
@@ -28,39 +59,14 @@ Result<Request> parse_request(std::string_view flag) {
   std::string_view rest = flag.substr(equals + 1);
   const bool descriptor = rest.starts_with("fd:");
   if (descriptor) rest.remove_prefix(3);
-
-  std::array<std::string_view, 4> parts;  // source, path, mode, uid
-  size_t count = 0;
-  for (;; ++count) {
-    if (count == parts.size()) return bad(flag, "it has too many parts");
-    const size_t colon = rest.find(':');
-    parts[count] = rest.substr(0, colon);
-    if (colon == std::string_view::npos) break;
-    rest.remove_prefix(colon + 1);
-  }
-  const auto [source, path, mode, uid] = parts;
-  if (source.empty()) return bad(flag, "it names no source");
+  const auto source = parse_places(rest, request);
+  if (!source) return bad(flag, source.error().message);
   if (descriptor) {
-    const auto number = units::parse_unsigned(source);
-    if (!number || *number > INT_MAX) return bad(flag, "'" + std::string(source) + "' is no descriptor");
+    const auto number = units::parse_unsigned(*source);
+    if (!number || *number > INT_MAX) return bad(flag, "'" + std::string(*source) + "' is no descriptor");
     request.fd = static_cast<int>(*number);
   } else {
-    request.file = source;
-  }
-  if (!path.empty() && path[0] != '/') return bad(flag, "the place inside, '" + std::string(path) + "', is not absolute");
-  request.destination = path;
-  if (!mode.empty()) {
-    request.mode = 0;
-    for (const char digit : mode) {
-      if (digit < '0' || digit > '7' || mode.size() > 4) return bad(flag, "'" + std::string(mode) + "' is not an octal mode");
-      request.mode = request.mode * 8 + static_cast<mode_t>(digit - '0');
-    }
-    if (request.mode > 0777) return bad(flag, "mode '" + std::string(mode) + "' has set-id or sticky bits");
-  }
-  if (!uid.empty()) {
-    const auto number = units::parse_unsigned(uid);
-    if (!number || *number > UINT32_MAX - 2) return bad(flag, "'" + std::string(uid) + "' is no numeric uid");
-    request.uid = static_cast<uint32_t>(*number);
+    request.file = *source;
   }
   return request;
 }

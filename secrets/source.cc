@@ -1,12 +1,15 @@
 #include "secrets/source.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -16,7 +19,8 @@ namespace bailey::secrets {
 namespace {
 
 std::string describe(const Request& request) {
-  const std::string source = request.file.empty() ? "descriptor " + std::to_string(request.fd) : request.file;
+  const std::string place = request.directory.empty() ? "" : request.directory + "/";
+  const std::string source = request.file.empty() ? "descriptor " + std::to_string(request.fd) : place + request.file;
   return "secret '" + request.name + "' from " + source;
 }
 
@@ -35,11 +39,36 @@ std::unexpected<Error> bad(const Request& request, const std::string& what, cons
   return fail(Fault::bad_input, describe(request) + ": " + what, remedy);
 }
 
+constexpr const char* kByDescriptor =
+    "hand what is open over by its number: NAME=fd:N, for example `bailey run --secret NAME=fd:3 ... 3< <(COMMAND)`";
+
+// What a shell makes of <(COMMAND), and other ways to name something that is open.
+bool names_a_descriptor(std::string_view path) {
+  return path.starts_with("/dev/fd/") || path.starts_with("/dev/std") ||
+         (path.starts_with("/proc/") && path.find("/fd/") != path.npos);
+}
+
+int open_beneath(const Request& request, int flags) {
+  const Fd directory(::open(request.directory.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) return -1;
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(::syscall(SYS_openat2, directory.get(), request.file.c_str(), &how, sizeof how));
+}
+
 Result<Fd> open_file(const Request& request) {
-  Fd file(::open(request.file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const bool in_directory = !request.directory.empty();
+  Fd file(in_directory ? open_beneath(request, kFlags) : ::open(request.file.c_str(), kFlags | O_NOFOLLOW));
   if (file) return file;
   const int error = errno;
-  if (error == ELOOP) return bad(request, "is a symbolic link", "name the file that it points to");
+  if (in_directory && error == EXDEV)
+    return bad(request, "is a link that leads out of the directory", "copy the file into the directory");
+  if (in_directory && error == ELOOP) return bad(request, "is a link that leads nowhere", "take it out");
+  if (error == ELOOP)
+    return bad(request, "is a symbolic link",
+               names_a_descriptor(request.file) ? kByDescriptor : "name the file that it points to");
   if (error == ENXIO) return bad(request, "is a socket", "name a regular file");
   Error failure = sys_error("opening " + describe(request), error).error();
   failure.fault = Fault::bad_input;
@@ -97,7 +126,13 @@ Result<Secret> read_source(const Request& request, int64_t pipe_ms) {
   if (::fstat(fd, &info) < 0) return sys_error("looking at " + describe(request), errno);
   if (request.fd >= 0 && S_ISFIFO(info.st_mode))
     return read_to_end(request, fd, kMaxSecretBytes + 1, clock::Deadline::in_ms(pipe_ms));
-  if (!S_ISREG(info.st_mode)) return bad(request, std::string("is ") + kind_of(info.st_mode), "name a regular file");
+  if (!S_ISREG(info.st_mode)) {
+    const bool by_descriptor = request.fd < 0 && (S_ISFIFO(info.st_mode) || names_a_descriptor(request.file));
+    return bad(request, std::string("is ") + kind_of(info.st_mode),
+               by_descriptor                ? kByDescriptor
+               : !request.directory.empty() ? "take it out of the directory, or name each file with --secret NAME=FILE"
+                                            : "name a regular file");
+  }
   if (static_cast<size_t>(info.st_size) > kMaxSecretBytes) return too_big(request);
   return read_to_end(request, fd, static_cast<size_t>(info.st_size) + 1, clock::Deadline());
 }

@@ -86,8 +86,15 @@ Result<Stage> Stage::create(const std::vector<Request>& requests, const Owner& o
   DetachedMount mount = TRY(DetachedMount::create(requests.size() * whole_pages(kMaxSecretBytes), requests.size() + 1));
   {
     const Undumpable undumpable;
+    size_t bytes = 0;
     for (const Request& request : requests) {
       const Secret secret = TRY(read_source(request));
+      bytes += secret.bytes().size();
+      if (bytes > kMaxBytesTogether)
+        return fail(Fault::bad_input,
+                    "secret '" + request.name + "': all secrets together have more than " + std::to_string(kMaxBytesTogether) +
+                        " bytes",
+                    "mount large data as a volume");
       TRY(write_file(mount.fd(), request, secret, owner));
     }
   }

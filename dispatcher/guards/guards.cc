@@ -33,6 +33,12 @@ const Level& judged_level(const Request& request, const Policy& policy) {
   return untrusted ? *untrusted : nothing_allowed;
 }
 
+std::vector<secrets::Request> all_secrets(const Request& request, const HostFacts& facts) {
+  std::vector<secrets::Request> all = request.secrets;
+  all.insert(all.end(), facts.secret_files.begin(), facts.secret_files.end());
+  return all;
+}
+
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy) {
   const Level* level = find_level(policy, request.trust);
   if (!level) {

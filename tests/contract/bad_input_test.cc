@@ -119,7 +119,9 @@ TEST_F(BadInputContract, RefusesAWrongSecret) {
   const Case cases[] = {
       {"missing", {"--secret", "db=" + directory.file("missing")}, {directory.file("missing")}},
       {"a link", {"--secret", "db=" + directory.file("link")}, {directory.file("link")}},
-      {"a FIFO", {"--secret", "db=" + directory.file("fifo")}, {directory.file("fifo")}},
+      {"a FIFO", {"--secret", "db=" + directory.file("fifo")}, {directory.file("fifo"), "NAME=fd:N"}},
+      {"a shell's <(COMMAND)", {"--secret", "db=/dev/fd/0"}, {"/dev/fd/0", "NAME=fd:N"}},
+      {"a descriptor by another name", {"--secret", "db=/proc/self/fd/0"}, {"/proc/self/fd/0", "NAME=fd:N"}},
       {"a directory", {"--secret", "db=" + directory.path()}, {directory.path()}},
       {"too big", {"--secret", "db=" + directory.file("big")}, {directory.file("big")}},
       {"no name", {"--secret", "=" + good}, {"--secret"}},

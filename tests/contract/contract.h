@@ -6,7 +6,8 @@
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
 //   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
-//   secrets_test    network_test, bridge_test, userspace_test (sandbox_network.h)
+//   secrets_test, secret_directory_test
+//   network_test, bridge_test, userspace_test (sandbox_network.h)
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
 // BAILEY_CONTRACT_USER: the whole suite as an ordinary user (ordinary_user.h). What that user is refused by nature stands in

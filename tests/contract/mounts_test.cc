@@ -242,6 +242,15 @@ TEST_F(MountsContract, TakesASlashAtTheEndAndRefusesOneThatIsNormalisedToAnother
   expect_refusal(shell({"-v", volume.file("name") + "/:/data"}, "echo STARTED"), {volume.file("name") + "/"});
 }
 
+TEST_F(MountsContract, RefusesSecretsThatCoverEachOther) {
+  const TempDir directory;
+  const std::string file = directory.write("file", "secret", 0600);
+  expect_refusal(shell({"--secret", "a=" + file + ":/opt/x", "--secret", "b=" + file + ":/opt/x/"}, "echo STARTED"),
+                 {"two secrets at /opt/x"});
+  expect_refusal(shell({"--secret", "a=" + file + ":/opt/x/y", "--secret", "b=" + file + ":/opt/x"}, "echo STARTED"),
+                 {"'a'", "'b'", "/opt/x/y"});
+}
+
 // The kernel says EINVAL of a directory on a file, and of a file on a directory.
 TEST_F(MountsContract, NamesWhatDoesNotFitOnWhatLiesThere) {
   const TempDir volume, other, root;
