@@ -80,8 +80,9 @@ Result<bundle::Mount> parse_volume(const std::string& text) {
 
 Result<uint32_t> parse_id(const std::string& flag, const std::string& whole, std::string_view text) {
   const auto number = units::parse_unsigned(text);
-  if (!number || *number > UINT32_MAX - 2)
-    return bad(flag, whole, "'" + std::string(text) + "' is no numeric id", "UID[:GID[,GID...]] in numbers, such as 1000:1000");
+  if (!number || *number >= UINT32_MAX)
+    return bad(flag, whole, "'" + std::string(text) + "' is no numeric id",
+               "UID[:GID[,GID...]] in numbers from 0 to 4294967294, such as 1000:1000");
   return static_cast<uint32_t>(*number);
 }
 

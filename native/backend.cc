@@ -103,7 +103,7 @@ Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const dispatcher:
   const Plan& plan = *TRY(plan_of(spec));
   if (leases.network) plan_ = TRY(compile(spec, traits_for(spec), dispatcher::network_names(leases)));
   begun_.reset();
-  ids_ = TRY(IdMap::create(traits_for(spec).ids, runtime_directory_, plan.user));
+  ids_ = TRY(IdMap::create(traits_for(spec).ids, runtime_directory_, plan.user, plan.ids));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
   begun_.emplace(TRY(Begun::begin({.plan = &plan,
                                    .ids = &ids_,

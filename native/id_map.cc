@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <sstream>
 
@@ -100,20 +101,22 @@ IdMapKind IdMap::kind_here() {
              : IdMapKind::single;
 }
 
-Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload) {
+Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload,
+                            const WantedIds& wanted) {
   IdMap map;
   map.kind_ = kind;
   if (kind == IdMapKind::own_range) {
     const Fd directory = TRY(files::open(runtime_directory, O_RDONLY | O_DIRECTORY));
     map.range_ = TRY(UidRange::create(directory.get()));
-    map.uids_ = map.gids_ = {{0, map.range_.first(), UidRange::kSize}};
+    map.uids_ = whole(map.range_.first(), wanted.uids);
+    map.gids_ = whole(map.range_.first(), wanted.gids);
   } else if (kind == IdMapKind::subordinate) {
     const auto uids = subordinate_range(kSubuid, "/proc/self/uid_map");
     const auto gids = subordinate_range(kSubgid, "/proc/self/gid_map");
     if (!uids || !gids)
       return fail(Fault::unavailable, "no range of ids in /etc/subuid and /etc/subgid", "usermod --add-subuids, --add-subgids");
-    map.uids_ = around(workload.uid, ::geteuid(), uids->first, uids->count);
-    map.gids_ = around(workload.gid, ::getegid(), gids->first, gids->count);
+    map.uids_ = around(workload.uid, ::geteuid(), uids->first, uids->count, far_ids(wanted.uids));
+    map.gids_ = around(workload.gid, ::getegid(), gids->first, gids->count, far_ids(wanted.gids));
     for (const uint32_t gid : workload.additional_gids)
       if (map.host_gid(gid) == kUnmapped)
         return fail(Fault::refused, "group " + std::to_string(gid) + " lies beyond this user's range in /etc/subgid",
@@ -125,8 +128,33 @@ Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory
   return map;
 }
 
-std::vector<bundle::IdMapping> IdMap::around(uint32_t own, uint32_t caller, uint32_t first, uint32_t count) {
+std::vector<uint32_t> IdMap::far_ids(std::vector<uint32_t> wanted) {
+  std::erase_if(wanted, [](uint32_t id) { return id < UidRange::kSize; });
+  std::ranges::sort(wanted);
+  wanted.erase(std::ranges::unique(wanted).begin(), wanted.end());
+  return wanted;
+}
+
+std::vector<bundle::IdMapping> IdMap::whole(uint32_t first, const std::vector<uint32_t>& wanted) {
+  constexpr uint32_t kNobody = 65534;
+  const std::vector<uint32_t> far = far_ids(wanted);
+  if (far.empty()) return {{0, first, UidRange::kSize}};
+  const auto count = static_cast<uint32_t>(far.size());
+  uint32_t end = kNobody;  // of the ids that give way
+  std::vector<uint32_t> near = wanted;
+  std::ranges::sort(near, std::greater());
+  for (const uint32_t id : near)
+    if (id < end && id + count >= end) end = id;
+  std::vector<bundle::IdMapping> map = {{0, first, end - count}, {end, first + end, UidRange::kSize - end}};
+  for (uint32_t i = 0; i < count; ++i) map.push_back({far[i], first + end - count + i, 1});
+  return map;
+}
+
+std::vector<bundle::IdMapping> IdMap::around(uint32_t own, uint32_t caller, uint32_t first, uint32_t count,
+                                             const std::vector<uint32_t>& far) {
   std::vector<bundle::IdMapping> map;
+  for (const uint32_t id : far)
+    if (id != own && count > 0) map.push_back({id, first + --count, 1});
   const uint32_t below = std::min(own, count);
   if (below > 0) map.push_back({0, first, below});
   map.push_back({own, caller, 1});

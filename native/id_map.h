@@ -1,6 +1,8 @@
 // IdMap: which host ids a sandbox's users are.
 //
-//   root            0-65535 -> a range of the sandbox's own (uid_range.h), written by us
+//   root            0-65535 -> a range of the sandbox's own (uid_range.h), written by us. Ids above that are asked for by
+//   number
+//                   (platforms give out ids such as 1000680000) -> the ends of that range, in place of inner ids below 65534
 //   ordinary user   the workload's own uid and gid -> the caller's, so that what it leaves in a volume is the caller's. With
 //                   ranges in /etc/subuid and /etc/subgid, and newuidmap(1) and newgidmap(1) to write them, every other id ->
 //                   that range, in order; without them there is no other id
@@ -15,6 +17,11 @@
 
 namespace bailey::native {
 
+// Ids inside that the sandbox has a use for: the workload's, those of secrets and of file systems in memory.
+struct WantedIds {
+  std::vector<uint32_t> uids, gids;
+};
+
 enum class IdMapKind { own_range, subordinate, single };
 
 class IdMap {
@@ -25,7 +32,8 @@ class IdMap {
   // it.
   static IdMapKind kind_here();
   // Reserves what the kind needs. `runtime_directory`: see UidRange. Fault::refused when a group of the workload's has no id.
-  static Result<IdMap> create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload);
+  static Result<IdMap> create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload,
+                              const WantedIds& wanted = {});
 
   // Writes uid_map and gid_map of a process that waits in its new user namespace. Before it does anything there.
   Result<> write(int pid) const;
@@ -33,8 +41,16 @@ class IdMap {
   uint32_t host_uid(uint32_t inner) const { return host_id(uids_, inner); }
   uint32_t host_gid(uint32_t inner) const { return host_id(gids_, inner); }
 
-  // Inner ids 0-65535 with `own` -> `caller` and the others -> `range`, in order, as far as it goes. Pure.
-  static std::vector<bundle::IdMapping> around(uint32_t own, uint32_t caller, uint32_t first, uint32_t count);
+  // Inner ids 0-65535 with `own` -> `caller` and the others -> `range`, in order, as far as it goes. `far`: ids above 65535
+  // that get the range's last ones, as many as there are. Pure.
+  static std::vector<bundle::IdMapping> around(uint32_t own, uint32_t caller, uint32_t first, uint32_t count,
+                                               const std::vector<uint32_t>& far = {});
+  // Inner ids 0-65535 -> the 65536 from `first` on, but that those of `wanted` above 65535 take the places of ids that nobody
+  // wants, the highest below 65534 (nobody). Pure; at most kMostFar are above.
+  static std::vector<bundle::IdMapping> whole(uint32_t first, const std::vector<uint32_t>& wanted);
+  // Ids above 65535, each once and in order. Pure.
+  static std::vector<uint32_t> far_ids(std::vector<uint32_t> wanted);
+  static constexpr size_t kMostFar = 64;  // uid_map is written as one page at most, and has 340 lines (user_namespaces(7))
 
  private:
   static uint32_t host_id(const std::vector<bundle::IdMapping>& map, uint32_t inner);

@@ -8,6 +8,7 @@
 
 #include "bundle/host_rootfs.h"
 #include "native/mount_options.h"
+#include "native/wanted_ids.h"
 
 namespace bailey::native {
 
@@ -140,9 +141,9 @@ class Compiler {
       plan_.console_rows = process.console_size->height;
       plan_.console_columns = process.console_size->width;
     }
-    if (process.user.uid >= kInnerIds || process.user.gid >= kInnerIds ||
-        std::ranges::any_of(process.user.additional_gids, [](uint32_t g) { return g >= kInnerIds; }))
-      problem("a user or group id above 65535");
+    std::vector<std::string> faults;
+    plan_.ids = find_wanted_ids(spec_, plan_.many_ids, faults);
+    for (std::string& fault : faults) problem(std::move(fault));
   }
 
   Result<> compile_root() {
@@ -286,7 +287,6 @@ class Compiler {
 
   static constexpr size_t kUsualOperations = 64;
   static constexpr int kWorkloadOomScore = 500;
-  static constexpr uint32_t kInnerIds = 65536;
   const Spec& spec_;
   const bundle::Config& config_;
   const HostTraits host_;

@@ -5,7 +5,7 @@
 //   backend.h        create: leases, trees, launch                 uid_range.h       the sandbox's own 65536 host ids
 //   tree.h           host ends of bind mounts, opened and cloned   launch.h          clone3, id maps, the set-up report
 //   child.h          the new process: order of set-up, to exec     root_builder.h    its mounts
-//   id_map.h         which host ids the inner users are            places.h          where they go
+//   id_map.h wanted_ids.h  which host ids the inner users are      places.h          where they go
 //   caps.h  landlock.h  seccomp.h                                  kernel_abi.h      raw system calls
 #pragma once
 
@@ -87,6 +87,7 @@ struct Plan {
   bool root_read_only = true;
   std::vector<RootOperation> operations;
   bundle::User user;
+  WantedIds ids;
   bool terminal = false;
   uint32_t console_rows = 0, console_columns = 0;
   int oom_score_adj = 0;

@@ -11,7 +11,7 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr uint32_t kNoUser = UINT32_MAX - 1;  // (uid_t)-1 means "leave it", (uid_t)-2 does not fit a mapping
+constexpr uint32_t kNoUser = UINT32_MAX;  // (uid_t)-1 means "leave it"
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
@@ -36,9 +36,9 @@ void judge_process(const bundle::Process& process, Findings& findings) {
     findings.add("working directory '" + process.cwd + "' is not absolute", "an absolute path inside the sandbox");
   else if ((process.cwd + "/").find("/../") != std::string::npos || is_at_or_below(process.cwd, "/proc"))
     findings.add("working directory '" + process.cwd + "' leads through .. or /proc", "a plain path inside the sandbox");
-  if (process.user.uid >= kNoUser || process.user.gid >= kNoUser ||
-      std::ranges::any_of(process.user.additional_gids, [](uint32_t gid) { return gid >= kNoUser; }))
-    findings.add("a user or group id above 4294967293", "--user UID:GID with smaller numbers");
+  if (process.user.uid == kNoUser || process.user.gid == kNoUser ||
+      std::ranges::any_of(process.user.additional_gids, [](uint32_t gid) { return gid == kNoUser; }))
+    findings.add("a user or group id above 4294967294", "--user UID:GID with smaller numbers");
   if (process.user.umask.value_or(0) > 0777) findings.add("a umask above 0777", "permission bits only");
 }
 

@@ -6,6 +6,7 @@
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
 //   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
+//   ids_test        users and groups by number
 //   secrets_test, secret_directory_test
 //   network_test, bridge_test, userspace_test (sandbox_network.h)
 //

@@ -246,7 +246,7 @@ TEST(GuardCommand, RefusesWhatIsNotWhatItSeems) {
       {"CVE-2024-21626", [](Request& r) { r.config.process->cwd = "/proc/self/fd/7"; }},
       {"dots", [](Request& r) { r.config.process->cwd = "/work/../proc/self/fd/7"; }},
       {"uid", [](Request& r) { r.config.process->user.uid = UINT32_MAX; }},
-      {"gid", [](Request& r) { r.config.process->user.additional_gids = {UINT32_MAX - 1}; }},
+      {"gid", [](Request& r) { r.config.process->user.additional_gids = {UINT32_MAX}; }},
       {"umask", [](Request& r) { r.config.process->user.umask = 01000; }},
       {"id", [](Request& r) { r.id = "../x"; }},
       {"long id", [](Request& r) { r.id = std::string(65, 'a'); }},

@@ -163,6 +163,17 @@ TEST(IdMap, PutsTheCallerInThePlaceOfTheWorkload) {
   EXPECT_EQ(IdMap::around(500, 1000, 100'000, 100), (Map{{0, 100'000, 100}, {500, 1000, 1}}));
   EXPECT_EQ(IdMap::around(100, 1000, 100'000, 100), (Map{{0, 100'000, 100}, {100, 1000, 1}}));
   EXPECT_EQ(IdMap::around(7, 1000, 100'000, 0), (Map{{7, 1000, 1}}));
+  EXPECT_EQ(IdMap::around(70'000, 1000, 100'000, 65'535), (Map{{0, 100'000, 65'535}, {70'000, 1000, 1}}));
+  EXPECT_EQ(IdMap::around(0, 1000, 100'000, 10, {70'000}), (Map{{70'000, 100'009, 1}, {0, 1000, 1}, {1, 100'000, 9}}));
+}
+
+// Ids above the range take the places of others that nobody asked for: the highest below nobody's.
+TEST(IdMap, PutsIdsAboveTheRangeIntoIt) {
+  using Map = std::vector<bundle::IdMapping>;
+  EXPECT_EQ(IdMap::whole(1'000'000, {0, 65'535}), (Map{{0, 1'000'000, 65'536}}));
+  EXPECT_EQ(IdMap::whole(1'000'000, {70'000}), (Map{{0, 1'000'000, 65'533}, {65'534, 1'065'534, 2}, {70'000, 1'065'533, 1}}));
+  EXPECT_EQ(IdMap::whole(1'000'000, {4'294'967'294, 65'533, 70'000, 7, 70'000}),
+            (Map{{0, 1'000'000, 65'531}, {65'533, 1'065'533, 3}, {70'000, 1'065'531, 1}, {4'294'967'294, 1'065'532, 1}}));
 }
 
 TEST(NativePlan, GivesNoCapability) {
@@ -182,7 +193,10 @@ TEST(NativePlan, RefusesWhatItCouldNotEnforce) {
       {"linux.mountLabel", [](bundle::Config& c) { c.linux.mount_label = "x"; }},
       {"process.apparmorProfile", [](bundle::Config& c) { c.process->apparmor_profile = "x"; }},
       {"process.selinuxLabel", [](bundle::Config& c) { c.process->selinux_label = "x"; }},
-      {"65535", [](bundle::Config& c) { c.process->user.uid = 70000; }},
+      {"more than 64 different ids above 65535",
+       [](bundle::Config& c) {
+         for (uint32_t gid = 70000; gid < 70065; ++gid) c.process->user.additional_gids.push_back(gid);
+       }},
       {"/elsewhere: a proc that is not at /proc",
        [](bundle::Config& c) { c.mounts.push_back({"/elsewhere", "proc", "proc", {}, {}, {}}); }},
   };
