@@ -31,6 +31,7 @@ class WantedOptions {
   explicit WantedOptions(const std::vector<std::string>& arguments);  // which outlive it
   // `names` as CLI11 takes them: "-v,--volume".
   bool operator()(std::string_view names) const;
+  bool all() const { return all_; }  // for help, which may take its time
 
  private:
   bool all_ = true;

@@ -14,6 +14,7 @@
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/networks.h"
+#include "dispatcher/policy.h"
 #include "dispatcher/sink.h"
 #include "secrets/request.h"
 
@@ -22,7 +23,8 @@ namespace bailey::cli {
 namespace {
 
 constexpr const char* kRequestGroup = "The sandbox";
-constexpr const char* kLimitGroup = "Limits (above the level's ceiling is refused)";
+constexpr const char* kLimitGroup =
+    "Limits (above the level's ceiling is refused; defaults are the level's: as built in here, in force by `bailey policy show`)";
 constexpr size_t kMaxEnvFile = 1 << 20;
 constexpr size_t kMaxSeccompFile = 4 << 20;
 
@@ -134,17 +136,34 @@ Result<> set_environment(std::vector<std::string>& env, const std::string& flag,
   return {};
 }
 
-// One entry a line, blank lines and lines that begin with # left out; or, where the text holds a NUL, one
-// entry up to each NUL and every byte meant, as in /proc/PID/environ.
+// One line of a file of variables. No shell reads it: what follows the first '=' is the value, quotes and blanks included, as
+// with the env files of other engines. A name with a blank in it is a line that was meant for a shell.
+Result<> set_from_line(std::vector<std::string>& env, const std::string& where, std::string_view line) {
+  constexpr std::string_view kBlanks = " \t\v\f\r";
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  if (line.empty() || line[0] == '#') return {};
+  const std::string_view name = line.substr(0, line.find('='));
+  if (name.find_first_of(kBlanks) != name.npos)
+    return bad(
+        where, std::string(name), "a name with a blank in it",
+        name.starts_with("export") ? "leave 'export' out: no shell reads this file" : "KEY=VALUE, with no blank before the =");
+  return set_environment(env, where, std::string(line));
+}
+
+// One entry a line; or, where the text holds a NUL, one entry up to each NUL and every byte meant, as in /proc/PID/environ.
 Result<> read_env_file(std::vector<std::string>& env, const std::string& source) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   const std::string text = TRY(read_source("--env-file", source, kMaxEnvFile));
-  const char separator = text.find('\0') != std::string::npos ? '\0' : '\n';
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find(separator, at), text.size());
+  const bool by_nul = text.find('\0') != std::string::npos;
+  size_t at = !by_nul && text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  for (size_t number = 1; at < text.size(); ++number) {
+    const size_t end = std::min(text.find(by_nul ? '\0' : '\n', at), text.size());
     const std::string entry = text.substr(at, end - at);
+    const std::string where = "--env-file " + source + ":" + std::to_string(number) + ":";
     at = end + 1;
-    if (entry.empty() || (separator == '\n' && entry[0] == '#')) continue;
-    TRY(set_environment(env, "--env-file " + source + ":", entry));
+    if (!by_nul) TRY(set_from_line(env, where, entry));
+    else if (!entry.empty()) TRY(set_environment(env, where, entry));
   }
   return {};
 }
@@ -162,6 +181,33 @@ Result<> set_process(Request& request, const RequestFlags& flags, std::vector<st
   const bool has_term = std::ranges::any_of(process.env, [](const std::string& entry) { return entry.starts_with("TERM="); });
   if (flags.terminal && !has_term && ::getenv("TERM")) TRY(set_environment(process.env, "--tty", "TERM"));
   request.config.process = std::move(process);
+  return {};
+}
+
+// " (default: untrusted 1G, at most 4G; trusted 4G)": what the help says of the built-in levels.
+std::string built_in_defaults(const dispatcher::Limit& limit) {
+  static const dispatcher::Policy policy = dispatcher::builtin_policy();
+  std::string text;
+  for (const char* name : {"untrusted", "trusted"}) {
+    const dispatcher::Level* level = dispatcher::find_level(policy, name);
+    if (!level) continue;
+    const auto ceiling = limit.get(level->ceilings);
+    const auto value = limit.get(level->defaults) ? limit.get(level->defaults) : ceiling;
+    text.append(text.empty() ? " (default: " : "; ").append(name).append(" ");
+    text += dispatcher::format_limit(limit, value.value_or(dispatcher::kUnlimited));
+    if (ceiling) text += ", at most " + dispatcher::format_limit(limit, *ceiling);
+  }
+  return text + ")";
+}
+
+// What is empty would mean the default, or the working directory: an unset variable of a script, more likely.
+Result<> refuse_empty(const RequestFlags& flags) {
+  const std::pair<const char*, const std::optional<std::string>*> kTexts[] = {
+      {"--trust", &flags.trust},   {"--runtime", &flags.runtime},   {"--net", &flags.network},
+      {"--rootfs", &flags.rootfs}, {"--name", &flags.name},         {"--hostname", &flags.hostname},
+      {"--runsc", &flags.runsc},   {"--platform", &flags.platform}, {"--seccomp", &flags.seccomp}};
+  for (const auto& [flag, text] : kTexts)
+    if (*text && (*text)->empty()) return bad(flag, "''", "it is empty", "leave it out for the default, or give a value");
   return {};
 }
 
@@ -198,44 +244,54 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
 
   one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
   one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
-  flag("--unsafe-native", flags.unsafe_native, "native for an untrusted level; the policy must allow it as well");
+  flag("--unsafe-native", flags.unsafe_native,
+       "native for an untrusted level; the policy must allow it as well (default: refused)");
   one("--net", flags.network, "none|bridge[:NAME]|userspace|host",
       "network (default none); bridge:NAME is shared with all who say so");
-  flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge");
+  flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge (default: IPv4 only)");
   many(
       "--egress", flags.egress, "WHAT",
-      "what bridge and userspace let through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT]");
-  many("-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
-       "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, with bridge and userspace");
-  flag("--allow-host-network", flags.allow_host_network, "needed with --net host");
+      "what bridge and userspace let through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT] "
+      "(default the level's: untrusted nothing; trusted any, dns)");
+  many(
+      "-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
+      "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, with bridge and userspace (default none)");
+  flag("--allow-host-network", flags.allow_host_network, "needed with --net host (default: refused)");
   one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
-  flag("--writable", flags.writable, "put an in-memory layer over the root; what is written is lost at the end");
-  many("-v,--volume", flags.volumes, "SRC:DST[:ro|rw]", "file or directory of the host to show inside (default rw)");
-  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]", "secret file, at /run/secrets/NAME or PATH");
+  flag("--writable", flags.writable,
+       "put an in-memory layer over the root; what is written is lost at the end (default: read-only)");
+  many("-v,--volume", flags.volumes, "SRC:DST[:OPTION,...]",
+       "file or directory of the host to show inside: ro, rw (default), noexec, noatime, ... (default none)");
+  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]",
+       "secret file, at /run/secrets/NAME or PATH (default none; MODE 0400, UID the workload's)");
   many("--secret-dir", flags.secret_directories, "DIR[:PATH[:MODE[:UID]]]",
-       "each file of DIR as a secret, below /run/secrets or PATH");
+       "each file of DIR as a secret, below /run/secrets or PATH (default none)");
   one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
-  many("-e,--env", flags.env, "KEY[=VALUE]", "environment variable; KEY alone passes on yours");
-  many("--env-file", flags.env_files, "FILE|fd:N", "one KEY[=VALUE] a line, or NUL-separated");
+  many("-e,--env", flags.env, "KEY[=VALUE]",
+       "environment variable; KEY alone passes on yours (default PATH, HOME and LANG only)");
+  many("--env-file", flags.env_files, "FILE|fd:N",
+       "one KEY[=VALUE] a line, all behind the = being the value; or NUL-separated");
   one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
   one("--umask", flags.umask, "MODE", "octal (default 022)");
-  one("--hostname", flags.hostname, "NAME", "host name inside");
-  flag("-t,--tty", flags.terminal, "give the command a terminal");
+  one("--hostname", flags.hostname, "NAME", "host name inside (default bailey)");
+  flag("-t,--tty", flags.terminal, "give the command a terminal (default: pipes)");
   one("--name", flags.name, "ID", "name of the sandbox (default: random)");
   one("--platform", flags.platform, "P", "gvisor: systrap, ptrace or kvm (default: the best that works)");
-  one("--runsc", flags.runsc, "PATH", "gvisor: the runsc to use");
+  one("--runsc", flags.runsc, "PATH",
+      "gvisor: the runsc to use (default the policy's, else found in PATH and the usual places)");
   one("--seccomp", flags.seccomp, "FILE|fd:N",
-      "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says");
+      "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says (default: the built-in one)");
   if (wanted("--seccomp-log"))
     app.add_flag_callback(
            "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
-           "native: count refused system calls by name in the result record")
+           "native: count refused system calls by name in the result record (default: not counted)")
         ->group(kRequestGroup);
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     if (!wanted(limit.flag)) continue;
     const std::string name(limit.flag);
     app.add_option_function<std::string>(
-           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); }, std::string(limit.help))
+           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
+           std::string(limit.help) + (wanted.all() ? built_in_defaults(limit) : ""))
         ->type_name("LIMIT")
         ->group(kLimitGroup);
   }
@@ -250,6 +306,7 @@ std::vector<std::string> given_request_flags(const CLI::App& app) {
 }
 
 Result<Request> make_request(const RequestFlags& flags, std::vector<std::string> command) {
+  TRY(refuse_empty(flags));
   Request request;
   if (flags.name) request.id = *flags.name;
   if (flags.trust) request.trust = *flags.trust;

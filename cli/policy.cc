@@ -102,6 +102,7 @@ int show(const PolicyOptions& options) {
 
 // Whether Bailey would take this file: what it says, and who could change it. Both are told, whichever comes first.
 int check(const PolicyOptions& options) {
+  if (options.file == "-") return report(dispatcher::load_policy(options.file).error());
   const Result<std::string> text = files::read(options.file, kMaxPolicyBytes);
   if (!text) return report(text.error());
   int exit = 0;

@@ -131,6 +131,7 @@ class Run {
     if (request_.limits.wall_ms) expect_within(*request_.limits.wall_ms);
     timer_.lap(step_);
     enter("policy");
+    if (flags_.policy && flags_.policy->empty()) return fail(Fault::bad_input, "--policy: no file is named", "leave it out");
     policy_ = TRY(load_policy(flags_.policy.value_or("")));
     if (!flags_.explain) audit_ = TRY(Audit::open(policy_.audit_file));
     timer_.lap(step_);
@@ -301,13 +302,15 @@ void add_run(CLI::App& app, Invocation& invocation) {
   const auto flag = [&](const char* names, bool& into, const char* help) {
     if (wanted(names)) app.add_flag(names, into, help)->group(kRunGroup);
   };
-  flag("-i,--interactive", flags->attach_stdin, "pass stdin on; without it the command's stdin is at its end");
-  one("--request", flags->document, "FILE|fd:N", "the whole request as JSON, in place of the flags above and the command");
+  flag("-i,--interactive", flags->attach_stdin, "pass stdin on (default: the command's stdin is at its end)");
+  one("--request", flags->document, "FILE|fd:N",
+      "the whole request as JSON, in place of the flags above and the command (default none)");
   one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
-  one("--result", flags->result, "FILE|fd:N", "write the result record there");
-  one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines");
-  flag("--json", flags->json, "print the result record, output captured in it, in place of the output");
-  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing");
+  one("--result", flags->result, "FILE|fd:N", "write the result record there (default nowhere)");
+  one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines (default nowhere)");
+  flag("--json", flags->json,
+       "print the result record, output captured in it, in place of the output (default: the output as it comes)");
+  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing (default: run)");
   if (wanted("--log-level"))
     app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
         ->type_name("LEVEL")

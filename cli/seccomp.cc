@@ -84,7 +84,7 @@ Result<std::string> describe(const bundle::Seccomp& profile) {
 }
 
 int check(const std::string& file) {
-  const Result<std::string> text = files::read(file, kMaxProfileBytes);
+  const Result<std::string> text = read_source("seccomp check", file, kMaxProfileBytes);
   if (!text) return report(text.error());
   const Result<bundle::Seccomp> profile = bundle::parse_seccomp(*text, file);
   if (!profile) return report(profile.error());

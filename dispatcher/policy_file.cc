@@ -55,6 +55,8 @@ Result<std::string> read_checked(const std::string& path) {
 }  // namespace
 
 Result<Policy> load_policy(const std::string& path) {
+  if (path == "-")
+    return fail(Fault::bad_input, "policy '-': a policy is a file, and never stdin", "its path, ./- for a file of that name");
   const std::string file = path.empty() ? kPolicyPath : path;
   Result<std::string> text = read_checked(file);
   if (!text && path.empty() && text.error().sys == ENOENT) return builtin_policy();

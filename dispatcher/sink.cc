@@ -14,6 +14,10 @@
 namespace bailey::dispatcher {
 
 Result<std::optional<int>> parse_descriptor(std::string_view text) {
+  if (text == "-")
+    return fail(Fault::bad_input, "'-' means neither stdin nor stdout here",
+                "fd:0 for stdin, fd:1 for stdout, ./- for a file of that name");
+  if (text.empty()) return fail(Fault::bad_input, "no file is named", "a path, or fd:N");
   if (!text.starts_with("fd:")) return std::nullopt;
   const auto number = units::parse_unsigned(text.substr(3));
   if (!number || *number > INT_MAX)

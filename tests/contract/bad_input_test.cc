@@ -68,6 +68,64 @@ TEST_F(BadInputContract, NamesTheFlagAndTheValue) {
   for (const Case& one : cases) expect_refused(one);
 }
 
+// '-' and an empty name mean no file.
+TEST_F(BadInputContract, TakesNoDashForAFile) {
+  const TempDir directory;
+  const char* flags[] = {"--result", "--events", "--env-file", "--seccomp", "--policy", "--request"};
+  for (const std::string flag : flags) {
+    for (const std::string value : {"-", ""}) {
+      RunOptions wish{.arguments = {"run", flag, value}};
+      if (flag != "--request") wish = options({flag, value}, {"/bin/echo", "STARTED"});
+      wish.record = false;
+      wish.directory = directory.path();
+      const Outcome got = run_bailey(std::move(wish));
+      expect_refusal(got, {flag == "--policy" ? "policy" : flag, "\n  remedy: "});
+      EXPECT_EQ(got.err.find("./-") != std::string::npos, value == "-") << got;
+    }
+  }
+  EXPECT_TRUE(fs::is_empty(directory.path()));
+}
+
+TEST_F(BadInputContract, NamesTheLineOfAnEnvironmentFile) {
+  const TempDir directory;
+  const std::pair<std::string, std::vector<std::string>> files[] = {
+      {"A=1\n\nexport B=2\n", {":3:", "export B", "leave 'export' out"}},
+      {"# c\nA B=1\n", {":2:", "A B", "blank"}},
+      {"A=1\r\n=x\r\n", {":2:", "no name"}},
+      {"A=1\n  BAILEY_TEST_UNSET_VARIABLE\n", {":2:", "BAILEY_TEST_UNSET_VARIABLE"}},
+      {std::string("A=1\0=x\0", 7), {":2:", "no name"}},
+  };
+  for (const auto& [text, says] : files) {
+    const std::string path = directory.write("file", text);
+    std::vector<std::string> all = says;
+    all.push_back("--env-file " + path);
+    expect_refused({text.c_str(), {"--env-file", path}, all});
+  }
+}
+
+TEST_F(BadInputContract, RefusesAVolumeThatLacksAPart) {
+  const TempDir directory;
+  const std::string path = directory.path();
+  for (const std::string& flag : {std::string(), std::string(":"), std::string("::"), std::string(":/data"), path + ":",
+                                  path + "::ro", path + ":/data:", path + ":/data:ro:", path + ":/data:ro:x"})
+    expect_refused({flag.c_str(), {"-v", flag}, {"--volume " + flag + ": ", "\n  remedy: "}});
+  expect_refused({"a name beyond the kernel's", {"-v", path + ":/" + std::string(300, 'x')}, {std::string(300, 'x'), "255"}});
+  expect_refused({"a path beyond the kernel's", {"-v", path + ":" + std::string(4096, 'x').replace(0, 1, "/")}, {"4095"}});
+  std::string deep;
+  for (int i = 0; i < 2100; ++i) deep += "/x";
+  expect_refused({"a deep path beyond the kernel's", {"-v", path + ":" + deep}, {"4095"}});
+}
+
+TEST_F(BadInputContract, RefusesAWrongHostNameOrDirectory) {
+  for (const char* flag :
+       {"--trust", "--runtime", "--net", "--rootfs", "--name", "--hostname", "--runsc", "--platform", "--seccomp"})
+    expect_refused({flag, {flag, ""}, {flag, "empty", "\n  remedy: "}});
+  for (const std::string& name : {std::string(65, 'x'), std::string("a b"), std::string("a\nb"), std::string("a\tb")})
+    expect_refused({name.c_str(), {"--hostname", name}, {"host name", "\n  remedy: "}});
+  for (const std::string& place : {std::string("tmp"), std::string(""), std::string("/tmp/.."), std::string("/proc/self")})
+    expect_refused({place.c_str(), {"-w", place}, {"working directory '" + place + "'", "\n  remedy: "}});
+}
+
 TEST_F(BadInputContract, RefusesAnEmptyCommand) {
   const Outcome got = run_bailey({.arguments = {"run"}});
   expect_refusal(got, {"command"});

@@ -181,6 +181,11 @@ TEST_F(DocumentsContract, ReadsVariablesFromAFile) {
   const std::string file = directory.write("variables", "# a comment\nA=1\n\nB=two words\nC==x=\nD=\n");
   const Outcome got = shell({"--env-file", file}, "echo \"$A|$B|$C|$D|\"; env | grep -c ^D=");
   EXPECT_EQ(got.out, "1|two words|=x=||\n1\n") << got;
+  const std::string foreign = directory.write("foreign",
+                                              "\xef\xbb\xbf"
+                                              "A='1'\r\n  B=\"x y\" \r\n\t# c\r\n\r\nC=a\rb\\n$A\r\nexport=1\nD=\r");
+  const Outcome odd = shell({"--env-file", foreign}, "printf '%s|' \"$A\" \"$B\" \"$C\" \"$D\" \"$export\"");
+  EXPECT_EQ(odd.out, "'1'|\"x y\" |a\rb\\n$A||1|") << odd;
   Fd open_file(open(file.c_str(), O_RDONLY | O_CLOEXEC));
   RunOptions wish = options({"--env-file", "fd:22"}, {"/bin/sh", "-c", "echo $A"});
   wish.pass = {{open_file.get(), 22}};
