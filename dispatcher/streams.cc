@@ -75,7 +75,8 @@ Pump Pump::capturing(Fd source) {
 
 pollfd Pump::interest() const {
   if (finished()) return {-1, 0, 0};
-  if (sink_full_) return {sink_.get(), POLLOUT, 0};
+  // Bytes that were taken are waited for at the sink: the source may say nothing more for as long as it likes.
+  if (sink_full_ || !pending_.empty()) return {sink_.get(), POLLOUT, 0};
   return {source_.get(), POLLIN, 0};
 }
 

@@ -54,6 +54,32 @@ TEST_F(StdioContract, WaitsForTheReaderOfBothStreamsInOne) {
   EXPECT_EQ(total, size_t{9} << 20);
 }
 
+// The command has said something and waits; its reader comes late and must get all of it while it still waits.
+TEST_F(StdioContract, WithholdsNothingFromALateReaderWhileTheCommandWaits) {
+  for (const Arguments& flags : {Arguments{}, Arguments{"-t"}}) {
+    for (const size_t size : {65'536, 178'304, 194'688}) {
+      Pipe pipe = std::move(*create_pipe());
+      RunOptions wish = options(
+          flags, {"/bin/sh", "-c", "head -c " + std::to_string(size) + " /dev/zero | tr '\\0' x; exec sleep 600"});
+      wish.pass = {{pipe.write.get(), 1}};
+      BaileyProcess process(std::move(wish));
+      pipe.write.reset();
+      const auto deadline = clock::Deadline::in_ms(60'000);
+      const auto patience = [&] { return deadline.poll_ms() > 0 && !process.ended(); };
+      for (int waiting = 0; waiting < 65'536 && patience(); usleep(5000)) ioctl(pipe.read.get(), FIONREAD, &waiting);
+      size_t got = 0;
+      std::string buffer(1 << 16, '\0');
+      while (got < size && patience()) {
+        pollfd one{pipe.read.get(), POLLIN, 0};
+        if (poll(&one, 1, 100) > 0) got += static_cast<size_t>(read(pipe.read.get(), buffer.data(), buffer.size()));
+      }
+      EXPECT_EQ(got, size) << (flags.empty() ? "" : flags.front());
+      process.signal(SIGTERM);
+      EXPECT_EQ(process.finish().exit_code, 128 + SIGTERM);
+    }
+  }
+}
+
 TEST_F(StdioContract, LosesNothingOfALongOutput) {
   const Outcome got = shell("seq 1 300000; seq 1 300000 >&2");
   std::string expected;
