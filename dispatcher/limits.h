@@ -19,6 +19,8 @@ namespace bailey::dispatcher {
 
 enum class LimitUnit { bytes, count, cpus, milliseconds };
 inline constexpr uint64_t kUnlimited = UINT64_MAX;
+// For output that is captured, and so kept in Bailey's memory, where the level gives none and the request says nothing.
+inline constexpr uint64_t kCapturedOutputBytes = 64 << 20;
 
 struct Limit {
   std::string_view name;  // in the policy file, in messages and records

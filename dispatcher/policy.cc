@@ -56,7 +56,6 @@ Level trusted_level(bool root) {
   level.shared_networks = {"*"};
   level.egress = {{.kind = network::Grant::Kind::any}, {.kind = network::Grant::Kind::dns}};
   level.publish = PublishRule::any;
-  level.defaults.output_bytes = 64 * kMiB;
   level.defaults.tmpfs_bytes = 1 * kGiB;
   level.defaults.tmpfs_inodes = 1'048'576;
   level.defaults.open_files = 1024;

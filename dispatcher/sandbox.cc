@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/pidfd.h"
 #include "dispatcher/garbage.h"
+#include "dispatcher/limits.h"
 #include "dispatcher/networks.h"
 #include "host/cgroup.h"
 
@@ -167,7 +168,10 @@ Result<> Sandbox::create() {
   enter("streams");
   StreamOptions options = around_.streams;
   options.terminal = spec_.process().terminal;
-  options.cap = spec_.limits().output_bytes;
+  std::optional<uint64_t>& cap = record_.limits.output_bytes;
+  const bool captures = options.output == StreamOptions::Output::capture;
+  if (captures && !cap && !spec_.request().limits.output_bytes) cap = kCapturedOutputBytes;
+  options.cap = cap;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 

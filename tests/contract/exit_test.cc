@@ -1,4 +1,6 @@
 // How a run ends: exit code, signal, timeout, memory, processes, output; and what cannot be started.
+#include <fcntl.h>
+
 #include <filesystem>
 
 #include "tests/contract/contract.h"
@@ -129,6 +131,25 @@ TEST_F(ExitContract, EndsACommandThatWritesMoreThanItMay) {
   EXPECT_EQ(got.exit_code, 137) << got;
   EXPECT_EQ(got.text("verdict"), "output_limit") << got;
   EXPECT_EQ(got.out.size() + static_cast<size_t>(got.number("stderr_bytes").value_or(0)), 1u << 20) << got.out.size();
+}
+
+// What streams costs no memory: a trusted level has no limit for it. What --json captures does.
+TEST_F(ExitContract, StreamsWithoutALimitAndCapturesWithOne) {
+  Fd null(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const Arguments much = {"/bin/sh", "-c", "head -c 70M /dev/zero"};
+  RunOptions streamed = options({}, much);
+  streamed.pass = {{null.get(), 1}};
+  const Outcome all = run_bailey(std::move(streamed));
+  EXPECT_EQ(all.exit_code, 0) << all;
+  EXPECT_EQ(all.number("stdout_bytes"), 70 << 20) << all;
+  EXPECT_FALSE(all.number("limits.output_bytes")) << all;
+  RunOptions captured = options({"--json"}, much);
+  captured.pass = {{null.get(), 1}};
+  const Outcome some = run_bailey(std::move(captured));
+  EXPECT_EQ(some.exit_code, 137) << some.err;
+  EXPECT_EQ(some.text("verdict"), "output_limit");
+  EXPECT_EQ(some.number("stdout_bytes"), 64 << 20);
+  EXPECT_EQ(some.number("limits.output_bytes"), 64 << 20);
 }
 
 TEST_F(ExitContract, PassesOutputUpToTheLimit) {

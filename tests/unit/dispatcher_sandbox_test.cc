@@ -18,6 +18,7 @@
 #include "base/files.h"
 #include "dispatcher/admission.h"
 #include "dispatcher/garbage.h"
+#include "dispatcher/limits.h"
 #include "dispatcher/sandbox.h"
 #include "tests/support/require.h"
 #include "tests/support/run_bailey.h"
@@ -271,6 +272,27 @@ TEST_F(SandboxTest, StopsAtTheOutputLimitWithExactlySoMuch) {
   const Record late = run({"sh", "-c", "head -c 1001 /dev/zero"}, [](Request& request) { request.limits.output_bytes = 1000; });
   EXPECT_EQ(late.outcome, Outcome::output_limit);
   EXPECT_EQ(late.stdout_bytes, 1000U);
+}
+
+TEST_F(SandboxTest, LimitsOutputThatItKeepsInMemoryAndNoneThatPassesThrough) {
+  ASSERT_FALSE(builtin_policy().levels.at("trusted").defaults.output_bytes);
+  const std::vector<std::string> much = {"sh", "-c", "head -c 65M /dev/zero"};
+  const Record captured = run(much);
+  EXPECT_EQ(captured.outcome, Outcome::output_limit);
+  EXPECT_EQ(captured.captured_stdout->size(), kCapturedOutputBytes);
+  EXPECT_EQ(captured.limits.output_bytes, kCapturedOutputBytes);
+  const Record asked = run(much, [](Request& request) { request.limits.output_bytes = kUnlimited; });
+  EXPECT_EQ(asked.outcome, Outcome::exited);
+  EXPECT_EQ(asked.captured_stdout->size(), size_t{65} << 20);
+  EXPECT_FALSE(asked.limits.output_bytes);
+
+  output_ = StreamOptions::Output::pass_on;
+  const Fd null = files::open("/dev/null", O_WRONLY).value();
+  ASSERT_GE(::dup2(null.get(), out_.write.get()), 0);
+  const Record passed = run(much);
+  EXPECT_EQ(passed.outcome, Outcome::exited);
+  EXPECT_EQ(passed.stdout_bytes, 65U << 20);
+  EXPECT_FALSE(passed.limits.output_bytes);
 }
 
 TEST_F(SandboxTest, CallsItOutOfMemoryWhenTheKernelKilledTheWorkloadForIt) {
