@@ -1,11 +1,14 @@
 #include "gvisor/backend.h"
 
+#include <sys/stat.h>
+
 #include <optional>
 
 #include "base/log.h"
 #include "gvisor/instance.h"
 #include "gvisor/platform.h"
 #include "host/oom_score.h"
+#include "init/encode.h"
 #include "secrets/stage.h"
 
 namespace bailey::gvisor {
@@ -18,6 +21,11 @@ using dispatcher::Leases;
 using dispatcher::Spec;
 using dispatcher::Stdio;
 using dispatcher::Steps;
+
+bool is_one_pipe(int a, int b) {
+  struct stat first{}, second{};
+  return ::fstat(a, &first) == 0 && ::fstat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
 
 class GvisorBackend final : public dispatcher::Backend {
  public:
@@ -57,6 +65,8 @@ class GvisorBackend final : public dispatcher::Backend {
     // CAP_SYS_RESOURCE.
     const auto& asked = spec.request().config.process;
     if ((!asked || !asked->oom_score_adj) && host::own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
+
+    if (!plan.terminal) init::relay_output(plan.job, is_one_pipe(stdio.out.get(), stdio.err.get()));
 
     LaunchInputs inputs;
     inputs.plan = &plan;

@@ -46,6 +46,7 @@ const char* step_name(Step step) {
   switch (step) {
     case Step::none: return "start";
     case Step::read_job: return "read_job";
+    case Step::streams: return "streams";
     case Step::fork: return "fork";
     case Step::session: return "session";
     case Step::terminal: return "terminal";
@@ -116,6 +117,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::rlimit: return "setting " + limit_name(report.detail);
     case Step::user: return "changing to user " + std::to_string(process.user.uid) + ":" + std::to_string(process.user.gid);
     case Step::terminal: return "taking the terminal";
+    case Step::streams: return "making pipes for stdout and stderr";
     case Step::fork: return "starting the first process";
     case Step::read_job: return "init reading its job";
     case Step::session: return "making a session";
@@ -175,6 +177,13 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   header.total_bytes = static_cast<uint32_t>(job.size());
   std::memcpy(job.data(), &header, sizeof header);
   return job;
+}
+
+void relay_output(std::string& job, bool merged) {
+  JobHeader header{};
+  std::memcpy(&header, job.data(), sizeof header);
+  header.flags |= kJobRelay | (merged ? kJobMerged : 0u);
+  std::memcpy(job.data(), &header, sizeof header);
 }
 
 Result<Report> parse_report(std::string_view bytes) {

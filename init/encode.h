@@ -38,6 +38,9 @@ struct JobFilter {
 // Errors (bad_input): no args, a NUL in a string, an unknown limit, too large for kMaxJobBytes.
 Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter = {});
 
+// The encoded job asks init to relay the workload's stdout and stderr (relay.h); `merged`: through one pipe.
+void relay_output(std::string& job, bool merged);
+
 // RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) names the value.
 Result<uint32_t> parse_rlimit(std::string_view name);
 

@@ -69,6 +69,8 @@ enum JobFlags : uint32_t {
   kJobSetUser = 1,   // set gids, gid, uid (init was started with the right to)
   kJobSetUmask = 2,  // otherwise init's own
   kJobTerminal = 4,  // descriptor 0 becomes the controlling terminal of the workload
+  kJobRelay = 8,     // the workload's 1 and 2 are pipes of init's, passed on to init's own 1 and 2 (relay.h)
+  kJobMerged = 16,   // with it: one pipe for both, passed on to 1
 };
 
 struct JobRlimit {
@@ -95,6 +97,7 @@ enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled
 enum class Step : uint32_t {
   none,
   read_job,
+  streams,
   fork,
   session,
   terminal,

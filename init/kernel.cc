@@ -151,6 +151,17 @@ long open(const char* path, int flags, unsigned mode) { return call(__NR_openat,
 long read(int fd, void* buffer, size_t size) { return call(__NR_read, fd, address(buffer), static_cast<long>(size)); }
 long write(int fd, const void* buffer, size_t size) { return call(__NR_write, fd, address(buffer), static_cast<long>(size)); }
 long close(int fd) { return call(__NR_close, fd); }
+long pipe(int ends[2]) { return call(__NR_pipe2, address(ends), O_CLOEXEC); }
+long duplicate_above(int fd, int least) { return call(__NR_fcntl, fd, F_DUPFD_CLOEXEC, least); }
+long duplicate_to(int fd, int number) { return call(__NR_dup3, fd, number, 0); }
+long set_nonblocking(int fd) {
+  const long flags = call(__NR_fcntl, fd, F_GETFL);
+  return flags < 0 ? flags : call(__NR_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
+}
+long set_pipe_size(int fd, long bytes) { return call(__NR_fcntl, fd, F_SETPIPE_SZ, bytes); }
+long splice(int from, int to, size_t size) {
+  return call(__NR_splice, from, 0, to, 0, static_cast<long>(size), 2 /* SPLICE_F_NONBLOCK */);
+}
 
 void close_range(unsigned first, unsigned last) {
   if (first > last) return;

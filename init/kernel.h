@@ -17,6 +17,12 @@ long open(const char* path, int flags, unsigned mode);
 long read(int fd, void* buffer, size_t size);
 long write(int fd, const void* buffer, size_t size);
 long close(int fd);
+long pipe(int ends[2]);                   // close on exec
+long duplicate_above(int fd, int least);  // close on exec
+long duplicate_to(int fd, int number);
+long set_nonblocking(int fd);
+long set_pipe_size(int fd, long bytes);
+long splice(int from, int to, size_t size);  // without waiting; one of them is a pipe
 // Closes first..last. Kernels without close_range (gVisor of 2022) get it from /proc/self/fd.
 void close_range(unsigned first, unsigned last);
 long close_range_on_exec(unsigned first, unsigned last);  // Linux 5.11

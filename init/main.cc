@@ -14,6 +14,7 @@
 #include "init/job.h"
 #include "init/job_reader.h"
 #include "init/kernel.h"
+#include "init/relay.h"
 #include "init/workload.h"
 
 namespace bailey::init {
@@ -164,8 +165,9 @@ Job open_job(const Channel& channel, Inbox& inbox) {
 }
 
 // The workload has ended: nothing of the sandbox outlives it.
-[[noreturn]] void finish(const Channel& channel, int status) {
+[[noreturn]] void finish(const Channel& channel, Relay& relay, int status) {
   end_the_rest();
+  relay.drain(channel.lives ? channel.in : -1);
   const int signal = status & 0x7f;
   if (signal) {
     report(channel, ReportKind::signaled, signal);
@@ -176,10 +178,10 @@ Job open_job(const Channel& channel, Inbox& inbox) {
   kernel::exit(code);
 }
 
-void reap(const Channel& channel, int workload) {
+void reap(const Channel& channel, Relay& relay, int workload) {
   int status = 0;
   for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;)
-    if (pid == workload) finish(channel, status);
+    if (pid == workload) finish(channel, relay, status);
 }
 
 void forward_signals(int signals, int workload) {
@@ -200,13 +202,16 @@ void follow_orders(const Channel& channel, int workload) {
   }
 }
 
-[[noreturn]] void watch(const Channel& channel, int signals, int workload) {
-  pollfd entries[2] = {{signals, POLLIN, 0}, {channel.lives ? channel.in : -1, POLLIN, 0}};
-  for (;;) {
-    reap(channel, workload);
+[[noreturn]] void watch(const Channel& channel, Relay& relay, int signals, int workload) {
+  pollfd entries[2 + Relay::kPollSlots] = {{signals, POLLIN, 0}, {channel.lives ? channel.in : -1, POLLIN, 0}};
+  for (bool child_may_have_ended = true;;) {
+    if (child_may_have_ended) reap(channel, relay, workload);
     entries[0].revents = entries[1].revents = 0;
-    const long ready = kernel::poll(entries, 2);
+    relay.add_interest(entries + 2);
+    const long ready = kernel::poll(entries, 2 + Relay::kPollSlots);
     if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
+    if (ready > 0) relay.serve(entries + 2);
+    child_may_have_ended = ready < 0 || entries[0].revents;
     if (entries[0].revents) forward_signals(signals, workload);
     if (entries[1].revents & POLLIN) follow_orders(channel, workload);
     else if (entries[1].revents) end_alone();
@@ -232,6 +237,10 @@ void follow_orders(const Channel& channel, int workload) {
   Inbox inbox;
   const Job job = open_job(channel, inbox);
   if (!channel.lives) kernel::close(channel.in);
+  Relay relay;
+  const uint32_t flags = job.header->flags;
+  if (flags & kJobRelay)
+    if (const long opened = relay.open(flags & kJobMerged); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
   const Start start = start_workload(job);
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);
   kernel::unmap(inbox.bytes, kInboxBytes);
@@ -246,7 +255,7 @@ void follow_orders(const Channel& channel, int workload) {
   kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
   for (unsigned number = 1; number <= kernel::kSignals; ++number)
     if (inbox.early & signal_bit(number)) kernel::kill(start.pid, static_cast<int>(number));
-  watch(channel, static_cast<int>(signals), start.pid);
+  watch(channel, relay, static_cast<int>(signals), start.pid);
 }
 
 }  // namespace

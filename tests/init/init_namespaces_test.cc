@@ -130,6 +130,37 @@ TEST_F(InitNamespaces, LetsGoOfTheStreams) {
   EXPECT_EQ(sandbox.finish().exit_code, 128 + SIGKILL);
 }
 
+std::string relayed(const std::string& script, bool merged) {
+  std::string job = init::encode_job(shell(script), init::UserChange::by_backend).value();
+  init::relay_output(job, merged);
+  return job;
+}
+
+TEST_F(InitNamespaces, RelaysEveryByteOfTheOutputAndTheEnd) {
+  for (const bool merged : {false, true}) {
+    InitSandbox sandbox;
+    sandbox.send_bytes(relayed("head -c 3000000 /dev/zero; head -c 1000000 /dev/zero >&2; exit 6", merged));
+    const InitOutcome got = sandbox.finish();
+    EXPECT_EQ(got.out.size(), 4'000'000U);
+    EXPECT_EQ(got.exit_code, 6);
+  }
+}
+
+TEST_F(InitNamespaces, RelaysBothStreamsInOrderThroughOnePipe) {
+  InitSandbox sandbox;
+  sandbox.send_bytes(relayed("for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done", true));
+  EXPECT_EQ(sandbox.finish().out, "o1\ne1\no2\ne2\no3\ne3\no4\ne4\no5\ne5\no6\ne6\no7\ne7\no8\ne8\no9\ne9\n");
+}
+
+TEST_F(InitNamespaces, LetsGoOfARelayedStreamThatTheWorkloadClosed) {
+  InitSandbox sandbox;
+  sandbox.send_bytes(relayed("echo said; exec >&- 2>&-; sleep 100000", false));
+  EXPECT_TRUE(sandbox.wait_for_output("said"));
+  EXPECT_FALSE(sandbox.wait_for_output("nothing: end of file comes while the workload runs"));
+  EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGKILL));
+  EXPECT_EQ(sandbox.finish().exit_code, 128 + SIGKILL);
+}
+
 TEST_F(InitNamespaces, LeavesNoZombies) {
   InitSandbox sandbox({.proc = true});
   sandbox.send(
@@ -141,7 +172,7 @@ TEST_F(InitNamespaces, LeavesNoZombies) {
 
 TEST_F(InitNamespaces, SleepsWhileTheWorkloadDoes) {
   InitSandbox sandbox;
-  sandbox.send(shell("echo ready; sleep 100000"));
+  sandbox.send_bytes(relayed("echo ready; sleep 100000", false));
   ASSERT_TRUE(sandbox.wait_for_output("ready"));
   const auto switches = [&] { return status_of(sandbox.pid(), "voluntary_ctxt_switches") + status_of(sandbox.pid(), "State"); };
   std::string before = switches(), after;

@@ -1,0 +1,38 @@
+// The workload's stdout and stderr as pipes of the sandbox's own kernel, whose other ends init holds, and passes on to the
+// pipes that it was given. For gVisor: at a pipe of the host's it raises no SIGPIPE, at one of its own it does (job.h).
+//
+//   workload's 1, 2  -->  pipe  --- splice(2), never blocking -->  what init was given as 1, 2
+//
+// A sink without a reader closes its pipe, so that the workload's next write ends it or fails with EPIPE.
+#pragma once
+
+#include "init/kernel.h"
+
+struct pollfd;
+
+namespace bailey::init {
+
+class Relay {
+ public:
+  static constexpr unsigned kPollSlots = 4;
+
+  // Puts the pipes in the place of descriptors 1 and 2, one for both when `merged`; 0 or -errno. Before the workload starts.
+  long open(bool merged);
+  // Exactly kPollSlots entries, with descriptor -1 where nothing is waited for.
+  void add_interest(pollfd* entries) const;
+  void serve(const pollfd* entries);
+  // Every writer is dead: waits until the rest is passed on, or `hangup` (-1: nothing) is readable.
+  void drain(int hangup);
+
+ private:
+  struct Stream {
+    int from = -1, to = -1;
+    bool sink_full = false, enlarged = false;
+    void move();
+    void close();
+  };
+  static long open(Stream& stream, int number);
+  Stream streams_[2];
+};
+
+}  // namespace bailey::init
