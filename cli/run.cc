@@ -236,14 +236,12 @@ class Run {
 
   // The record to where it was asked for; one line for a person when it was us who ended the command.
   int tell() {
-    int rc = exit_code(record_);
-    std::string text;
-    if (flags_.result || flags_.json) text = json::write(to_json(record_));
     const auto write = [&](const Sink& sink, const char* what) {
-      if (auto written = sink.write(text, kResultPatienceMs); !written) rc = report(std::move(written).error().with(what));
+      if (auto written = sink.write(json::write(to_json(record_)), kResultPatienceMs); !written)
+        add_loss(record_, std::move(written).error().with(what).in_step("result"));
     };
-    if (flags_.result) write(result_, "--result");
     if (flags_.json && !flags_.explain) write(json_, "--json");
+    if (flags_.result) write(result_, "--result");  // last: it tells of the other's loss
     const LimitValues& limits = record_.limits;
     if (record_.outcome == Outcome::timed_out)
       log::warning("killed: the time limit of " + units::format_milliseconds(limits.wall_ms.value_or(0)) +
@@ -253,7 +251,7 @@ class Run {
                    " (--memory)");
     if (record_.outcome == Outcome::output_limit)
       log::warning("killed: it wrote more than " + units::format_bytes(limits.output_bytes.value_or(0)) + " (--output-limit)");
-    return rc;
+    return exit_code(record_);
   }
 
   const RunFlags& flags_;

@@ -1,11 +1,14 @@
 // Events: what happens to one sandbox, while it happens, as JSON lines for a program:
 //   {"event":"started","id":"ab12","monotonic_ns":123,"time":"2026-11-21T23:46:00.000000Z", ...}
 // admitted, created, started, oom, output_truncated, exited, released. A reader that is gone or takes nothing
-// never holds up the sandbox: the first line that was lost is said on stderr, the rest is not tried.
+// never holds up the sandbox: after the first line that was lost the rest is not tried. That is a failure, which the
+// record tells; a reader that is gone wanted no more, and is said on stderr only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json.h"
 #include "dispatcher/sink.h"
@@ -18,9 +21,11 @@ class Events {
   explicit Events(Sink sink) : sink_(std::move(sink)) {}
   explicit operator bool() const { return static_cast<bool>(sink_); }
   void emit(std::string_view event, std::string_view id, json::Object details = {});
+  std::optional<Error> take_failure() { return std::exchange(failure_, std::nullopt); }
 
  private:
   Sink sink_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace bailey::dispatcher

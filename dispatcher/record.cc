@@ -110,10 +110,16 @@ const char* to_text(Outcome outcome) {
   return "?";
 }
 
+void add_loss(Record& record, Error error) {
+  record.loss = true;
+  if (!record.error) record.error = std::move(error);
+  else record.error->message += "; " + error.message;
+}
+
 int exit_code(const Record& record) {
   switch (record.outcome) {
-    case Outcome::exited: return record.exit_code;
-    case Outcome::signaled: return kSignalBase + record.signal;
+    case Outcome::exited: return record.loss ? kBailey : record.exit_code;
+    case Outcome::signaled: return record.loss ? kBailey : kSignalBase + record.signal;
     case Outcome::timed_out: return kTimedOut;
     case Outcome::out_of_memory:
     case Outcome::output_limit: return kKilled;

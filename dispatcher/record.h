@@ -34,7 +34,8 @@ struct Record {
   Outcome outcome = Outcome::setup_failed;
   int exit_code = 0;           // of exited
   int signal = 0;              // of signaled, out_of_memory and output_limit: what ended the workload
-  std::optional<Error> error;  // of refused and setup_failed
+  std::optional<Error> error;  // of refused and setup_failed, and of a loss
+  bool loss = false;           // output, an event or an audit line could not be written: `error` says which, the outcome stays
   std::vector<Verdict> refusals;
 
   int64_t started_wall_ns = 0;  // when the workload was started; 0: it was not
@@ -51,6 +52,8 @@ struct Record {
   LimitValues limits;
 };
 
+// Something that was to be written got lost. The record's error is the first one, with the words of those after it.
+void add_loss(Record& record, Error error);
 // What `run` exits with (docs/exit-codes.md).
 int exit_code(const Record& record);
 // Captured output that is not UTF-8 appears as "stdout_base64" in place of "stdout", so that no byte is lost.

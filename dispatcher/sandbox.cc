@@ -80,8 +80,9 @@ Record Sandbox::run() {
   release();
   record_.setup_ns = timer_.total_ns();
   record_.steps = timer_.steps();
-  if (auto written = around_.audit.exit(record_); !written) log::error(written.error().message);
+  if (auto written = around_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
   around_.events.emit("released", spec_.id());
+  if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
   return std::move(record_);
 }
 
@@ -410,10 +411,7 @@ void Sandbox::measure() {
   record_.output_truncated = streams_.truncated();
   record_.captured_stdout = streams_.take_captured_stdout();
   record_.captured_stderr = streams_.take_captured_stderr();
-  for (const auto& [pump, name] : {std::pair{&streams_.out(), "stdout"}, {&streams_.err(), "stderr"}})
-    if (pump->sink_errno() != 0 && pump->sink_errno() != EPIPE)
-      log::warning(sys_error(std::string("writing to ") + name, pump->sink_errno()).error().message +
-                   "; the rest of it is lost");
+  if (auto failure = streams_.failure()) add_loss(record_, std::move(*failure));
   if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
   if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_.id());
 }

@@ -79,6 +79,10 @@ Result<> Sink::write(std::string text, int patience_ms) const {
     if (written < 0) return sys_error("writing to " + name_, errno);
     rest.remove_prefix(static_cast<size_t>(written));
   }
+  // Network and user-space file systems tell at a close what they could not write.
+  if (!S_ISREG(info.st_mode)) return {};
+  const int copy = ::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 3);
+  if (copy >= 0 && ::close(copy) != 0 && errno != EINTR) return sys_error("writing to " + name_, errno);
   return {};
 }
 

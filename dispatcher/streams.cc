@@ -1,9 +1,11 @@
 #include "dispatcher/streams.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -64,6 +66,10 @@ Pump::Pump(Fd source, Fd sink, Way way) : source_(std::move(source)), sink_(std:
   if (::fstat(sink_.get(), &info) != 0) return;
   if (S_ISREG(info.st_mode)) sink_kind_ = Kind::file;
   if (S_ISSOCK(info.st_mode)) sink_kind_ = Kind::socket;
+  if (S_ISCHR(info.st_mode) && ::isatty(sink_.get())) sink_kind_ = Kind::terminal;
+  struct statfs system{};
+  const bool nameless = S_ISFIFO(info.st_mode) && ::fstatfs(sink_.get(), &system) == 0 && system.f_type == PIPEFS_MAGIC;
+  watches_sink_ = nameless || sink_kind_ == Kind::socket || sink_kind_ == Kind::terminal;
 }
 
 Pump Pump::capturing(Fd source) {
@@ -80,6 +86,22 @@ pollfd Pump::interest() const {
   return {source_.get(), POLLIN, 0};
 }
 
+pollfd Pump::sink_watch() const {
+  if (finished() || !watches_sink_ || interest().fd == sink_.get()) return {-1, 0, 0};
+  return {sink_.get(), 0, 0};
+}
+
+bool Pump::notice_gone_reader() {
+  pollfd one{sink_.get(), 0, 0};
+  if (!watches_sink_ || ::poll(&one, 1, 0) <= 0) return false;
+  // An error of a socket may pass; it would be reported again and again.
+  if (sink_kind_ == Kind::socket && (one.revents & POLLHUP) == 0) return watches_sink_ = false;
+  const bool lost = !pending_.empty() || has_input();
+  fail_sink(EPIPE);
+  lost_ = lost;
+  return true;
+}
+
 bool Pump::has_input() const {
   pollfd one{source_.get(), POLLIN, 0};
   return ::poll(&one, 1, 0) > 0 && (one.revents & POLLIN) != 0;
@@ -87,12 +109,18 @@ bool Pump::has_input() const {
 
 void Pump::close() {
   source_.reset();
-  sink_.reset();
   pending_.clear();
+  if (sink_kind_ != Kind::file || !sink_) return sink_.reset();
+  // Network and user-space file systems tell at the close what they could not write.
+  if (::close(sink_.release()) == 0 || errno == EINTR || sink_errno_ != 0) return;
+  sink_errno_ = errno;
+  lost_ = true;
 }
 
 Pump::Step Pump::fail_sink(int err) {
   sink_errno_ = err;
+  reader_is_gone_ = err == EPIPE || err == ECONNRESET || (err == EIO && sink_kind_ == Kind::terminal);
+  lost_ = true;
   close();
   return Step::ended;
 }
@@ -113,7 +141,10 @@ Pump::Step Pump::splice_some(uint64_t budget) {
   if (err == EINTR) return Step::moved;
   if (err == EAGAIN) return has_input() ? Step::sink_full : Step::source_empty;
   if (err == EINVAL) return way_ = Way::copy, Step::moved;  // a sink that cannot be spliced to
-  return fail_sink(err);
+  if (has_input()) return fail_sink(err);
+  // A sink that is not open for writing says so before there is anything to write, which is no loss yet.
+  if (polls(source_.get(), POLLIN)) return close(), Step::ended;
+  return Step::source_empty;
 }
 
 Pump::Step Pump::write_pending() {
@@ -155,7 +186,9 @@ Pump::Step Pump::copy_some(uint64_t budget) {
   }
   if (got < 0 && err == EINTR) return Step::moved;
   if (got < 0 && err == EAGAIN) return Step::source_empty;
-  // The end; a pty's master says EIO when the last descriptor of the other side is closed.
+  // The end; a terminal says EIO when the last descriptor of its other side is closed.
+  struct stat info{};
+  if (got < 0 && (err != EIO || ::fstat(source_.get(), &info) != 0 || !S_ISCHR(info.st_mode))) source_errno_ = err;
   if (trailer_.empty()) return close(), Step::ended;
   pending_ = last_byte_ == '\n' ? trailer_ : trailer_ + trailer_;
   source_.reset();
@@ -176,6 +209,7 @@ bool Pump::serve(uint64_t budget, bool source_is_dead) {
   for (int i = 0; i < kStepsPerServe; ++i) {
     const uint64_t left = budget - (taken_ - taken_before);
     if (left == 0 && pending_.empty()) {
+      if (!progress && notice_gone_reader()) return true;
       if (has_input()) return progress;
       if (source_is_dead || polls(source_.get(), POLLIN)) return close(), true;
       return progress;
@@ -184,6 +218,7 @@ bool Pump::serve(uint64_t budget, bool source_is_dead) {
     const Step step = splices ? splice_some(left) : copy_some(left);
     sink_full_ = step == Step::sink_full;
     if (step == Step::source_empty && source_is_dead) return close(), true;
+    if (step == Step::source_empty && !progress && notice_gone_reader()) return true;
     if (step == Step::source_empty || step == Step::sink_full) return progress;
     progress = true;
     if (step == Step::ended) return true;
@@ -256,6 +291,7 @@ void Streams::add_interest(std::vector<pollfd>& set) const {
   // behind.
   const bool waiting = budget() == 0 && !(out_.flushed() && err_.flushed());
   for (const Pump* pump : {&out_, &err_}) set.push_back(waiting && pump->flushed() ? pollfd{-1, 0, 0} : pump->interest());
+  for (const Pump* pump : {&out_, &err_}) set.push_back(pump->sink_watch());
 }
 
 uint64_t Streams::budget() const {
@@ -265,17 +301,44 @@ uint64_t Streams::budget() const {
 }
 
 bool Streams::serve() {
-  bool progress = in_.serve(UINT64_MAX, false);
-  progress |= out_.serve(budget(), ended_);
+  // Input last: what it makes the workload write meets a reader, or none, as things stand now.
+  bool progress = out_.serve(budget(), ended_);
   progress |= err_.serve(budget(), ended_);
+  if (out_.sink_errno() != 0) hang_up();
+  progress |= in_.serve(UINT64_MAX, false);
   const auto has_more = [](const Pump& pump) { return !pump.finished() && pump.has_input(); };
   if (budget() == 0 && out_.flushed() && err_.flushed() && (has_more(out_) || has_more(err_))) over_cap_ = true;
   return progress;
 }
 
+// A terminal that nobody looks at any more is hung up, as the line to a remote one would be: SIGHUP inside.
+void Streams::hang_up() {
+  if (!terminal_) return;
+  in_.close();
+  terminal_.reset();
+}
+
 void Streams::workload_ended() {
   ended_ = true;
   in_.close();
+}
+
+std::optional<Error> Streams::failure() const {
+  std::string what;
+  int first = 0;
+  const auto add = [&](const char* attempted, int err) {
+    what += (what.empty() ? "" : "; ") + sys_error(attempted, err).error().message;
+    if (first == 0) first = err;
+  };
+  const auto add_output = [&](const Pump& pump, const char* attempted) {
+    if (pump.sink_errno() != 0 && !pump.reader_is_gone()) add(attempted, pump.sink_errno());
+  };
+  add_output(out_, merged_ ? "writing to stdout, which is stderr too" : "writing to stdout");
+  add_output(err_, "writing to stderr");
+  const std::string lost = what.empty() ? "" : "; the rest of the output is lost";
+  if (in_.source_errno() != 0) add("reading stdin", in_.source_errno());
+  if (first == 0) return std::nullopt;
+  return Error{what + lost, "run it again when the file or device takes or gives all of it", Fault::failed, first, "streams"};
 }
 
 void Streams::abandon() {

@@ -2,10 +2,11 @@
 // holds a descriptor of the caller: it could reopen a file of the caller's for writing, or send control codes
 // to the caller's terminal settings.
 //
-//   caller's stdin  --- read/write --> pipe --> workload's 0      only when attached; else the workload's 0
-//   is at its end workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2      counted, up to the cap of
-//   both together workload's tty  --> master - read/write -> caller's 1         with a terminal; stdin goes
-//   the other way
+// clang-format off
+//   caller's stdin  --- read/write --> pipe --> workload's 0   only when attached, else the workload's 0 is at its end
+//   workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2   counted, up to the cap of both together
+//   workload's tty  --> master - read/write -> caller's 1      with a terminal; stdin goes the other way
+// clang-format on
 //
 // When the caller's stdout and stderr are the same file, the workload gets one pipe for both: its order is
 // kept exactly. Nothing blocks but poll(2), and O_NONBLOCK is never set on a description that the caller
@@ -39,33 +40,43 @@ class Pump {
 
   bool finished() const { return !source_ && pending_.empty(); }
   pollfd interest() const;  // fd -1 when finished
+  // The sink, while interest() is about the source: a reader that goes away is noticed then, as a writer outside would notice
+  // it at its next write. fd -1 where that cannot be seen, or is not for good: another reader may open a FIFO.
+  pollfd sink_watch() const;
   // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source,
   // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether
   // anything moved or ended.
   bool serve(uint64_t budget, bool source_is_dead);
   bool has_input() const;                            // something waits in the source
   bool flushed() const { return pending_.empty(); }  // all that was taken is in the sink
-  void close();
+  void close();                                      // a file that the last write did not reach says so now: sink_errno()
   void set_trailer(std::string text) { trailer_ = std::move(text); }  // written at the end of the source; twice within a line
 
-  uint64_t taken() const { return taken_; }       // bytes out of the source
-  int sink_errno() const { return sink_errno_; }  // what ended it early, 0 nothing; EPIPE is a reader that is gone
+  uint64_t taken() const { return taken_; }                // bytes out of the source
+  int source_errno() const { return source_errno_; }       // why the source could not be read to its end, 0: it was
+  int sink_errno() const { return sink_errno_; }           // what ended it early, 0 nothing
+  bool reader_is_gone() const { return reader_is_gone_; }  // that was it: nobody wants more
+  bool lost_something() const { return lost_; }
   std::optional<std::string> captured;
 
  private:
   enum class Step { moved, source_empty, sink_full, ended };
-  enum class Kind { file, stream, socket };
+  enum class Kind { file, stream, socket, terminal };
   Step splice_some(uint64_t budget);
   Step copy_some(uint64_t budget);
   Step write_pending();
   bool has_little_input() const;
   Step fail_sink(int err);
+  bool notice_gone_reader();
   Fd source_, sink_;
   Way way_ = Way::copy;
   Kind sink_kind_ = Kind::stream;
   bool sink_full_ = false;
+  bool watches_sink_ = false;
   bool enlarged_ = false;
-  int sink_errno_ = 0;
+  int source_errno_ = 0, sink_errno_ = 0;
+  bool reader_is_gone_ = false;
+  bool lost_ = false;  // what was taken, or waited in the source, when the sink failed
   uint64_t taken_ = 0;
   char last_byte_ = '\n';
   std::string trailer_;
@@ -92,7 +103,7 @@ class Streams {
   int terminal() const { return terminal_.get(); }
 
   void add_interest(std::vector<pollfd>& set) const;  // exactly kPollSlots elements
-  static constexpr size_t kPollSlots = 3;
+  static constexpr size_t kPollSlots = 5;
   // Moves what can be moved. Answers whether anything did.
   bool serve();
   // The workload has ended: its stdin is closed, and an empty source is a finished one.
@@ -101,7 +112,10 @@ class Streams {
   void abandon();  // closes everything, passed on or not
   // More was written than the cap allows; exactly the cap was passed on.
   bool over_cap() const { return over_cap_; }
-  bool truncated() const { return over_cap_ || abandoned_ || out_.sink_errno() != 0 || err_.sink_errno() != 0; }
+  bool truncated() const { return over_cap_ || abandoned_ || out_.lost_something() || err_.lost_something(); }
+  // Output that could not be written, or input that could not be read, while somebody wanted it: what, and why. A reader that
+  // is gone is none. Nothing: all went well.
+  std::optional<Error> failure() const;
 
   bool merged() const { return merged_; }
   const Pump& out() const { return out_; }
@@ -113,6 +127,7 @@ class Streams {
   Result<> connect_output(Pump& pump, Fd& workload_end, int caller, const char* name);
   Result<Pump> input_to(Fd sink) const;
   uint64_t budget() const;
+  void hang_up();
   StreamOptions options_;
   Stdio workload_;
   Pump in_, out_, err_;

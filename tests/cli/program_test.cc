@@ -1,6 +1,7 @@
 // The binary itself: commands, messages, descriptors, documents.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -112,11 +113,87 @@ TEST(Program, SaysWhenOutputWasLostToAFullDisk) {
                   .record = true};
   wish.before_exec = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); };
   const Outcome got = run_bailey(std::move(wish));
-  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.exit_code, 125) << got;
   EXPECT_NE(got.err.find("No space left"), std::string::npos) << got;
   const json::Value* truncated = got.find("output_truncated");
   ASSERT_TRUE(truncated) << got;
   EXPECT_EQ(json::write(*truncated), "true");
+}
+
+TEST(Program, SaysWhenAFileMayNotGrow) {
+  BAILEY_REQUIRE("root", "cgroup");
+  const TempDir directory;
+  static const std::string path = directory.file("output");
+  RunOptions wish{
+      .arguments = {"run", "--trust", "trusted", "--", "sh", "-c", "trap '' PIPE; head -c 3000000 /dev/zero; exit 3"},
+      .record = true};
+  wish.before_exec = [] {
+    const rlimit small{1 << 20, RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    ::dup2(::open(path.c_str(), O_WRONLY | O_CREAT, 0600), 1);
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 125) << got;
+  EXPECT_EQ(got.number("exit_code"), 3) << got;
+  EXPECT_EQ(got.text("error.errno"), "EFBIG") << got;
+  EXPECT_EQ(read_file(path).size(), 1U << 20);
+}
+
+// Every command prints its answer or fails.
+TEST(Program, NeverSucceedsWithoutHavingPrinted) {
+  BAILEY_REQUIRE("root", "cgroup");
+  const TempDir directory;
+  const std::string policy = directory.write("policy.json", "{}");
+  const Arguments table[] = {{"--version"},
+                             {"--help"},
+                             {"run", "--help"},
+                             {"policy", "show"},
+                             {"policy", "check", policy},
+                             {"seccomp", "show"},
+                             {"doctor"},
+                             {"doctor", "--json"},
+                             {"run", "--trust", "trusted", "--explain", "--", "true"},
+                             {"run", "--trust", "trusted", "--explain", "--json", "--", "true"},
+                             {"run", "--trust", "trusted", "--json", "--", "true"},
+                             {"run", "--trust", "trusted", "--result", "/dev/full", "--", "true"},
+                             {"run", "--trust", "trusted", "--events", "/dev/full", "--", "true"}};
+  for (const Arguments& arguments : table) {
+    for (const bool closed : {false, true}) {
+      RunOptions wish{.arguments = arguments};
+      if (closed) wish.closed = {1};
+      else wish.before_exec = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); };
+      const Outcome got = run_bailey(std::move(wish));
+      EXPECT_EQ(got.exit_code, 125) << got << arguments.front() << (closed ? " with stdout closed" : "");
+      if (!closed) EXPECT_NE(got.err.find("No space left"), std::string::npos) << got;
+    }
+  }
+}
+
+TEST(Program, TellsInTheRecordThatEventsOrTheDocumentWereLost) {
+  BAILEY_REQUIRE("root", "cgroup");
+  for (const Arguments& flags : {Arguments{"--events", "/dev/full"}, Arguments{"--json"}}) {
+    RunOptions wish{.arguments = {"run", "--trust", "trusted"}, .record = true};
+    wish.arguments.insert(wish.arguments.end(), flags.begin(), flags.end());
+    wish.arguments.insert(wish.arguments.end(), {"--", "true"});
+    wish.before_exec = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); };
+    const Outcome got = run_bailey(std::move(wish));
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_EQ(got.text("verdict"), "exited") << got;
+    EXPECT_EQ(got.number("exit_code"), 0) << got;
+    EXPECT_EQ(got.number("bailey_exit_code"), 125) << got;
+    EXPECT_EQ(got.text("error.errno"), "ENOSPC") << got;
+  }
+}
+
+TEST(Program, LeavesTheExitCodeToTheCommandWhenAReaderOfEventsIsGone) {
+  BAILEY_REQUIRE("root", "cgroup");
+  Pipe pipe = create_pipe().value();
+  RunOptions wish{.arguments = {"run", "--trust", "trusted", "--events", "fd:9", "--", "sh", "-c", "exit 3"}};
+  wish.pass = {{pipe.write.get(), 9}};
+  pipe.read.reset();
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 3) << got;
+  EXPECT_NE(got.err.find("--events"), std::string::npos) << got;
 }
 
 TEST(Program, PrintsALongRecordToAReaderThatWantsNonblockingPipes) {

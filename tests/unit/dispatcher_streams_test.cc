@@ -116,6 +116,7 @@ constexpr size_t kTailSizes[] = {1,      4096,   4097,    57'344,  61'440,  65'5
 TEST(Pump, WaitsForItsReaderWhileTheSourceIsSilent) {
   for (const Pump::Way way : {Pump::Way::copy, Pump::Way::splice}) {
     for (const std::string kind : {"pipe", "non-blocking pipe", "socket", "terminal"}) {
+      if (way == Pump::Way::splice && !kind.ends_with("pipe")) continue;  // those are never spliced to: it would block
       for (const size_t size : kTailSizes) {
         SCOPED_TRACE(kind + (way == Pump::Way::copy ? ", copied, " : ", spliced, ") + std::to_string(size));
         Pipe source = create_pipe().value(), pipe = create_pipe().value();
@@ -292,6 +293,76 @@ TEST(Streams, CloseTheWorkloadsEndWhenTheReaderIsGone) {
   put(ends.err.get(), "err");  // the other stream lives on
   serve_until(streams, [&] { return take(caller.err.read.get()) == "err"; });
   EXPECT_TRUE(streams.truncated());
+  EXPECT_FALSE(streams.failure()) << "it wanted no more";
+}
+
+// The workload is silent when its reader goes; its next write is the first to fail.
+TEST(Streams, NoticeThatTheReaderIsGoneBeforeTheNextWrite) {
+  for (const std::string kind : {"pipe", "socket", "terminal", "pipe at the cap"}) {
+    SCOPED_TRACE(kind);
+    Caller caller;
+    if (kind == "pipe at the cap") caller.options.cap = 6;
+    int pair[2] = {-1, -1};
+    if (kind == "socket") ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    if (kind == "terminal") ASSERT_EQ(::openpty(&pair[0], &pair[1], nullptr, nullptr, nullptr), 0);
+    if (pair[0] >= 0) caller.out.read = Fd(pair[0]), caller.out.write = Fd(pair[1]);
+    caller.options.out = caller.out.write.get();
+    Streams streams = Streams::create(caller.options).value();
+    Stdio ends = streams.take_workload_ends();
+    put(ends.out.get(), "taken\n");
+    std::string got;
+    serve_until(streams, [&] { return (got += take(caller.out.read.get())).size() >= 6; });
+    caller.out.read.reset();
+    const auto deadline = clock::Deadline::in_ms(kPatienceMs);
+    while (!streams.out().finished() && !deadline.passed()) {
+      std::vector<pollfd> set;
+      streams.add_interest(set);
+      ASSERT_GT(::poll(set.data(), set.size(), kPatienceMs), 0) << "nobody would notice";
+      streams.serve();
+    }
+    EXPECT_EQ(::write(ends.out.get(), "x", 1), -1);
+    EXPECT_EQ(errno, EPIPE);
+    EXPECT_FALSE(streams.truncated()) << "it got all that was written";
+    EXPECT_FALSE(streams.failure());
+    EXPECT_FALSE(streams.over_cap());
+  }
+}
+
+// A FIFO's next reader may come after the last one has gone.
+TEST(Streams, LeaveAFifoToItsNextReader) {
+  const tests::TempDir directory;
+  const std::string path = directory.file("fifo");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  Fd reader = files::open(path, O_RDONLY | O_NONBLOCK).value();
+  const Fd writer = files::open(path, O_WRONLY).value();
+  Caller caller;
+  caller.options.out = writer.get();
+  Streams streams = Streams::create(caller.options).value();
+  Stdio ends = streams.take_workload_ends();
+  reader.reset();
+  std::vector<pollfd> set;
+  streams.add_interest(set);
+  EXPECT_EQ(::poll(set.data(), set.size(), 0), 0);
+  streams.serve();
+  reader = files::open(path, O_RDONLY | O_NONBLOCK).value();
+  put(ends.out.get(), "for the next one");
+  std::string got;
+  serve_until(streams, [&] { return (got += take(reader.get())) == "for the next one"; });
+}
+
+TEST(Streams, HangUpTheTerminalThatNobodyLooksAt) {
+  int master = -1, slave = -1;
+  ASSERT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
+  const Fd tty(slave);
+  Caller caller;
+  caller.options.attach_stdin = true;
+  caller.options.terminal = true;
+  Streams streams = Streams::create(caller.options).value();
+  ASSERT_TRUE(streams.attach_terminal(Fd(master)));
+  caller.out.read.reset();
+  pollfd one{tty.get(), 0, 0};
+  serve_until(streams, [&] { return ::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0; });
+  EXPECT_LT(streams.terminal(), 0);
 }
 
 TEST(Streams, HoldBackTheWorkloadWhenNobodyReads) {
@@ -404,6 +475,26 @@ TEST(Streams, SayThatAFullDiskLostOutput) {
   serve_until(streams, [&] { return streams.out().finished(); });
   EXPECT_EQ(streams.out().sink_errno(), ENOSPC);
   EXPECT_TRUE(streams.truncated());
+  ASSERT_TRUE(streams.failure());
+  EXPECT_EQ(streams.failure()->sys, ENOSPC);
+  EXPECT_NE(streams.failure()->message.find("stdout"), std::string::npos) << streams.failure()->message;
+}
+
+TEST(Streams, SayThatStdinCouldNotBeRead) {
+  Caller caller;
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  const Fd input(pair[0]);
+  Fd peer(pair[1]);
+  caller.options.attach_stdin = true;
+  caller.options.in = input.get();
+  Streams streams = Streams::create(caller.options).value();
+  const Stdio ends = streams.take_workload_ends();
+  put(input.get(), "what the peer does not read before it closes makes the next read fail");
+  peer.reset();
+  serve_until(streams, [&] { return streams.failure().has_value(); });
+  EXPECT_EQ(streams.failure()->sys, ECONNRESET);
+  EXPECT_NE(streams.failure()->message.find("stdin"), std::string::npos) << streams.failure()->message;
 }
 
 TEST(Streams, CaptureEveryByte) {
