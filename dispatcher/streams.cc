@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "dispatcher/input_file.h"
 
 namespace bailey::dispatcher {
 
@@ -250,9 +251,14 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   streams.options_ = options;
   if (options.terminal) return streams;  // its ends come with the terminal
 
-  Pipe in = TRY(create_pipe());
-  streams.workload_.in = std::move(in.read);
   if (options.attach_stdin) {
+    TRY(check_input(options.in));
+    streams.workload_.in = copy_input_file(options.in);
+  }
+  Pipe in = TRY(create_pipe());
+  const bool is_file = static_cast<bool>(streams.workload_.in);
+  if (!is_file) streams.workload_.in = std::move(in.read);
+  if (options.attach_stdin && !is_file) {
     set_nonblocking(in.write.get());
     streams.in_ = TRY(streams.input_to(std::move(in.write)));
   }

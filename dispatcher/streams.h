@@ -3,7 +3,8 @@
 // to the caller's terminal settings.
 //
 // clang-format off
-//   caller's stdin  --- read/write --> pipe --> workload's 0   only when attached, else the workload's 0 is at its end
+//   caller's stdin  --- read/write --> pipe --> workload's 0   only when attached, else the workload's 0 is at its end;
+//                                                              a regular file: a sealed copy of it (input_file.h)
 //   workload's 1, 2 --> pipe --- splice(2) --> caller's 1, 2   counted, up to the cap of both together
 //   workload's tty  --> master - read/write -> caller's 1      with a terminal; stdin goes the other way
 // clang-format on

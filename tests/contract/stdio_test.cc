@@ -59,14 +59,14 @@ TEST_F(StdioContract, WithholdsNothingFromALateReaderWhileTheCommandWaits) {
   for (const Arguments& flags : {Arguments{}, Arguments{"-t"}}) {
     for (const size_t size : {65'536, 178'304, 194'688}) {
       Pipe pipe = std::move(*create_pipe());
-      RunOptions wish = options(
-          flags, {"/bin/sh", "-c", "head -c " + std::to_string(size) + " /dev/zero | tr '\\0' x; exec sleep 600"});
+      RunOptions wish =
+          options(flags, {"/bin/sh", "-c", "head -c " + std::to_string(size) + " /dev/zero | tr '\\0' x; exec sleep 600"});
       wish.pass = {{pipe.write.get(), 1}};
       BaileyProcess process(std::move(wish));
       pipe.write.reset();
       const auto deadline = clock::Deadline::in_ms(60'000);
       const auto patience = [&] { return deadline.poll_ms() > 0 && !process.ended(); };
-      for (int waiting = 0; waiting < 65'536 && patience(); usleep(5000)) ioctl(pipe.read.get(), FIONREAD, &waiting);
+      for (int waiting = 0; waiting < 32'768 && patience(); usleep(5000)) ioctl(pipe.read.get(), FIONREAD, &waiting);
       size_t got = 0;
       std::string buffer(1 << 16, '\0');
       while (got < size && patience()) {
@@ -98,6 +98,55 @@ TEST_F(StdioContract, PassesStdinByteByByte) {
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 0) << got.err;
   EXPECT_TRUE(got.out == expected) << got.out.size() << " bytes of " << expected.size();
+}
+
+// Fast input maps stdin, measures it, or goes back in it. The caller's file itself stays out of reach.
+TEST_F(StdioContract, GivesAFileAsAFile) {
+  std::string text(300'000, '\0');
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+  const TempDir directory;
+  const std::string path = directory.write("input", "skipped" + text, 0666);
+  for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
+    Fd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(lseek(file.get(), 7, SEEK_SET), 7);
+    Arguments flags = with_probes({"-i"});
+    flags.insert(flags.end(), user.begin(), user.end());
+    RunOptions wish = options(flags, {probe("stdin")});
+    wish.pass = {{file.get(), 0}};
+    const Outcome got = run_bailey(std::move(wish));
+    EXPECT_EQ(got.exit_code, 0) << got;
+    EXPECT_EQ(got.out.substr(0, got.out.find("write:")),
+              "size: 300000\nmap: 300000\nread: 300000\nseek: 299993\nagain: 300000\n");
+    EXPECT_EQ(got.out.find("done"), std::string::npos) << got;
+    EXPECT_EQ(lseek(file.get(), 0, SEEK_CUR), 7) << "the caller's position";
+    EXPECT_TRUE(read_file(path) == "skipped" + text);
+  }
+}
+
+TEST_F(StdioContract, GivesALargeFileAsAStream) {
+  const TempDir directory;
+  const std::string path = directory.write("input", "");
+  Fd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(ftruncate(file.get(), off_t{65} << 20), 0);
+  RunOptions wish = options({"-i"}, {"/bin/sh", "-c", "wc -c"});
+  wish.pass = {{file.get(), 0}};
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(std::stoll("0" + got.out), 65LL << 20) << got;
+}
+
+TEST_F(StdioContract, RefusesAnInputThatCannotBeRead) {
+  const TempDir directory;
+  const std::string path = directory.write("file", "x");
+  for (const auto& [name, flags] : {std::pair{std::string("/"), O_RDONLY}, {path, O_WRONLY}}) {
+    Fd fd(open(name.c_str(), flags | O_CLOEXEC));
+    RunOptions wish = options({"-i"}, {"/bin/cat"});
+    wish.pass = {{fd.get(), 0}};
+    const Outcome got = run_bailey(std::move(wish));
+    EXPECT_EQ(got.exit_code, 125) << got;
+    EXPECT_NE(got.err.find("stdin"), std::string::npos) << got;
+    EXPECT_NE(got.err.find("remedy: "), std::string::npos) << got;
+  }
 }
 
 TEST_F(StdioContract, GivesAnEmptyStdinUnlessAsked) {
@@ -151,6 +200,33 @@ TEST_F(StdioContract, WorksWithClosedStreams) {
   }
 }
 
+// A full disk, a closed descriptor: the loss shows, and the record still has the command's end.
+TEST_F(StdioContract, FailsWhenOutputIsLost) {
+  Fd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const struct {
+    const char* error;
+    int stream;
+    const Fd* sink;
+  } cases[] = {{"ENOSPC", 1, &full}, {"ENOSPC", 2, &full}, {"EBADF", 1, nullptr}};
+  for (const auto& one : cases) {
+    for (const int code : {0, 3}) {
+      const std::string redirect = one.stream == 2 ? " >&2" : "";
+      RunOptions wish =
+          options({}, {"/bin/sh", "-c", "trap '' PIPE; head -c 10000 /dev/zero" + redirect + "; exit " + std::to_string(code)});
+      if (one.sink) wish.pass = {{one.sink->get(), one.stream}};
+      else wish.closed = {one.stream};
+      const Outcome got = run_bailey(std::move(wish));
+      EXPECT_EQ(got.exit_code, 125) << got;
+      EXPECT_EQ(got.text("verdict"), "exited") << got;
+      EXPECT_EQ(got.number("exit_code"), code) << got;
+      EXPECT_EQ(got.number("bailey_exit_code"), 125) << got;
+      EXPECT_EQ(got.text("error.errno"), one.error) << got;
+      EXPECT_NE(got.text("error.message").find(one.stream == 1 ? "stdout" : "stderr"), std::string::npos) << got;
+      if (one.stream == 1) EXPECT_NE(got.err.find("stdout"), std::string::npos) << got;
+    }
+  }
+}
+
 TEST_F(StdioContract, EndsWhenItsReaderIsGone) {
   Pipe pipe = std::move(*create_pipe());
   RunOptions wish = options({}, {"/bin/sh", "-c", "yes | head -c 5M; exit 0"});
@@ -160,6 +236,54 @@ TEST_F(StdioContract, EndsWhenItsReaderIsGone) {
   pipe.read.reset();
   const Outcome got = process.finish();
   EXPECT_FALSE(got.timed_out) << got;
+}
+
+// As outside: the command's write after its reader has gone ends it, or fails when it ignores the signal. Not before: a command
+// that writes no more is left alone.
+TEST_F(StdioContract, RaisesSigpipeInTheWriterWhenItsReaderIsGone) {
+  for (const int stream : {1, 2}) {
+    const std::string to = stream == 1 ? "" : " >&2";
+    const struct {
+      std::string script;
+      int exit_code;
+    } cases[] = {
+        {"while :; do echo x" + to + "; sleep 0.05; done", 128 + SIGPIPE},
+        {"echo x" + to + "; read gone; while :; do echo y" + to + "; sleep 0.05; done", 128 + SIGPIPE},
+        {"(while :; do echo x" + to + "; sleep 0.05; done); exit $(($? == 141 ? 5 : 6))", 5},
+        {"echo x" + to + "; read gone; exit 3", 3},
+        {"trap '' PIPE; while echo x" + to + "; do sleep 0.05; done; exit 4", 4},
+    };
+    for (const auto& one : cases) {
+      Pipe pipe = std::move(*create_pipe());
+      RunOptions wish = options({"-i"}, {"/bin/sh", "-c", one.script});
+      wish.keep_input_open = true;
+      wish.pass = {{pipe.write.get(), stream}};
+      BaileyProcess process(std::move(wish));
+      pipe.write.reset();
+      char first;
+      EXPECT_EQ(read(pipe.read.get(), &first, 1), 1);
+      pipe.read.reset();
+      process.send("gone\n");
+      const Outcome got = process.finish();
+      EXPECT_FALSE(got.timed_out) << one.script;
+      EXPECT_EQ(got.exit_code, one.exit_code) << one.script << "\n" << got;
+      EXPECT_FALSE(got.find("error")) << got;
+    }
+  }
+}
+
+TEST_F(StdioContract, HangsUpATerminalThatNobodyLooksAt) {
+  Pipe pipe = std::move(*create_pipe());
+  RunOptions wish = options({"-t"}, {"/bin/sh", "-c", "while :; do echo x; sleep 0.05; done"});
+  wish.pass = {{pipe.write.get(), 1}};
+  BaileyProcess process(std::move(wish));
+  pipe.write.reset();
+  char first;
+  EXPECT_EQ(read(pipe.read.get(), &first, 1), 1);
+  pipe.read.reset();
+  const Outcome got = process.finish();
+  EXPECT_FALSE(got.timed_out);
+  EXPECT_EQ(got.exit_code, 128 + SIGHUP) << got;
 }
 
 // runsc of 2022 chowns a stdin, stdout or stderr that is the host's /dev/null; the leak check sees the owner.
