@@ -51,7 +51,10 @@ Error explain(Error error, const CgroupSetting& setting) {
     error.fault = Fault::unavailable;
     error.remedy = error.sys == ENOENT
                        ? "this kernel's " + setting.controller + " controller has no " + setting.file +
-                             (setting.swap_only ? ": boot with swapaccount=1, or swapoff" : ": run without that limit")
+                             (setting.swap_only                     ? ": boot with swapaccount=1, or swapoff"
+                              : setting.file.contains(".kmem.tcp.") ? ", and buffers of sockets would escape the memory limit: "
+                                                                      "boot with cgroup v2, or run without a memory limit"
+                                                                    : ": run without that limit")
                        : "run as root, or in a cgroup that was delegated to this user";
   } else if (error.sys == EINVAL || error.sys == ERANGE || error.sys == ENODEV) {
     error.fault = Fault::bad_input;
@@ -90,6 +93,9 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   directories_ = std::move(other.directories_);
   join_fds_ = std::move(other.join_fds_);
   oom_fd_ = std::move(other.oom_fd_);
+  before_ = other.before_;
+  memory_before_ = other.memory_before_;
+  peak_ = std::move(other.peak_);
   return *this;
 }
 
@@ -265,6 +271,7 @@ void Cgroup::leave() {
 Result<> Cgroup::remove() {
   join_fds_.clear();
   oom_fd_.reset();
+  peak_.reset();
   const auto deadline = clock::Deadline::in_ms(kRemoveMs);
   Backoff backoff;
   while (!directories_.empty()) {

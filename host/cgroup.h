@@ -39,6 +39,8 @@ struct CgroupMounts {
     bool v2 = false;
   };
   CgroupLayout layout = CgroupLayout::none;
+  // Why there is less than the kernel has, for messages; "" when nothing is known.
+  std::string missing_remedy;
   // Mounted writable; a co-mounted pair ("cpu,cpuacct") shares its directory. Hybrid: v1's, until those of v2
   // are added.
   std::vector<Controller> controllers;
@@ -60,8 +62,10 @@ CgroupMounts read_unified_controllers(CgroupMounts mounts);
 CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup);
 
 struct CgroupUsage {
-  std::optional<int64_t> user_us, system_us;
-  std::optional<uint64_t> peak_memory_bytes;  // v2: Linux 5.19
+  std::optional<int64_t> cpu_us;                     // exact to the microsecond
+  std::optional<int64_t> user_us, system_us;         // v1: in ticks of the kernel's clock (4 ms), so that they only say a ratio
+  std::optional<uint64_t> peak_memory_bytes;         // v2: Linux 5.19, socket buffers included
+  std::optional<uint64_t> peak_socket_memory_bytes;  // v1, where they have a limit and a count of their own
   std::optional<uint64_t> oom_kills;
   std::optional<uint64_t> pids_limit_hits;
 };
@@ -92,6 +96,13 @@ class Cgroup {
   Result<> attach(int pid) const;  // the slow way, with all its threads, for what is running already
 
   CgroupUsage usage() const;
+  // What was used until now belongs to the making of the sandbox. The peaks begin anew at what is in use (v2: since Linux 6.12;
+  // on older ones the peak is that of the whole life). `all`: usage() leaves out the CPU time so far, and of the peak what is
+  // in use now. Once; some 10 us for `peaks`.
+  enum class LeaveOut { peaks, all };
+  void begin_account(LeaveOut what);
+  // Before that, where more is in use when the account begins than what is to be left out: what is in use now.
+  void leave_out_memory_in_use();
   // Made at the first call. Readable: an OOM may have happened, ask usage().oom_kills (v1: eventfd on
   // memory.oom_control; v2: inotify on memory.events). Never drained by us; -1 where the kernel does not
   // offer it. Owned by the Cgroup.
@@ -139,7 +150,16 @@ class Cgroup {
   std::vector<Directory> directories_;
   std::vector<Fd> join_fds_;
   mutable Fd oom_fd_;
+  CgroupUsage before_;          // what is left out
+  uint64_t memory_before_ = 0;  // of the peak
+  Fd peak_;                     // v2: the descriptor through which memory.peak began anew
 };
+
+// `total` in the ratio of the two; all of it is user time where both are 0. Pure.
+struct CpuSplit {
+  int64_t user_us, system_us;
+};
+CpuSplit split_cpu_time(int64_t total_us, int64_t user_us, int64_t system_us);
 
 // Removes the cgroups of a sandbox whose Bailey died, wherever on this host they were made. What still runs in
 // them is killed where this process would have made them (`parent` as for create); elsewhere, where a living

@@ -4,6 +4,7 @@
 #include <linux/magic.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 
 #include "base/files.h"
@@ -17,7 +18,12 @@ constexpr size_t kFileCap = 16 << 20;  // cgroup.procs: seven bytes a process
 }  // namespace
 
 Result<Fd> open_cgroup(const std::string& path, bool v2) {
-  Fd fd = TRY(files::open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  auto opened = files::open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!opened && opened.error().sys == ENOENT) {  // mountinfo also lists what another mount covers
+    opened.error().fault = Fault::unavailable;
+    opened.error().remedy = kCgroupsNotVisible;
+  }
+  Fd fd = TRY(std::move(opened));
   const uint64_t type = TRY(files::file_system_type(fd.get()));
   if (type == static_cast<uint64_t>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC)) return fd;
   return fail(Fault::unavailable, path + " is an ordinary directory, not a cgroup: a limit written there would do nothing",

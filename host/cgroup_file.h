@@ -11,6 +11,12 @@
 
 namespace bailey::host {
 
+// What to do where the kernel has cgroups and their file systems are not to be seen. `ip netns exec` mounts a new /sys over the
+// old one and so hides what is mounted below it.
+inline constexpr const char* kCgroupsNotVisible =
+    "the kernel has cgroups, and their file system is not to be seen here: after 'ip netns exec N' use "
+    "'nsenter --net=/run/netns/N', which keeps the mounts; in a chroot or container bring the host's /sys/fs/cgroup in";
+
 // Opens a cgroup directory (O_PATH) and checks with statfs that it is one: Fault::unavailable when it is an
 // ordinary one.
 Result<Fd> open_cgroup(const std::string& path, bool v2);

@@ -8,6 +8,8 @@
 
 #include "base/files.h"
 #include "host/cgroup.h"
+#include "host/cgroup_file.h"
+#include "host/cgroup_parent.h"
 
 namespace bailey::host {
 
@@ -145,6 +147,12 @@ std::optional<CgroupMounts> look_at_usual_places(std::string_view proc_cgroup) {
 
 }  // namespace
 
+std::string read_only_remedy(const std::string& directory) {
+  return directory +
+         " is mounted read-only, as containers have it: mount it writable in that container "
+         "(docker and podman: --privileged, or -v /sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host), or run outside of it";
+}
+
 const char* to_text(CgroupLayout layout) {
   switch (layout) {
     case CgroupLayout::none: return "none";
@@ -180,10 +188,17 @@ void CgroupMounts::add_unified_controllers(std::string_view list) {
 CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view proc_cgroup) {
   CgroupMounts mounts;
   const Hierarchies hierarchies = parse_proc_cgroup(proc_cgroup);
+  std::string read_only;
+  bool any = false;
   while (!mountinfo.empty()) {
     MountLine mount;
     const std::string_view line = take(mountinfo, '\n');
-    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount) || !lists(mount.options, "rw")) continue;
+    if (line.find(" - cgroup") == std::string_view::npos || !parse_line(line, mount)) continue;
+    any = true;
+    if (!lists(mount.options, "rw")) {
+      if (read_only.empty()) read_only = unescape(mount.point);
+      continue;
+    }
     if (mount.type == "cgroup") add_v1(mounts, mount, hierarchies);
     if (mount.type != "cgroup2") continue;
     const std::string own = hierarchies.v2_path ? below(mount.root, *hierarchies.v2_path) : "";
@@ -191,6 +206,8 @@ CgroupMounts parse_cgroup_mounts(std::string_view mountinfo, std::string_view pr
       mounts.unified = CgroupMounts::Controller{"", unescape(mount.point), own, true};
   }
   mounts.set_layout();
+  if (!read_only.empty()) mounts.missing_remedy = read_only_remedy(read_only);
+  else if (!any && (!hierarchies.v1.empty() || hierarchies.v2_path)) mounts.missing_remedy = kCgroupsNotVisible;
   return mounts;
 }
 

@@ -29,10 +29,13 @@ bool contains_word(std::string_view list, std::string_view word) {
   return false;
 }
 
-Error unavailable(Error error) {
-  if (error.sys == EACCES || error.sys == EPERM || error.sys == EROFS) {
+Error unavailable(Error error, const std::string& directory) {
+  if (error.sys == EACCES || error.sys == EPERM) {
     error.fault = Fault::unavailable;
     error.remedy = kPermissionRemedy;
+  } else if (error.sys == EROFS) {
+    error.fault = Fault::unavailable;
+    error.remedy = read_only_remedy(directory);
   }
   return error;
 }
@@ -87,7 +90,7 @@ Result<> enable(const CgroupParent& at, const std::vector<std::string>& controll
   if (change.empty()) return {};
   auto written = write_cgroup_file(at.fd.get(), "cgroup.subtree_control", change);
   if (written) return {};
-  Error error = unavailable(std::move(written).error());
+  Error error = unavailable(std::move(written).error(), at.path);
   if (error.sys == EBUSY) {
     error.fault = Fault::unavailable;
     error.remedy = "it holds processes itself: move them to a child of it, or name another cgroup_parent in the policy";
@@ -169,7 +172,7 @@ std::vector<std::string> paths_v2(const CgroupMounts::Controller& where) {
 
 Result<Fd> make_cgroup(const CgroupParent& parent, const std::string& name) {
   if (::mkdirat(parent.fd.get(), name.c_str(), 0755) < 0)
-    return std::unexpected(unavailable(sys_error("mkdir " + parent.path + "/" + name, errno).error()));
+    return std::unexpected(unavailable(sys_error("mkdir " + parent.path + "/" + name, errno).error(), parent.path));
   auto made = files::open_at(parent.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!made) ::unlinkat(parent.fd.get(), name.c_str(), AT_REMOVEDIR);  // nobody else knows of it
   return made;

@@ -21,6 +21,9 @@
 
 namespace bailey::host {
 
+// What to do about a cgroup file system that is mounted read-only.
+std::string read_only_remedy(const std::string& directory);
+
 inline constexpr const char* kDefaultParent = "/bailey";
 inline constexpr const char* kLauncherName = "bailey.launcher";
 

@@ -89,7 +89,9 @@ void Compiler::memory_v1(const CgroupMounts::Controller& where, const bundle::Me
   if (is_set(m.swap)) settings_.back().swap_only = true;
   bytes(m.reservation, "memory reservation", "memory.soft_limit_in_bytes");
   if (is_limit(m.kernel)) bytes(m.kernel, "kernel memory limit", "memory.kmem.limit_in_bytes");
-  if (is_limit(m.kernel_tcp)) bytes(m.kernel_tcp, "TCP memory limit", "memory.kmem.tcp.limit_in_bytes");
+  // Socket buffers of IP are a count of their own there, with a file that is only named after TCP, and until that file is
+  // written they are counted nowhere. cgroup v2 has them in memory.max.
+  bytes(is_limit(m.kernel_tcp) ? m.kernel_tcp : m.limit, "limit of socket memory", "memory.kmem.tcp.limit_in_bytes");
   if (m.swappiness) add(where, "swappiness", "memory.swappiness", std::to_string(*m.swappiness));
   if (m.disable_oom_killer.value_or(false))
     add(where, "disabled OOM killer", "memory.oom_control", "1", Check::line, "oom_kill_disable 1");
@@ -280,8 +282,9 @@ Result<std::vector<CgroupSetting>> Compiler::finish() {
   if (!bad_.empty()) return fail(Fault::bad_input, join(bad_));
   if (!missing_.empty())
     return fail(Fault::unavailable, "this host cannot enforce: " + join(missing_),
-                std::string("mount or enable the controller (cgroup layout here: ") + to_text(mounts_.layout) +
-                    "), or run without that limit");
+                mounts_.missing_remedy.empty() ? std::string("mount or enable the controller (cgroup layout here: ") +
+                                                     to_text(mounts_.layout) + "), or run without that limit"
+                                               : mounts_.missing_remedy);
   return std::move(settings_);
 }
 

@@ -46,5 +46,7 @@ Probe probe_memfd();
 Probe probe_rlimit_raising();  // CAP_SYS_RESOURCE
 // probe_cgroups.cc: the layout, then each controller that limits need
 std::vector<Probe> probe_cgroups(const std::string& parent);
+// Of /proc/cmdline: v2's memory controller was told not to count the buffers of sockets. Pure.
+bool leaves_out_socket_memory(std::string_view cmdline);
 
 }  // namespace bailey::host

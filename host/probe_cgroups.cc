@@ -62,14 +62,32 @@ Probe probe_limit(const Wanted& wanted, const std::string& parent, State when_mi
   return {wanted.name, State::ok, "below " + path.substr(0, path.rfind('/')), "", ""};
 }
 
+Probe probe_socket_memory(const CgroupMounts& mounts) {
+  const char* const name = "cgroup socket memory";
+  const auto* memory = mounts.find("memory");
+  const auto cmdline = files::read("/proc/cmdline", 1 << 16);
+  if (!memory || !memory->v2 || !cmdline || !leaves_out_socket_memory(*cmdline)) return {name, State::ok, "counted", "", ""};
+  return {name, State::degraded, "the kernel was booted with cgroup.memory=nosocket",
+          "buffers of sockets are beyond every memory limit", "boot without that"};
+}
+
 }  // namespace
+
+bool leaves_out_socket_memory(std::string_view cmdline) {
+  for (size_t at = cmdline.find("cgroup.memory="); at != std::string_view::npos; at = cmdline.find("cgroup.memory=", at + 1)) {
+    const std::string_view value = cmdline.substr(at, cmdline.find_first_of(" \n", at) - at);
+    if (value.contains("nosocket")) return true;
+  }
+  return false;
+}
 
 std::vector<Probe> probe_cgroups(const std::string& parent) {
   auto mounts = find_cgroups();
   if (mounts) mounts = read_unified_controllers(std::move(*mounts));
   if (!mounts || mounts->layout == CgroupLayout::none)
     return {{"cgroups", State::missing, mounts ? "none mounted" : mounts.error().message,
-             "no limits: levels with any cannot run", "mount -t cgroup2 none /sys/fs/cgroup"}};
+             "no limits: levels with any cannot run",
+             mounts && !mounts->missing_remedy.empty() ? mounts->missing_remedy : "mount -t cgroup2 none /sys/fs/cgroup"}};
   std::string controllers;
   for (const auto& controller : mounts->controllers)
     controllers.append(controllers.empty() ? "" : " ").append(controller.name).append(controller.v2 ? "(v2)" : "");
@@ -84,6 +102,7 @@ std::vector<Probe> probe_cgroups(const std::string& parent) {
     }
     probes.push_back(probe_limit(wanted, parent, essential ? State::missing : State::degraded));
   }
+  probes.push_back(probe_socket_memory(*mounts));
   return probes;
 }
 
