@@ -27,6 +27,7 @@ struct StepTime {
   int64_t ns = 0;
 };
 using Steps = std::vector<StepTime>;
+inline constexpr const char* kBootStep = "boot";  // of a runtime with a kernel of its own: a field of the record, too
 
 // The workload's ends. With process().terminal all three stay empty and Created::terminal is the pty's master.
 struct Stdio {
@@ -88,6 +89,16 @@ struct LoggedCalls {
   uint64_t others = 0;
 };
 
+// What PID 1 knows of the workload's use. Absent: it could not say so, or it did not live to.
+struct Account {
+  // Of the CPU time that the cgroup counts, what is PID 1's and that of the making. Absent also where a runtime's own processes
+  // are in that count: it is then taken from the command's start on.
+  std::optional<int64_t> own_cpu_us;
+  std::optional<int64_t> wall_us;             // from the command's start to its end
+  std::optional<int64_t> user_us, system_us;  // of what was waited for
+  std::optional<uint64_t> max_rss_bytes;      // largest of one process
+};
+
 class Instance {
  public:
   virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
@@ -97,7 +108,7 @@ class Instance {
   virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;
   // How its user ids stand on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
-  // Hands over the job; returns when PID 1 has it. Steps as for create. Errors: Patience's.
+  // Hands over the job; returns when PID 1 has begun the command, or cannot. Steps as for create. Errors: Patience's.
   virtual Result<> start(Patience& patience, Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.
   virtual Result<> signal(int number) = 0;
@@ -109,6 +120,14 @@ class Instance {
   virtual int calls_fd() const { return -1; }
   virtual void serve_calls() {}
   virtual LoggedCalls calls() const { return {}; }
+  // From start on, more of it after the last word or reap().
+  virtual Account account() const { return {}; }
+  // Whether start() has begun the command: false where the sandbox ended before, or the command could not be executed. exit_fd
+  // and reap() then say how.
+  virtual bool has_begun() const { return true; }
+  // Whether a runtime of its own runs in the sandbox's cgroup when await_created has returned; what it holds is not the
+  // command's.
+  virtual bool has_booted() const { return false; }
   // Where PID 1 has a last word before it ends, readable then; -1: it has none, or has said it. take_last_word answers whether
   // it was that nothing else of the sandbox lives: what the workload used and wrote is settled, and exit_fd is only about the
   // kernel's taking down of the sandbox.

@@ -195,9 +195,12 @@ json::Value to_json(const Record& record) {
   if (record.started_wall_ns != 0) {
     object.set("started", clock::wall_text(record.started_wall_ns));
     object.set("wall_us", record.wall_us);
+    set_present(object, "cpu_us", record.cpu_us);
     set_present(object, "user_us", record.user_us);
     set_present(object, "system_us", record.system_us);
     set_present(object, "peak_memory_bytes", record.peak_memory_bytes);
+    set_present(object, "peak_socket_memory_bytes", record.peak_socket_memory_bytes);
+    set_present(object, "max_rss_bytes", record.max_rss_bytes);
     set_present(object, "oom_kills", record.oom_kills);
     set_present(object, "pids_limit_hits", record.pids_limit_hits);
     object.set("stdout_bytes", record.stdout_bytes);
@@ -208,6 +211,8 @@ json::Value to_json(const Record& record) {
     set_captured(object, "stderr", record.captured_stderr);
   }
   object.set("setup_ns", record.setup_ns);
+  if (const auto boot = std::ranges::find(record.steps, kBootStep, &StepTime::name); boot != record.steps.end())
+    object.set("boot_ns", boot->ns);
   json::Array steps;
   for (const StepTime& step : record.steps) {
     json::Object one;

@@ -40,8 +40,8 @@ struct Record {
 
   int64_t started_wall_ns = 0;  // when the workload was started; 0: it was not
   int64_t wall_us = 0;          // start of the workload to its end
-  std::optional<int64_t> user_us, system_us;
-  std::optional<uint64_t> peak_memory_bytes, oom_kills, pids_limit_hits;
+  std::optional<int64_t> cpu_us, user_us, system_us;
+  std::optional<uint64_t> peak_memory_bytes, peak_socket_memory_bytes, max_rss_bytes, oom_kills, pids_limit_hits;
   uint64_t stdout_bytes = 0, stderr_bytes = 0;  // passed on
   bool output_merged = false;     // both streams were one (the caller's stdout and stderr are the same file): counted as stdout
   bool output_truncated = false;  // the workload wrote more than was passed on

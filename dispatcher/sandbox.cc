@@ -232,12 +232,12 @@ Result<> Sandbox::start() {
   enter("start");
   TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
+  if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
+  TRY(instance_->start(*this, steps));
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();
-  if (auto started = instance_->start(*this, steps); !started) {
-    record_.started_wall_ns = 0;
-    return started;
-  }
+  using LeaveOut = host::Cgroup::LeaveOut;
+  leases_.cgroup.begin_account(instance_->account().own_cpu_us ? LeaveOut::peaks : LeaveOut::all);
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
@@ -248,7 +248,7 @@ Result<> Sandbox::start() {
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
-  around_.events.emit("started", spec_.id(), std::move(started));
+  if (instance_->has_begun()) around_.events.emit("started", spec_.id(), std::move(started));
   return {};
 }
 
@@ -257,7 +257,7 @@ Result<> Sandbox::supervise() {
   const End end = TRY(wait_for_end());
   record_.calls = instance_->calls();
   const auto close_the_books = [this] {
-    record_.wall_us = (clock::monotonic_ns() - started_ns_) / 1000;
+    record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
     phase_ = Phase::stopped;
     expect_by({});  // a reader may be slow
     drain();
@@ -395,9 +395,10 @@ void Sandbox::drain() {
 // What it used and what it wrote.
 void Sandbox::measure() {
   const host::CgroupUsage usage = leases_.cgroup.usage();
-  record_.user_us = usage.user_us;
-  record_.system_us = usage.system_us;
+  measure_cpu(usage);
   record_.peak_memory_bytes = usage.peak_memory_bytes;
+  record_.peak_socket_memory_bytes = usage.peak_socket_memory_bytes;
+  record_.max_rss_bytes = instance_->account().max_rss_bytes;
   record_.oom_kills = usage.oom_kills;
   record_.pids_limit_hits = usage.pids_limit_hits;
   if (leases_.network) {
@@ -416,12 +417,29 @@ void Sandbox::measure() {
   if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_.id());
 }
 
-// Where no cgroup has told: of all that was waited for, PID 1 included.
+// The cgroup counts exactly; PID 1, which is in that count, knows its own part, and tells user from system exactly.
+void Sandbox::measure_cpu(const host::CgroupUsage& usage) {
+  const Account account = instance_->account();
+  record_.user_us = account.own_cpu_us ? account.user_us : std::nullopt;
+  record_.system_us = account.own_cpu_us ? account.system_us : std::nullopt;
+  if (!usage.cpu_us) return;
+  record_.cpu_us = std::max<int64_t>(0, *usage.cpu_us - account.own_cpu_us.value_or(0));
+  if (!record_.user_us) record_.user_us = usage.user_us, record_.system_us = usage.system_us;
+  const host::CpuSplit split =
+      host::split_cpu_time(*record_.cpu_us, record_.user_us.value_or(0), record_.system_us.value_or(0));
+  record_.user_us = split.user_us;
+  record_.system_us = split.system_us;
+}
+
+// Where no cgroup has told: of what PID 1 waited for, else of all that was waited for here, PID 1 included.
 void Sandbox::measure_children() {
+  if (record_.cpu_us) return;
   rusage children{};
-  if (record_.user_us || ::getrusage(RUSAGE_CHILDREN, &children) != 0) return;
-  record_.user_us = microseconds(children.ru_utime);
-  record_.system_us = microseconds(children.ru_stime);
+  if (!record_.user_us && ::getrusage(RUSAGE_CHILDREN, &children) == 0) {
+    record_.user_us = microseconds(children.ru_utime);
+    record_.system_us = microseconds(children.ru_stime);
+  }
+  if (record_.user_us) record_.cpu_us = *record_.user_us + record_.system_us.value_or(0);
 }
 
 // The verdict: what we did to it comes first, then what the kernel did, then what it did itself.

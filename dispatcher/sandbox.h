@@ -109,6 +109,7 @@ class Sandbox : private Patience {
   Result<> reserve_network();
   Result<> connect_network();
   void measure();
+  void measure_cpu(const host::CgroupUsage& usage);
   void measure_children();
   void judge(const Ending& ending);
   std::vector<pollfd> poll_set() const;

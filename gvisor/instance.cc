@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "gvisor/arguments.h"
+#include "gvisor/failure.h"
 #include "init/channel.h"
 #include "init/encode.h"
 
@@ -19,6 +24,7 @@ namespace {
 using dispatcher::Ending;
 
 constexpr int64_t kKillRetryMs = 5'000;
+constexpr long kChannelStepNs = 2'000'000;
 constexpr size_t kLeastPipe = 64 * 1024;  // the kernel's default
 constexpr int kKillRetryStepMs = 20;
 constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox was killed (docs/gvisor.md)
@@ -34,15 +40,24 @@ bool SandboxInstance::end(clock::Deadline deadline) {
   return end_child(launched_.pidfd.get(), deadline);
 }
 
-// runsc is executed; that it has made a sandbox shows when init takes the job. A held child with a terminal cannot wait until
-// start(): runsc makes the terminal.
+// With a pipe to init: until init waits for its job. Builds without one find the job when they start, so they are held before
+// their exec until start(); with a terminal that cannot wait, because runsc makes the terminal.
 Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   if (launched_.go && !plan_.terminal) return Fd();
-  const int64_t begin = clock::monotonic_ns();
+  int64_t begin = clock::monotonic_ns();
+  const auto lap = [&](const char* name) {
+    const int64_t now = clock::monotonic_ns();
+    steps.push_back({name, now - begin});
+    begin = now;
+  };
   TRY(release(launched_, patience));
   Fd terminal;
   if (plan_.terminal) terminal = TRY(receive_console(launched_, patience));
-  steps.push_back({"launch", clock::monotonic_ns() - begin});
+  lap("launch");
+  if (plan_.channel_directory) return terminal;
+  TRY(await_report(patience));
+  lap(dispatcher::kBootStep);
+  if (!last_) return std::unexpected(boot_failure());
   return terminal;
 }
 
@@ -50,11 +65,48 @@ Result<> SandboxInstance::start(dispatcher::Patience& patience, dispatcher::Step
   const int64_t begin = clock::monotonic_ns();
   if (plan_.channel_directory) {
     TRY(release(launched_, patience));
-  } else {
-    TRY(send_job(patience));
+    TRY(await_channel_report(patience));
+    steps.push_back({dispatcher::kBootStep, clock::monotonic_ns() - begin});
+    if (!last_) return std::unexpected(boot_failure());
+    return {};
   }
+  if (last_->kind != init::ReportKind::ready) return {};
+  last_.reset();
+  TRY(send_job(patience));
+  TRY(await_report(patience));
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
+}
+
+// It has ended without a word of init's.
+Error SandboxInstance::boot_failure() {
+  auto ended = reap();
+  if (!ended) return std::move(ended).error();
+  if (ended->kind == Ending::Kind::not_started) return std::move(ended->error);
+  return Error{"gVisor was killed while it started", "is the memory limit, or the host's memory, too small?", Fault::failed, 0,
+               "runsc"};
+}
+
+Result<> SandboxInstance::await_report(dispatcher::Patience& patience) {
+  pollfd fds[2] = {{launched_.report.get(), POLLIN, 0}, {launched_.pidfd.get(), POLLIN, 0}};
+  TRY(patience.until_ready(fds));
+  if ((fds[0].revents & POLLIN) != 0) last_ = TRY(init::receive_report(launched_.report.get()));
+  return {};
+}
+
+// A file tells nobody that it has grown, without a watch of which a user has few.
+Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
+  const Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  const itimerspec often{{0, kChannelStepNs}, {0, kChannelStepNs}};
+  if (!timer || ::timerfd_settime(timer.get(), 0, &often, nullptr) < 0) return sys_error("making a timer", errno);
+  pollfd fds[2] = {{timer.get(), POLLIN, 0}, {launched_.pidfd.get(), POLLIN, 0}};
+  for (;;) {
+    TRY(hear_channel());
+    if (last_ || fds[1].revents != 0) return {};
+    TRY(patience.until_ready(fds));
+    uint64_t ticks = 0;
+    (void)!::read(timer.get(), &ticks, sizeof ticks);
+  }
 }
 
 // Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
@@ -93,32 +145,51 @@ void SandboxInstance::kill_all() {
   if (!reaped_ && launched_.pidfd) send_signal(launched_.pidfd.get(), SIGKILL);
 }
 
-Result<std::optional<init::Report>> SandboxInstance::last_report() {
-  std::optional<init::Report> last;
-  if (plan_.channel_directory) {
-    const std::string bytes = TRY(read_channel_report(launched_.root));
-    for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
-      last = TRY(init::parse_report(std::string_view(bytes).substr(at, sizeof(init::Report))));
-    return last;
-  }
-  for (;;) {
+bool SandboxInstance::has_end() const {
+  return last_ && (last_->kind == init::ReportKind::exited || last_->kind == init::ReportKind::signaled);
+}
+
+dispatcher::Account SandboxInstance::account() const {
+  dispatcher::Account account;
+  if (has_end()) init::fill_account(account, *last_);
+  return account;
+}
+
+bool SandboxInstance::take_last_word() {
+  const auto next = init::receive_report(launched_.report.get());
+  if (next && *next) last_ = **next;
+  heard_ = !next || !*next || has_end();
+  return has_end();
+}
+
+Result<> SandboxInstance::hear_channel() {
+  const std::string bytes = TRY(read_channel_report(launched_.root));
+  for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
+    last_ = TRY(init::parse_report(std::string_view(bytes).substr(at, sizeof(init::Report))));
+  return {};
+}
+
+Result<> SandboxInstance::hear_all() {
+  if (plan_.channel_directory) return hear_channel();
+  while (!heard_) {
     const std::optional<init::Report> next = TRY(init::receive_report(launched_.report.get()));
-    if (!next) return last;
-    last = next;
+    if (next) last_ = next;
+    heard_ = !next;
   }
+  return {};
 }
 
 Result<Ending> SandboxInstance::reap() {
   const ExitStatus status = TRY(wait_for(launched_.pidfd.get()));
   reaped_ = true;
-  const auto report = last_report();  // every writer is gone: this does not block
   bool started = false;
-  if (report && *report) {
-    switch ((*report)->kind) {
-      case init::ReportKind::exited: return Ending{Ending::Kind::exited, (*report)->value, {}};
-      case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, (*report)->value, {}};
-      case init::ReportKind::failed: return Ending{Ending::Kind::not_started, 0, init::start_error(**report, process_)};
+  if (hear_all() && last_) {
+    switch (last_->kind) {
+      case init::ReportKind::exited: return Ending{Ending::Kind::exited, last_->value, {}};
+      case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, last_->value, {}};
+      case init::ReportKind::failed: return Ending{Ending::Kind::not_started, 0, init::start_error(*last_, process_)};
       case init::ReportKind::started: started = true; break;
+      case init::ReportKind::ready: break;
     }
   }
   return judge_runsc_end({status, killed_, started, read_last_words(launched_.root)});
@@ -128,12 +199,14 @@ Ending judge_runsc_end(const RunscEnd& end) {
   const ExitStatus& status = end.status;
   const bool sandbox_killed = status.by_signal ? status.value == SIGKILL : status.value == kSandboxKilled;
   if (end.killed_by_us || sandbox_killed) return {Ending::Kind::signaled, SIGKILL, {}};
-  std::string message = end.workload_started ? "gVisor broke down while the command ran" : "gVisor did not start";
-  message += ": runsc " + (status.by_signal ? "died of signal " : std::string("ended with ")) + std::to_string(status.value);
-  message += end.words.empty() ? " and left no word in its log" : ": " + end.words;
-  return {Ending::Kind::not_started, 0,
-          Error{std::move(message), "run 'bailey doctor'; a limit that is too small for gVisor itself is one cause",
-                Fault::failed, 0, "runsc"}};
+  const std::string how =
+      "runsc " + (status.by_signal ? "died of signal " : std::string("ended with ")) + std::to_string(status.value);
+  const StartFailure failure = explain_failure(end.words);
+  Error error{(end.workload_started ? "gVisor broke down while the command ran: " : "gVisor did not start: ") + failure.cause,
+              failure.remedy, Fault::failed, 0, "runsc"};
+  if (end.words.empty() || failure.cause == end.words)
+    error.message = error.message.insert(error.message.find(": ") + 2, how + ": ");
+  return {Ending::Kind::not_started, 0, std::move(error)};
 }
 
 }  // namespace bailey::gvisor

@@ -22,17 +22,30 @@ class SandboxInstance final : public dispatcher::Instance {
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
+  bool has_booted() const override { return !plan_.channel_directory; }
+  bool has_begun() const override { return last_ && last_->kind != init::ReportKind::failed; }
+  dispatcher::Account account() const override;
+  int last_word_fd() const override { return heard_ ? -1 : launched_.report.get(); }
+  bool take_last_word() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 
  private:
   Result<> send_job(dispatcher::Patience& patience);
-  // init's last word, when it had the time to say one.
-  Result<std::optional<init::Report>> last_report();
+  // Waits for init's next report, or until the sandbox has ended.
+  Result<> await_report(dispatcher::Patience& patience);
+  Result<> await_channel_report(dispatcher::Patience& patience);
+  Error boot_failure();
+  // Takes what init has said into last_, up to the end: every writer is gone.
+  Result<> hear_all();
+  Result<> hear_channel();
+  bool has_end() const;
 
   Plan plan_;
   bundle::Process process_;  // what init was to run, for messages
   Launched launched_;
+  std::optional<init::Report> last_;
+  bool heard_ = false;  // init says no more
   bool killed_ = false;
   bool reaped_ = false;
 };

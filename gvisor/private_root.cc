@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "bundle/writer.h"
 #include "gvisor/destinations.h"
+#include "gvisor/failure.h"
 #include "init/image.h"
 #include "init/job.h"
 
@@ -319,7 +320,7 @@ Result<std::string> read_channel_report(const PrivateRoot& root) {
 }
 
 std::string parse_log_errors(std::string_view text) {
-  std::string errors;
+  std::string errors, noise;
   while (!text.empty()) {
     const size_t length = object_length(text);
     const auto entry = json::parse(text.substr(0, length), "runsc's log");
@@ -328,9 +329,12 @@ std::string parse_log_errors(std::string_view text) {
     const json::Value* level = members ? members->find("level") : nullptr;
     const json::Value* message = members ? members->find("msg") : nullptr;
     if (!level || !message || !level->as<std::string>() || !message->as<std::string>()) continue;
-    if (*level->as<std::string>() == "error") errors.append(errors.empty() ? "" : "; ").append(*message->as<std::string>());
+    if (*level->as<std::string>() != "error") continue;
+    const std::string line = message->as<std::string>()->substr(0, message->as<std::string>()->find('\n'));
+    std::string& to = is_noise(line) ? noise : errors;
+    to.append(to.empty() ? "" : "; ").append(line);
   }
-  return errors;
+  return errors.empty() ? noise : errors;
 }
 
 std::string parse_panic(std::string_view text) {

@@ -42,7 +42,8 @@ Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, 
 Result<std::string> read_channel_report(const PrivateRoot& root);
 // What runsc said about its end: the errors of its log, and the first line of its kernel's panic. Empty when there is none.
 std::string read_last_words(const PrivateRoot& root);
-// Pure. Of {"msg","level","time"} objects, which runsc writes without anything between them, the messages of level error.
+// Pure. Of {"msg","level","time"} objects, which runsc writes without anything between them, the messages of level error,
+// each up to the end of its line; those that only say that another one ended the start stand where there is no other.
 std::string parse_log_errors(std::string_view text);
 // Pure. The line that begins with "panic:" or "fatal error:", at most 200 bytes of it.
 std::string parse_panic(std::string_view text);

@@ -190,7 +190,7 @@ Result<Report> parse_report(std::string_view bytes) {
   Report report;
   if (bytes.size() != sizeof report) return fail(Fault::failed, "init's report has " + std::to_string(bytes.size()) + " bytes");
   std::memcpy(&report, bytes.data(), sizeof report);
-  if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::signaled)
+  if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::ready)
     return fail(Fault::failed, "init's report is not one");
   return report;
 }

@@ -47,6 +47,15 @@ Result<uint32_t> parse_rlimit(std::string_view name);
 // Exactly one Report. Error: wrong size, wrong magic, unknown kind.
 Result<Report> parse_report(std::string_view bytes);
 
+// What Report{exited} and Report{signaled} say of the workload's use, in a dispatcher::Account (this library knows none).
+template <typename Account>
+void fill_account(Account& account, const Report& end) {
+  account.wall_us = static_cast<int64_t>(end.wall_us);
+  account.user_us = static_cast<int64_t>(end.user_us);
+  account.system_us = static_cast<int64_t>(end.system_us);
+  if (end.max_rss_bytes != 0) account.max_rss_bytes = end.max_rss_bytes;
+}
+
 // Report{failed} as the error of the start. Fault::not_found (127) and not_executable (126) are about the
 // command, the rest is 125. The message names the command, the directory or the limit; the step is
 // Error::step.

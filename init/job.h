@@ -2,6 +2,7 @@
 //
 //   backend                                    init (PID 1 of either backend)
 //   --------------------------------------------------------------------------------------------------------
+//                                        <---  Report{ready}: it runs and waits for its job (two pipes only)
 //   Order{signal}*                       --->  kept, and delivered as soon as the workload runs
 //   JobHeader, rlimits, gids, strings    --->  read until total_bytes are there
 //                                        <---  Report{started, pid}, or
@@ -90,7 +91,7 @@ struct Order {
   uint32_t signal;  // 1..64
 };
 
-enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4 };
+enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5 };
 
 // In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
 // its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it.
@@ -117,6 +118,14 @@ struct Report {
   int32_t value;    // started: pid inside; failed: errno; exited: code; signaled: signal number
   Step step;        // of failed
   uint32_t detail;  // of failed at rlimit: the RLIMIT_* number
+  uint32_t reserved = 0;
+  // In microseconds: init's own CPU time so far, with what its process did before it became init (started, exited, signaled).
+  uint64_t own_cpu_us = 0;
+  // exited, signaled. From `started` to the end of the workload's first process; then what all processes that were waited for
+  // have used, and the largest resident size of one of them. Orphans are waited for by init.
+  uint64_t wall_us = 0;
+  uint64_t user_us = 0, system_us = 0;
+  uint64_t max_rss_bytes = 0;
 };
 
 }  // namespace bailey::init

@@ -10,6 +10,7 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/time.h>
 #include <linux/wait.h>
 
 extern "C" {
@@ -203,6 +204,22 @@ void exit(int code) {
 }
 long getpid() { return call(__NR_getpid); }
 long wait_any(int* status, int flags) { return call(__NR_wait4, -1, address(status), flags | __WALL, 0); }
+
+Usage usage(Whose whose) {
+  rusage used{};
+  if (call(__NR_getrusage, whose == Whose::own ? RUSAGE_SELF : RUSAGE_CHILDREN, address(&used)) < 0) return {};
+  const auto microseconds = [](const auto& time) {
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
+  };
+  return {microseconds(used.ru_utime), microseconds(used.ru_stime), static_cast<uint64_t>(used.ru_maxrss) * 1024};
+}
+
+uint64_t monotonic_us() {
+  int64_t now[2] = {};  // timespec
+  call(__NR_clock_gettime, CLOCK_MONOTONIC, address(now));
+  return static_cast<uint64_t>(now[0]) * 1'000'000 + static_cast<uint64_t>(now[1]) / 1000;
+}
+
 long kill(int pid, int number) { return call(__NR_kill, pid, number); }
 
 void block_signals(SignalSet set) { call(__NR_rt_sigprocmask, SIG_SETMASK, address(&set), 0, sizeof set); }

@@ -45,6 +45,13 @@ long execve(const char* path, const char* const* argv, const char* const* env);
 [[noreturn]] void exit(int code);
 long getpid();
 long wait_any(int* status, int flags);  // wait4(-1, ..., __WALL): orphans of every kind
+// Of this process, or of all that it and its children have waited for; all 0 where the kernel refuses to say.
+struct Usage {
+  uint64_t user_us = 0, system_us = 0, max_rss_bytes = 0;
+};
+enum class Whose { own, children };
+Usage usage(Whose whose);
+uint64_t monotonic_us();
 long kill(int pid, int number);
 
 void block_signals(SignalSet set);  // becomes the mask

@@ -47,14 +47,38 @@ struct Inbox {
 };
 constexpr size_t kInboxBytes = kMaxJobBytes + kMaxChunk;
 
-void report(const Channel& channel, ReportKind kind, int value, Step step = Step::none, uint32_t detail = 0) {
-  const Report message{kReportMagic, kind, value, step, detail};
+void send(const Channel& channel, const Report& message) {
   while (kernel::write(channel.out, &message, sizeof message) == -EINTR) {}
 }
 
 [[noreturn]] void fail(const Channel& channel, Step step, int error, uint32_t detail = 0) {
-  report(channel, ReportKind::failed, error, step, detail);
+  send(channel, {kReportMagic, ReportKind::failed, error, step, detail});
   kernel::exit(kExitFailed);
+}
+
+uint64_t own_cpu_us() {
+  const kernel::Usage own = kernel::usage(kernel::Whose::own);
+  return own.user_us + own.system_us;
+}
+
+Report describe_start(const Start& start) {
+  Report message{kReportMagic, ReportKind::started, start.pid, Step::none, 0};
+  message.own_cpu_us = own_cpu_us();
+  return message;
+}
+
+// Everything that it had is waited for.
+Report describe_end(int status, uint64_t wall_us) {
+  const int signal = status & 0x7f;
+  Report message{kReportMagic, ReportKind::exited, (status >> 8) & 0xff, Step::none, 0};
+  if (signal) message.kind = ReportKind::signaled, message.value = signal;
+  const kernel::Usage children = kernel::usage(kernel::Whose::children);
+  message.own_cpu_us = own_cpu_us();
+  message.wall_us = wall_us;
+  message.user_us = children.user_us;
+  message.system_us = children.system_us;
+  message.max_rss_bytes = children.max_rss_bytes;
+  return message;
 }
 
 // Kills and reaps all others. A process that was brought in from outside has its parent there, and is reaped
@@ -164,24 +188,25 @@ Job open_job(const Channel& channel, Inbox& inbox) {
   return job;
 }
 
+struct Workload {
+  int pid;
+  uint64_t began_us;
+};
+
 // The workload has ended: nothing of the sandbox outlives it.
-[[noreturn]] void finish(const Channel& channel, Relay& relay, int status) {
+[[noreturn]] void finish(const Channel& channel, Relay& relay, const Workload& workload, int status) {
+  const uint64_t wall_us = kernel::monotonic_us() - workload.began_us;
   end_the_rest();
+  const Report end = describe_end(status, wall_us);
   relay.drain(channel.lives ? channel.in : -1);
-  const int signal = status & 0x7f;
-  if (signal) {
-    report(channel, ReportKind::signaled, signal);
-    kernel::exit(128 + signal);
-  }
-  const int code = (status >> 8) & 0xff;
-  report(channel, ReportKind::exited, code);
-  kernel::exit(code);
+  send(channel, end);
+  kernel::exit(end.kind == ReportKind::signaled ? 128 + end.value : end.value);
 }
 
-void reap(const Channel& channel, Relay& relay, int workload) {
+void reap(const Channel& channel, Relay& relay, const Workload& workload) {
   int status = 0;
   for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;)
-    if (pid == workload) finish(channel, relay, status);
+    if (pid == workload.pid) finish(channel, relay, workload, status);
 }
 
 void forward_signals(int signals, int workload) {
@@ -202,7 +227,7 @@ void follow_orders(const Channel& channel, int workload) {
   }
 }
 
-[[noreturn]] void watch(const Channel& channel, Relay& relay, int signals, int workload) {
+[[noreturn]] void watch(const Channel& channel, Relay& relay, int signals, const Workload& workload) {
   pollfd entries[2 + Relay::kPollSlots] = {{signals, POLLIN, 0}, {channel.lives ? channel.in : -1, POLLIN, 0}};
   for (bool child_may_have_ended = true;;) {
     if (child_may_have_ended) reap(channel, relay, workload);
@@ -212,8 +237,8 @@ void follow_orders(const Channel& channel, int workload) {
     if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
     if (ready > 0) relay.serve(entries + 2);
     child_may_have_ended = ready < 0 || entries[0].revents;
-    if (entries[0].revents) forward_signals(signals, workload);
-    if (entries[1].revents & POLLIN) follow_orders(channel, workload);
+    if (entries[0].revents) forward_signals(signals, workload.pid);
+    if (entries[1].revents & POLLIN) follow_orders(channel, workload.pid);
     else if (entries[1].revents) end_alone();
   }
 }
@@ -234,6 +259,8 @@ void follow_orders(const Channel& channel, int workload) {
   const long signals = kernel::open_signals(~kNotForwarded);
   if (signals < 0) fail(channel, Step::read_job, static_cast<int>(-signals));
 
+  if (channel.in != channel.out && channel.lives) send(channel, {kReportMagic, ReportKind::ready, 0, Step::none, 0});
+
   Inbox inbox;
   const Job job = open_job(channel, inbox);
   if (!channel.lives) kernel::close(channel.in);
@@ -242,20 +269,21 @@ void follow_orders(const Channel& channel, int workload) {
   if (flags & kJobRelay)
     if (const long opened = relay.open(flags & kJobMerged); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
   const Start start = start_workload(job);
+  const Workload workload{start.pid, kernel::monotonic_us()};
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);
   kernel::unmap(inbox.bytes, kInboxBytes);
   if (start.failed != Step::none) fail(channel, start.failed, start.error, start.detail);
+  const Report message = describe_start(start);
   if (start.listener >= 0) {
-    const Report message{kReportMagic, ReportKind::started, start.pid, Step::none, 0};
     while (kernel::send_descriptor(channel.out, &message, sizeof message, start.listener) == -EINTR) {}
     kernel::close(start.listener);
   } else {
-    report(channel, ReportKind::started, start.pid);
+    send(channel, message);
   }
   kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
   for (unsigned number = 1; number <= kernel::kSignals; ++number)
     if (inbox.early & signal_bit(number)) kernel::kill(start.pid, static_cast<int>(number));
-  watch(channel, relay, static_cast<int>(signals), start.pid);
+  watch(channel, relay, static_cast<int>(signals), workload);
 }
 
 }  // namespace

@@ -25,6 +25,10 @@ Result<int> wait_for(int pid) {
   }
 }
 
+bool is_end(const init::Report& report) {
+  return report.kind == init::ReportKind::exited || report.kind == init::ReportKind::signaled;
+}
+
 }  // namespace
 
 bool NativeInstance::end(clock::Deadline deadline) {
@@ -50,7 +54,10 @@ Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps
   const init::Report& told = (*report)->report;
   if (told.kind == init::ReportKind::failed) {
     not_started_ = init::start_error(told, process_);
-  } else if (verdicts_) {
+    return {};
+  }
+  started_ = told;
+  if (verdicts_) {
     if (!(*report)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
     log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), verdicts_, log_mode_));
   }
@@ -79,7 +86,17 @@ Result<dispatcher::Ending> NativeInstance::reap() {
 bool NativeInstance::take_last_word() {
   heard_ = true;
   if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) last_word_ = **report;
-  return last_word_ && (last_word_->kind == init::ReportKind::exited || last_word_->kind == init::ReportKind::signaled);
+  return last_word_ && is_end(*last_word_);
+}
+
+dispatcher::Account NativeInstance::account() const {
+  dispatcher::Account account;
+  if (started_) account.own_cpu_us = static_cast<int64_t>(started_->own_cpu_us);
+  if (last_word_ && is_end(*last_word_)) {
+    account.own_cpu_us = static_cast<int64_t>(last_word_->own_cpu_us);
+    init::fill_account(account, *last_word_);
+  }
+  return account;
 }
 
 // Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.

@@ -38,6 +38,8 @@ class NativeInstance final : public dispatcher::Instance {
   bool take_last_word() override;
   int calls_fd() const override { return log_ ? log_->fd() : -1; }
   void serve_calls() override { log_->serve(); }
+  dispatcher::Account account() const override;
+  bool has_begun() const override { return began_ && !not_started_; }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
@@ -54,7 +56,7 @@ class NativeInstance final : public dispatcher::Instance {
   dispatcher::SeccompLog log_mode_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
-  std::optional<init::Report> last_word_;
+  std::optional<init::Report> started_, last_word_;
   bool began_ = false, heard_ = false, reaped_ = false;
 };
 

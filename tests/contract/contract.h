@@ -6,7 +6,8 @@
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
 //   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
-//   ids_test        users and groups by number
+//   ids_test        users and groups by number       account_test     times, CPU and memory in the record
+//   hung_test       file systems that do not respond
 //   secrets_test, secret_directory_test
 //   network_test, bridge_test, userspace_test (sandbox_network.h)
 //

@@ -28,6 +28,7 @@ const Difference kDifferences[] = {
     {"ExitContract.LetsACommandUseTheMemoryItMayUse", Caller::bare, "", kNoCgroup, {"--memory", "256M"}, kCgroupWords},
     {"ExitContract.LimitsTheNumberOfProcesses", Caller::bare, "", kNoCgroup, kPids, kCgroupWords},
     {"ExitContract.HoldsAManyProcessCommandWithinItsLimit", Caller::bare, "", kNoCgroup, {"--pids", "128"}, kCgroupWords},
+    {"AccountContract.CountsAndLimitsTheMemoryOfSockets", Caller::bare, "", kNoCgroup, {"--memory", "64M"}, kCgroupWords},
     {"DocumentsContract.WritesAResultThatAddsUp", Caller::bare, "", kNoCgroupOther, {}, {}},
     {"DocumentsContract.TellsOfMemoryAndOutputInTheEvents", Caller::bare, "", kNoCgroup, kMemory, kCgroupWords},
     {"DocumentsContract.ReadsBackTheRequestThatItPrints", Caller::bare, "", kNoCgroup, {"--cpus", "1"}, kCgroupWords},

@@ -77,9 +77,23 @@ INSTANTIATE_TEST_SUITE_P(Kinds, InitProcess,
 INSTANTIATE_TEST_SUITE_P(Kinds, InitChannel, testing::Values(kNamespacesSocket, kNamespacesPipes, kRunsc, kRunscPtrace),
                          name_of);
 
+TEST_P(InitProcess, AccountsForTheWorkload) {
+  const InitOutcome got = run(shell("(i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done); sleep 2"));
+  ASSERT_EQ(got.reports.size(), 2u) << got.out;
+  const init::Report end = got.reports[1];
+  EXPECT_GE(end.wall_us, 1'900'000u);
+  EXPECT_GT(end.user_us + end.system_us, 0u);
+  EXPECT_LT(end.user_us + end.system_us, end.wall_us);
+  EXPECT_LT(end.own_cpu_us, end.wall_us);
+  EXPECT_GE(end.own_cpu_us, got.reports[0].own_cpu_us);
+  EXPECT_GT(end.max_rss_bytes, 64u << 10);
+  EXPECT_LT(end.max_rss_bytes, 256u << 20);
+}
+
 TEST_P(InitProcess, PassesTheExitCodeOn) {
   for (int code : {0, 7, 125, 255}) {
     const InitOutcome got = run(shell("exit " + std::to_string(code)));
+    EXPECT_EQ(got.was_ready, GetParam().transport == Transport::pipes);
     ASSERT_EQ(got.reports.size(), 2u) << got.out;
     EXPECT_EQ(got.reports[0].kind, ReportKind::started);
     EXPECT_EQ(got.reports[1].kind, ReportKind::exited);

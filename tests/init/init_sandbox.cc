@@ -230,10 +230,12 @@ void InitSandbox::send_bytes(const std::string& job) {
 }
 
 bool InitSandbox::wait_started() {
-  auto report = init::receive_report(from_init());
-  if (!report || !*report) return false;
-  outcome_.reports.push_back(**report);
-  return (*report)->kind == init::ReportKind::started;
+  for (;;) {
+    auto report = init::receive_report(from_init());
+    if (!report || !*report) return false;
+    keep(**report);
+    if ((*report)->kind != init::ReportKind::ready) return (*report)->kind == init::ReportKind::started;
+  }
 }
 
 bool InitSandbox::wait_for_output(const std::string& text) {
@@ -249,6 +251,11 @@ bool InitSandbox::wait_for_output(const std::string& text) {
   return true;
 }
 
+void InitSandbox::keep(const init::Report& report) {
+  if (report.kind == init::ReportKind::ready) outcome_.was_ready = outcome_.reports.empty();
+  else outcome_.reports.push_back(report);
+}
+
 void InitSandbox::hang_up() {
   to_init_.reset();
   from_init_.reset();
@@ -262,12 +269,12 @@ InitOutcome InitSandbox::finish() {
   if (options_.transport == Transport::directory) {
     const std::string bytes = read_file(directory_.file("report"));
     for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
-      outcome_.reports.push_back(*init::parse_report(bytes.substr(at, sizeof(init::Report))));
+      keep(*init::parse_report(bytes.substr(at, sizeof(init::Report))));
   } else if (to_init_) {
     for (;;) {
       auto report = init::receive_report(from_init());
       if (!report || !*report) break;
-      outcome_.reports.push_back(**report);
+      keep(**report);
     }
   }
   if (WIFEXITED(status)) outcome_.exit_code = WEXITSTATUS(status);

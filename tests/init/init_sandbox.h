@@ -17,7 +17,8 @@
 namespace bailey::tests {
 
 struct InitOutcome {
-  std::vector<init::Report> reports;  // in the order they came
+  bool was_ready = false;             // Report{ready} came, and came first
+  std::vector<init::Report> reports;  // the others, in the order they came
   int exit_code = -1;                 // of init itself; -1 when a signal ended it
   int signal = 0;
   std::string out;  // the workload's stdout and stderr
@@ -60,6 +61,7 @@ class InitSandbox {
   InitOutcome finish();
 
  private:
+  void keep(const init::Report& report);
   pid_t pid_ = -1;
   void start(Fd in, Fd out);
   void start_in_namespaces(int in, int out, int output);

@@ -57,6 +57,10 @@ TEST(RunscLog, JoinsTheErrorsOfObjectsThatNothingSeparates) {
   EXPECT_EQ(parse_log_errors("{\"msg\":\"cut off\",\"lev"), "");
   EXPECT_EQ(parse_log_errors(R"({"msg":7,"level":"error"}[]{"level":"error"})"), "");
   EXPECT_EQ(parse_log_errors(std::string(70000, '{')), "");
+  const std::string end =
+      R"({"msg":"running container: cannot create sandbox: waiting for sandbox to start: EOF","level":"error"})";
+  EXPECT_EQ(parse_log_errors(R"({"msg":"the cause\nand more","level":"error"})" + end), "the cause");
+  EXPECT_NE(parse_log_errors(end), "") << "better than nothing";
 }
 
 TEST(RunscLog, TakesTheLineOfAPanicAndNoMore) {
@@ -81,6 +85,27 @@ TEST(RunscEnd, IsAKillWhenItWasOneAndAFailureOtherwise) {
   EXPECT_EQ(failed.error.fault, Fault::failed);
   EXPECT_EQ(failed.error.message, "gVisor did not start: runsc ended with 128: unknown platform");
   EXPECT_EQ(judge(false, 0, false, "").kind, Kind::not_started);  // no report, no success
+}
+
+TEST(RunscEnd, NamesTheCauseInOurWords) {
+  const auto explain = [](const char* words) {
+    const auto failed = judge_runsc_end({{false, 128}, false, false, words});
+    EXPECT_NE(failed.error.remedy, "");
+    return failed.error.message;
+  };
+  const std::string lead = "gVisor did not start: ";
+  EXPECT_EQ(explain("error setting up FS: mounting {Destination:/a b/c Type:bind Source:/volumes/8 Options:[rbind rw]}: "
+                    "mkdir(\"/rootfs/a b/c\") failed: mkdir /rootfs/a b/c: read-only file system"),
+            lead + "the mount point /a b/c is missing, and what it lies in is read-only");
+  EXPECT_TRUE(
+      explain("error setting up FS: mounting {Destination:/x Type:bind}: open failed: is a directory").contains("/x is a dir"));
+  EXPECT_TRUE(
+      explain("error setting up FS: mounting {Destination:/x Type:bind}: mkdir: not a directory").contains("/x is a file"));
+  EXPECT_EQ(explain("error setting up FS: mounting {Destination:/x Type:bind}: odd: it broke; more"),
+            lead + "mounting /x failed: it broke");
+  EXPECT_TRUE(explain("creating loader: unable to remap stdios, FD 253 is already in use").contains("volumes"));
+  EXPECT_TRUE(explain("creating platform: initialize systrap: unable to attach: operation not permitted").contains("traces"));
+  EXPECT_TRUE(explain("creating loader: dup3 of stdios failed: bad file descriptor").contains("open files"));
 }
 
 }  // namespace
