@@ -27,7 +27,8 @@ std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) 
   return gvisor::create_backend({.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
                                  .search_path = path ? path : "",
                                  .platform = context.request.platform,
-                                 .runtime_directory = dispatcher::StateStore::default_path()});
+                                 .runtime_directory = dispatcher::StateStore::default_path(),
+                                 .tries_platforms = context.may_start_sandboxes});
 }
 
 constexpr std::initializer_list<Row> kBackends = {

@@ -14,6 +14,7 @@ namespace bailey::cli {
 struct BackendContext {
   const dispatcher::Policy& policy;
   const dispatcher::Request& request;  // its runsc and platform
+  bool may_start_sandboxes = true;     // to find out what works here
 };
 
 // Fault::unavailable when this build has no such backend.

@@ -20,6 +20,7 @@
 #include "cli/watch.h"
 #include "dispatcher/admission.h"
 #include "dispatcher/limits.h"
+#include "dispatcher/networks.h"
 #include "dispatcher/request_json.h"
 #include "dispatcher/sandbox.h"
 
@@ -127,7 +128,7 @@ class Run {
     request_ = TRY(request_of(flags_, std::move(command_)));
     record_.id = request_.id;
     record_.trust = request_.trust;
-    record_.network = to_text(request_.network);
+    record_.network = network_of(request_);
     if (request_.limits.wall_ms) expect_within(*request_.limits.wall_ms);
     timer_.lap(step_);
     enter("policy");
@@ -151,7 +152,7 @@ class Run {
     const Spec& spec = *decision_.spec;
     if (spec.limits().wall_ms) expect_within(*spec.limits().wall_ms);
     if (watcher_.progress) watcher_.progress->has_id(spec.id());
-    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request()}));
+    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request(), !flags_.explain}));
     about_ = TRY(backend_->about());
     record_.backend = about_;
     record_.why_backend = spec.why_backend();

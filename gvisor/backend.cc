@@ -38,7 +38,7 @@ class GvisorBackend final : public dispatcher::Backend {
     About about;
     about.name = "gvisor";
     about.version = traits_.version;
-    about.platform = platform_;
+    about.platform = platform_ + (tried_ ? "" : ", not tried yet");
     return about;
   }
 
@@ -96,14 +96,16 @@ class GvisorBackend final : public dispatcher::Backend {
     const std::optional<Answers> kept = load_answers(options_.runtime_directory, binary.identity);
     if (kept) answers = *kept;
     else answers.traits = TRY(ask_traits(binary));
-    auto platform = choose_platform(binary, answers, options_.platform);
+    auto platform =
+        choose_platform(binary, answers, options_.platform, options_.tries_platforms ? Trials::as_needed : Trials::none);
     if (!kept || answers != *kept) {
       const auto written = keep_answers(options_.runtime_directory, binary.identity, answers);
       if (!written) log::debug("runsc's answers are not kept: " + written.error().message);
     }
     if (!platform) return std::unexpected(std::move(platform).error());
     traits_ = std::move(answers.traits);
-    platform_ = std::move(*platform);
+    platform_ = std::move(platform->name);
+    tried_ = platform->tried;
     binary_ = std::move(binary);
     return {};
   }
@@ -112,6 +114,7 @@ class GvisorBackend final : public dispatcher::Backend {
   std::optional<Binary> binary_;
   Traits traits_;
   std::string platform_;
+  bool tried_ = true;  // a sandbox has run on it
 };
 
 }  // namespace

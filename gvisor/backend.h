@@ -14,6 +14,7 @@ struct BackendOptions {
   std::string search_path;        // PATH
   std::string platform;           // --platform; empty: the best that works
   std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered
+  bool tries_platforms = true;    // false: one that has never run is taken to work, and about() says so
 };
 
 // Cheap: runsc is looked for at the first question.

@@ -52,7 +52,7 @@ PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std
   return trial;
 }
 
-Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted) {
+Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted, Trials trials) {
   constexpr std::string_view kKnown[] = {"systrap", "ptrace", "kvm"};
   if (!wanted.empty() && std::ranges::find(kKnown, wanted) == std::end(kKnown))
     return fail(Fault::bad_input, "platform '" + wanted + "' is not known", "use systrap, ptrace or kvm");
@@ -61,12 +61,13 @@ Result<std::string> choose_platform(const Binary& binary, Answers& answers, cons
     auto known = answers.platforms.find(platform);
     std::string why = "this build of runsc has no such platform";
     if (known == answers.platforms.end()) {
+      if (trials == Trials::none) return ChosenPlatform{std::move(platform), false};
       const PlatformTrial trial = try_platform(binary, answers.traits, platform);
       if (trial.works || trial.unknown)
         known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::unknown).first;
       else why = trial.why;
     }
-    if (known != answers.platforms.end() && known->second == PlatformAnswer::works) return platform;
+    if (known != answers.platforms.end() && known->second == PlatformAnswer::works) return ChosenPlatform{std::move(platform)};
     if (wanted.empty() && platform == kDefault && known != answers.platforms.end()) {
       platform = kFallback;
       continue;

@@ -12,7 +12,13 @@ namespace bailey::gvisor {
 // The platform to use: `wanted`, else systrap, else (a build without systrap) ptrace. What `answers` does not know is tried by
 // one sandbox that runs init alone, with a time limit that kills all of it, and added to `answers`. Fault::unavailable with
 // runsc's own words when the platform does not work.
-Result<std::string> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted);
+// With Trials::none nothing is tried: a platform that `answers` does not know is taken and not added.
+enum class Trials { as_needed, none };
+struct ChosenPlatform {
+  std::string name;
+  bool tried = true;
+};
+Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, const std::string& wanted, Trials trials);
 
 // One try, nothing remembered.
 struct PlatformTrial {

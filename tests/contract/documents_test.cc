@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <sstream>
 
 #include "tests/contract/contract.h"
@@ -84,6 +85,13 @@ TEST_F(DocumentsContract, PrintsTheResultOfARefusalToo) {
   const auto parsed = json::parse(got.out, "stdout");
   ASSERT_TRUE(parsed) << got;
   EXPECT_EQ(text_of(*parsed, "verdict"), "refused") << got;
+
+  const Outcome shared =
+      run_bailey({.arguments = {"run", "--json", "--net", "bridge:web", "--memory", "100000G", "--", "/bin/true"}});
+  const auto record = json::parse(shared.out, "stdout");
+  ASSERT_TRUE(record) << shared;
+  EXPECT_EQ(text_of(*record, "verdict"), "refused") << shared;
+  EXPECT_EQ(text_of(*record, "network"), "bridge:web") << shared;
 }
 
 TEST_F(DocumentsContract, TellsWhatHappensInOrder) {
@@ -100,6 +108,23 @@ TEST_F(DocumentsContract, TellsWhatHappensInOrder) {
     before = number_of(event, "monotonic_ns");
   }
   EXPECT_EQ(names, (std::vector<std::string>{"admitted", "created", "started", "exited", "released"}));
+}
+
+// gVisor boots between `admitted` and `created`; a build that gets its job through a directory boots after `created`, with it.
+TEST_F(DocumentsContract, TellsOfTheSandboxWhenItIsThereAndOfTheCommandWhenItHasBegun) {
+  const TempDir directory;
+  const Outcome got = shell({"--events", directory.file("events")}, "exit 0");
+  std::map<std::string, int64_t> at;
+  for (const json::Value& event : parse_lines(read_file(directory.file("events"))))
+    at[text_of(event, "event")] = number_of(event, "monotonic_ns");
+  const int64_t boot_ns = got.number("boot_ns").value_or(0);
+  if (backend() == "gvisor-2022") EXPECT_GE(at["started"] - at["created"], boot_ns) << got;
+  else EXPECT_GE(at["created"] - at["admitted"], boot_ns) << got;
+  if (gvisor()) EXPECT_GT(boot_ns, 0) << got;
+
+  const Outcome missing = run({"--events", directory.file("missing")}, {"/no/such/program"});
+  EXPECT_EQ(missing.exit_code, 127) << missing;
+  EXPECT_EQ(read_file(directory.file("missing")).find("\"started\""), std::string::npos) << missing;
 }
 
 TEST_F(DocumentsContract, TellsOfMemoryAndOutputInTheEvents) {
@@ -203,6 +228,22 @@ TEST_F(DocumentsContract, ExplainsAndStartsNothing) {
     EXPECT_NE(got.out.find(guard), std::string::npos) << guard << ": " << got;
   EXPECT_NE(got.out.find(gvisor() ? "gvisor" : "native"), std::string::npos) << got;
   EXPECT_FALSE(std::filesystem::exists(volume.file("started")));
+}
+
+// Whether a platform works only a sandbox tells, which a plan is no reason to start.
+TEST_F(DocumentsContract, ExplainsAPlatformThatWasNeverTriedWithoutTryingIt) {
+  if (!gvisor() || caller() != Caller::root) return;
+  std::filesystem::remove_all("/run/bailey/.runsc");  // what earlier runs have found out
+  RunOptions wish = options({"--explain"}, {"/bin/true"});
+  wish.record = false;
+  for (int time = 0; time < 2; ++time) {
+    const Outcome got = run_bailey(wish);
+    EXPECT_EQ(got.exit_code, 0) << got;
+    EXPECT_NE(got.out.find("not tried yet"), std::string::npos) << got;
+  }
+  EXPECT_EQ(run({"/bin/true"}).exit_code, 0);
+  const Outcome known = run_bailey(wish);
+  EXPECT_EQ(known.out.find("not tried yet"), std::string::npos) << known;
 }
 
 TEST_F(DocumentsContract, ExplainsEveryRefusalAtOnce) {
