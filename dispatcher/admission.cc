@@ -91,6 +91,18 @@ std::vector<size_t> mount_order(const std::vector<bundle::Mount>& mounts) {
   return order;
 }
 
+// What nobody asked for is no reason to fail: only a privileged process may set a limit above the hard one that it runs under
+// itself (cron, a service's LimitNOFILE). Asked for, it fails at the start with the numbers (init/encode.cc).
+void lower_to_hard_limits(LimitValues& values, const Request& request, const HostFacts& facts) {
+  const auto lower = [&](std::string_view name, const std::optional<uint64_t>& hard) {
+    const Limit& limit = *find_limit(name);
+    const std::optional<uint64_t> value = limit.get(values);
+    if (hard && value && *value > *hard && !limit.asked(request)) limit.set(values, *hard);
+  };
+  lower("open_files", facts.hard_open_files);
+  lower("file_size", facts.hard_file_bytes);
+}
+
 // The whole configuration: the caller's wish, what `run` always has, and the limits in force.
 bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits,
                         const std::vector<size_t>& order) {
@@ -155,6 +167,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.backend_ = *backend;
   spec.why_backend_ = std::ranges::find(decision.verdicts, "trust", &Verdict::guard)->reason;
   spec.limits_ = resolve_limits(request, *level);
+  lower_to_hard_limits(spec.limits_, request, facts);
   spec.bridge_ = policy_.bridge;
   spec.uplink_ = policy_.uplink;
   if (is_filtered(request.network)) {

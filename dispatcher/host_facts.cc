@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -125,6 +126,12 @@ Result<OpenedSource> open_source(const std::string& given, const std::string& wh
   return source;
 }
 
+std::optional<uint64_t> hard_limit(__rlimit_resource_t resource) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0 || limit.rlim_max == RLIM_INFINITY) return std::nullopt;
+  return limit.rlim_max;
+}
+
 }  // namespace
 
 bool is_bind(const bundle::Mount& mount) {
@@ -138,6 +145,8 @@ Result<HostFacts> gather_host_facts(const Request& request, const std::vector<Mo
   facts.euid = ::geteuid();
   for (const secrets::Directory& directory : request.secret_directories)
     for (secrets::Request& file : TRY(secrets::list_directory(directory))) facts.secret_files.push_back(std::move(file));
+  facts.hard_open_files = hard_limit(RLIMIT_NOFILE);
+  facts.hard_file_bytes = hard_limit(RLIMIT_FSIZE);
   bool names_host_paths = false;
   for (const bundle::Mount& mount : request.config.mounts) {
     facts.volumes.emplace_back();

@@ -50,7 +50,8 @@ struct ProtectedPath {
 
 struct HostFacts {
   uint32_t euid = 0;
-  std::vector<Home> homes;  // of root and of everybody in /etc/passwd who can log in
+  std::optional<uint64_t> hard_open_files, hard_file_bytes;  // of this process (RLIMIT_NOFILE, RLIMIT_FSIZE); none: unlimited
+  std::vector<Home> homes;                                   // of root and of everybody in /etc/passwd who can log in
   std::vector<ProtectedPath> protected_paths;
   std::vector<OpenedSource> volumes;           // one per config.mounts element, same order; fd empty when it is not a bind
   std::vector<secrets::Request> secret_files;  // of the request's secret_directories, as they were listed

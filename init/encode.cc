@@ -24,6 +24,8 @@ constexpr NamedLimit kLimits[] = {
     {"RLIMIT_STACK", RLIMIT_STACK},
 };
 
+constexpr size_t kLongestString = 128 << 10;  // with its NUL: MAX_ARG_STRLEN
+
 template <typename T>
 void append(std::string& to, const T& value) {
   to.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -64,6 +66,13 @@ const char* step_name(Step step) {
 
 std::string system_text(int error) { return std::string(std::strerror(error)) + " (" + errno_name(error) + ")"; }
 
+size_t longest_string(const bundle::Process& process) {
+  size_t longest = 0;
+  for (const auto* list : {&process.args, &process.env})
+    for (const std::string& text : *list) longest = std::max(longest, text.size());
+  return longest;
+}
+
 // The command could not be executed: the caller's mistake, so no step of ours in the message.
 Error exec_error(const Report& report, const bundle::Process& process) {
   const std::string command = process.args.empty() ? "" : process.args[0];
@@ -101,12 +110,36 @@ Error exec_error(const Report& report, const bundle::Process& process) {
       error.message = command + ": not a program this machine can execute, and without a #! line";
       error.remedy = "run it by its interpreter, for example: sh " + command;
       return error;
+    case ENAMETOOLONG:  // gVisor of a long argument
     case E2BIG:
-      error.message = command + ": the arguments and the environment are too large for the kernel";
+      if (report.value == ENAMETOOLONG && longest_string(process) < kLongestString) break;
+      error.message = command + ": the arguments and the environment are too large for the kernel (the longest has " +
+                      std::to_string(longest_string(process)) + " bytes)";
       error.remedy = "a single string may have 128 KiB, all together a quarter of the stack limit";
       return error;
-    default: error.message = command + ": " + system_text(report.value); return error;
+    default: break;
   }
+  error.message = command + ": " + system_text(report.value);
+  return error;
+}
+
+std::string number(uint64_t limit) { return limit == RLIM_INFINITY ? "unlimited" : std::to_string(limit); }
+
+// " to 4096"; "" when nothing was asked for.
+std::string asked_limit(uint32_t resource, const bundle::Process& process) {
+  const auto asked = std::ranges::find(process.rlimits, limit_name(resource), &bundle::Rlimit::type);
+  return asked == process.rlimits.end() ? "" : " to " + number(asked->hard);
+}
+
+// A sandbox may lower the hard limit that it comes with, and not raise it.
+std::string lower_limit(uint32_t resource) {
+  const char* flag = resource == RLIMIT_NOFILE  ? "--open-files"
+                     : resource == RLIMIT_FSIZE ? "--file-size"
+                                                : "process.rlimits of the request";
+  rlimit own{};
+  std::string most = "no more than Bailey's own hard limit";
+  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &own) == 0) most += ", which is " + number(own.rlim_max);
+  return std::string(flag) + ": " + most + "; or raise that one ('ulimit -H', Limit*= of a systemd unit, limits.conf)";
 }
 
 std::string failed_attempt(const Report& report, const bundle::Process& process) {
@@ -114,7 +147,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::cwd:
       if (report.value == EXDEV) return "the working directory " + process.cwd + " lies outside the sandbox";
       return "entering the working directory " + process.cwd;
-    case Step::rlimit: return "setting " + limit_name(report.detail);
+    case Step::rlimit: return "setting " + limit_name(report.detail) + asked_limit(report.detail, process);
     case Step::user: return "changing to user " + std::to_string(process.user.uid) + ":" + std::to_string(process.user.gid);
     case Step::terminal: return "taking the terminal";
     case Step::streams: return "making pipes for stdout and stderr";
@@ -209,8 +242,7 @@ Error start_error(const Report& report, const bundle::Process& process) {
     error.fault = Fault::bad_input;
     error.remedy = "the directory must exist inside the sandbox and be open to its user";
   }
-  if (report.step == Step::rlimit && report.value == EPERM)
-    error.remedy = "the hard limit may only be lowered without CAP_SYS_RESOURCE: ask for less, or raise Bailey's own";
+  if (report.step == Step::rlimit && report.value == EPERM) error.remedy = lower_limit(report.detail);
   if (report.step == Step::seccomp && (report.value == EINVAL || report.value == ENOSYS))
     error.remedy = "this kernel may be too old for what the profile or --seccomp-log asks for: leave it out";
   if (report.step == Step::seccomp && report.value == EBUSY)

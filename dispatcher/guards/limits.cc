@@ -35,8 +35,10 @@ void judge_swap(const Request& request, const Level& level, Findings& findings) 
                  "give memory.limit, and a swap that is not below it");
   if (memory.swap && *memory.swap < 0 && !memory.limit)
     findings.add("unlimited swap without a memory.limit", "give linux.resources.memory.limit");
-  if (request.limits.swap_bytes && !resolve_limits(request, level).memory_bytes)
-    findings.add("swap beyond the memory limit, and there is no memory limit", "--memory as well");
+  const std::optional<uint64_t>& swap = request.limits.swap_bytes;
+  if (swap && *swap != kUnlimited && !resolve_limits(request, level).memory_bytes)
+    findings.add("swap " + format_limit(*find_limit("swap"), *swap) + " is beyond the memory limit, and memory is unlimited",
+                 "give --memory a size, or leave --swap out");
 }
 
 // What would reach past the table: raw cgroup files, rlimits that contradict themselves, real time.

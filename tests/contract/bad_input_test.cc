@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "tests/contract/contract.h"
 
@@ -347,6 +349,69 @@ TEST_F(BadRunscContract, RefusesADirectoryThatOthersMayWrite) {
   chmod(copy.c_str(), 0755);
   chmod(directory.path().c_str(), 0777);
   expect_refusal(run_with(copy), {copy});
+}
+
+// In a mount namespace of its own.
+void in_own_mounts(const std::function<void()>& act) {
+  if (::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0) act();
+}
+
+// `ip netns exec` mounts a new /sys: in place of the old one, or over it where that cannot be unmounted.
+TEST_F(BadInputContract, SaysWhereTheCgroupsAreWhenAnotherMountHidesThem) {
+  if (caller() != Caller::root) return;
+  for (const bool detach : {true, false}) {
+    RunOptions wish = options({"--memory", "64M"}, {"/bin/echo", "STARTED"});
+    wish.record = false;
+    wish.before_exec = [detach] {
+      in_own_mounts([&] {
+        if (detach) ::umount2("/sys/fs/cgroup", MNT_DETACH), ::umount2("/sys", MNT_DETACH);
+        ::mount("sysfs", "/sys", "sysfs", 0, nullptr);
+      });
+    };
+    expect_refusal(run_bailey(std::move(wish)), {"nsenter --net="});
+  }
+}
+
+TEST_F(BadInputContract, TellsRootOfCgroupsThatAreMountedReadOnly) {
+  if (caller() != Caller::root) return;
+  RunOptions wish = options({"--memory", "64M"}, {"/bin/echo", "STARTED"});
+  wish.record = false;
+  wish.before_exec = [] {
+    in_own_mounts([] {
+      mount_attr attributes{};
+      attributes.attr_set = MOUNT_ATTR_RDONLY;
+      ::mount_setattr(AT_FDCWD, "/sys/fs/cgroup", AT_RECURSIVE, &attributes, sizeof attributes);
+    });
+  };
+  const Outcome got = run_bailey(std::move(wish));
+  expect_refusal(got, {"read-only"});
+  EXPECT_EQ(got.err.find("run as root"), std::string::npos) << got;
+}
+
+// cron, and services with LimitNOFILE, run with less than the level's default.
+TEST_F(BadInputContract, LowersTheDefaultOfOpenFilesAndNamesTheOneThatWasAskedFor) {
+  const auto below = [](RunOptions wish) {
+    wish.before_exec = [] {
+      const rlimit few{256, 256};
+      ::setrlimit(RLIMIT_NOFILE, &few);
+    };
+    return run_bailey(std::move(wish));
+  };
+  const Outcome unasked = below(options({}, {"/bin/sh", "-c", "ulimit -Hn"}));
+  EXPECT_EQ(unasked.exit_code, 0) << unasked;
+  EXPECT_EQ(unasked.out, "256\n") << unasked;
+  const Outcome asked = below(options({"--open-files", "512"}, {"/bin/sh", "-c", "ulimit -Hn"}));
+  if (gvisor()) {  // its kernel has a table of its own
+    EXPECT_EQ(asked.out, "512\n") << asked;
+    return;
+  }
+  expect_refusal(asked, {"RLIMIT_NOFILE to 512", "256", "--open-files"});
+}
+
+TEST_F(BadInputContract, TakesUnlimitedMemoryWithUnlimitedSwap) {
+  const Outcome got = run({"--memory", "unlimited", "--swap", "unlimited"}, {"/bin/echo", "STARTED"});
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.out, "STARTED\n") << got;
 }
 
 }  // namespace

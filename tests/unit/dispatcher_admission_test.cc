@@ -4,6 +4,7 @@
 #include <set>
 
 #include "dispatcher/admission.h"
+#include "dispatcher/limits.h"
 #include "tests/support/run_bailey.h"
 #include "tests/unit/dispatcher_wishes.h"
 
@@ -55,6 +56,30 @@ TEST(Admission, MakesNoSpecWhenAnyGuardRefuses) {
   for (const char* part : {"host's network", "secrets", "'x' is not absolute"})
     EXPECT_NE(error.message.find(part), std::string::npos) << error.message;
   EXPECT_NE(error.remedy.find("--net none"), std::string::npos) << error.remedy;
+}
+
+TEST(Admission, LowersADefaultAndNoWishToTheHardLimit) {
+  const auto judge_below = [](Request request) {
+    HostFacts facts;
+    facts.hard_open_files = 256;
+    facts.hard_file_bytes = 1 << 20;
+    return std::move(*Admission(builtin_policy(true)).judge(std::move(request), std::move(facts)));
+  };
+  const auto limit_of = [](const Spec& spec, std::string_view type) {
+    const auto& rlimits = spec.process().rlimits;
+    const auto found = std::ranges::find(rlimits, type, &bundle::Rlimit::type);
+    return found == rlimits.end() ? 0 : found->hard;
+  };
+  const auto unasked = judge_below(wish());
+  ASSERT_TRUE(unasked.spec);
+  EXPECT_EQ(unasked.spec->limits().open_files, 256u);
+  EXPECT_EQ(limit_of(*unasked.spec, "RLIMIT_NOFILE"), 256u);
+  if (builtin_policy(true).levels.at(wish().trust).defaults.file_bytes) {
+    EXPECT_EQ(limit_of(*unasked.spec, "RLIMIT_FSIZE"), 1u << 20);
+  }
+  Request asks = wish();
+  find_limit("open_files")->ask(asks, 512);
+  EXPECT_EQ(limit_of(*judge_below(asks).spec, "RLIMIT_NOFILE"), 512u) << "who asks is told that it cannot be had";
 }
 
 TEST(Admission, CompletesTheConfiguration) {

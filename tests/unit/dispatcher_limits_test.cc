@@ -49,6 +49,17 @@ TEST(Limits, RefuseWhatNothingCanRunWith) {
   }
 }
 
+TEST(Limits, TakeUnlimitedSwapWithUnlimitedMemory) {
+  Request request = wish("trusted");
+  find_limit("memory")->ask(request, kUnlimited);
+  find_limit("swap")->ask(request, kUnlimited);
+  EXPECT_TRUE(judge(request).allowed) << judge(request).reason;
+  find_limit("swap")->ask(request, 1 << 30);
+  const Verdict verdict = judge(request);
+  EXPECT_FALSE(verdict.allowed);
+  EXPECT_TRUE(verdict.remedy.contains("leave --swap out")) << verdict.remedy;
+}
+
 TEST(Limits, AskAndAskedAgree) {
   for (const Limit& limit : limits()) {
     for (const uint64_t value : {limit.least + 1'000'000, kUnlimited}) {

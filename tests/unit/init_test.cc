@@ -97,12 +97,27 @@ TEST(StartError, TellsNotFoundFromNotExecutable) {
   EXPECT_EQ(error_of(Step::exec, ENOTDIR, {"/a/b"}).fault, Fault::not_found);
   EXPECT_EQ(error_of(Step::interpreter, ENOENT, {"/a/b"}).fault, Fault::not_found);
   EXPECT_NE(error_of(Step::interpreter, ENOENT, {"/a/b"}).message.find("interpreter"), std::string::npos);
+  const std::string too_long(140'000, 'x');
+  for (int value : {E2BIG, ENAMETOOLONG}) {
+    const Error error = error_of(Step::exec, value, {"/a/b", too_long});
+    EXPECT_TRUE(error.message.contains("140000 bytes")) << error.message;
+    EXPECT_TRUE(error.remedy.contains("128 KiB")) << error.remedy;
+  }
+  EXPECT_TRUE(error_of(Step::exec, ENAMETOOLONG, {"/a/b"}).message.contains("ENAMETOOLONG"));
   for (int value : {EACCES, ENOEXEC, EISDIR, EPERM, E2BIG, ELOOP})
     EXPECT_EQ(error_of(Step::exec, value, {"/a/b"}).fault, Fault::not_executable) << value;
   EXPECT_EQ(error_of(Step::cwd, ENOENT).fault, Fault::bad_input);
   EXPECT_EQ(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).fault, Fault::failed);
   EXPECT_NE(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).message.find("RLIMIT_NOFILE"), std::string::npos);
   EXPECT_EQ(error_of(Step::rlimit, EPERM, {"a"}, RLIMIT_NOFILE).step, "rlimit");
+  bundle::Process asks = command({"a"});
+  asks.rlimits = {{"RLIMIT_NOFILE", 4096, 1'048'576}};
+  const Error error = start_error(Report{kReportMagic, ReportKind::failed, EPERM, Step::rlimit, RLIMIT_NOFILE}, asks);
+  EXPECT_TRUE(error.message.contains("RLIMIT_NOFILE to 1048576")) << error.message;
+  rlimit own{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &own), 0);
+  EXPECT_TRUE(error.remedy.contains("--open-files")) << error.remedy;
+  EXPECT_TRUE(error.remedy.contains(std::to_string(own.rlim_max))) << error.remedy;
 }
 
 TEST(Report, OnlyAWholeOneIsRead) {
