@@ -410,5 +410,26 @@ TEST_F(BadInputContract, TakesUnlimitedMemoryWithUnlimitedSwap) {
   EXPECT_EQ(got.out, "STARTED\n") << got;
 }
 
+// gVisor finds out at its start. What runsc prints about it is not the command's stderr.
+TEST_F(BadInputContract, NamesTheMountThatFailsAndNothingElse) {
+  const TempDir outer, inner;
+  inner.write("file", "");
+  const auto expect_cause = [&](const Arguments& flags, const std::vector<std::string>& says) {
+    RunOptions wish = options(flags, {"/bin/echo", "STARTED"});
+    wish.record = false;
+    const Outcome got = run_bailey(std::move(wish));
+    expect_refusal(got, says);
+    for (const char* noise : {"running container", "cannot create sandbox", "a limit that is too small", "JSON"})
+      EXPECT_EQ(got.err.find(noise), std::string::npos) << got;
+  };
+  const std::string read_only = outer.path() + ":/data:ro";
+  expect_cause({"-v", read_only, "-v", inner.path() + ":/data/missing"}, {"/data/missing", "ead-only"});
+  expect_cause({"-v", read_only, "-v", inner.file("file") + ":/data/missing"}, {"/data/missing", "ead-only"});
+  if (!gvisor()) return;
+  Arguments many;
+  for (int i = 0; i < 260; ++i) many.insert(many.end(), {"-v", inner.path() + ":/mnt/" + std::to_string(i)});
+  if (backend() == "gvisor") expect_cause(many, {"more volumes than gVisor takes"});
+}
+
 }  // namespace
 }  // namespace bailey::tests
