@@ -68,6 +68,26 @@ TEST(Record, LosesNoByteOfCapturedOutput) {
   }
 }
 
+TEST(Record, SaysWhatTheCommandUsedAndTheBootApart) {
+  Record record;
+  record.outcome = Outcome::exited;
+  record.started_wall_ns = 1;
+  record.cpu_us = 1'234;
+  record.max_rss_bytes = 4096;
+  record.peak_socket_memory_bytes = 0;
+  record.steps = {{"launch", 5}, {kBootStep, 60'000'000}, {"start", 7}};
+  const json::Value value = to_json(record);
+  EXPECT_EQ(text_of(value, "cpu_us"), "1234");
+  EXPECT_EQ(text_of(value, "max_rss_bytes"), "4096");
+  EXPECT_EQ(text_of(value, "peak_socket_memory_bytes"), "0");
+  EXPECT_EQ(text_of(value, "boot_ns"), "60000000");
+  for (const char* unknown : {"user_us", "peak_memory_bytes"}) EXPECT_EQ(text_of(value, unknown), "absent") << unknown;
+  record.steps = {{"start", 7}};
+  record.max_rss_bytes.reset();
+  EXPECT_EQ(text_of(to_json(record), "boot_ns"), "absent");
+  EXPECT_EQ(text_of(to_json(record), "max_rss_bytes"), "absent");
+}
+
 TEST(Record, SaysWhyARunWasRefusedAndThatNothingRan) {
   Record record;
   record.outcome = Outcome::refused;
