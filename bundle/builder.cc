@@ -65,6 +65,13 @@ std::vector<std::string> tmpfs_options(std::vector<std::string> options, const R
   return options;
 }
 
+// For pid files and sockets of whoever runs there, which is why it is theirs.
+std::vector<std::string> run_options(const Config& config) {
+  const User user = config.process ? config.process->user : User{};
+  return {"nosuid", "nodev", "noexec", "mode=0755", "size=1m", "nr_inodes=256", "uid=" + std::to_string(user.uid),
+          "gid=" + std::to_string(user.gid)};
+}
+
 // A home that can be a mount of its own: absolute and plain, not the root, not where the system's directories
 // are, and not inside a volume, where the mount point would have to be made in the caller's files.
 bool may_mount_home(const Config& config, std::string_view home) {
@@ -100,7 +107,7 @@ std::vector<Mount> standard_mounts(const Config& config, const RunDefaults& defa
   add("tmpfs", "/dev/shm", tmpfs_options({"nosuid", "nodev", "noexec", "mode=1777"}, defaults));
   add("mqueue", "/dev/mqueue", {"nosuid", "nodev", "noexec"});
   add("tmpfs", "/tmp", tmpfs_options({"nosuid", "nodev", "mode=1777"}, defaults));
-  if (defaults.secrets) add("tmpfs", "/run", {"nosuid", "nodev", "noexec", "mode=0755", "size=64k", "nr_inodes=64"});
+  if (defaults.secrets || !config.root) add("tmpfs", "/run", run_options(config));
   if (config.process) {
     std::string_view name = variable(*config.process, "HOME");
     if (name.ends_with('/')) name.remove_suffix(1);

@@ -46,7 +46,21 @@ TEST(RunDefaults, StandMountsBeforeTheCallersVolumes) {
   config.mounts = {volume("/b"), volume("/a")};
   add_run_defaults(config, {});
   EXPECT_EQ(destinations(config), (std::vector<std::string>{"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/tmp",
-                                                            "/home/user", "/b", "/a"}));
+                                                            "/run", "/home/user", "/b", "/a"}));
+}
+
+TEST(RunDefaults, HaveARunOfTheWorkloadsUserInTheDefaultRootAndForSecrets) {
+  Config config = wish();
+  add_run_defaults(config, {});
+  ASSERT_TRUE(find(config, "/run"));
+  EXPECT_TRUE(contains(find(config, "/run")->options, "uid=1000"));
+  Config other = wish();
+  other.root = Root{.path = "/srv/root", .readonly = true};
+  Config with_secrets = other;
+  add_run_defaults(other, {});
+  EXPECT_FALSE(find(other, "/run"));
+  add_run_defaults(with_secrets, {.secrets = true});
+  EXPECT_TRUE(find(with_secrets, "/run"));
 }
 
 TEST(RunDefaults, ChangeNothingTheSecondTime) {
