@@ -1,6 +1,7 @@
 #include "bundle/host_rootfs.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "bundle/builder.h"
 
 namespace bailey::bundle {
 
@@ -16,35 +18,15 @@ namespace {
 using Kind = RootEntry::Kind;
 
 constexpr size_t kMaxCopiedBytes = 256 * 1024;
+constexpr size_t kMostWritten = 64 * 1024;  // a larger file is bound
+constexpr const char* kNsswitch =
+    "passwd: files\ngroup: files\nshadow: files\n"
+    "hosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n";
 constexpr uint32_t kNobody = 65534;  // Debian's nobody and nogroup
 constexpr uint32_t kTtyGroup = 5;
 
 // Directories at the top that are links into /usr, or of their own on hosts without merged /usr.
 constexpr const char* kUsrLinks[] = {"bin", "sbin", "lib", "lib64", "lib32", "libx32"};
-
-// What programs below /usr read in the host's /etc, and how it comes in: a small file is copied (cheaper than
-// a mount), a large one and a directory are bound. Not ld.so.conf: only ldconfig reads it for programs that
-// start. Never ssl/private.
-struct HostFile {
-  const char* name;
-  enum { link_or_copy, copy, bind_file, bind_directory } how;
-};
-constexpr HostFile kFromHostEtc[] = {
-    {"alternatives", HostFile::bind_directory},  // /usr/bin/java, awk and cc are links through it
-    {"ld.so.cache", HostFile::bind_file},        // finds libraries outside the default directories
-    {"localtime", HostFile::link_or_copy},
-    {"os-release", HostFile::link_or_copy},
-    {"services", HostFile::copy},   // getservbyname
-    {"protocols", HostFile::copy},  // perl's sockets
-    {"mime.types", HostFile::bind_file},
-    {"fonts", HostFile::bind_directory},  // fontconfig
-    {"ssl/openssl.cnf", HostFile::copy},
-    {"ssl/certs", HostFile::bind_directory},
-    {"pki/tls/openssl.cnf", HostFile::copy},  // the same on Fedora
-    {"pki/tls/certs", HostFile::bind_directory},
-    {"pki/ca-trust/extracted", HostFile::bind_directory},
-    {"crypto-policies", HostFile::bind_directory},
-};
 
 bool is_below(std::string_view path, std::string_view directory) {
   return path.starts_with(directory) && (path.size() == directory.size() || path[directory.size()] == '/');
@@ -73,21 +55,34 @@ std::string resolv_conf(const NetworkNames& names) {
 
 class RootBuilder {
  public:
-  RootBuilder(const Config& config, const NetworkNames& names, const std::string& host)
-      : config_(config), names_(names), host_(host) {}
+  RootBuilder(const Config& config, const NetworkNames& names, const HostRootOptions& options)
+      : config_(config), names_(names), options_(options), host_(options.host) {}
 
   Result<std::vector<RootEntry>> build() && {
-    entries_.push_back({Kind::bind_directory, "usr", host_ + "/usr"});
     for (const char* name : kUsrLinks) TRY(top(name));
-    directory("etc");
-    TRY(own_etc());
-    for (const auto& [name, how] : kFromHostEtc) TRY(from_host_etc(name, how));
-    TRY(java_configuration());
-    directory("var");
-    symlink("var/tmp", "/tmp");
-    symlink("var/run", "/run");
+    own_ = TRY(own_files());
+    if (options_.tree) TRY(host_files());
+    else TRY(no_host_files());
+    // Last, because what file_over needs lies below it until then.
+    entries_.push_back({Kind::bind_directory, "usr", host_ + "/usr"});
     mount_points();
     return std::move(entries_);
+  }
+
+  using Files = std::vector<std::pair<std::string, std::string>>;
+  Result<Files> own_files() const {
+    Files files = {{"etc/passwd", passwd()}, {"etc/group", group()}, {"etc/nsswitch.conf", kNsswitch}};
+    if (!host_network()) {
+      for (RootEntry& entry : network_entries(config_, names_)) files.emplace_back(entry.path, std::move(entry.text));
+      return files;
+    }
+    files.emplace_back("etc/hostname", config_.hostname + "\n");
+    for (const char* path : {"etc/hosts", "etc/resolv.conf"}) {
+      auto contents = files::read(host_ + "/" + path, kMaxCopiedBytes);
+      if (contents) files.emplace_back(path, std::move(*contents));
+      else if (!is_absent(contents.error().sys)) return std::unexpected(std::move(contents).error());
+    }
+    return files;
   }
 
  private:
@@ -113,62 +108,79 @@ class RootBuilder {
     return {};
   }
 
-  // What is absent, or unreadable for us, is left out: the program would not find or read it outside either.
-  Result<> from_host_etc(const std::string& name, decltype(HostFile::how) how) {
-    const std::string source = host_ + "/etc/" + name;
-    const std::string path = "etc/" + name;
-    if (how == HostFile::link_or_copy) {
-      auto target = files::readlink(source);
-      if (!target || !leads_into_usr(*target)) return copy(path, source);
-      symlink(path, std::move(*target));
+  static bool is_absent(int err) { return err == ENOENT || err == ENOTDIR || err == EACCES; }
+
+  Result<> no_host_files() {
+    directory("etc");
+    for (auto& [path, contents] : own_) file(path, std::move(contents));
+    symlink("etc/mtab", "/proc/self/mounts");
+    directory("var");
+    symlink("var/tmp", "/tmp");
+    symlink("var/run", "/run");
+    symlink("var/lock", "/run");
+    return {};
+  }
+
+  Result<> host_files() {
+    for (const std::string& name : options_.tree->directories)
+      if (name != "sys" || options_.own_sys) TRY(show(name));
+    return {};
+  }
+
+  // A directory of the copy: bound as it is, or each of its entries where something has to be made in it.
+  Result<> show(const std::string& path) {
+    if (!needs_places(path)) {
+      entries_.push_back({Kind::bind_directory, path, options_.tree->path + "/" + path});
+      if (path == "etc") put_own_over();
+      for (const HostItem& bound : options_.tree->binds)
+        if (is_below(bound.path, path)) bind_host(bound);
       return {};
     }
-    if (how == HostFile::copy) return copy(path, source);
-    if (::access(source.c_str(), R_OK) < 0) {
-      const int err = errno;
-      return is_absent(err) ? Result<>{} : sys_error("looking for " + source, err);
-    }
-    directory(path.substr(0, path.rfind('/')));
-    entries_.push_back({how == HostFile::bind_file ? Kind::bind_file : Kind::bind_directory, path, source});
+    directory(path);
+    const Fd opened = TRY(files::open(options_.tree->path + "/" + path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    for (const std::string& name : TRY(files::list(opened.get()))) TRY(show_entry(opened.get(), name, path + "/" + name));
+    if (path == "etc")
+      for (auto& [own, contents] : own_) file(own, contents);
     return {};
   }
 
-  Result<> copy(const std::string& path, const std::string& source) {
-    auto contents = files::read(source, kMaxCopiedBytes);
-    if (!contents) return is_absent(contents.error().sys) ? Result<>{} : std::unexpected(std::move(contents).error());
-    directory(path.substr(0, path.rfind('/')));
-    file(path, std::move(*contents));
+  Result<> show_entry(int directory, const std::string& name, const std::string& path) {
+    if (std::ranges::any_of(own_, [&](const auto& own) { return own.first == path; })) return {};
+    const auto bound = std::ranges::find(options_.tree->binds, path, &HostItem::path);
+    if (bound != options_.tree->binds.end()) return bind_host(*bound), Result<>();
+    struct stat info{};
+    if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return sys_error("looking at " + path, errno);
+    if (S_ISDIR(info.st_mode)) return show(path);
+    const std::string source = options_.tree->path + "/" + path;
+    if (S_ISLNK(info.st_mode)) return symlink(path, TRY(files::readlink(source))), Result<>();
+    if (static_cast<size_t>(info.st_size) > kMostWritten) entries_.push_back({Kind::bind_file, path, source});
+    else entries_.push_back({Kind::file, path, TRY(files::read(source, kMostWritten)), info.st_mode & 07777});
     return {};
   }
 
-  static bool is_absent(int err) { return err == ENOENT || err == ENOTDIR || err == EACCES; }
-  static bool leads_into_usr(std::string_view target) { return target.starts_with("/usr/") || target.starts_with("../usr/"); }
-
-  // Each JDK of /usr/lib/jvm keeps its configuration in /etc/java-VERSION-openjdk and does not start without
-  // it.
-  Result<> java_configuration() {
-    const auto jvm = files::open(host_ + "/usr/lib/jvm", O_PATH | O_DIRECTORY);
-    const auto etc = files::open(host_ + "/etc", O_RDONLY | O_DIRECTORY);
-    if (!jvm || !etc) return {};
-    for (const std::string& name : TRY(files::list(etc->get())))
-      if (name.starts_with("java-")) TRY(from_host_etc(name, HostFile::bind_directory));
-    return {};
+  void bind_host(const HostItem& item) {
+    const bool is_file = item.kind == HostItem::Kind::bind_file;
+    entries_.push_back({is_file ? Kind::bind_file : Kind::bind_directory, item.path, item.source});
   }
 
-  Result<> own_etc() {
-    file("etc/passwd", passwd());
-    file("etc/group", group());
-    file("etc/nsswitch.conf",
-         "passwd: files\ngroup: files\nshadow: files\n"
-         "hosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n");
-    symlink("etc/mtab", "/proc/self/mounts");
-    if (host_network()) {
-      file("etc/hostname", config_.hostname + "\n");
-      TRY(copy("etc/hosts", host_ + "/etc/hosts"));
-      return copy("etc/resolv.conf", host_ + "/etc/resolv.conf");
-    }
-    for (RootEntry& entry : network_entries(config_, names_)) entries_.push_back(std::move(entry));
-    return {};
+  // What the copy has is for most sandboxes; what this one has otherwise lies over it.
+  void put_own_over() {
+    const Files common = common_files();
+    for (const auto& own : own_)
+      if (std::ranges::find(common, own) == common.end()) entries_.push_back({Kind::file_over, own.first, own.second, 0644});
+  }
+
+  // Whether something that the copy does not have has to be made below this directory.
+  bool needs_places(const std::string& path) const {
+    const auto is_inside = [&](std::string_view place) { return place.size() > path.size() + 2 && is_below(place.substr(1), path); };
+    if (!options_.file_over && (path == "etc" || std::ranges::any_of(options_.tree->binds, [&](const HostItem& bound) {
+          return bound.path.size() > path.size() && is_below(bound.path, path);
+        })))
+      return true;
+    const bool ordinary = path == "etc" || path == "var" || (path.starts_with("var/") && path.find('/', 4) == path.npos);
+    if (options_.writable && ordinary) return true;
+    return std::ranges::any_of(options_.places, is_inside) ||
+           std::ranges::any_of(config_.mounts, [&](const Mount& mount) { return is_inside(mount.destination); });
   }
 
   // root, nobody, and the workload's user when it is neither.
@@ -220,14 +232,25 @@ class RootBuilder {
 
   const Config& config_;
   const NetworkNames& names_;
+  const HostRootOptions& options_;
   const std::string& host_;
+  Files own_;  // path and contents
   std::vector<RootEntry> entries_;
 };
 
 }  // namespace
 
-Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names, const std::string& host) {
-  return RootBuilder(config, names, host).build();
+Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names,
+                                                 const HostRootOptions& options) {
+  return RootBuilder(config, names, options).build();
+}
+
+std::vector<std::pair<std::string, std::string>> common_files() {
+  Config config;
+  config.process = Process{};
+  add_run_defaults(config, {});
+  const HostRootOptions options;
+  return RootBuilder(config, {}, options).own_files().value_or(RootBuilder::Files{});
 }
 
 std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names) {

@@ -18,8 +18,12 @@ struct Row {
   std::unique_ptr<dispatcher::Backend> (*make)(const BackendContext&);
 };
 
-std::unique_ptr<dispatcher::Backend> make_native(const BackendContext&) {
-  return native::make_backend(dispatcher::StateStore::default_path());
+bundle::HostScanInputs root_files(const dispatcher::Policy& policy) {
+  return {.host = "", .add = policy.default_root.add, .remove = policy.default_root.remove};
+}
+
+std::unique_ptr<dispatcher::Backend> make_native(const BackendContext& context) {
+  return native::make_backend(dispatcher::StateStore::default_path(), root_files(context.policy));
 }
 
 std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) {
@@ -28,7 +32,8 @@ std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) 
                                  .search_path = path ? path : "",
                                  .platform = context.request.platform,
                                  .runtime_directory = dispatcher::StateStore::default_path(),
-                                 .tries_platforms = context.may_start_sandboxes});
+                                 .tries_platforms = context.may_start_sandboxes,
+                                 .root_files = root_files(context.policy)});
 }
 
 constexpr std::initializer_list<Row> kBackends = {

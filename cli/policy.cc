@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "bundle/host_tree_scan.h"
 #include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "dispatcher/limits.h"
@@ -74,6 +75,12 @@ std::string describe(const Level& level) {
   return text;
 }
 
+// A path that is added to the default root, and why it is not shown all the same.
+std::string with_reason(const std::string& path) {
+  const std::string why = bundle::why_not_shown(path);
+  return why.empty() ? path : path + " (NOT SHOWN: " + why + ")";
+}
+
 std::string describe(const Policy& policy) {
   const bool from_file = policy.source.starts_with('/');
   std::string text =
@@ -86,6 +93,10 @@ std::string describe(const Policy& policy) {
   text += row("bridge", policy.bridge.name + ", " +
                             (policy.bridge.subnet ? network::to_text(*policy.bridge.subnet) : "the first free range") +
                             (policy.bridge.subnet6 ? ", " + network::to_text(*policy.bridge.subnet6) : ""));
+  const auto path = [](const std::string& one) { return one; };
+  text += row("default root", "the table of docs/default-root.md");
+  if (!policy.default_root.add.empty()) text += row("  and", joined(policy.default_root.add, with_reason, "nothing"));
+  if (!policy.default_root.remove.empty()) text += row("  without", joined(policy.default_root.remove, path, "nothing"));
   for (const auto& [unused, level] : policy.levels) text += describe(level);
   return text;
 }

@@ -62,6 +62,12 @@ struct Level {
   friend bool operator==(const Level&, const Level&) = default;
 };
 
+// Differences to the table of the host's files that the default root shows (bundle/host_files.txt): absolute paths.
+struct DefaultRootRule {
+  std::vector<std::string> add, remove;
+  friend bool operator==(const DefaultRootRule&, const DefaultRootRule&) = default;
+};
+
 struct Policy {
   std::string source = "built-in";  // or the file's path
   std::map<std::string, Level> levels;
@@ -70,6 +76,7 @@ struct Policy {
   std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
   std::string cgroup_parent;  // empty: found (host/cgroup.h)
   network::BridgeSpec bridge;
+  DefaultRootRule default_root;
   std::string uplink;  // absolute path of a pasta or slirp4netns, for the network `userspace`; empty: search
   friend bool operator==(const Policy&, const Policy&) = default;
 };

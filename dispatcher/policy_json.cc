@@ -3,6 +3,7 @@
 
 #include "base/units.h"
 #include "dispatcher/grants_json.h"
+#include "dispatcher/guards/paths.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/networks.h"
@@ -111,6 +112,17 @@ void decode_bridge(ObjectView& view, network::BridgeSpec& bridge) {
   decode_subnet(view, "subnet6", network::Ip::v6, bridge.subnet6);
 }
 
+// What the default root shows besides is everybody's: nothing that is no volume either, but single files and directories of
+// /etc, and no secret.
+void decode_default_root(ObjectView& view, DefaultRootRule& root) {
+  view.get("add", root.add);
+  view.get("remove", root.remove);
+  for (const std::string& path : root.add)
+    if (const std::string why = forbidden_addition(path); !why.empty()) view.fault("add", why);
+  for (const std::string& path : root.remove)
+    if (!is_plain_path(path)) view.fault("remove", "'" + path + "' is not an absolute, normalised path");
+}
+
 // What no policy can lift is a fault in the file already, so that nobody believes in a line that does nothing.
 void check_untrusted(ObjectView& view, const Level& level) {
   if (level.name == "untrusted" && !level.untrusted)
@@ -205,6 +217,7 @@ Result<Policy> parse_policy(std::string_view text, std::string_view name) {
     decode_path(view, "audit_file", policy.audit_file);
     decode_path(view, "cgroup_parent", policy.cgroup_parent);
     view.object("bridge", [&](ObjectView& bridge) { decode_bridge(bridge, policy.bridge); });
+    view.object("default_root", [&](ObjectView& root) { decode_default_root(root, policy.default_root); });
     view.object("levels", [&](ObjectView& levels) { decode_levels(levels, policy); });
   });
   TRY(decoder.finish(name));
@@ -225,6 +238,10 @@ json::Value to_json(const Policy& policy) {
   bridge.append("subnet", text(policy.bridge.subnet));
   bridge.append("subnet6", text(policy.bridge.subnet6));
   members.append("bridge", std::move(bridge));
+  json::Object root;
+  root.append("add", json::Array(policy.default_root.add.begin(), policy.default_root.add.end()));
+  root.append("remove", json::Array(policy.default_root.remove.begin(), policy.default_root.remove.end()));
+  members.append("default_root", std::move(root));
   members.append("levels", std::move(levels));
   return members;
 }

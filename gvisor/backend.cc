@@ -53,14 +53,16 @@ class GvisorBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override {
     TRY(find_runsc());
-    const Plan plan = TRY(compile_plan(spec, {&traits_, platform_, "bailey-ID"}));
+    const bundle::HostTree* tree = TRY(tree_for(spec));
+    const Plan plan = TRY(compile_plan(spec, {&traits_, platform_, "bailey-ID", {}, tree}));
     return explain_plan(plan);
   }
 
   Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     TRY(find_runsc());
     const std::string runsc_id = TRY(draw_runsc_id());
-    Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id, dispatcher::network_names(leases)}));
+    const bundle::HostTree* tree = TRY(tree_for(spec));
+    Plan plan = TRY(compile_plan(spec, {&traits_, platform_, runsc_id, dispatcher::network_names(leases), tree}));
     // What `run` adds unasked is no reason to fail where we are the first to be killed already: lowering takes
     // CAP_SYS_RESOURCE.
     const auto& asked = spec.request().config.process;
@@ -88,6 +90,14 @@ class GvisorBackend final : public dispatcher::Backend {
   }
 
  private:
+  // The host's files for the default root; nothing for another.
+  Result<const bundle::HostTree*> tree_for(const Spec& spec) {
+    if (!spec.host_rootfs()) return nullptr;
+    if (tree_.path.empty())
+      tree_ = TRY(bundle::open_host_tree({options_.root_files, options_.runtime_directory, bundle::common_files()}));
+    return &tree_;
+  }
+
   // Once: the binary, its answers, the platform. What it says of itself comes from the file of answers when that knows it.
   Result<> find_runsc() {
     if (binary_) return {};
@@ -111,6 +121,7 @@ class GvisorBackend final : public dispatcher::Backend {
   }
 
   BackendOptions options_;
+  bundle::HostTree tree_;  // kept for as long as sandboxes use it
   std::optional<Binary> binary_;
   Traits traits_;
   std::string platform_;

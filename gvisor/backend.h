@@ -13,8 +13,10 @@ struct BackendOptions {
   std::string runsc;              // --runsc or the policy's; empty: searched
   std::string search_path;        // PATH
   std::string platform;           // --platform; empty: the best that works
-  std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered
+  std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered, and where
+                                  // the default root's copy of the host's files is
   bool tries_platforms = true;    // false: one that has never run is taken to work, and about() says so
+  bundle::HostScanInputs root_files;  // what the policy adds to those and takes from them
 };
 
 // Cheap: runsc is looked for at the first question.

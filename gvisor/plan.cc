@@ -161,7 +161,9 @@ Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   plan.config.domainname = spec.config().domainname;
 
   if (spec.host_rootfs()) {
-    plan.entries = TRY(bundle::host_root_entries(spec.config(), inputs.names));
+    bundle::HostRootOptions root{.tree = inputs.tree, .writable = writable};
+    for (const secrets::Request& secret : spec.secrets()) root.places.push_back(secret.destination);
+    plan.entries = TRY(bundle::host_root_entries(spec.config(), inputs.names, root));
   } else {
     plan.root = RootKind::overlay;
     plan.binds.push_back({Bind::From::rootfs, 0, "lower", true});

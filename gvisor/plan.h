@@ -71,6 +71,7 @@ struct PlanInputs {
   std::string platform;
   std::string runsc_id;             // never used twice: old builds name an abstract socket of the host after it
   bundle::NetworkNames names = {};  // on a network with addresses, once they are known
+  const bundle::HostTree* tree = nullptr;  // of the host's files for the default root; none: it has none of them
 };
 
 // Every field of the Spec that gVisor would not enforce and that this file does not rewrite, in one error (Fault::refused).

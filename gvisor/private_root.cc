@@ -197,6 +197,7 @@ class Builder {
     switch (entry.kind) {
       case bundle::RootEntry::Kind::directory: return fill_.directory(path, entry.mode);
       case bundle::RootEntry::Kind::symlink: return fill_.symlink(path, entry.text);
+      case bundle::RootEntry::Kind::file_over:  // not asked for
       case bundle::RootEntry::Kind::file: return fill_.file(path, entry.text, entry.mode);
       case bundle::RootEntry::Kind::bind_directory:
       case bundle::RootEntry::Kind::bind_file: break;

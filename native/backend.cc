@@ -21,7 +21,8 @@ using dispatcher::Spec;
 
 class NativeBackend final : public dispatcher::Backend {
  public:
-  explicit NativeBackend(std::string runtime_directory) : runtime_directory_(std::move(runtime_directory)) {}
+  NativeBackend(std::string runtime_directory, bundle::HostScanInputs root_files)
+      : runtime_directory_(std::move(runtime_directory)), root_files_(std::move(root_files)) {}
 
   dispatcher::BackendKind kind() const override { return dispatcher::BackendKind::native; }
 
@@ -62,6 +63,8 @@ class NativeBackend final : public dispatcher::Backend {
   // Compiled once for each sandbox, whichever of check, explain and create comes first.
   Result<const Plan*> plan_of(const Spec& spec) {
     if (planned_id_ != spec.id()) {
+      if (spec.host_rootfs() && tree_.path.empty())
+        tree_ = TRY(bundle::open_host_tree({root_files_, runtime_directory_, bundle::common_files()}));
       plan_ = TRY(compile(spec, traits_for(spec)));
       planned_id_ = spec.id();
     }
@@ -72,6 +75,7 @@ class NativeBackend final : public dispatcher::Backend {
   // serve: there is one id.
   HostTraits traits_for(const Spec& spec) const {
     HostTraits traits = host_;
+    if (!tree_.path.empty()) traits.tree = &tree_;
     const bool moved = spec.request().network == dispatcher::NetworkMode::userspace && traits.ids == IdMapKind::subordinate;
     if (moved) traits.ids = IdMapKind::single;
     return traits;
@@ -79,6 +83,8 @@ class NativeBackend final : public dispatcher::Backend {
   Result<> begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps);
 
   std::string runtime_directory_;
+  bundle::HostScanInputs root_files_;
+  bundle::HostTree tree_;  // opened for a root of the host's, and kept for as long as sandboxes use it
   std::string planned_id_;
   Plan plan_;
   HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi(), .own_oom_score = host::own_oom_score()};
@@ -142,8 +148,8 @@ Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& 
 
 }  // namespace
 
-std::unique_ptr<dispatcher::Backend> make_backend(std::string runtime_directory) {
-  return std::make_unique<NativeBackend>(std::move(runtime_directory));
+std::unique_ptr<dispatcher::Backend> make_backend(std::string runtime_directory, bundle::HostScanInputs root_files) {
+  return std::make_unique<NativeBackend>(std::move(runtime_directory), std::move(root_files));
 }
 
 }  // namespace bailey::native

@@ -165,7 +165,9 @@ class Compiler {
         add({.kind = Kind::file, .path = "/" + entry.path, .text = std::move(entry.text), .mode = entry.mode});
       return {};
     }
-    for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_, names_))) add_root_entry(std::move(entry));
+    bundle::HostRootOptions root{.tree = host_.tree, .file_over = true, .own_sys = true, .writable = !plan_.root_read_only};
+    for (const secrets::Request& secret : spec_.secrets()) root.places.push_back(secret.destination);
+    for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_, names_, root))) add_root_entry(std::move(entry));
     return {};
   }
 
@@ -179,6 +181,14 @@ class Compiler {
       case Entry::symlink: return add_own({.kind = Kind::symlink, .path = std::move(path), .text = std::move(entry.text)});
       case Entry::file:
         return add_own({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
+      case Entry::file_over: {
+        std::string hidden = "usr/" + entry.path.substr(entry.path.rfind('/') + 1);
+        return add_own({.kind = Kind::file_over,
+                        .path = std::move(path),
+                        .text = std::move(entry.text),
+                        .mode = entry.mode,
+                        .data = std::move(hidden)});
+      }
       case Entry::bind_directory:
       case Entry::bind_file:
         const size_t tree = add_tree({.path = std::move(entry.text), .attributes = kUserMount | MOUNT_ATTR_RDONLY});
@@ -309,6 +319,7 @@ const char* to_text(Kind kind) {
     case Kind::read_only: return "read_only";
     case Kind::seal: return "seal";
     case Kind::secrets: return "secrets";
+    case Kind::file_over: return "file_over";
     case Kind::bind_inside: return "bind_inside";
     case Kind::pty: return "pty";
   }
@@ -348,7 +359,7 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
   }
   if (op.kind == Kind::symlink) object.set("target", op.text);
   if (op.kind == Kind::bind_inside) object.set("source", op.text);
-  if (op.kind == Kind::file) object.set("bytes", static_cast<uint64_t>(op.text.size()));
+  if (op.kind == Kind::file || op.kind == Kind::file_over) object.set("bytes", static_cast<uint64_t>(op.text.size()));
   return object;
 }
 

@@ -21,6 +21,7 @@ using Within = RootOperation::Within;
 
 constexpr const char* kMaskFile = "f";
 constexpr const char* kMaskDirectory = "d";
+constexpr const char* kUsr = "usr";
 constexpr uint64_t kMaskAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 unsigned long mount_flags(uint64_t attributes) {
@@ -69,6 +70,7 @@ class Builder {
       case Kind::mask: return mask(op);
       case Kind::read_only: return make_read_only(op);
       case Kind::seal: return seal(op);
+      case Kind::file_over: return cover_with_file(op);
       case Kind::bind_inside: return bind_inside(op);
       case Kind::secrets: return attach_at(op, inputs_.secrets, true);
       case Kind::pty: return make_pty(op);
@@ -143,6 +145,10 @@ class Builder {
     Place place;
     if (int error = parent(op, opened, place)) return error;
     if (op.within == Within::foreign && ::unlinkat(place.fd, place.name, 0) < 0 && errno != ENOENT) return errno;
+    return write_new(place, op);
+  }
+
+  static int write_new(const Place& place, const RootOperation& op) {
     const Held file(::openat(place.fd, place.name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, op.mode));
     if (file.failed()) return errno;
     size_t done = 0;
@@ -152,6 +158,18 @@ class Builder {
       if (put > 0) done += static_cast<size_t>(put);
     }
     return 0;
+  }
+
+  // The root's own tmpfs holds the file where /usr will cover it.
+  int cover_with_file(const RootOperation& op) const {
+    if (::mkdirat(root_, kUsr, 0755) < 0 && errno != EEXIST) return errno;
+    if (int error = write_new({root_, op.data.c_str()}, op)) return error;
+    const Held file(::open_tree(root_, op.data.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+    if (file.failed()) return errno;
+    mount_attr attributes{};
+    attributes.attr_set = kMaskAttributes;
+    if (::mount_setattr(file.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
+    return attach(file.get(), {root_, op.name()});
   }
 
   int attach_tree(const RootOperation& op) const {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "bundle/host_files.h"
 #include "bundle/mount_options.h"
 #include "dispatcher/guards/findings.h"
 #include "dispatcher/guards/paths.h"
@@ -33,6 +34,7 @@ struct Judgement {
   void judge_options(const bundle::Mount& mount, const std::string& name);
   void judge_source(const bundle::Mount& mount, const OpenedSource& source, const std::string& name);
   void judge_roots(const OpenedSource& source, const std::string& name);
+  std::string remedy_for_source(const OpenedSource& source) const;
 };
 
 void Judgement::judge_rootfs() {
@@ -92,7 +94,7 @@ void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& sou
                         "leave it out, or \"volumes\": \"read_only\" in the policy (" + policy.source + ")");
   if (const std::string why = forbidden_source(source, facts); !why.empty()) {
     const std::string link = source.given == source.real_path ? "" : source.given + " leads to " + source.real_path + ": ";
-    return findings.add(name + link + why, "share a directory that holds only what the command needs");
+    return findings.add(name + link + why, remedy_for_source(source));
   }
   judge_roots(source, name);
   if (has(mount, "ro") || has(mount, "rro")) return;
@@ -103,6 +105,18 @@ void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& sou
   if (S_ISREG(source.mode) && (source.mode & (S_ISUID | S_ISGID)))
     findings.add(name + source.real_path + " is set-user-id or set-group-id, and would stay so with other contents",
                  ":ro, or chmod ug-s first");
+}
+
+// What programs need of /etc is in the default root, file by file, or a policy adds it. No volume: the ids of one are mapped, so
+// that it shows root what on the host is root's alone.
+std::string Judgement::remedy_for_source(const OpenedSource& source) const {
+  const std::string usual = "share a directory that holds only what the command needs";
+  if (!is_at_or_below(source.real_path, "/etc") || !(source.mode & S_IROTH)) return usual;
+  if (!forbidden_addition(source.real_path).empty()) return usual;
+  if (bundle::in_table(source.real_path) && !request.config.root)
+    return "leave it out: the default root shows what everybody may read of " + source.real_path;
+  return R"("default_root": {"add": [")" + source.real_path + R"("]} in the policy ()" + policy.source +
+         "), which shows what everybody may read of it in every default root";
 }
 
 void Judgement::judge_roots(const OpenedSource& source, const std::string& name) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "bundle/host_files.h"
+
 namespace bailey::dispatcher {
 
 namespace {
@@ -47,6 +49,8 @@ constexpr std::string_view kRootHome = "/root";
 constexpr std::string_view kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr std::string_view kProgramDirectories[] = {"/usr",   "/bin",    "/sbin",   "/lib",    "/lib32",
                                                     "/lib64", "/libx32", "/libo32", "/libexec"};
+constexpr std::string_view kMadeForEachRun[] = {"/etc/passwd", "/etc/group",       "/etc/nsswitch.conf", "/etc/hosts",
+                                               "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"};
 // Where PID 1's program is, and its neighbours: a volume there would be executed in its place.
 constexpr std::string_view kBaileysOwn = "/.bailey";
 constexpr std::string_view kSecrets = "/run/secrets";
@@ -146,6 +150,25 @@ std::string forbidden_to_write(const OpenedSource& source) {
       if (overlap(path, programs)) return describe(path, programs, "the host's programs");
     return {};
   });
+}
+
+std::string forbidden_addition(std::string_view path) {
+  const std::string text(path);
+  if (!path.starts_with('/') || path.size() < 2 || path.ends_with('/') || path.find("//") != path.npos ||
+      (text + "/").find("/./") != text.npos || (text + "/").find("/../") != text.npos || path.find('*') != path.npos)
+    return "'" + text + "' is not an absolute, normalised path of one file or directory";
+  if (bundle::never_shown(path)) return text + " may hold a secret: no sandbox is shown it";
+  for (const std::string_view top : {"/etc", "/var", "/var/lib", "/var/cache"})
+    if (path == top) return text + " as a whole is not shown: name what programs need of it";
+  for (const std::string_view own : kMadeForEachRun)
+    if (path == own) return text + " is made for each run";
+  for (const std::string_view top : {kHomes, kRootHome, std::string_view("/tmp"), std::string_view("/var/tmp")})
+    if (overlap(path, top)) return describe(path, top, "where users keep their files");
+  for (const std::string_view programs : kProgramDirectories)
+    if (overlap(path, programs)) return describe(path, programs, "where the programs are, which are shown anyway");
+  for (const Place& place : kForbidden)
+    if (place.path != "/etc" && overlap(path, place.path)) return describe(path, place.path, place.what);
+  return {};
 }
 
 std::string forbidden_destination(std::string_view path, DestinationOf what) {

@@ -5,6 +5,7 @@
 //   process_test    what the command is given        documents_test   request, result, events, explain
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
+//   default_root_test  the host's files in the default root
 //   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
 //   ids_test        users and groups by number       account_test     times, CPU and memory in the record
 //   hung_test       file systems that do not respond

@@ -32,6 +32,7 @@ TEST(Policy, ReadsWhatItWrites) {
     policy.runsc = "/usr/local/bin/runsc";
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
+    policy.default_root = {.add = {"/etc/mytool", "/opt/data"}, .remove = {"/etc/php"}};
     policy.bridge = {"br-jobs", network::Subnet::v4(0xc0a8c800, 24), *network::parse_subnet("fd00:9::/64")};
     Level level = policy.levels.at("untrusted");
     level.name = "judge";
@@ -53,6 +54,24 @@ TEST(Policy, ReadsWhatItWrites) {
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(*back, policy) << text;
   }
+}
+
+TEST(Policy, AddsNoSecretsToTheDefaultRoot) {
+  const auto adding = [](const std::string& path) { return faults_of(R"({"default_root": {"add": [")" + path + R"("]}})"); };
+  for (const char* good : {"/etc/mytool", "/etc/mytool.conf", "/opt/tool", "/var/lib/mydata", "/srv/data", "/etc/ssl/other"})
+    EXPECT_EQ(adding(good), "") << good;
+  for (const char* bad :
+       {"/etc/shadow", "/etc/shadow-", "/etc/ssh", "/etc/ssh/ssh_host_rsa_key", "/etc/ssl/private", "/etc/ssl/private/x.pem",
+        "/etc/mytool/server.key", "/etc", "/var", "/var/lib", "/", "etc/mytool", "/etc/../root", "/etc/mytool/", "/etc/my*",
+        "/root", "/root/x", "/home", "/home/ann/x", "/proc/1", "/sys/class", "/dev/sda", "/run/x", "/boot", "/usr/share",
+        "/var/lib/docker", "/var/lib/docker/volumes", "/etc/passwd", "/etc/resolv.conf", "/etc/bailey/policy.json", "/tmp/x",
+        "/etc/sudoers.d", "/etc/environment", "/etc/machine-id", "/var/lib/mysql"}) {
+    const std::string fault = adding(bad);
+    EXPECT_NE(fault.find("$.default_root.add"), std::string::npos) << bad << ": " << fault;
+    EXPECT_NE(fault.find(bad), std::string::npos) << bad << ": " << fault;
+  }
+  EXPECT_NE(faults_of(R"({"default_root": {"remove": ["php"]}})").find("$.default_root.remove"), std::string::npos);
+  EXPECT_NE(faults_of(R"({"default_root": {"append": []}})").find("$.default_root"), std::string::npos);
 }
 
 TEST(Policy, ListsSharedNetworksBesideTheOthers) {

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "bundle/builder.h"
 #include "bundle/bundle_dir.h"
+#include "bundle/host_files.h"
 #include "tests/support/temp_dir.h"
 
 namespace bailey::bundle {
@@ -19,68 +20,256 @@ using Kind = RootEntry::Kind;
 
 class HostRoot : public testing::Test {
  protected:
-  void make_directory(const std::string& path) { ASSERT_TRUE(files::create_directories(host_.path() + path, 0755)); }
-  void make_file(const std::string& path, const std::string& contents) {
-    const auto fd = files::open(host_.path() + path, O_WRONLY | O_CREAT, 0644);
+  void SetUp() override {
+    runtime_ = directory_.path() + "/runtime";
+    inputs_.host = directory_.path() + "/host";
+    make_directory("/usr/lib");
+    make_directory("/etc");
+    make_directory("/var/lib");
+    options_.host = inputs_.host;
+    options_.file_over = true;
+  }
+  std::string on_host(const std::string& path) const { return inputs_.host + path; }
+  void make_directory(const std::string& path) { ASSERT_TRUE(files::create_directories(on_host(path), 0755)); }
+  void make_file(const std::string& path, const std::string& contents, mode_t mode = 0644) {
+    const auto fd = files::open(on_host(path), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     ASSERT_TRUE(fd && files::write_fd(fd->get(), contents, path));
+    ASSERT_EQ(::fchmod(fd->get(), mode), 0);
   }
   void make_link(const std::string& path, const std::string& target) {
-    ASSERT_EQ(::symlink(target.c_str(), (host_.path() + path).c_str()), 0);
+    ASSERT_EQ(::symlink(target.c_str(), on_host(path).c_str()), 0);
   }
-  std::vector<RootEntry> entries(const std::string& host) {
-    auto made = host_root_entries(config_, {}, host);
+  const HostTree& tree() {
+    auto opened = open_host_tree({inputs_, runtime_, common_files()});
+    EXPECT_TRUE(opened) << opened.error().message;
+    if (opened) tree_ = std::move(*opened);
+    options_.tree = &tree_;
+    return tree_;
+  }
+  // What the sandbox reads at that path of the copy; "-" when there is none.
+  std::string shown(const std::string& path) {
+    const auto text = files::read(tree().path + "/" + path, 1 << 20);
+    return text ? *text : "-";
+  }
+  std::string link_shown(const std::string& path) { return files::readlink(tree().path + "/" + path).value_or("-"); }
+  std::vector<RootEntry> entries() {
+    auto made = host_root_entries(config_, {}, options_);
     EXPECT_TRUE(made) << made.error().message;
     return made.value_or(std::vector<RootEntry>{});
   }
-  // The entry of that path among those made for the host below host_; an empty path when there is none.
+  // The entry of that path; an empty one when there is none.
   RootEntry entry(const std::string& path) {
-    for (RootEntry& made : entries(host_.path()))
+    for (RootEntry& made : entries())
       if (made.path == path) return made;
     return {};
   }
+  // Files that changed just now may change again within the clock's tick, and are looked at again: until they are old.
+  void let_it_settle() {
+    for (std::string last;; last = tree_.path)
+      if (tree(); tree_.path == last) return;
+  }
 
-  tests::TempDir host_;
+  tests::TempDir directory_;
+  std::string runtime_;
+  HostScanInputs inputs_;
+  HostTree tree_;
+  HostRootOptions options_;
   Config config_;
 };
 
 TEST_F(HostRoot, FollowsMergedAndSeparateUsr) {
-  make_directory("/usr/lib");
   make_directory("/lib64");
   make_link("/bin", "usr/bin");
-  make_directory("/etc");
-  EXPECT_EQ(entry("usr"), (RootEntry{Kind::bind_directory, "usr", host_.path() + "/usr"}));
+  EXPECT_EQ(entry("usr"), (RootEntry{Kind::bind_directory, "usr", on_host("/usr")}));
   EXPECT_EQ(entry("bin"), (RootEntry{Kind::symlink, "bin", "usr/bin"}));
-  EXPECT_EQ(entry("lib64"), (RootEntry{Kind::bind_directory, "lib64", host_.path() + "/lib64"}));
+  EXPECT_EQ(entry("lib64"), (RootEntry{Kind::bind_directory, "lib64", on_host("/lib64")}));
   EXPECT_EQ(entry("lib32").path, "");
 }
 
-TEST_F(HostRoot, TakesFromEtcWhatProgramsNeedAndNothingElse) {
-  make_directory("/usr/lib/jvm");
+TEST_F(HostRoot, TakesFromEtcAndVarWhatProgramsNeedAndNothingElse) {
   make_directory("/etc/ssl/certs");
   make_directory("/etc/ssl/private");
-  make_directory("/etc/java-17-openjdk");
+  make_directory("/etc/java-17-openjdk/security");
+  make_directory("/etc/R");
+  make_directory("/var/lib/ghc/package.conf.d");
   make_file("/etc/ssl/openssl.cnf", "conf");
-  make_file("/etc/shadow", "secret");
+  make_file("/etc/ssl/certs/one.pem", "certificate");
+  make_file("/etc/ssl/private/one.key", "key");
+  make_file("/etc/java-17-openjdk/security/policy", "grant");
+  make_file("/etc/R/Renviron", "R");
+  make_file("/var/lib/ghc/package.conf.d/base.conf", "ghc");
+  make_file("/var/lib/other", "other");
+  make_file("/etc/unlisted.conf", "unlisted");
+  make_file("/etc/shadow", "secret", 0644);
   make_file("/etc/passwd", "host user");
-  make_file("/etc/ld.so.cache", std::string(100'000, 'x'));
+  EXPECT_EQ(shown("etc/ssl/openssl.cnf"), "conf");
+  EXPECT_EQ(shown("etc/ssl/certs/one.pem"), "certificate");
+  EXPECT_EQ(shown("etc/java-17-openjdk/security/policy"), "grant");
+  EXPECT_EQ(shown("etc/R/Renviron"), "R");
+  EXPECT_EQ(shown("var/lib/ghc/package.conf.d/base.conf"), "ghc");
+  for (const char* path : {"etc/ssl/private", "etc/ssl/private/one.key", "var/lib/other", "etc/unlisted.conf", "etc/shadow"})
+    EXPECT_EQ(::access((tree_.path + "/" + path).c_str(), F_OK), -1) << path;
+  EXPECT_EQ(shown("etc/passwd").find("host user"), std::string::npos);
+  EXPECT_EQ(entry("etc"), (RootEntry{Kind::bind_directory, "etc", tree_.path + "/etc"}));
+  EXPECT_EQ(entry("var").kind, Kind::bind_directory);
+}
+
+TEST_F(HostRoot, ShowsOnlyWhatEverybodyMayRead) {
+  make_directory("/etc/R/private-to-owner");
+  make_directory("/etc/R/sub");
+  make_file("/etc/R/public", "public");
+  make_file("/etc/R/owner", "secret", 0600);
+  make_file("/etc/R/group", "secret", 0640);
+  make_file("/etc/R/private-to-owner/x", "secret");
+  make_file("/etc/R/sub/deep", "secret", 0640);
+  make_file("/etc/R/site.password", "secret");
+  make_file("/etc/R/server.key", "secret");
+  ASSERT_EQ(::chmod(on_host("/etc/R/private-to-owner").c_str(), 0750), 0);
+  ASSERT_EQ(::mkfifo(on_host("/etc/R/fifo").c_str(), 0666), 0);
+  EXPECT_EQ(shown("etc/R/public"), "public");
+  for (const char* name : {"owner", "group", "private-to-owner", "sub/deep", "site.password", "server.key", "fifo"})
+    EXPECT_EQ(::access((tree_.path + "/etc/R/" + name).c_str(), F_OK), -1) << name;
+  // What becomes private is gone at the next start, and the other way round.
+  make_file("/etc/R/public", "public", 0640);
+  make_file("/etc/R/group", "no secret", 0644);
+  EXPECT_EQ(shown("etc/R/public"), "-");
+  EXPECT_EQ(shown("etc/R/group"), "no secret");
+}
+
+TEST_F(HostRoot, LeavesOutConfigurationThatGivesAPassword) {
+  make_directory("/etc/mysql");
+  make_directory("/etc/maven");
+  make_file("/etc/mysql/my.cnf", "[client]\n# password = commented\nport = 3306\n");
+  make_file("/etc/mysql/mine.cnf", "[client]\npassword = hunter2\n");
+  make_file("/etc/mysql/debian.cnf", "[client]\nport = 3306\n");
+  make_file("/etc/maven/settings.xml", "<!-- <password>example</password> -->\n<settings/>");
+  make_file("/etc/maven/own.xml", "<settings><server>\n<password>hunter2</password></server></settings>");
+  make_file("/etc/npmrc", "//registry/:_authToken=abc\n");
+  make_file("/etc/wgetrc", "http_proxy = http://me:pw@proxy:3128\n");
+  make_file("/etc/gitconfig", "[url \"https://host/\"]\n\tinsteadOf = x\n");
+  EXPECT_NE(shown("etc/mysql/my.cnf"), "-");
+  EXPECT_NE(shown("etc/maven/settings.xml"), "-");
+  EXPECT_NE(shown("etc/gitconfig"), "-");
+  for (const char* path : {"etc/mysql/mine.cnf", "etc/mysql/debian.cnf", "etc/maven/own.xml", "etc/npmrc", "etc/wgetrc"})
+    EXPECT_EQ(shown(path), "-") << path;
+}
+
+TEST_F(HostRoot, KeepsLinksThatLeadToWhatIsShownAndFollowsTheRest) {
+  make_directory("/etc/alternatives");
+  make_directory("/etc/elsewhere");
+  make_directory("/root");
   make_link("/etc/localtime", "/usr/share/zoneinfo/Europe/Berlin");
-  make_file("/etc/elsewhere", "ID=debian\n");
-  make_link("/etc/os-release", "elsewhere");
-  EXPECT_EQ(entry("etc/ssl/openssl.cnf"), (RootEntry{Kind::file, "etc/ssl/openssl.cnf", "conf", 0644}));
-  EXPECT_EQ(entry("etc/ssl/certs").kind, Kind::bind_directory);
-  EXPECT_EQ(entry("etc/ld.so.cache"), (RootEntry{Kind::bind_file, "etc/ld.so.cache", host_.path() + "/etc/ld.so.cache"}));
-  EXPECT_EQ(entry("etc/localtime"), (RootEntry{Kind::symlink, "etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"}));
-  EXPECT_EQ(entry("etc/os-release"), (RootEntry{Kind::file, "etc/os-release", "ID=debian\n", 0644}));
-  EXPECT_EQ(entry("etc/java-17-openjdk").kind, Kind::bind_directory);
-  EXPECT_EQ(entry("etc/ssl/private").path, "");
-  EXPECT_EQ(entry("etc/shadow").path, "");
-  EXPECT_EQ(entry("etc/passwd").text.find("host user"), std::string::npos);
+  make_link("/etc/fpc.cfg", "/etc/alternatives/fpc.cfg");
+  make_link("/etc/alternatives/fpc.cfg", "/etc/fpc-3.2.2.cfg");
+  make_file("/etc/fpc-3.2.2.cfg", "pascal");
+  make_file("/etc/elsewhere/release", "ID=debian\n");
+  make_link("/etc/os-release", "elsewhere/release");
+  make_file("/etc/shadow", "secret", 0644);
+  make_link("/etc/magic", "shadow");
+  make_file("/etc/elsewhere/private", "secret", 0640);
+  make_link("/etc/screenrc", "elsewhere/private");
+  make_file("/root/inputrc", "secret");
+  make_link("/etc/inputrc", "../root/inputrc");
+  EXPECT_EQ(link_shown("etc/localtime"), "/usr/share/zoneinfo/Europe/Berlin");
+  EXPECT_EQ(link_shown("etc/fpc.cfg"), "/etc/alternatives/fpc.cfg");
+  EXPECT_EQ(link_shown("etc/alternatives/fpc.cfg"), "/etc/fpc-3.2.2.cfg");
+  EXPECT_EQ(shown("etc/fpc-3.2.2.cfg"), "pascal");
+  EXPECT_EQ(shown("etc/os-release"), "ID=debian\n");
+  for (const char* path : {"etc/magic", "etc/screenrc", "etc/inputrc"}) {
+    EXPECT_EQ(shown(path), "-") << path;
+    EXPECT_EQ(link_shown(path), "-") << path;
+  }
+}
+
+TEST_F(HostRoot, ShowsEveryChangeAtTheNextStart) {
+  make_directory("/etc/R");
+  make_file("/etc/R/Renviron", "one");
+  EXPECT_EQ(shown("etc/R/Renviron"), "one");
+  let_it_settle();
+  const std::string before = tree_.path;
+  EXPECT_EQ(tree().path, before) << "made again although nothing changed";
+  make_file("/etc/R/Renviron", "two");  // in place: no directory changes
+  EXPECT_EQ(shown("etc/R/Renviron"), "two");
+  make_directory("/etc/perl");
+  make_file("/etc/perl/sitecustomize.pl", "new");
+  EXPECT_EQ(shown("etc/perl/sitecustomize.pl"), "new");
+  make_link("/etc/timezone", "/usr/share/zone");
+  EXPECT_EQ(link_shown("etc/timezone"), "/usr/share/zone");
+  ASSERT_EQ(::unlink(on_host("/etc/R/Renviron").c_str()), 0);
+  EXPECT_EQ(shown("etc/R/Renviron"), "-");
+}
+
+TEST_F(HostRoot, KeepsACopyThatIsInUseAndRemovesTheOthers) {
+  make_file("/etc/magic", "one");
+  auto first = open_host_tree({inputs_, runtime_, common_files()});
+  ASSERT_TRUE(first);
+  make_file("/etc/magic", "two");
+  EXPECT_EQ(shown("etc/magic"), "two");
+  EXPECT_EQ(files::read(first->path + "/etc/magic", 100).value_or("-"), "one");
+  const std::string path = first->path;
+  first->lock.reset();
+  make_file("/etc/magic", "three");
+  EXPECT_EQ(shown("etc/magic"), "three");
+  EXPECT_EQ(::access(path.c_str(), F_OK), -1);
+}
+
+TEST_F(HostRoot, IsNotMadeAgainForNamesThatAreNotItsOwn) {
+  make_file("/etc/magic", "one");
+  let_it_settle();
+  const std::string before = tree_.path;
+  make_file("/etc/resolv.conf", "nameserver 192.0.2.1\n");
+  EXPECT_EQ(tree().path, before);
+}
+
+TEST_F(HostRoot, BindsWhatIsTooLargeToCopyWhenAllOfItIsEverybodys) {
+  make_directory("/var/lib/texmf/web2c");
+  make_directory("/var/lib/aspell");
+  const std::string large(3 << 20, 'x');
+  make_file("/var/lib/texmf/web2c/pdflatex.fmt", large);
+  make_file("/var/lib/aspell/en.rws", large);
+  make_file("/var/lib/aspell/small", "small");
+  make_file("/var/lib/aspell/private", "secret", 0600);
+  tree();
+  EXPECT_EQ(entry("var/lib/texmf"), (RootEntry{Kind::bind_directory, "var/lib/texmf", on_host("/var/lib/texmf")}));
+  EXPECT_EQ(entry("var/lib/aspell/en.rws"), (RootEntry{Kind::bind_file, "var/lib/aspell/en.rws", on_host("/var/lib/aspell/en.rws")}));
+  EXPECT_EQ(shown("var/lib/aspell/small"), "small");
+  EXPECT_EQ(shown("var/lib/aspell/private"), "-");
+}
+
+TEST_F(HostRoot, TakesAdditionsAndLeavesOutWhatAPolicyRemoves) {
+  make_directory("/etc/mytool");
+  make_directory("/opt/tool");
+  make_directory("/etc/R");
+  make_file("/etc/mytool/conf", "mine");
+  make_file("/etc/mytool/private", "secret", 0600);
+  make_file("/opt/tool/data", "data");
+  make_file("/etc/R/Renviron", "R");
+  make_file("/etc/hidden.conf", "secret", 0640);
+  inputs_.add = {"/etc/mytool", "/opt/tool", "/etc/hidden.conf"};
+  inputs_.remove = {"/etc/R"};
+  EXPECT_EQ(shown("etc/mytool/conf"), "mine");
+  EXPECT_EQ(shown("etc/mytool/private"), "-");
+  EXPECT_EQ(shown("opt/tool/data"), "data");
+  EXPECT_EQ(entry("opt").kind, Kind::bind_directory);
+  EXPECT_EQ(shown("etc/R/Renviron"), "-");
+  EXPECT_EQ(shown("etc/hidden.conf"), "-");
+  ASSERT_EQ(scan_host(inputs_).notes.size(), 1u);
+  EXPECT_NE(scan_host(inputs_).notes[0].find("/etc/hidden.conf"), std::string::npos);
+}
+
+TEST_F(HostRoot, RefusesADirectoryThatOthersMayUse) {
+  ASSERT_TRUE(files::create_directories(runtime_, 0755));
+  const auto opened = open_host_tree({inputs_, runtime_, {}});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find(runtime_), std::string::npos) << opened.error().message;
 }
 
 TEST_F(HostRoot, NamesTheWorkloadsUserInPasswd) {
   config_.process = Process{};
   config_.process->env = {"HOME=/home/me"};
   config_.process->user = {.uid = 1000, .gid = 100, .umask = {}, .additional_gids = {}};
+  tree();
+  EXPECT_EQ(entry("etc/passwd").kind, Kind::file_over);
   EXPECT_NE(entry("etc/passwd").text.find("\nuser:x:1000:100::/home/me:/bin/sh\n"), std::string::npos);
   EXPECT_NE(entry("etc/group").text.find("\nuser:x:100:\n"), std::string::npos);
   config_.process->env = {"HOME=/x\nevil:x:0:0::/:/bin/sh"};
@@ -90,11 +279,21 @@ TEST_F(HostRoot, NamesTheWorkloadsUserInPasswd) {
   EXPECT_TRUE(entry("etc/passwd").text.starts_with("root:x:0:0:root:/home/me:/bin/sh\nnobody:"));
 }
 
+TEST_F(HostRoot, NeedsNoFileOfItsOwnForTheUsualSandbox) {
+  config_.process = Process{};
+  add_run_defaults(config_, {});
+  tree();
+  for (const RootEntry& made : entries()) EXPECT_NE(made.kind, Kind::file_over) << made.path;
+  options_.file_over = false;  // of gVisor
+  EXPECT_EQ(entry("etc").kind, Kind::directory);
+  EXPECT_EQ(entry("etc/passwd").kind, Kind::file);
+}
+
 TEST_F(HostRoot, HasNoResolverWithoutTheHostsNetwork) {
-  make_directory("/etc");
   make_file("/etc/resolv.conf", "nameserver 192.0.2.1\n");
   config_.hostname = "box";
   config_.linux.namespaces = {{NamespaceType::network, ""}};
+  options_.file_over = false;
   EXPECT_EQ(entry("etc/resolv.conf"), (RootEntry{Kind::file, "etc/resolv.conf", "", 0644}));
   EXPECT_NE(entry("etc/hosts").text.find("localhost box\n"), std::string::npos);
   config_.linux.namespaces.clear();
@@ -119,28 +318,73 @@ TEST_F(HostRoot, MakesDirectoriesForTheMountsThatLieInItself) {
   config_.mounts = {
       {.destination = "/data/in", .type = "bind", .source = "/s", .options = {}, .uid_mappings = {}, .gid_mappings = {}}};
   add_run_defaults(config_, {});
-  for (const char* path : {"proc", "dev", "tmp", "srv", "srv/deep", "srv/deep/home"})
+  for (const char* path : {"proc", "dev", "tmp", "run", "srv", "srv/deep", "srv/deep/home"})
     EXPECT_EQ(entry(path).kind, Kind::directory) << path;
   for (const char* path : {"srv/deep/home", "tmp"}) EXPECT_EQ(entry(path).path, path);
   for (const char* path : {"dev/pts", "dev/shm", "data", "data/in"}) EXPECT_EQ(entry(path).path, "") << path;
 }
 
+TEST_F(HostRoot, GivesRoomForWhatIsPutIntoEtcAndVar) {
+  make_directory("/etc/R");
+  make_file("/etc/R/Renviron", "R");
+  make_file("/etc/magic", "magic");
+  config_.process = Process{};
+  config_.process->env = {"HOME=/var/lib/me"};
+  options_.places = {"/etc/app/secret"};
+  add_run_defaults(config_, {});
+  tree();
+  EXPECT_EQ(entry("etc").kind, Kind::directory);
+  EXPECT_EQ(entry("etc/R").kind, Kind::bind_directory);
+  EXPECT_EQ(entry("etc/magic"), (RootEntry{Kind::file, "etc/magic", "magic", 0644}));
+  EXPECT_EQ(entry("etc/passwd").kind, Kind::file);
+  EXPECT_EQ(entry("var/lib/me").kind, Kind::directory);
+  EXPECT_EQ(entry("var/tmp"), (RootEntry{Kind::symlink, "var/tmp", "/tmp"}));
+}
+
 TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
   config_.process = Process{};
   add_run_defaults(config_, {});
-  const std::vector<RootEntry> made = entries("");
-  std::set<std::string> seen = {""};
-  for (const RootEntry& e : made) {
-    EXPECT_FALSE(e.path.starts_with('/')) << e.path;
-    EXPECT_TRUE(seen.insert(e.path).second) << e.path << " twice";
-    const size_t slash = e.path.rfind('/');
-    EXPECT_TRUE(seen.contains(slash == e.path.npos ? "" : e.path.substr(0, slash))) << e.path << " before its directory";
-    struct stat status{};
-    if (e.kind != Kind::bind_directory && e.kind != Kind::bind_file) continue;
-    EXPECT_EQ(::stat(e.text.c_str(), &status), 0) << e.text;
-    EXPECT_EQ(S_ISDIR(status.st_mode), e.kind == Kind::bind_directory) << e.text;
+  inputs_.host = options_.host = "";
+  options_.own_sys = true;
+  tree();
+  for (const bool file_over : {true, false}) {
+    options_.file_over = file_over;
+    std::set<std::string> seen = {""};
+    for (const RootEntry& e : entries()) {
+      EXPECT_FALSE(e.path.starts_with('/')) << e.path;
+      EXPECT_TRUE(seen.insert(e.path).second) << e.path << " twice";
+      const size_t slash = e.path.rfind('/');
+      const std::string above = slash == e.path.npos ? "" : e.path.substr(0, slash);
+      const bool there = seen.contains(above) || ::access((tree_.path + "/" + above).c_str(), F_OK) == 0;
+      EXPECT_TRUE(there) << e.path << " before its directory";
+      struct stat status{};
+      if (e.kind != Kind::bind_directory && e.kind != Kind::bind_file) continue;
+      EXPECT_EQ(::stat(e.text.c_str(), &status), 0) << e.text;
+      EXPECT_EQ(S_ISDIR(status.st_mode), e.kind == Kind::bind_directory) << e.text;
+    }
+    for (const char* path : {"usr", "bin", "etc", "var", "sys", "run", "tmp"}) EXPECT_TRUE(seen.contains(path)) << path;
   }
-  EXPECT_TRUE(seen.contains("usr") && seen.contains("bin") && seen.contains("etc/passwd") && seen.contains("tmp"));
+  EXPECT_NE(shown("sys/devices/system/cpu/online"), "-");
+}
+
+TEST(HostFiles, MatchPatternsWithinOneName) {
+  EXPECT_TRUE(matches("/etc/java-*", "/etc/java-17-openjdk"));
+  EXPECT_FALSE(matches("/etc/java-*", "/etc/java-17-openjdk/security"));
+  EXPECT_FALSE(matches("/etc/R", "/etc/Rx"));
+  EXPECT_TRUE(matches("/etc/*-release", "/etc/debian-release"));
+  EXPECT_TRUE(never_shown("/etc/R/server.key"));
+  EXPECT_TRUE(never_shown("/etc/ssl/private/x"));
+  EXPECT_TRUE(never_shown("/etc/shadow-"));
+  EXPECT_FALSE(never_shown("/etc/ssl/certs/x.pem"));
+}
+
+TEST(HostFiles, KnowWhatGivesAPassword) {
+  for (const char* text : {"password=x", "  Password : x", "<secret>x</secret>", "url = ftp://u:p@h/", "mysqli.default_pw = x",
+                           "export API_KEY=x", "//r/:_authToken=x"})
+    EXPECT_TRUE(gives_secret(text)) << text;
+  for (const char* text : {"# password=x", "; password=x", "password =", "password=\n", "<!--\n<password>x</password>\n-->",
+                           "url = http://h:80/", "mysqli.default_pw =\nx = y", "tokenizer"})
+    EXPECT_FALSE(gives_secret(text)) << text;
 }
 
 TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {

@@ -1,0 +1,397 @@
+#include "bundle/host_tree.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+
+namespace bailey::bundle {
+
+namespace {
+
+constexpr const char* kName = ".default-root";
+constexpr const char* kCurrent = "current";
+constexpr const char* kIndex = "index";
+constexpr std::string_view kFormat = "bailey default root 1";
+constexpr size_t kMostIndex = 64 << 20;
+constexpr size_t kMostFile = 64 << 20;
+constexpr const char* kOnline = "/sys/devices/system/cpu/online";  // sysfs has no ctime to compare
+// A change this soon after a file was looked at may leave its ctime as it is: the kernel's clock for files ticks.
+constexpr int64_t kClockTick = 20'000'000;
+
+// Links that every root has there.
+constexpr std::pair<const char*, const char*> kLinks[] = {
+    {"etc/mtab", "/proc/self/mounts"}, {"var/tmp", "/tmp"}, {"var/run", "/run"}, {"var/lock", "/run"}};
+
+class Writer {
+ public:
+  void number(uint64_t value) { text_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void text(std::string_view value) {
+    number(value.size());
+    text_ += value;
+  }
+  std::string take() && { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : rest_(text) {}
+  uint64_t number() {
+    uint64_t value = 0;
+    if (rest_.size() < sizeof value) return fail();
+    std::memcpy(&value, rest_.data(), sizeof value);
+    rest_.remove_prefix(sizeof value);
+    return value;
+  }
+  std::string_view text() {
+    const uint64_t size = number();
+    if (size > rest_.size()) return fail(), std::string_view();
+    const std::string_view value = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return value;
+  }
+  bool good() const { return good_; }
+  size_t left() const { return rest_.size(); }
+
+ private:
+  uint64_t fail() {
+    rest_ = {};
+    good_ = false;
+    return 0;
+  }
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+struct Index {
+  std::string key, name;
+  uint64_t items = 0;  // a hash of what was made: a link has no ctime of its own here
+  std::vector<Seen> seen;
+  std::vector<HostItem> binds;
+  std::vector<std::string> directories;
+  size_t seen_at = 0;  // where the records begin in the text that it was read from
+};
+
+std::string encode(const Index& index) {
+  Writer out;
+  out.text(kFormat);
+  out.text(index.key);
+  out.text(index.name);
+  out.number(index.items);
+  out.number(index.directories.size());
+  for (const std::string& directory : index.directories) out.text(directory);
+  out.number(index.binds.size());
+  for (const HostItem& item : index.binds) {
+    out.number(item.kind == HostItem::Kind::bind_file);
+    out.text(item.path);
+    out.text(item.source);
+  }
+  out.number(index.seen.size());
+  for (const Seen& seen : index.seen) {
+    out.text(seen.path + '\0');  // as system calls take it
+    out.number(seen.device);
+    out.number(seen.inode);
+    out.number(static_cast<uint64_t>(seen.changed_ns));
+    out.number(seen.names_only);
+  }
+  return std::move(out).take();
+}
+
+std::optional<Index> decode(std::string_view text) {
+  Reader in(text);
+  if (in.text() != kFormat) return {};
+  Index index;
+  index.key = in.text();
+  index.name = in.text();
+  index.items = in.number();
+  for (uint64_t n = in.number(); n > 0 && in.good(); --n) index.directories.emplace_back(in.text());
+  for (uint64_t n = in.number(); n > 0 && in.good(); --n) {
+    HostItem item{.kind = in.number() ? HostItem::Kind::bind_file : HostItem::Kind::bind_directory};
+    item.path = in.text();
+    item.source = in.text();
+    index.binds.push_back(std::move(item));
+  }
+  index.seen_at = text.size() - in.left();
+  if (!in.good()) return {};
+  return index;
+}
+
+// One record of the second part, which is only compared as a rule: `path` ends in a NUL.
+struct SeenView {
+  std::string_view path;
+  uint64_t device, inode;
+  int64_t changed_ns;
+  bool names_only;
+};
+
+// Whether `good` of every record of that index; false as well when it is cut.
+template <typename Predicate>
+bool all_seen(std::string_view text, const Index& index, Predicate&& good) {
+  Reader in(text.substr(index.seen_at));
+  for (uint64_t n = in.number(); n > 0; --n) {
+    SeenView seen{};
+    seen.path = in.text();
+    seen.device = in.number();
+    seen.inode = in.number();
+    seen.changed_ns = static_cast<int64_t>(in.number());
+    seen.names_only = in.number() != 0;
+    if (!in.good() || !seen.path.ends_with('\0') || !good(seen)) return false;
+  }
+  return in.good();
+}
+
+// FNV-1a.
+uint64_t hash_of(const std::vector<HostItem>& items) {
+  uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    hash = (hash ^ 0xff) * 0x100000001b3;  // in no path
+  };
+  for (const HostItem& item : items) {
+    add(item.path);
+    add(item.source);
+    hash = (hash ^ static_cast<uint64_t>(item.kind)) * 0x100000001b3;
+  }
+  return hash;
+}
+
+std::string key_of(const HostTreeInputs& inputs) {
+  Writer key;
+  key.text(inputs.scan.host);
+  key.text(files::read(inputs.scan.host + kOnline, 4096).value_or(""));
+  for (const auto* list : {&inputs.scan.add, &inputs.scan.remove}) {
+    key.number(list->size());
+    for (const std::string& path : *list) key.text(path);
+  }
+  for (const auto& [path, contents] : inputs.files) {
+    key.text(path);
+    key.text(contents);
+  }
+  return std::move(key).take();
+}
+
+// This user's alone, not a link: what stands in it is shown to sandboxes and believed.
+Result<Fd> open_own(int above, const std::string& name, const std::string& path) {
+  if (::mkdirat(above, name.c_str(), 0700) < 0 && errno != EEXIST) return sys_error("making " + path, errno);
+  Fd directory = TRY(files::open_at(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const struct stat info = TRY(files::stat_fd(directory.get(), path));
+  if (info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
+    return fail(Fault::unavailable, path + " is not this user's alone", "remove it");
+  return directory;
+}
+
+Result<Fd> lock(Fd directory, int how) {
+  while (::flock(directory.get(), how) != 0)
+    if (errno != EINTR) return sys_error("flock", errno);
+  return directory;
+}
+
+// The copy that `current` leads to with its index; nothing when there is none.
+struct Found {
+  Fd directory;
+  Index index;
+  std::string text;  // of the index
+};
+std::optional<Found> find_current(int top, int how) {
+  auto opened = files::open_at(top, kCurrent, O_RDONLY | O_DIRECTORY);
+  if (!opened) return {};
+  auto locked = lock(std::move(*opened), how);
+  if (!locked) return {};
+  const auto file = files::open_at(locked->get(), kIndex, O_RDONLY | O_NOFOLLOW);
+  if (!file) return {};
+  auto text = files::read_fd(file->get(), kMostIndex, kIndex);
+  auto index = text ? decode(*text) : std::nullopt;
+  if (!index) return {};
+  return Found{std::move(*locked), std::move(*index), std::move(*text)};
+}
+
+bool is_unchanged(const SeenView& seen) {
+  struct stat info{};
+  if (::fstatat(AT_FDCWD, seen.path.data(), &info, AT_SYMLINK_NOFOLLOW) != 0) return seen.inode == 0;
+  return info.st_ino == seen.inode && info.st_dev == seen.device &&
+         info.st_ctim.tv_sec * 1'000'000'000 + info.st_ctim.tv_nsec == seen.changed_ns;
+}
+
+HostTree tree_of(Found found, const std::string& top) {
+  return {std::move(found.directory), top + "/" + found.index.name + "/root", std::move(found.index.binds),
+          std::move(found.index.directories)};
+}
+
+class Maker {
+ public:
+  Maker(const HostTreeInputs& inputs, int top) : inputs_(inputs), top_(top), began_ns_(clock::wall_ns()) {}
+
+  Result<Found> make(std::string key) {
+    HostScan scan = scan_host(inputs_.scan);
+    index_.key = std::move(key);
+    index_.items = hash_of(scan.items);
+    for (HostItem& item : scan.items)
+      if (item.kind == HostItem::Kind::bind_directory || item.kind == HostItem::Kind::bind_file) index_.binds.push_back(item);
+    index_.seen = std::move(scan.seen);
+    if (auto same = with_another_index()) return std::move(*same);
+    for (const std::string& note : scan.notes) log::warning("the policy's default_root.add: " + note);
+    TRY(fill(scan.items));
+    return publish();
+  }
+
+ private:
+  // Where nothing changed but names that are none of ours (/etc/resolv.conf was renewed), the copy is as good as new.
+  std::optional<Found> with_another_index() {
+    auto old = find_current(top_, LOCK_SH);
+    if (!old || old->index.key != index_.key || old->index.items != index_.items) return {};
+    size_t i = 0;
+    const bool same = all_seen(old->text, old->index, [&](const SeenView& was) {
+      if (i == index_.seen.size()) return false;
+      const Seen& is = index_.seen[i++];
+      return is.path == was.path.substr(0, was.path.size() - 1) &&
+             (is.names_only || (is.device == was.device && is.inode == was.inode && is.changed_ns == was.changed_ns));
+    });
+    if (!same || i != index_.seen.size()) return {};
+    index_.name = old->index.name;
+    index_.directories = old->index.directories;
+    if (!write_index(old->directory.get())) return {};
+    old->index = std::move(index_);
+    return old;
+  }
+
+  Result<> fill(const std::vector<HostItem>& items) {
+    index_.name = "t" + std::to_string(::getpid()) + "-" + std::to_string(began_ns_);
+    if (::mkdirat(top_, index_.name.c_str(), 0700) < 0) return sys_error("making " + index_.name, errno);
+    Fd directory = TRY(files::open_at(top_, index_.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    directory_ = TRY(lock(std::move(directory), LOCK_SH));
+    TRY(make_directory(directory_.get(), "root"));
+    root_ = TRY(files::open_at(directory_.get(), "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    for (const char* name : {"etc", "var"}) TRY(make_directory(root_.get(), name));
+    for (const auto& [path, target] : kLinks) TRY(make_link(path, target));
+    for (const auto& [path, contents] : inputs_.files) TRY(write_file(path, contents, 0644, nullptr));
+    for (const HostItem& item : items) TRY(add(item));
+    // Once they are full: what is made in a directory changes its time.
+    for (const HostItem& item : items)
+      if (item.kind == HostItem::Kind::directory && item.inode != 0) TRY(set_time(item));
+    index_.directories = TRY(files::list(root_.get()));
+    return {};
+  }
+
+  Result<> add(const HostItem& item) {
+    switch (item.kind) {
+      case HostItem::Kind::directory:
+      case HostItem::Kind::bind_directory: return make_directory(root_.get(), item.path);
+      case HostItem::Kind::symlink: return make_link(item.path, item.source);
+      case HostItem::Kind::bind_file: return write_file(item.path, {}, 0444, nullptr);
+      case HostItem::Kind::copy: return copy(item);
+    }
+    return {};
+  }
+
+  // What is no longer the file that was looked at is left out: the index will not hold either.
+  Result<> copy(const HostItem& item) {
+    const auto source = files::open(item.source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    struct stat info{};
+    if (!source || ::fstat(source->get(), &info) != 0) return {};
+    if (!S_ISREG(info.st_mode) || !is_public(info.st_mode) || info.st_ino != item.inode || info.st_dev != item.device) return {};
+    const auto contents = files::read_fd(source->get(), kMostFile, item.source);
+    if (!contents) return {};
+    return write_file(item.path, *contents, item.mode, &item.modified);
+  }
+
+  static Result<> make_directory(int above, const std::string& path) {
+    if (::mkdirat(above, path.c_str(), 0755) < 0 && errno != EEXIST) return sys_error("mkdir " + path, errno);
+    if (::fchmodat(above, path.c_str(), 0755, 0) < 0) return sys_error("chmod " + path, errno);  // whatever the umask is
+    return {};
+  }
+
+  Result<> make_link(const std::string& path, const std::string& target) {
+    if (::symlinkat(target.c_str(), root_.get(), path.c_str()) < 0 && errno != EEXIST) return sys_error("symlink " + path, errno);
+    return {};
+  }
+
+  // One of our own stays, should the table name its path as well.
+  Result<> write_file(const std::string& path, std::string_view contents, mode_t mode, const timespec* modified) {
+    const Fd file(::openat(root_.get(), path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!file && errno == EEXIST) return {};
+    if (!file) return sys_error("creating " + path, errno);
+    TRY(files::write_fd(file.get(), contents, path));
+    if (::fchmod(file.get(), mode) < 0) return sys_error("chmod " + path, errno);
+    const timespec times[2] = {modified ? *modified : timespec{}, modified ? *modified : timespec{}};
+    if (modified && ::futimens(file.get(), times) < 0) return sys_error("setting the time of " + path, errno);
+    return {};
+  }
+
+  Result<> set_time(const HostItem& item) {
+    const timespec times[2] = {item.modified, item.modified};
+    if (::utimensat(root_.get(), item.path.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+      return sys_error("setting the time of " + item.path, errno);
+    return {};
+  }
+
+  Result<> write_index(int directory) {
+    Index written = index_;
+    for (Seen& seen : written.seen)
+      if (seen.changed_ns > began_ns_ - kClockTick) seen.changed_ns = 0;
+    return files::write_atomically(directory, kIndex, encode(written), 0600);
+  }
+
+  Result<Found> publish() {
+    TRY(write_index(directory_.get()));
+    const std::string fresh = index_.name + ".link";
+    if (::symlinkat(index_.name.c_str(), top_, fresh.c_str()) < 0) return sys_error("symlink " + fresh, errno);
+    if (::renameat(top_, fresh.c_str(), top_, kCurrent) < 0) return sys_error("renaming to current", errno);
+    remove_others();
+    return Found{std::move(directory_), std::move(index_), {}};
+  }
+
+  // Those that nobody uses, and what an interrupted maker left. We hold the lock of makers.
+  void remove_others() {
+    for (const std::string& name : files::list(top_).value_or(std::vector<std::string>{})) {
+      if (!name.starts_with('t') || name == index_.name) continue;
+      const auto directory = files::open_at(top_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (directory && ::flock(directory->get(), LOCK_EX | LOCK_NB) != 0) continue;
+      if (auto removed = files::remove_tree(top_, name); !removed) log::debug(removed.error().message);
+    }
+  }
+
+  const HostTreeInputs& inputs_;
+  const int top_;
+  const int64_t began_ns_;
+  Index index_;
+  Fd directory_, root_;
+};
+
+Result<HostTree> open_in(const HostTreeInputs& inputs) {
+  const std::string path = inputs.runtime_directory + "/" + kName;
+  const Fd runtime = TRY(open_own(AT_FDCWD, inputs.runtime_directory, inputs.runtime_directory));
+  const Fd top = TRY(open_own(runtime.get(), kName, path));
+  std::string key = key_of(inputs);
+  const auto current = [&]() -> std::optional<HostTree> {
+    auto found = find_current(top.get(), LOCK_SH);
+    if (!found || found->index.key != key || !all_seen(found->text, found->index, is_unchanged)) return {};
+    return tree_of(std::move(*found), path);
+  };
+  if (auto tree = current()) return std::move(*tree);
+  // One maker at a time; whoever waited takes what the other made.
+  Fd itself = TRY(files::open_at(top.get(), ".", O_RDONLY | O_DIRECTORY));
+  const Fd makers = TRY(lock(std::move(itself), LOCK_EX));
+  if (auto tree = current()) return std::move(*tree);
+  return tree_of(TRY(Maker(inputs, top.get()).make(std::move(key))), path);
+}
+
+}  // namespace
+
+Result<HostTree> open_host_tree(const HostTreeInputs& inputs) {
+  return TRY_WITH(open_in(inputs), "the default root's copy of the host's files");
+}
+
+}  // namespace bailey::bundle
