@@ -68,7 +68,13 @@ std::vector<std::string> tmpfs_options(std::vector<std::string> options, const R
 // For pid files and sockets of whoever runs there, which is why it is theirs.
 std::vector<std::string> run_options(const Config& config) {
   const User user = config.process ? config.process->user : User{};
-  return {"nosuid", "nodev", "noexec", "mode=0755", "size=1m", "nr_inodes=256", "uid=" + std::to_string(user.uid),
+  return {"nosuid",
+          "nodev",
+          "noexec",
+          "mode=0755",
+          "size=1m",
+          "nr_inodes=256",
+          "uid=" + std::to_string(user.uid),
           "gid=" + std::to_string(user.gid)};
 }
 

@@ -90,9 +90,8 @@ bool never_shown(std::string_view path) {
 
 bool in_table(std::string_view path) {
   const auto shows = [](std::string_view part) {
-    return std::ranges::any_of(kHostFiles, [&](const HostFile& file) {
-      return file.rule != HostFile::Rule::never && matches(file.pattern, part);
-    });
+    return std::ranges::any_of(
+        kHostFiles, [&](const HostFile& file) { return file.rule != HostFile::Rule::never && matches(file.pattern, part); });
   };
   if (never_shown(path)) return false;
   for (size_t end = path.find('/', 1); end != path.npos; end = path.find('/', end + 1))

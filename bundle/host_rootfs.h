@@ -4,7 +4,8 @@
 //
 //   /usr                          bind      /proc /dev /tmp /run HOME   directories to mount on (those in config.mounts)
 //   /bin /sbin /lib /lib64 ...    links, or binds where the host has directories
-//   /etc /var /sys                what programs of /usr need of the host's: the copy that host_tree.h keeps, one bind each where
+//   /etc /var /sys                what programs of /usr need of the host's: the copy that host_tree.h keeps, one bind each
+//   where
 //                                 nothing has to be made in them, else a bind for each of their entries
 //   /etc                          passwd, group, hosts, hostname, nsswitch.conf, resolv.conf: ours, of config
 //   /var/tmp /var/run /var/lock   links to /tmp, /run and /run
@@ -48,19 +49,20 @@ struct NetworkNames {
 
 // How the backend makes the root.
 struct HostRootOptions {
-  const HostTree* tree = nullptr;    // read here only; none: the host's files are left out
-  bool file_over = false;            // it can make RootEntry::Kind::file_over, so that /etc may be one bind
-  bool own_sys = false;              // it wants a /sys
-  bool writable = false;             // the sandbox may make files in /etc and /var
-  std::vector<std::string> places;   // absolute paths inside where mount points will be made, besides those of config.mounts
-  std::string host;                  // before every path of the host ("" but in tests)
+  const HostTree* tree = nullptr;   // read here only; none: the host's files are left out
+  bool file_over = false;           // it can make RootEntry::Kind::file_over, so that /etc may be one bind
+  bool own_sys = false;             // it wants a /sys
+  bool writable = false;            // the sandbox may make files in /etc and /var
+  std::vector<std::string> places;  // absolute paths inside where mount points will be made, besides those of config.mounts
+  std::string host;                 // before every path of the host ("" but in tests)
 };
 
 // `config` is complete (builder.h): its user, HOME, hostname, namespaces and mounts decide. Without a network namespace
 // resolv.conf and hosts are the host's. Some ten system calls, all reading; needs no privilege.
-Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names, const HostRootOptions& options);
-// The small files of a root for uid 0 without a network: path and contents, for the copy (HostTreeInputs::files). Those of another
-// config that differ come as file_over.
+Result<std::vector<RootEntry>> host_root_entries(const Config& config, const NetworkNames& names,
+                                                 const HostRootOptions& options);
+// The small files of a root for uid 0 without a network: path and contents, for the copy (HostTreeInputs::files). Those of
+// another config that differ come as file_over.
 std::vector<std::pair<std::string, std::string>> common_files();
 // hosts, hostname and resolv.conf alone: what a root of the caller's gets in place of its own on a network with addresses.
 std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names);

@@ -301,7 +301,8 @@ class Maker {
     const auto source = files::open(item.source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     struct stat info{};
     if (!source || ::fstat(source->get(), &info) != 0) return {};
-    if (!S_ISREG(info.st_mode) || !is_public(info.st_mode) || info.st_ino != item.inode || info.st_dev != item.device) return {};
+    if (!S_ISREG(info.st_mode) || !is_public(info.st_mode) || info.st_ino != item.inode || info.st_dev != item.device)
+      return {};
     const auto contents = files::read_fd(source->get(), kMostFile, item.source);
     if (!contents) return {};
     return write_file(item.path, *contents, item.mode, &item.modified);
@@ -314,7 +315,8 @@ class Maker {
   }
 
   Result<> make_link(const std::string& path, const std::string& target) {
-    if (::symlinkat(target.c_str(), root_.get(), path.c_str()) < 0 && errno != EEXIST) return sys_error("symlink " + path, errno);
+    if (::symlinkat(target.c_str(), root_.get(), path.c_str()) < 0 && errno != EEXIST)
+      return sys_error("symlink " + path, errno);
     return {};
   }
 

@@ -1,6 +1,6 @@
-// HostTree: a copy, on the runtime directory's tmpfs, of what the default root shows of the host's /etc, /var and /sys, so that a
-// sandbox gets it by one bind each, however much there is. Only what everybody on the host may read is ever in it, and no file
-// that may hold a secret (host_files.h).
+// HostTree: a copy, on the runtime directory's tmpfs, of what the default root shows of the host's /etc, /var and /sys, so that
+// a sandbox gets it by one bind each, however much there is. Only what everybody on the host may read is ever in it, and no
+// file that may hold a secret (host_files.h).
 //
 //   RUNTIME/.default-root/          0700, as the runtime directory is
 //     current -> t...               replaced by rename
@@ -8,8 +8,8 @@
 //     t.../index                    what it was made of
 //
 // Each start compares the index with the host: ctime and inode of every file and directory that was copied, and of the
-// directories that names were looked up in. After any change a new copy is made. One that somebody uses is locked (flock, shared)
-// and stays until its last user is gone; a later maker removes it.
+// directories that names were looked up in. After any change a new copy is made. One that somebody uses is locked (flock,
+// shared) and stays until its last user is gone; a later maker removes it.
 #pragma once
 
 #include <string>

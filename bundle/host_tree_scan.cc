@@ -170,8 +170,8 @@ class Scanner {
       out_.items.push_back({Kind::symlink, path.substr(1), *target});
       return;
     }
-    const std::string from = target->starts_with('/') ? inputs_.host + *target
-                                                      : inputs_.host + path.substr(0, path.rfind('/') + 1) + *target;
+    const std::string from =
+        target->starts_with('/') ? inputs_.host + *target : inputs_.host + path.substr(0, path.rfind('/') + 1) + *target;
     char real[PATH_MAX];
     if (!::realpath(from.c_str(), real) || !std::string_view(real).starts_with(inputs_.host)) return;
     const std::string source = std::string(real).substr(inputs_.host.size());
@@ -259,7 +259,8 @@ class Scanner {
       return;
     }
     if (!of_kernel) tree.bytes += static_cast<uint64_t>(info.st_size);
-    tree.items.push_back({Kind::copy, path.substr(1), inputs_.host + source, info.st_mode & 0755, info.st_dev, info.st_ino, info.st_mtim});
+    tree.items.push_back(
+        {Kind::copy, path.substr(1), inputs_.host + source, info.st_mode & 0755, info.st_dev, info.st_ino, info.st_mtim});
   }
 
   bool gives(const std::string& source) const {

@@ -1,5 +1,5 @@
-// What a copy of the host's files will be made of (host_tree.h): the table of host_files.h and a policy's additions, looked up on
-// this host. Reads; makes nothing. A file or directory that others may not read is left out here, one by one.
+// What a copy of the host's files will be made of (host_tree.h): the table of host_files.h and a policy's additions, looked up
+// on this host. Reads; makes nothing. A file or directory that others may not read is left out here, one by one.
 #pragma once
 
 #include <sys/types.h>

@@ -69,8 +69,8 @@ struct Plan {
 struct PlanInputs {
   const Traits* traits = nullptr;
   std::string platform;
-  std::string runsc_id;             // never used twice: old builds name an abstract socket of the host after it
-  bundle::NetworkNames names = {};  // on a network with addresses, once they are known
+  std::string runsc_id;                    // never used twice: old builds name an abstract socket of the host after it
+  bundle::NetworkNames names = {};         // on a network with addresses, once they are known
   const bundle::HostTree* tree = nullptr;  // of the host's files for the default root; none: it has none of them
 };
 

@@ -181,14 +181,8 @@ class Compiler {
       case Entry::symlink: return add_own({.kind = Kind::symlink, .path = std::move(path), .text = std::move(entry.text)});
       case Entry::file:
         return add_own({.kind = Kind::file, .path = std::move(path), .text = std::move(entry.text), .mode = entry.mode});
-      case Entry::file_over: {
-        std::string hidden = "usr/" + entry.path.substr(entry.path.rfind('/') + 1);
-        return add_own({.kind = Kind::file_over,
-                        .path = std::move(path),
-                        .text = std::move(entry.text),
-                        .mode = entry.mode,
-                        .data = std::move(hidden)});
-      }
+      case Entry::file_over:
+        return add_own({.kind = Kind::file_over, .path = path, .text = std::move(entry.text), .mode = entry.mode});
       case Entry::bind_directory:
       case Entry::bind_file:
         const size_t tree = add_tree({.path = std::move(entry.text), .attributes = kUserMount | MOUNT_ATTR_RDONLY});

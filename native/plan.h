@@ -51,7 +51,7 @@ struct RootOperation {
     read_only,    // path becomes a read-only mount of itself, when it exists
     seal,         // the mount at path becomes read-only
     secrets,      // the staged secrets onto path
-    file_over,    // contents text, onto the file that is at path; made at `data`, which a later mount hides
+    file_over,    // contents text, onto the file that an earlier mount shows at path
     bind_inside,  // what lies at `text` in the new root onto path as well
     pty,          // makes the terminal in path (devpts)
   };
@@ -101,7 +101,7 @@ struct Plan {
 struct HostTraits {
   IdMapKind ids = IdMapKind::own_range;
   int landlock_abi = 0;
-  int own_oom_score = 0;  // of this process
+  int own_oom_score = 0;                   // of this process
   const bundle::HostTree* tree = nullptr;  // of the host's files for the default root; none: it has none of them
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "native/kernel_abi.h"
@@ -163,8 +164,11 @@ class Builder {
   // The root's own tmpfs holds the file where /usr will cover it.
   int cover_with_file(const RootOperation& op) const {
     if (::mkdirat(root_, kUsr, 0755) < 0 && errno != EEXIST) return errno;
-    if (int error = write_new({root_, op.data.c_str()}, op)) return error;
-    const Held file(::open_tree(root_, op.data.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
+    const Held usr(::openat(root_, kUsr, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (usr.failed()) return errno;
+    const Place hidden{usr.get(), std::strrchr(op.path.c_str(), '/') + 1};
+    if (int error = write_new(hidden, op)) return error;
+    const Held file(::open_tree(hidden.fd, hidden.name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW));
     if (file.failed()) return errno;
     mount_attr attributes{};
     attributes.attr_set = kMaskAttributes;

@@ -49,8 +49,8 @@ constexpr std::string_view kRootHome = "/root";
 constexpr std::string_view kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr std::string_view kProgramDirectories[] = {"/usr",   "/bin",    "/sbin",   "/lib",    "/lib32",
                                                     "/lib64", "/libx32", "/libo32", "/libexec"};
-constexpr std::string_view kMadeForEachRun[] = {"/etc/passwd", "/etc/group",       "/etc/nsswitch.conf", "/etc/hosts",
-                                               "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"};
+constexpr std::string_view kMadeForEachRun[] = {"/etc/passwd",   "/etc/group",       "/etc/nsswitch.conf", "/etc/hosts",
+                                                "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"};
 // Where PID 1's program is, and its neighbours: a volume there would be executed in its place.
 constexpr std::string_view kBaileysOwn = "/.bailey";
 constexpr std::string_view kSecrets = "/run/secrets";

@@ -28,8 +28,8 @@ std::string forbidden_rootfs(const OpenedSource& rootfs, const HostFacts& facts)
 // Why this source may be read but not written.
 std::string forbidden_to_write(const OpenedSource& source);
 
-// Why the default root may not show this path of the host by a policy's default_root.add; empty when it may. Pure: whether everybody
-// may read it shows when the root is made.
+// Why the default root may not show this path of the host by a policy's default_root.add; empty when it may. Pure: whether
+// everybody may read it shows when the root is made.
 std::string forbidden_addition(std::string_view path);
 
 enum class DestinationOf { volume, secret };

@@ -28,7 +28,8 @@ void PrintTo(const Case& value, std::ostream* stream) { *stream << value.app.scr
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* runtime : {"native", "gvisor"})
-    for (const App& app : everyday_apps()) all.push_back({app, runtime});
+    for (const auto apps : {everyday_apps(), installed_apps()})
+      for (const App& app : apps) all.push_back({app, runtime});
   return all;
 }
 

@@ -14,5 +14,7 @@ struct App {
 };
 
 std::span<const App> everyday_apps();
+// Those that read files of the host outside /usr, in installed.cc (docs/default-root.md).
+std::span<const App> installed_apps();
 
 }  // namespace bailey::tests

@@ -21,8 +21,9 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 TEST_F(DefaultRootContract, ShowsWhatProgramsReadOutsideUsr) {
   // Of every Debian, and with the same contents as outside.
-  for (const char* path : {"/etc/services", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/bash.bashrc", "/etc/profile",
-                           "/etc/terminfo/README", "/etc/debian_version", "/etc/os-release", "/etc/ssl/certs/ca-certificates.crt"}) {
+  for (const char* path :
+       {"/etc/services", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/bash.bashrc", "/etc/profile", "/etc/terminfo/README",
+        "/etc/debian_version", "/etc/os-release", "/etc/ssl/certs/ca-certificates.crt"}) {
     const auto outside = files::read(path, 16 << 20);
     if (!outside) continue;
     const Outcome got = run({"/bin/cat", path});
@@ -55,48 +56,52 @@ TEST_F(DefaultRootContract, ShowsNothingThatIsNotEverybodysOnTheHost) {
 
 TEST_F(DefaultRootContract, KeepsItsEtcWhoeverTheUserIs) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--user", "1000:1000"}, Arguments{"--writable"}}) {
-    const Outcome got = shell(flags,
-                              "for f in passwd group hosts hostname resolv.conf nsswitch.conf; do [ -f /etc/$f ] && [ ! -L /etc/$f ] "
-                              "|| echo no $f; done; getent passwd $(id -u) | cut -d: -f3; cat /etc/services | head -c 0 && echo read");
+    const Outcome got =
+        shell(flags,
+              "for f in passwd group hosts hostname resolv.conf nsswitch.conf; do [ -f /etc/$f ] && [ ! -L /etc/$f ] "
+              "|| echo no $f; done; getent passwd $(id -u) | cut -d: -f3; cat /etc/services | head -c 0 && echo read");
     EXPECT_EQ(got.exit_code, 0) << got;
     EXPECT_EQ(got.out, flags.size() == 2 ? "1000\nread\n" : "0\nread\n") << got;
   }
-  const Outcome written =
-      shell("for f in /etc/passwd /etc/hosts /etc/services /etc/alternatives/new /var/lib/new /sys/devices/new; do "
-            "(echo x >> $f) 2>/dev/null && echo WRITTEN $f; done; true");
+  const Outcome written = shell(
+      "for f in /etc/passwd /etc/hosts /etc/services /etc/alternatives/new /var/lib/new /sys/devices/new; do "
+      "(echo x >> $f) 2>/dev/null && echo WRITTEN $f; done; true");
   EXPECT_EQ(written.out, "") << written;
 }
 
 TEST_F(DefaultRootContract, TakesVolumesBelowEtcAndVarNextToTheHostsFiles) {
   const TempDir volume;
   volume.write("conf", "mine\n");
-  const Outcome got = shell({"-v", volume.path() + ":/etc/mytool:ro", "-v", volume.path() + ":/var/lib/mydata:ro", "-e",
-                             "HOME=/var/lib/home"},
-                            "cat /etc/mytool/conf /var/lib/mydata/conf; head -c 0 /etc/services && getent services http/tcp | "
-                            "grep -c 80; readlink /var/tmp; echo x > $HOME/file && cat $HOME/file; [ -f /etc/passwd ] && echo own");
+  const Outcome got =
+      shell({"-v", volume.path() + ":/etc/mytool:ro", "-v", volume.path() + ":/var/lib/mydata:ro", "-e", "HOME=/var/lib/home"},
+            "cat /etc/mytool/conf /var/lib/mydata/conf; head -c 0 /etc/services && getent services http/tcp | "
+            "grep -c 80; readlink /var/tmp; echo x > $HOME/file && cat $HOME/file; [ -f /etc/passwd ] && echo own");
   EXPECT_EQ(got.out, "mine\nmine\n1\n/tmp\nx\nown\n") << got;
 }
 
 TEST_F(DefaultRootContract, LetsAWritableRootGrowInEtcAndVar) {
-  const Outcome got = shell({"--writable"},
-                            "echo a > /etc/new && mkdir /var/lib/new && echo 192.0.2.9 there >> /etc/hosts && tail -n 1 /etc/hosts && "
-                            "cat /etc/new && grep -c http /etc/services > /dev/null && echo kept");
+  const Outcome got =
+      shell({"--writable"},
+            "echo a > /etc/new && mkdir /var/lib/new && echo 192.0.2.9 there >> /etc/hosts && tail -n 1 /etc/hosts && "
+            "cat /etc/new && grep -c http /etc/services > /dev/null && echo kept");
   EXPECT_EQ(got.out, "192.0.2.9 there\na\nkept\n") << got;
 }
 
 TEST_F(DefaultRootContract, HasASmallRun) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
-    const Outcome got = shell(flags,
-                              "set -e; echo $$ > /run/tool.pid; test -s /var/run/tool.pid; mkdir -p /run/tool/sockets; echo x > "
-                              "/var/lock/tool.lock; ls /run; head -c 4194304 /dev/zero > /run/big 2>/dev/null || echo full");
+    const Outcome got =
+        shell(flags,
+              "set -e; echo $$ > /run/tool.pid; test -s /var/run/tool.pid; mkdir -p /run/tool/sockets; echo x > "
+              "/var/lock/tool.lock; ls /run; head -c 4194304 /dev/zero > /run/big 2>/dev/null || echo full");
     EXPECT_EQ(got.out, "tool\ntool.lock\ntool.pid\nfull\n") << got;
   }
   EXPECT_EQ(shell("ls -A /run").out, "");
 }
 
 TEST_F(DefaultRootContract, SaysHowManyProcessorsThereAre) {
-  const Outcome got = shell("cat /sys/devices/system/cpu/online; lscpu | grep -c '^CPU(s):'; getconf _NPROCESSORS_ONLN > /dev/null && "
-                            "echo counted; ls /sys/class /sys/block /sys/bus /sys/firmware /sys/module 2>/dev/null | grep -c pci");
+  const Outcome got = shell(
+      "cat /sys/devices/system/cpu/online; lscpu | grep -c '^CPU(s):'; getconf _NPROCESSORS_ONLN > /dev/null && "
+      "echo counted; ls /sys/class /sys/block /sys/bus /sys/firmware /sys/module 2>/dev/null | grep -c pci");
   EXPECT_NE(got.out.find("\n1\ncounted\n0\n"), std::string::npos) << got;
   if (gvisor()) return;  // runsc's own kernel's
   EXPECT_TRUE(got.out.starts_with(read_file("/sys/devices/system/cpu/online"))) << got;

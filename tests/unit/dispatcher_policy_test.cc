@@ -60,12 +60,41 @@ TEST(Policy, AddsNoSecretsToTheDefaultRoot) {
   const auto adding = [](const std::string& path) { return faults_of(R"({"default_root": {"add": [")" + path + R"("]}})"); };
   for (const char* good : {"/etc/mytool", "/etc/mytool.conf", "/opt/tool", "/var/lib/mydata", "/srv/data", "/etc/ssl/other"})
     EXPECT_EQ(adding(good), "") << good;
-  for (const char* bad :
-       {"/etc/shadow", "/etc/shadow-", "/etc/ssh", "/etc/ssh/ssh_host_rsa_key", "/etc/ssl/private", "/etc/ssl/private/x.pem",
-        "/etc/mytool/server.key", "/etc", "/var", "/var/lib", "/", "etc/mytool", "/etc/../root", "/etc/mytool/", "/etc/my*",
-        "/root", "/root/x", "/home", "/home/ann/x", "/proc/1", "/sys/class", "/dev/sda", "/run/x", "/boot", "/usr/share",
-        "/var/lib/docker", "/var/lib/docker/volumes", "/etc/passwd", "/etc/resolv.conf", "/etc/bailey/policy.json", "/tmp/x",
-        "/etc/sudoers.d", "/etc/environment", "/etc/machine-id", "/var/lib/mysql"}) {
+  for (const char* bad : {"/etc/shadow",
+                          "/etc/shadow-",
+                          "/etc/ssh",
+                          "/etc/ssh/ssh_host_rsa_key",
+                          "/etc/ssl/private",
+                          "/etc/ssl/private/x.pem",
+                          "/etc/mytool/server.key",
+                          "/etc",
+                          "/var",
+                          "/var/lib",
+                          "/",
+                          "etc/mytool",
+                          "/etc/../root",
+                          "/etc/mytool/",
+                          "/etc/my*",
+                          "/root",
+                          "/root/x",
+                          "/home",
+                          "/home/ann/x",
+                          "/proc/1",
+                          "/sys/class",
+                          "/dev/sda",
+                          "/run/x",
+                          "/boot",
+                          "/usr/share",
+                          "/var/lib/docker",
+                          "/var/lib/docker/volumes",
+                          "/etc/passwd",
+                          "/etc/resolv.conf",
+                          "/etc/bailey/policy.json",
+                          "/tmp/x",
+                          "/etc/sudoers.d",
+                          "/etc/environment",
+                          "/etc/machine-id",
+                          "/var/lib/mysql"}) {
     const std::string fault = adding(bad);
     EXPECT_NE(fault.find("$.default_root.add"), std::string::npos) << bad << ": " << fault;
     EXPECT_NE(fault.find(bad), std::string::npos) << bad << ": " << fault;

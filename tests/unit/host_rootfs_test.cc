@@ -10,7 +10,6 @@
 #include "base/files.h"
 #include "bundle/builder.h"
 #include "bundle/bundle_dir.h"
-#include "bundle/host_files.h"
 #include "tests/support/temp_dir.h"
 
 namespace bailey::bundle {
@@ -231,7 +230,8 @@ TEST_F(HostRoot, BindsWhatIsTooLargeToCopyWhenAllOfItIsEverybodys) {
   make_file("/var/lib/aspell/private", "secret", 0600);
   tree();
   EXPECT_EQ(entry("var/lib/texmf"), (RootEntry{Kind::bind_directory, "var/lib/texmf", on_host("/var/lib/texmf")}));
-  EXPECT_EQ(entry("var/lib/aspell/en.rws"), (RootEntry{Kind::bind_file, "var/lib/aspell/en.rws", on_host("/var/lib/aspell/en.rws")}));
+  EXPECT_EQ(entry("var/lib/aspell/en.rws"),
+            (RootEntry{Kind::bind_file, "var/lib/aspell/en.rws", on_host("/var/lib/aspell/en.rws")}));
   EXPECT_EQ(shown("var/lib/aspell/small"), "small");
   EXPECT_EQ(shown("var/lib/aspell/private"), "-");
 }
@@ -365,26 +365,6 @@ TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
     for (const char* path : {"usr", "bin", "etc", "var", "sys", "run", "tmp"}) EXPECT_TRUE(seen.contains(path)) << path;
   }
   EXPECT_NE(shown("sys/devices/system/cpu/online"), "-");
-}
-
-TEST(HostFiles, MatchPatternsWithinOneName) {
-  EXPECT_TRUE(matches("/etc/java-*", "/etc/java-17-openjdk"));
-  EXPECT_FALSE(matches("/etc/java-*", "/etc/java-17-openjdk/security"));
-  EXPECT_FALSE(matches("/etc/R", "/etc/Rx"));
-  EXPECT_TRUE(matches("/etc/*-release", "/etc/debian-release"));
-  EXPECT_TRUE(never_shown("/etc/R/server.key"));
-  EXPECT_TRUE(never_shown("/etc/ssl/private/x"));
-  EXPECT_TRUE(never_shown("/etc/shadow-"));
-  EXPECT_FALSE(never_shown("/etc/ssl/certs/x.pem"));
-}
-
-TEST(HostFiles, KnowWhatGivesAPassword) {
-  for (const char* text : {"password=x", "  Password : x", "<secret>x</secret>", "url = ftp://u:p@h/", "mysqli.default_pw = x",
-                           "export API_KEY=x", "//r/:_authToken=x"})
-    EXPECT_TRUE(gives_secret(text)) << text;
-  for (const char* text : {"# password=x", "; password=x", "password =", "password=\n", "<!--\n<password>x</password>\n-->",
-                           "url = http://h:80/", "mysqli.default_pw =\nx = y", "tokenizer"})
-    EXPECT_FALSE(gives_secret(text)) << text;
 }
 
 TEST(BundleDirectory, HoldsTheConfigurationOnlyOnce) {
