@@ -165,7 +165,7 @@ class RootBuilder {
 
   // What the copy has is for most sandboxes; what this one has otherwise lies over it.
   void put_own_over() {
-    const Files common = common_files();
+    const Files& common = common_files();
     for (const auto& own : own_)
       if (std::ranges::find(common, own) == common.end()) entries_.push_back({Kind::file_over, own.first, own.second, 0644});
   }
@@ -247,12 +247,15 @@ Result<std::vector<RootEntry>> host_root_entries(const Config& config, const Net
   return RootBuilder(config, names, options).build();
 }
 
-std::vector<std::pair<std::string, std::string>> common_files() {
-  Config config;
-  config.process = Process{};
-  add_run_defaults(config, {});
-  const HostRootOptions options;
-  return RootBuilder(config, {}, options).own_files().value_or(RootBuilder::Files{});
+const std::vector<std::pair<std::string, std::string>>& common_files() {
+  static const RootBuilder::Files kFiles = [] {
+    Config config;
+    config.process = Process{};
+    add_run_defaults(config, {});
+    const HostRootOptions options;
+    return RootBuilder(config, {}, options).own_files().value_or(RootBuilder::Files{});
+  }();
+  return kFiles;
 }
 
 std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names) {

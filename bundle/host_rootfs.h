@@ -63,7 +63,7 @@ Result<std::vector<RootEntry>> host_root_entries(const Config& config, const Net
                                                  const HostRootOptions& options);
 // The small files of a root for uid 0 without a network: path and contents, for the copy (HostTreeInputs::files). Those of
 // another config that differ come as file_over.
-std::vector<std::pair<std::string, std::string>> common_files();
+const std::vector<std::pair<std::string, std::string>>& common_files();
 // hosts, hostname and resolv.conf alone: what a root of the caller's gets in place of its own on a network with addresses.
 std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names);
 

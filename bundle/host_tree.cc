@@ -185,8 +185,12 @@ std::string key_of(const HostTreeInputs& inputs) {
 
 // This user's alone, not a link: what stands in it is shown to sandboxes and believed.
 Result<Fd> open_own(int above, const std::string& name, const std::string& path) {
-  if (::mkdirat(above, name.c_str(), 0700) < 0 && errno != EEXIST) return sys_error("making " + path, errno);
-  Fd directory = TRY(files::open_at(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  auto there = files::open_at(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!there && there.error().sys == ENOENT) {
+    if (::mkdirat(above, name.c_str(), 0700) < 0 && errno != EEXIST) return sys_error("making " + path, errno);
+    there = files::open_at(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  }
+  Fd directory = TRY(std::move(there));
   const struct stat info = TRY(files::stat_fd(directory.get(), path));
   if (info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
     return fail(Fault::unavailable, path + " is not this user's alone", "remove it");

@@ -25,7 +25,7 @@ namespace bailey::bundle {
 struct HostTreeInputs {
   HostScanInputs scan;
   std::string runtime_directory;                           // made when missing; must be this user's alone
-  std::vector<std::pair<std::string, std::string>> files;  // path (etc/passwd) and contents: in the copy as well
+  const std::vector<std::pair<std::string, std::string>>& files;  // path (etc/passwd) and contents: in the copy as well
 };
 
 struct HostTree {

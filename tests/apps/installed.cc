@@ -20,7 +20,7 @@ mcs a.cs && mono a.exe)sh",
 $x^2$
 \end{document}
 end
-pdflatex -interaction=batchmode a.tex >log && head -c 5 a.pdf && kpsewhich texmf.cnf pdflatex.fmt)sh"},
+pdflatex -interaction=batchmode a.tex >log && head -c 5 a.pdf && kpsewhich texmf.cnf cmr10.tfm)sh"},
     {"ImageMagick", "convert,identify",
      R"sh(convert -size 40x40 xc:red -annotate 0 hi a.png && identify -format '%m %wx%h\n' a.png &&
 convert -list policy | head -n 3)sh"},
@@ -45,7 +45,7 @@ head -c 4 a.png | tail -c 3)sh"},
 <!DOCTYPE book PUBLIC "-//OASIS//DTD DocBook XML V4.5//EN" "http://www.oasis-open.org/docbook/xml/4.5/docbookx.dtd">
 <book><title>t</title><chapter><title>c</title><para>p</para></chapter></book>
 end
-xmllint --nonet --valid --noout a.xml && xmlcatalog /etc/xml/catalog '-//OASIS//DTD DocBook XML V4.5//EN')sh"},
+xmllint --nonet --valid --noout a.xml && echo valid)sh"},
     {"Fontconfig", "fc-match,fc-list", R"sh(fc-match sans && fc-list | sort | head -n 3)sh"},
     {"Lscpu", "lscpu", R"sh(lscpu | grep -c -E '^(CPU|On-line CPU)' && getconf _NPROCESSORS_CONF && nproc)sh"},
 };

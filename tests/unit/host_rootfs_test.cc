@@ -259,7 +259,7 @@ TEST_F(HostRoot, TakesAdditionsAndLeavesOutWhatAPolicyRemoves) {
 
 TEST_F(HostRoot, RefusesADirectoryThatOthersMayUse) {
   ASSERT_TRUE(files::create_directories(runtime_, 0755));
-  const auto opened = open_host_tree({inputs_, runtime_, {}});
+  const auto opened = open_host_tree({inputs_, runtime_, common_files()});
   ASSERT_FALSE(opened);
   EXPECT_NE(opened.error().message.find(runtime_), std::string::npos) << opened.error().message;
 }
