@@ -165,8 +165,8 @@ TEST_F(HostRoot, KeepsLinksThatLeadToWhatIsShownAndFollowsTheRest) {
   make_link("/etc/os-release", "elsewhere/release");
   make_file("/etc/shadow", "secret", 0644);
   make_link("/etc/magic", "shadow");
-  make_file("/etc/elsewhere/private", "secret", 0640);
-  make_link("/etc/screenrc", "elsewhere/private");
+  make_file("/etc/elsewhere/closed", "secret", 0640);
+  make_link("/etc/screenrc", "elsewhere/closed");
   make_file("/root/inputrc", "secret");
   make_link("/etc/inputrc", "../root/inputrc");
   EXPECT_EQ(link_shown("etc/localtime"), "/usr/share/zoneinfo/Europe/Berlin");
