@@ -60,6 +60,7 @@ const char* step_name(Step step) {
     case Step::exec:
     case Step::interpreter: return "exec";
     case Step::init: return "init";
+    case Step::protect: return "protect";
   }
   return "start";
 }
@@ -156,6 +157,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::session: return "making a session";
     case Step::seccomp: return "installing the seccomp filter";
     case Step::init: return "starting the sandbox's init";
+    case Step::protect: return "giving init a user of its own";
     default: return "starting the command";
   }
 }

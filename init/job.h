@@ -18,12 +18,15 @@
 //   "init" IN OUT  two pipes (gVisor with --pass-fd); the backend keeps its end of IN open until the end.
 //   "init" DIR     DIR/job is read and removed, DIR/report is written (gVisor builds without --pass-fd). No
 //                  orders, no end of file, and the workload can write to the report if it may write to DIR.
+//   ... "as=UID"   behind any of these: init becomes that user before anything else, and keeps CAP_KILL, CAP_CHOWN,
+//                  CAP_SETUID, CAP_SETGID and CAP_SETPCAP, with which it was started. The job then has to set the
+//                  workload's user, another one, which gets no capability.
 //
 // Start init with every signal blocked: what comes before its first instruction is then kept and forwarded,
 // too. Each signal that PID 1 receives goes to the workload's first process, except those that the kernel
 // makes of a fault (SEGV BUS FPE ILL TRAP SYS), CHLD and PIPE; an order can carry every number, KILL and STOP
-// included. Inside gVisor a workload of the same user can kill PID 1, which ends the sandbox without a last
-// report; the kernel does not allow that.
+// included. Linux lets nobody inside stop, kill or trace PID 1. gVisor lets a workload of the same user do all three,
+// hence "as=". A process that makes PID 1 its tracer is let go at its first stop.
 //
 // A filter is installed as the last act before the exec, which it must allow, and exit_group with it. With
 // SECCOMP_FILTER_FLAG_NEW_LISTENER in its flags the message with Report{started} carries the listener; nobody in the
@@ -67,7 +70,7 @@ struct JobHeader {
 };
 
 enum JobFlags : uint32_t {
-  kJobSetUser = 1,   // set gids, gid, uid (init was started with the right to)
+  kJobSetUser = 1,   // set gids, gid, uid, then drop every capability (init was started with the right to)
   kJobSetUmask = 2,  // otherwise init's own
   kJobTerminal = 4,  // descriptor 0 becomes the controlling terminal of the workload
   kJobRelay = 8,     // the workload's 1 and 2 are pipes of init's, passed on to init's own 1 and 2 (relay.h)
@@ -94,7 +97,8 @@ struct Order {
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5 };
 
 // In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
-// its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it.
+// its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it; `protect` becoming the
+// user of "as=".
 enum class Step : uint32_t {
   none,
   read_job,
@@ -109,7 +113,8 @@ enum class Step : uint32_t {
   seccomp,
   exec,
   interpreter,
-  init
+  init,
+  protect
 };
 
 struct Report {

@@ -2,11 +2,13 @@
 
 #include <asm/signal.h>
 #include <asm/unistd.h>
+#include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/ptrace.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -185,6 +187,10 @@ bool is_directory(const char* path) {
 long chdir(const char* path) { return call(__NR_chdir, address(path)); }
 long getcwd(char* buffer, size_t size) { return call(__NR_getcwd, address(buffer), static_cast<long>(size)); }
 long umask(unsigned mask) { return call(__NR_umask, mask); }
+long chown(int fd, uint32_t uid, uint32_t gid) { return call(__NR_fchown, fd, uid, gid); }
+long chown(const char* path, uint32_t uid, uint32_t gid) {
+  return call(__NR_fchownat, AT_FDCWD, address(path), uid, gid, AT_SYMLINK_NOFOLLOW);
+}
 
 void* map(size_t size) {
   const long at = call(__NR_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -220,6 +226,17 @@ uint64_t monotonic_us() {
   return static_cast<uint64_t>(now[0]) * 1'000'000 + static_cast<uint64_t>(now[1]) / 1000;
 }
 
+void let_go(int pid, int status) {
+  struct {  // the beginning of a siginfo, which has 128 bytes
+    int signal, error, code, rest[29];
+  } info{};
+  int signal = (status >> 8) & 0xff;
+  // Of an exec, which stops what is traced and nothing else. Its code is that of kill(2), whose TRAP is as rare as it is
+  // useless.
+  if (signal == SIGTRAP && call(__NR_ptrace, PTRACE_GETSIGINFO, pid, 0, address(&info)) == 0 && info.code == 0) signal = 0;
+  call(__NR_ptrace, PTRACE_DETACH, pid, 0, signal);
+}
+
 long kill(int pid, int number) { return call(__NR_kill, pid, number); }
 
 void block_signals(SignalSet set) { call(__NR_rt_sigprocmask, SIG_SETMASK, address(&set), 0, sizeof set); }
@@ -242,6 +259,29 @@ long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard) {
 long setgroups(size_t count, const uint32_t* gids) { return call(__NR_setgroups, static_cast<long>(count), address(gids)); }
 long setgid(uint32_t gid) { return call(__NR_setresgid, gid, gid, gid); }
 long setuid(uint32_t uid) { return call(__NR_setresuid, uid, uid, uid); }
+
+// All capabilities of the low 32 numbers, the same in both sets; none inheritable.
+static long set_capabilities(uint32_t low) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{low, low, 0}, {0, 0, 0}};
+  return call(__NR_capset, address(&header), address(data));
+}
+
+long become(uint32_t uid) {
+  constexpr uint32_t kKept = 1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP | 1u << CAP_CHOWN;
+  long result = call(__NR_prctl, PR_SET_KEEPCAPS, 1);
+  if (result == 0) result = setgroups(0, nullptr);
+  if (result == 0) result = setgid(uid);
+  if (result == 0) result = setuid(uid);
+  return result == 0 ? set_capabilities(kKept) : result;
+}
+
+long drop_capabilities() {
+  for (long number = 0; call(__NR_prctl, PR_CAPBSET_READ, number) >= 0; ++number) call(__NR_prctl, PR_CAPBSET_DROP, number);
+  call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  return set_capabilities(0);
+}
+
 void hide_self() {
   call(__NR_prctl, PR_SET_DUMPABLE, 0);
   call(__NR_prctl, PR_SET_NAME, address("init"));

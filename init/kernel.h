@@ -32,6 +32,8 @@ bool is_directory(const char* path);
 long chdir(const char* path);
 long getcwd(char* buffer, size_t size);  // length with the NUL
 long umask(unsigned mask);
+long chown(int fd, uint32_t uid, uint32_t gid);
+long chown(const char* path, uint32_t uid, uint32_t gid);  // no link is followed
 
 void* map(size_t size);  // anonymous, private, zero; nullptr when there is no memory
 void unmap(void* at, size_t size);
@@ -52,6 +54,8 @@ struct Usage {
 enum class Whose { own, children };
 Usage usage(Whose whose);
 uint64_t monotonic_us();
+// Ends the tracing of a process that has stopped with this status of wait_any; the process goes on as if it were not traced.
+void let_go(int pid, int status);
 long kill(int pid, int number);
 
 void block_signals(SignalSet set);  // becomes the mask
@@ -66,6 +70,11 @@ long set_rlimit(unsigned resource, uint64_t soft, uint64_t hard);
 long setgroups(size_t count, const uint32_t* gids);
 long setgid(uint32_t gid);  // real, effective and saved
 long setuid(uint32_t uid);
+// This process becomes `uid` (of all three kinds, and as a group; no other groups) and keeps CAP_KILL, CAP_SETUID, CAP_SETGID,
+// CAP_SETPCAP and CAP_CHOWN, all of which it needs.
+long become(uint32_t uid);
+// None in any set, for good. Needs CAP_SETPCAP as far as the bounding set holds something.
+long drop_capabilities();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();
 // `program`: count instructions (sock_filter). Answers the listener when the flags ask for one, else 0.

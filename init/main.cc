@@ -120,6 +120,25 @@ bool join(char* to, size_t capacity, const char* directory, const char* name) {
   return true;
 }
 
+constexpr char kAsPrefix[] = "as=";
+
+// The user of "as=UID", the last argument; 0: there is none.
+uint32_t protecting_user(long argc, const char* const* argv) {
+  if (argc < 3) return 0;
+  const char* last = argv[argc - 1];
+  for (const char* c = kAsPrefix; *c; ++c, ++last)
+    if (*last != *c) return 0;
+  const int uid = parse_number(last);
+  return uid > 0 ? static_cast<uint32_t>(uid) : 0;
+}
+
+// The runtime's /dev is memory without a limit of its own, where it cannot be read-only (gVisor of 2022): nobody but this user
+// may make files there.
+void own_devices(uint32_t user) {
+  kernel::chown("/dev", user, user);
+  kernel::chown("/dev/net", user, user);
+}
+
 bool open_channel(long argc, const char* const* argv, Channel& channel) {
   static char job_path[4096], report_path[4096];
   if (argc == 2 && parse_number(argv[1]) >= 0) {
@@ -203,10 +222,15 @@ struct Workload {
   kernel::exit(end.kind == ReportKind::signaled ? 128 + end.value : end.value);
 }
 
+// A stop is told only of a process that has made us its tracer (PTRACE_TRACEME): that is no end.
+bool is_stop(int status) { return (status & 0xff) == 0x7f; }
+
 void reap(const Channel& channel, Relay& relay, const Workload& workload) {
   int status = 0;
-  for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;)
-    if (pid == workload.pid) finish(channel, relay, workload, status);
+  for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;) {
+    if (is_stop(status)) kernel::let_go(static_cast<int>(pid), status);
+    else if (pid == workload.pid) finish(channel, relay, workload, status);
+  }
 }
 
 void forward_signals(int signals, int workload) {
@@ -245,6 +269,10 @@ void follow_orders(const Channel& channel, int workload) {
 
 [[noreturn]] void run(long argc, const char* const* argv) {
   kernel::block_signals(~SignalSet{0});
+  const uint32_t user = protecting_user(argc, argv);
+  if (user) --argc;
+  if (user) own_devices(user);
+  const long became = user ? kernel::become(user) : 0;
   Channel channel;
   if (kernel::getpid() != 1 || !open_channel(argc, argv, channel)) {
     static constexpr char kUsage[] = "bailey-init: only runs as PID 1 of a sandbox, with a job\n";
@@ -252,6 +280,7 @@ void follow_orders(const Channel& channel, int workload) {
     kernel::exit(kExitFailed);
   }
   close_all_but(channel.in, channel.out);
+  if (became < 0) fail(channel, Step::protect, static_cast<int>(-became));
   kernel::hide_self();
   // An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload.
   for (int number = 1; number <= kernel::kSignals; ++number)

@@ -90,11 +90,14 @@ long take_terminal(bool terminal_is_ours) {
   return kernel::ioctl(0, TIOCSPGRP, &group);
 }
 
+// A runtime gave the streams to whoever init started as (gVisor): the workload may open them again by /dev/stdout. Refused for
+// what is somebody else's, and no harm then.
 long set_user(const Job& job) {
+  for (int stream = 0; stream < 3; ++stream) kernel::chown(stream, job.header->uid, job.header->gid);
   long result = kernel::setgroups(job.header->gid_count, job.gids);
   if (result == 0) result = kernel::setgid(job.header->gid);
   if (result == 0) result = kernel::setuid(job.header->uid);
-  return result;
+  return result == 0 ? kernel::drop_capabilities() : result;
 }
 
 // The kernel prefixes the name of a directory outside our root with "(unreachable)": such a one would be a

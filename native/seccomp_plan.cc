@@ -69,12 +69,21 @@ FilterRules reporting(const FilterRules& rules, SeccompLog log) {
   return out;
 }
 
-// Refusals as RET_TRACE; and the new process must be able to ask for its listener. The filter on top forbids it to the
-// workload.
+// No profile lets the workload install a filter (native/profiles/floor.seccomp), and the new process has to install the one on
+// top. So the base allows it, which only PID 1 could use, and the filter on top refuses it.
+FilterRules base_below_another(const FilterRules& rules) { return with_call(rules, SYS_seccomp, SECCOMP_RET_ALLOW); }
+
+FilterRules on_top_of(const FilterRules& below, const FilterRules& callers) {
+  FilterRules no_filters{{ArchRules(native_arch().audit_arch, {{}, SECCOMP_RET_ALLOW})}, SECCOMP_RET_ALLOW};
+  for (const ArchRules& arch : below.arches)
+    if (arch.audit_arch() == native_arch().audit_arch) no_filters.arches.front().assign(SYS_seccomp, arch.at(SYS_seccomp));
+  return strictest(no_filters, callers);
+}
+
+// Refusals as RET_TRACE.
 FilterRules base_of_reporting(const FilterRules& rules) {
-  FilterRules out = map_actions(
-      rules, [](uint32_t action) -> uint32_t { return kind_of(action) == SECCOMP_RET_ERRNO ? SECCOMP_RET_TRACE : action; });
-  return with_call(std::move(out), SYS_seccomp, SECCOMP_RET_ALLOW);
+  return base_below_another(map_actions(
+      rules, [](uint32_t action) -> uint32_t { return kind_of(action) == SECCOMP_RET_ERRNO ? SECCOMP_RET_TRACE : action; }));
 }
 
 Result<FilterRules> rules_of(const char* text, const char* name) { return parse_profile(text, name, native_arch()); }
@@ -106,7 +115,8 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
     holds = strictest(below, read.rules);
     plan.unknown_calls = std::move(read.ignored_names);
     TRY(check_usable(holds));
-    plan.on_top = TRY(assemble(read.rules));
+    plan.base = TRY(assemble(base_below_another(below)));
+    plan.on_top = TRY(assemble(on_top_of(below, read.rules)));
     // One thread installs it; with a listener the kernel refuses the flag.
     plan.on_top_flags = read.flags & ~unsigned{SECCOMP_FILTER_FLAG_TSYNC};
     const std::vector<sock_filter> whole = TRY(assemble(holds));

@@ -317,6 +317,44 @@ openssl rand -hex 8 | wc -c
 openssl req -x509 -key k -subj /CN=x -days 1 | openssl x509 -noout -subject)sh"},
     {"SshKeygen", "ssh-keygen",
      R"sh(ssh-keygen -q -t ed25519 -N '' -C c -f k && ssh-keygen -y -f k | cut -d' ' -f1 && stat -c %a k)sh"},
+    // What traces: LeakSanitizer stops its own threads when a program ends, debuggers and strace another process.
+    {"AddressSanitizer", "gcc", R"sh(cat >m.c <<'end'
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void* sleeper(void* p) { pause(); return p; }
+int main(int c, char** v) {
+  (void)v;
+  pthread_t t;
+  for (int i = 0; i < 3; ++i) pthread_create(&t, 0, sleeper, 0);
+  char* volatile p = malloc(17);
+  if (c > 1) free(p);
+  p = 0;
+  return 0;
+}
+end
+gcc -fsanitize=address m.c -o m -lpthread
+./m some; echo clean $?
+./m >out 2>&1; echo leaks $?
+grep -o 'LeakSanitizer: .*' out
+grep -o 'SUMMARY.*' out)sh"},
+    {"ThreadSanitizer", "gcc", R"sh(cat >m.c <<'end'
+#include <pthread.h>
+static int shared;
+static void* add(void* p) { ++shared; return p; }
+int main(void) { pthread_t t; pthread_create(&t, 0, add, 0); ++shared; return pthread_join(t, 0); }
+end
+gcc -fsanitize=thread m.c -o m && ./m >out 2>&1; echo $?; grep -o 'ThreadSanitizer: data race' out | sort -u)sh"},
+    {"Strace", "strace", R"sh(strace -f -e trace=write,execve -o out sh -c 'echo a; (echo b; exit 3)'; echo $?
+sed 's/^[0-9]* *//' out | grep -o 'write(1.*\|+++ exited.*\|execve("[^"]*"' | sort)sh"},
+    {"Gdb", "gdb,gcc", R"sh(cat >m.c <<'end'
+#include <stdio.h>
+int twice(int n) { return 2 * n; }
+int main(void) { int seven = 7; seven = twice(seven); printf("%d\n", seven); return seven; }
+end
+gcc -g -O0 m.c -o m && gdb -nx -batch -ex 'break twice' -ex run -ex 'print n' -ex 'set var n = 8' -ex finish \
+  -ex 'print seven' -ex continue ./m 2>&1 | grep '^\$\|^16\|exited' | sed 's/process [0-9]*/process/')sh"},
+    {"Man", "man", R"sh(printf '.TH T 1\n.SH NAME\nt \\- test page\n' >t.1; man -l t.1 2>/dev/null | grep 'test page')sh"},
     // Editors and pagers
     {"Ed", "ed", R"sh(printf 'a\nline\n.\n1s/line/LINE/\nw f\nq\n' | ed -s && cat f)sh"},
     {"Less", "less,file", R"sh(seq 3 >f && less f | cat && file -b f && file -b --mime-type /bin/ls)sh"},

@@ -48,6 +48,20 @@ TEST_F(PoolProbes, LeaveTheHostsRootItsInotifyTimersAndQueues) {
   }
 }
 
+// Memory that the kernel has once, for the filters of everybody: a sandbox gets none of it. Each is tried once and as small as
+// can be; filling it would stop the machine.
+TEST_F(PoolProbes, LeaveTheMachineItsMemoryForFilters) {
+  const Verdicts seen = inside("filters", {}), control = outside("filters", {});
+  ASSERT_EQ(control.size(), 9u);
+  for (const auto& [what, answer] : control) EXPECT_EQ(answer, what.ends_with("bpf") ? "EBADF" : "done") << what;
+  // gVisor's kernel has answers of its own, and keeps what it keeps in the sandbox's memory.
+  for (const auto& [what, answer] : seen) {
+    const bool own = what.starts_with("seccomp") || what == "prctl";
+    EXPECT_TRUE(gvisor() || answer == (own ? "EINVAL" : "EPERM")) << what << ": " << answer;
+  }
+  EXPECT_EQ(seen.size(), control.size());
+}
+
 // Counted for the whole machine and limited by nothing else.
 TEST_F(PoolProbes, LeaveTheMachineItsAsynchronousRequestsAndTerminals) {
   ASSERT_GT(taken(outside("pools", {"aio", "2"}), "aio"), 0);

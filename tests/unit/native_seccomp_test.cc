@@ -4,7 +4,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
@@ -63,7 +66,9 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"clone_mount_namespace", SYS_clone, {CLONE_NEWNS | CLONE_FS}},
         Call{"unshare_user_namespace", SYS_unshare, {CLONE_NEWUSER | CLONE_NEWPID | 1}},
         Call{"unshare_time_namespace", SYS_unshare, {0x80 | 1}}, Call{"setns", SYS_setns, {-1, 0}},
-        Call{"ptrace", SYS_ptrace, {0x4206, -1}}, Call{"process_vm_readv", SYS_process_vm_readv, {-1, kBad, 1, kBad, 1, 0}},
+        Call{"ptrace_get_filter", SYS_ptrace, {0x420c, -1}}, Call{"ptrace_get_metadata", SYS_ptrace, {0x420d, -1}},
+        Call{"ptrace_suspend_seccomp", SYS_ptrace, {0x4200, -1, 0, 0x200001}},
+        Call{"ptrace_seize_suspending_seccomp", SYS_ptrace, {0x4206, -1, 0, kHigh | 0x200000}},
         Call{"process_madvise", SYS_process_madvise, {-1, kBad, 1}}, Call{"kcmp", SYS_kcmp, {-1, -1}},
         Call{"pidfd_getfd", SYS_pidfd_getfd, {-1, 0, 0}}, Call{"mount", SYS_mount, {kBad, kBad, kBad}},
         Call{"umount", SYS_umount2, {kBad}}, Call{"pivot_root", SYS_pivot_root, {kBad, kBad}},
@@ -93,10 +98,17 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"tiocsti_with_garbage", SYS_ioctl, {-1, kHigh | TIOCSTI, kBad}},
         Call{"tioclinux", SYS_ioctl, {-1, TIOCLINUX, kBad}}, Call{"tioccons", SYS_ioctl, {-1, TIOCCONS, kBad}},
         Call{"tiocsetd", SYS_ioctl, {-1, TIOCSETD, kBad}}, Call{"personality_linux32", SYS_personality, {PER_LINUX32}},
-        Call{"personality_no_randomize", SYS_personality, {ADDR_NO_RANDOMIZE}},
-        Call{"seccomp_listener", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, kBad}},
-        Call{"fchmod_setuid", SYS_fchmod, {-1, 04755}}, Call{"fchmod_setgid", SYS_fchmod, {-1, 02755}},
-        Call{"fchmodat_setuid", SYS_fchmodat, {-1, kBad, 04755}}, Call{"fchmodat2_setuid", 452, {-1, kBad, 04755, 0}},
+        Call{"personality_read_implies_exec", SYS_personality, {READ_IMPLIES_EXEC}},
+        Call{"attach_filter", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_FILTER, kBad, 16}},
+        Call{"attach_filter_with_garbage", SYS_setsockopt, {-1, kHigh | SOL_SOCKET, kHigh | SO_ATTACH_FILTER, kBad, 16}},
+        Call{"attach_bpf", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_BPF, kBad, 4}},
+        Call{"attach_reuseport_cbpf", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, kBad, 16}},
+        Call{"attach_reuseport_ebpf", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, kBad, 4}},
+        Call{"flow_label", SYS_setsockopt, {-1, SOL_IPV6, 32, kBad, 32}},
+        Call{"tcp_ao_key", SYS_setsockopt, {-1, SOL_TCP, 38, kBad, 32}},
+        Call{"tcp_ulp", SYS_setsockopt, {-1, SOL_TCP, 31, kBad, 3}}, Call{"fchmod_setuid", SYS_fchmod, {-1, 04755}},
+        Call{"fchmod_setgid", SYS_fchmod, {-1, 02755}}, Call{"fchmodat_setuid", SYS_fchmodat, {-1, kBad, 04755}},
+        Call{"fchmodat2_setuid", 452, {-1, kBad, 04755, 0}},
         Call{"openat_create_setuid", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, 04755}},
         Call{"openat_tmpfile_setgid", SYS_openat, {-1, kBad, O_TMPFILE | O_WRONLY, 02755}},
         Call{"openat_create_setuid_with_garbage", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, kHigh | 04755}},
@@ -153,9 +165,16 @@ INSTANTIATE_TEST_SUITE_P(
         Call{"ioctl_terminal_size", SYS_ioctl, {0, TIOCGWINSZ, kBad}},
         Call{"ioctl_controlling_terminal", SYS_ioctl, {-1, TIOCSCTTY, 0}}, Call{"ficlone", SYS_ioctl, {-1, 0x40049409, -1}},
         Call{"personality_asked", SYS_personality, {0xffffffff}}, Call{"personality_linux", SYS_personality, {0}},
-        Call{"seccomp_own_filter", SYS_seccomp, {SECCOMP_SET_MODE_FILTER, 0, kBad}},
-        Call{"seccomp_sizes", SYS_seccomp, {SECCOMP_GET_NOTIF_SIZES, 0, kBad}}, Call{"fchmod", SYS_fchmod, {-1, 0755}},
-        Call{"fchmod_sticky", SYS_fchmod, {-1, 01777}},
+        Call{"personality_no_randomize", SYS_personality, {ADDR_NO_RANDOMIZE}},
+        Call{"ptrace_seize", SYS_ptrace, {0x4206, -1, 0, 0x100000}}, Call{"ptrace_options", SYS_ptrace, {0x4200, -1, 0, 0x1ff}},
+        Call{"process_vm_readv", SYS_process_vm_readv, {-1, kBad, 1, kBad, 1, 0}},
+        Call{"detach_filter", SYS_setsockopt, {-1, SOL_SOCKET, SO_DETACH_FILTER, kBad, 4}},
+        Call{"lock_filter", SYS_setsockopt, {-1, SOL_SOCKET, SO_LOCK_FILTER, kBad, 4}},
+        Call{"option_26_of_ip", SYS_setsockopt, {-1, 0, 26, kBad, 4}},
+        Call{"option_53_of_a_socket", SYS_setsockopt, {-1, SOL_SOCKET, 53, kBad, 4}},
+        Call{"seccomp_question", SYS_seccomp, {SECCOMP_GET_ACTION_AVAIL, 0, kBad}}, Call{"prctl_seccomp", SYS_prctl, {22, 7}},
+        Call{"prctl_other", SYS_prctl, {23, 2}}, Call{"seccomp_sizes", SYS_seccomp, {SECCOMP_GET_NOTIF_SIZES, 0, kBad}},
+        Call{"fchmod", SYS_fchmod, {-1, 0755}}, Call{"fchmod_sticky", SYS_fchmod, {-1, 01777}},
         Call{"openat_read_with_garbage", SYS_openat, {-1, kBad, O_RDONLY, 06777}},
         Call{"openat_create", SYS_openat, {-1, kBad, O_CREAT | O_WRONLY, 0644}},
         Call{"mknodat_file", SYS_mknodat, {-1, kBad, 0600, 0}},
@@ -192,12 +211,23 @@ TEST(Seccomp, KillsX32Calls) {
 }
 #endif
 
-TEST(Seccomp, CanBeInstalledOverItself) {
-  const std::string report = in_child([](int out) {
-    set_no_new_privileges();
-    dprintf(out, "%d %d", install_seccomp(builtin_seccomp(), 0), install_seccomp(builtin_seccomp(), SECCOMP_FILTER_FLAG_TSYNC));
-  });
-  EXPECT_EQ(report, "0 0");
+// The kernel's memory for filters is the machine's: none under ours, however small. What a kernel without filters says.
+TEST(Seccomp, LetsNoFilterIn) {
+  sock_filter allow{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+  const sock_fprog smallest{1, &allow};
+  for (const sock_fprog& below : {builtin_seccomp(), floor_seccomp()}) {
+    const std::string report = in_child([&](int out) {
+      set_no_new_privileges();
+      dprintf(out, "%d ", install_seccomp(smallest, 0));
+      dprintf(out, "%d ", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &smallest));
+      dprintf(out, "%d ", install_seccomp(below, 0));
+      for (const unsigned flags : {0u, unsigned{SECCOMP_FILTER_FLAG_TSYNC}, unsigned{SECCOMP_FILTER_FLAG_NEW_LISTENER}})
+        dprintf(out, "%s ", strerrorname_np(install_seccomp(smallest, flags)));
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &smallest);
+      dprintf(out, "%s", strerrorname_np(errno));
+    });
+    EXPECT_EQ(report, "0 0 0 EINVAL EINVAL EINVAL EINVAL");
+  }
 }
 
 TEST(Seccomp, AnswersTheErrnoOfTheKernel) {
