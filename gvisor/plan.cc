@@ -22,12 +22,15 @@ constexpr int64_t kSentryMemory = 32 << 20;  // docs/gvisor.md, "Limits": what s
 constexpr int64_t kThreadsPerProcess = 4;    // of the host, at most, with systrap; measured
 constexpr int64_t kThreadsPerTracedProcess = 12;  // with ptrace
 constexpr int64_t kThreadsOfSentry = 64;
+constexpr uint32_t kInitUser = 65534;
 
 bool has_option(const bundle::Mount& mount, std::string_view option) {
   return std::ranges::find(mount.options, option) != mount.options.end();
 }
 
-// runsc makes /dev, /dev/pts and /sys itself, of its own kernel's, and has no message queues.
+// runsc makes /dev, /dev/pts and /sys itself, of its own kernel's, and has no message queues. It takes no size for /dev, which
+// would be memory up to the sandbox's limit; "ro" it takes, but then devices of the build of 2022 cannot be written to either,
+// so that there init takes the directory (init/main.cc).
 bool made_by_runsc(const bundle::Mount& mount) {
   return mount.destination == "/dev" || mount.destination == "/dev/pts" || mount.type == "mqueue";
 }
@@ -58,6 +61,8 @@ bundle::MountAttributes host_attributes(const bundle::Mount& mount) {
 }
 
 void add_mount(Plan& plan, const bundle::Mount& mount, size_t index) {
+  if (mount.destination == "/dev" && mount.type == "tmpfs" && !plan.channel_directory)
+    plan.config.mounts.push_back({"/dev", "tmpfs", "tmpfs", {"ro", "nosuid", "noexec", "mode=0755"}, {}, {}});
   if (made_by_runsc(mount)) return;
   bundle::Mount out;
   out.destination = mount.destination;
@@ -104,6 +109,19 @@ std::vector<bundle::Rlimit> workload_limits(const Spec& spec) {
   return limits;
 }
 
+// gVisor's kernel lets a process stop, kill and trace PID 1 when both have one user. So init becomes another user than the
+// workload's before it makes anything, and keeps what it needs to start, signal and end it (init/job.h, "as="). A build without
+// ambient capabilities gives some only to uid 0. The workload gets none.
+uint32_t user_of_init(const bundle::Process& workload) { return workload.user.uid == kInitUser ? kInitUser - 1 : kInitUser; }
+
+void protect_init(bundle::Process& init, const bundle::Process& workload, bool ambient) {
+  init.args.push_back("as=" + std::to_string(user_of_init(workload)));
+  if (!ambient) init.user = {};
+  const std::vector<std::string> kept{"CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"};
+  init.capabilities = {kept, kept, {}, kept, {}};
+  if (ambient) init.capabilities.inheritable = init.capabilities.ambient = kept;
+}
+
 bundle::Process init_process(const bundle::Process& workload, const std::vector<bundle::Rlimit>& limits,
                              bool channel_directory) {
   bundle::Process init;
@@ -115,6 +133,7 @@ bundle::Process init_process(const bundle::Process& workload, const std::vector<
   init.terminal = workload.terminal;
   init.console_size = workload.console_size;
   init.no_new_privileges = true;
+  protect_init(init, workload, !channel_directory);
   std::ranges::copy_if(limits, std::back_inserter(init.rlimits), [](const auto& limit) { return raised_by_runsc(limit.type); });
   return init;
 }
@@ -126,6 +145,7 @@ Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, disp
   plan.runsc_id = inputs.runsc_id;
   plan.terminal = workload.terminal;
   plan.channel_directory = !inputs.traits->passes_fds();
+  plan.init_user = user_of_init(workload);
   plan.spare_fd = inputs.traits->has_flag("directfs");
   plan.oom_score_adj = workload.oom_score_adj;
   plan.config.process = init_process(workload, workload.rlimits, plan.channel_directory);
@@ -135,7 +155,7 @@ Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, disp
   plan.joins_network = dispatcher::is_filtered(network_mode);
   if (network_mode != dispatcher::NetworkMode::host)
     plan.config.linux.namespaces.push_back({network, plan.joins_network ? "/netns" : ""});
-  plan.job = TRY(init::encode_job(workload, init::UserChange::by_backend));
+  plan.job = TRY(init::encode_job(workload, init::UserChange::by_init));
   return plan;
 }
 

@@ -60,6 +60,7 @@ struct Plan {
   std::vector<Bind> binds;                 // in order
   std::string job;                         // init/job.h
   bool terminal = false;
+  uint32_t init_user = 0;          // inside, while the workload runs
   bool channel_directory = false;  // the job goes through /channel instead of descriptors
   bool joins_network = false;      // /netns is there: Sources::netns
   bool spare_fd = false;           // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")

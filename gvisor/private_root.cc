@@ -68,6 +68,10 @@ class Filler {
     if (::fchownat(root_, path.c_str(), uid, gid, AT_SYMLINK_NOFOLLOW) < 0) return failed("chown", path, errno);
     return {};
   }
+  Result<> mode(const std::string& path, mode_t mode) {
+    if (::fchmodat(root_, path.c_str(), mode, 0) < 0) return failed("chmod", path, errno);
+    return {};
+  }
 
  private:
   static std::unexpected<Error> failed(std::string_view verb, const std::string& path, int err) {
@@ -267,13 +271,17 @@ class Builder {
     return {};
   }
 
-  // init reads and writes here as the workload's user, who is the only one that may: the environment stands in it.
+  // init reads and writes here as its own user, who is the only one that may: the environment stands in it, and the report.
+  // An ordinary user has no id to give to that user: everybody inside may then.
   Result<> build_channel() {
-    const bundle::User& user = plan_.config.process->user;
+    const uint32_t user = plan_.init_user;
     TRY(fill_.directory("channel", 0700));
     TRY(fill_.file("channel/job", plan_.job, 0600));
-    TRY(fill_.own("channel/job", user.uid, user.gid));
-    return fill_.own("channel", user.uid, user.gid);
+    Result<> given = fill_.own("channel/job", user, user);
+    if (given) return fill_.own("channel", user, user);
+    if (given.error().sys != EINVAL) return given;
+    TRY(fill_.mode("channel/job", 0644));
+    return fill_.mode("channel", 0777);
   }
 
   // runsc opens a pty in a devpts that the child mounts, and sends its master to the socket.

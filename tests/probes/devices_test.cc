@@ -67,6 +67,15 @@ TEST_F(DeviceProbes, OpenNoneThatAVolumeOrARootBrings) {
     EXPECT_EQ(verdict(outside("devices", {"open", volume.path() + name}), volume.path() + name), "done") << name;
 }
 
+// /dev is for devices: a file there would be memory that no limit on a tmpfs holds.
+TEST_F(DeviceProbes, HoldNoFilesOfTheWorkloads) {
+  const Outcome got = shell(
+      "for d in /dev /dev/net /dev/char; do (echo x > $d/file) 2>/dev/null && echo made in $d; done\n"
+      "mkdir /dev/directory 2>/dev/null && echo made\n"
+      "echo lost > /dev/null && echo kept > /dev/shm/file && echo written");
+  EXPECT_EQ(got.out, "written\n") << got;
+}
+
 // The nodes are the host's: their mode, owner and times must stay.
 TEST_F(DeviceProbes, ChangeNothingOfTheHostsNodes) {
   const std::vector<std::string> nodes = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};

@@ -91,7 +91,7 @@ TEST(Plan, LimitsTheWorkloadsProcessesByRlimit) {
   ASSERT_TRUE(plan) << plan.error().message;
   bundle::Process expected = spec->process();
   std::ranges::find(expected.rlimits, "RLIMIT_NPROC", &bundle::Rlimit::type)->hard = 20;
-  EXPECT_EQ(plan->job, *init::encode_job(expected, init::UserChange::by_backend));
+  EXPECT_EQ(plan->job, *init::encode_job(expected, init::UserChange::by_init));
 }
 
 TEST(Plan, MountsSecretsReadOnlyWhereTheyWereAskedFor) {
