@@ -15,19 +15,19 @@ constexpr int kOomScoreAdj = 500;  // under memory pressure the host loses workl
 constexpr uint32_t kUmask = 022;
 constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-// Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its
-// command line, keys of other users, disks.
+// Docker's list, and what else of /proc tells of the host or of other processes: addresses of the kernel, its command line,
+// keys of other users, disks and their journals, the load. Of other sandboxes: locks (whoever holds one writes to everybody),
+// the number of cgroups.
 constexpr const char* kMaskedPaths[] = {
-    "/proc/acpi",       "/proc/asound",        "/proc/cmdline",      "/proc/config.gz",   "/proc/diskstats",
-    "/proc/interrupts", "/proc/iomem",         "/proc/kallsyms",     "/proc/kcore",       "/proc/key-users",
-    "/proc/keys",       "/proc/latency_stats", "/proc/pagetypeinfo", "/proc/partitions",  "/proc/sched_debug",
-    "/proc/scsi",       "/proc/slabinfo",      "/proc/timer_list",   "/proc/timer_stats", "/proc/vmallocinfo",
+    "/proc/acpi",        "/proc/asound",      "/proc/cgroups",       "/proc/cmdline", "/proc/config.gz", "/proc/diskstats",
+    "/proc/fs",          "/proc/interrupts",  "/proc/iomem",         "/proc/irq",     "/proc/kallsyms",  "/proc/kcore",
+    "/proc/key-users",   "/proc/keys",        "/proc/latency_stats", "/proc/locks",   "/proc/modules",   "/proc/pagetypeinfo",
+    "/proc/partitions",  "/proc/pressure",    "/proc/sched_debug",   "/proc/scsi",    "/proc/slabinfo",  "/proc/timer_list",
+    "/proc/timer_stats", "/proc/vmallocinfo",
 };
 // The host has 4096 for everybody (kernel.pty.max), of which an instance takes as many as it likes.
 constexpr const char* kMaxTerminals = "max=256";
-// pressure: whoever may write there has the host's kernel watch the host's load for it.
-constexpr const char* kReadonlyPaths[] = {"/proc/bus",      "/proc/fs",  "/proc/irq",
-                                          "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"};
+constexpr const char* kReadonlyPaths[] = {"/proc/bus", "/proc/sys", "/proc/sysrq-trigger"};
 
 bool has_destination(const Config& config, std::string_view path) {
   return std::ranges::any_of(config.mounts, [&](const Mount& mount) { return mount.destination == path; });

@@ -84,6 +84,36 @@ TEST_F(KernelFileProbes, TellNothingOfTheHostButItsKernel) {
       outside("kernel_files", {"search", "/proc/sys/kernel", "--", texts[5]}).contains("/proc/sys/kernel/random/boot_id"));
 }
 
+// A lock that one sandbox holds is a line in the kernel's list, with numbers that its holder chose: a channel without an error.
+TEST_F(KernelFileProbes, ShowNoLockOfAnotherSandbox) {
+  if (gvisor_2022()) return;  // has no such locks
+  RunOptions wish = options(with_probes({"-i"}), {probe("peers"), "lock", "/tmp/lock", "7340129", "31337"});
+  wish.keep_input_open = true;
+  BaileyProcess holder(std::move(wish));
+  ASSERT_TRUE(holder.wait_for_output("locked"));
+  const std::string range = "7340129 7371465";
+  Verdicts seen = inside("kernel_files", {"search", "/proc", "--", range});
+  EXPECT_EQ(seen.erase("/proc/self/cmdline"), 1u) << "it finds what is there";
+  EXPECT_EQ(to_text(seen), "");
+  EXPECT_EQ(read_file("/proc/locks").find(range) != std::string::npos, !gvisor()) << "control";
+  holder.close_input();
+  EXPECT_EQ(holder.finish().exit_code, 0);
+}
+
+// What grows with each sandbox or tells of the host's load and disks. gVisor's /proc is its kernel's.
+TEST_F(KernelFileProbes, SayNothingInTheFilesThatAreAboutOthers) {
+  for (const char* path :
+       {"/proc/locks", "/proc/cgroups", "/proc/modules", "/proc/interrupts", "/proc/diskstats", "/proc/slabinfo"}) {
+    const Outcome got = run({"/bin/cat", path});
+    EXPECT_TRUE(gvisor() || got.out.empty()) << path << got;
+  }
+  for (const char* path : {"/proc/pressure", "/proc/irq", "/proc/fs"}) {
+    const Outcome got = run({"/bin/ls", "-A", path});
+    EXPECT_TRUE(gvisor() || got.out.empty()) << path << got;
+  }
+  EXPECT_NE(read_file("/proc/cgroups"), "") << "control";
+}
+
 TEST_F(KernelFileProbes, ReadNoLogOfTheKernel) {
   const Verdicts seen = inside("devices", {"open", "/proc/kmsg", "/dev/kmsg", "/proc/kcore", "/dev/mem", "/dev/null"});
   for (const char* path : {"/proc/kmsg", "/dev/kmsg", "/proc/kcore", "/dev/mem"})
@@ -108,7 +138,7 @@ class Lifting : public KernelFileProbes {
 
 TEST_F(Lifting, TakesAwayNoMask) {
   // gVisor has none of these but cmdline, with a text of its own; a masked directory cannot be read as a file.
-  for (const char* path : {"/proc/keys", "/proc/timer_list", "/proc/kallsyms", "/proc/acpi", "/proc/scsi"}) {
+  for (const char* path : {"/proc/keys", "/proc/timer_list", "/proc/kallsyms", "/proc/locks", "/proc/acpi", "/proc/pressure"}) {
     const Verdicts plain = inside("kernel_files", {"lift", path});
     const bool empty = verdict(plain, "bytes") == "0";
     EXPECT_TRUE(empty || verdict(plain, "bytes") == "-1") << path;

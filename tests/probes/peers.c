@@ -4,6 +4,7 @@
 // peers seek NAME PID...      "abstract", "sysv memory", "sysv queue", "posix queue", "posix memory", "key", "signal", "pidfd",
 //                             "ptrace", "process_vm", "proc mem", "proc root", each against NAME or the PIDs
 // peers watch FILE            "ready", then "seen" when somebody opens FILE, until stdin ends
+// peers lock FILE START SIZE  "locked", while an open-file-description lock on that range of FILE, until stdin ends
 #include <fcntl.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -129,11 +130,21 @@ static void watch(const char* file) {
   printf("event: none\n");
 }
 
+static void lock(const char* file, const char* start, const char* size) {
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = atol(start), .l_len = atol(size)};
+  const int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (tell("lock", fcntl(fd, F_OFD_SETLK, &range)) < 0) return;
+  printf("lock: locked\n");
+  fflush(stdout);
+  while (getchar() != EOF) {}
+}
+
 int main(int argc, char** argv) {
   const char* what = argc > 2 ? argv[1] : "";
   if (strcmp(what, "serve") == 0) serve(argv[2]);
   else if (strcmp(what, "seek") == 0) seek(argv[2], argc - 3, argv + 3);
   else if (strcmp(what, "watch") == 0) watch(argv[2]);
+  else if (strcmp(what, "lock") == 0 && argc > 4) lock(argv[2], argv[3], argv[4]);
   else return 2;
   return 0;
 }
