@@ -4,7 +4,9 @@
 #include <mqueue.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <sys/msg.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -37,17 +39,42 @@ static int take_aio(void) {
   return (int)syscall(SYS_io_setup, 1000, &context);
 }
 
+// The next three hold memory of the kernel's: about 200, 64 and 16 KiB each.
+static int take_unix(void) {
+  static const char block[4000];
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0) return -1;
+  for (int i = 0; i < 100 && send(pair[0], block, sizeof block, MSG_DONTWAIT) > 0; i++) {}
+  return pair[0];
+}
+
+static int take_pipe(void) {
+  static const char block[4096];
+  int pipe[2];
+  if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0) return -1;
+  for (int i = 0; i < 16 && write(pipe[1], block, sizeof block) > 0; i++) {}
+  return pipe[0];
+}
+
+static int take_messages(void) {
+  static struct {
+    long type;
+    char text[8000];
+  } message = {.type = 1};
+  const int queue = msgget(IPC_PRIVATE, 0600);
+  for (int i = 0; queue >= 0 && i < 2; i++)
+    if (msgsnd(queue, &message, sizeof message.text, IPC_NOWAIT) < 0) return -1;
+  return queue;
+}
+
 static int take_terminal(void) { return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC); }
 
 int main(int argc, char** argv) {
   static const struct {
     const char* name;
     int (*take)(void);
-  } pools[] = {{"inotify", take_inotify},
-               {"timers", take_timer},
-               {"queues", take_queue},
-               {"aio", take_aio},
-               {"terminals", take_terminal}};
+  } pools[] = {{"inotify", take_inotify}, {"timers", take_timer}, {"queues", take_queue},      {"aio", take_aio},
+               {"unix", take_unix},       {"pipes", take_pipe},   {"messages", take_messages}, {"terminals", take_terminal}};
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;

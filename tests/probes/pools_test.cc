@@ -62,6 +62,21 @@ TEST_F(PoolProbes, LeaveTheMachineItsMemoryForFilters) {
   EXPECT_EQ(seen.size(), control.size());
 }
 
+// What the kernel holds for a process is within its cgroup's memory: sockets of one machine, pipes, queues. (Not all is:
+// docs/threat-model.md lists what no cgroup counts.)
+TEST_F(PoolProbes, KeepWhatTheKernelHoldsForThemWithinTheirMemory) {
+  const std::map<std::string, std::string> kinds = {{"unix", "400"}, {"pipes", "900"}, {"messages", "5000"}};
+  for (const auto& [kind, most] : kinds) {
+    const auto take = [&, kind = kind, most = most](const char* memory) {
+      return run(with_probes({"--memory", memory, "--open-files", "4096"}), {probe("pools"), kind, most});
+    };
+    const Outcome few = take(gvisor() ? "16M" : "32M"), many = take("512M");
+    // Killed, or refused by the kernel's "no memory".
+    EXPECT_TRUE(few.exit_code == 137 || taken(parse_verdicts(few.out), kind) < std::atoi(most.c_str())) << kind << few;
+    EXPECT_EQ(verdict(parse_verdicts(many.out), kind), most + " none") << kind << many;
+  }
+}
+
 // Counted for the whole machine and limited by nothing else.
 TEST_F(PoolProbes, LeaveTheMachineItsAsynchronousRequestsAndTerminals) {
   ASSERT_GT(taken(outside("pools", {"aio", "2"}), "aio"), 0);
