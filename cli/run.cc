@@ -150,7 +150,7 @@ class Run {
   Result<> choose() {
     enter("backend");
     const Spec& spec = *decision_.spec;
-    if (spec.limits().wall_ms) expect_within(*spec.limits().wall_ms);
+    expect_within(spec.limits().wall_ms);
     if (watcher_.progress) watcher_.progress->has_id(spec.id());
     backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request(), !flags_.explain}));
     about_ = TRY(backend_->about());
@@ -215,8 +215,8 @@ class Run {
     if (watcher_.progress) watcher_.progress->enter(step);
   }
 
-  void expect_within(int64_t ms) {
-    if (watcher_.progress) watcher_.progress->expect_by(clock::Deadline::in_ms(std::max(ms, Sandbox::kLeastSetupMs)));
+  void expect_within(std::optional<int64_t> ms) {
+    if (watcher_.progress) watcher_.progress->expect_by(clock::Deadline::in_ms(Sandbox::making_ms(ms)));
   }
 
   // Documents are read before the request is known, and that may hang as well.

@@ -1,5 +1,6 @@
 #include "cli/watch.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -16,11 +17,12 @@
 #include <optional>
 #include <utility>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/files.h"
 #include "base/pidfd.h"
 #include "cli/command_line.h"
-#include "dispatcher/sandbox.h"
+#include "dispatcher/signal_inbox.h"
 
 namespace bailey::cli {
 
@@ -81,13 +83,6 @@ Result<Child> fork_for(const std::function<int()>& work) {
   const int err = errno;
   ::kill(pid, SIGKILL);
   return sys_error("opening a pidfd", err);
-}
-
-// Of a child that has ended.
-int status_of(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
-  return status;
 }
 
 // The settings of the caller's terminal, which a worker that was killed leaves raw. What is no device is not asked: that would
@@ -175,10 +170,11 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
     return code;
   }));
   signals.read.reset();
+  ::fcntl(signals.write.get(), F_SETFL, O_NONBLOCK);  // a stuck worker takes none
 
   std::optional<Stuck> stuck = WorkerWatch(worker, *progress.get(), inbox, signals.write.get()).wait();
   if (!stuck) {
-    const int status = status_of(worker.pid);
+    const int status = TRY(await_child(worker.pid));
     if (WIFEXITED(status)) return WEXITSTATUS(status);
     stuck = Stuck{Outcome::setup_failed, WTERMSIG(status), true, progress.get()->id(), progress.get()->step()};
   } else {
@@ -188,7 +184,7 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
   terminal.restore();
   const Child teller = TRY(fork_for([&] { return tell(*stuck); }));
   if (await_end(teller.pidfd.get(), clock::Deadline::in_ms(kTellMs)))
-    if (const int status = status_of(teller.pid); WIFEXITED(status)) return WEXITSTATUS(status);
+    if (const auto status = await_child(teller.pid); status && WIFEXITED(*status)) return WEXITSTATUS(*status);
   dispatcher::Record untold;
   untold.outcome = stuck->outcome;
   untold.signal = stuck->signal;

@@ -4,7 +4,7 @@
 //
 //   bailey: touches no file                                    worker: the whole run
 //   -------------------------------------------------------------------------------------------------
-//   TERM, INT, HUP, QUIT, USR1, USR2, WINCH -- pipe, a byte --> SignalInbox (dispatcher/sandbox.h)
+//   TERM, INT, HUP, QUIT, USR1, USR2, WINCH -- pipe, a byte --> SignalInbox
 //          <------ shared memory: step, id, when it is due ---- Progress
 //          <------------------------------ exit code ---------- ends
 //   overdue, or asked to stop and not ended: SIGKILL, kEndMs of waiting, then another child tells what happened

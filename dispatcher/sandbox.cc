@@ -1,8 +1,6 @@
 #include "dispatcher/sandbox.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,8 +18,9 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 constexpr int64_t kKillAgainMs = 1000;
+// gVisor boots in a tenth of a second, on a busy host in some seconds.
+constexpr int64_t kLeastMakingMs = 5'000, kMostMakingMs = 120'000;
 constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
@@ -30,35 +29,6 @@ enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRela
 int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
 }  // namespace
-
-Result<SignalInbox> SignalInbox::open(int from_watcher) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int number : kForwarded) sigaddset(&set, number);
-  SignalInbox inbox;
-  inbox.own_ = from_watcher < 0;
-  Fd fd(inbox.own_ ? ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : ::fcntl(from_watcher, F_DUPFD_CLOEXEC, 3));
-  if (!fd) return sys_error("opening the way of signals", errno);
-  if (!inbox.own_ && ::fcntl(fd.get(), F_SETFL, O_NONBLOCK) < 0) return sys_error("fcntl", errno);
-  if (::sigprocmask(SIG_BLOCK, &set, &inbox.before_) != 0) return sys_error("sigprocmask", errno);
-  inbox.fd_ = std::move(fd);
-  return inbox;
-}
-
-SignalInbox::~SignalInbox() {
-  if (!fd_) return;
-  while (next() != 0) {}
-  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
-}
-
-int SignalInbox::next() const {
-  if (!own_) {
-    unsigned char number = 0;
-    return ::read(fd_.get(), &number, 1) == 1 ? number : 0;
-  }
-  signalfd_siginfo info{};
-  return ::read(fd_.get(), &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
-}
 
 Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer)
     : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
@@ -73,8 +43,7 @@ Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer ti
 }
 
 Record Sandbox::run() {
-  if (spec_.limits().wall_ms)
-    deadline_ = clock::Deadline::in_ms(std::max(*spec_.limits().wall_ms, kLeastSetupMs) - timer_.total_ns() / 1'000'000);
+  deadline_ = clock::Deadline::in_ms(making_ms(spec_.limits().wall_ms) - timer_.total_ns() / 1'000'000);
   expect_by(deadline_);
   if (auto lived = live(); !lived) blame(std::move(lived).error().in_step(step_));
   release();
@@ -84,6 +53,10 @@ Record Sandbox::run() {
   around_.events.emit("released", spec_.id());
   if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
   return std::move(record_);
+}
+
+int64_t Sandbox::making_ms(std::optional<int64_t> wall_ms) {
+  return std::clamp(wall_ms.value_or(kMostMakingMs), kLeastMakingMs, kMostMakingMs);
 }
 
 void Sandbox::enter(const char* step) {

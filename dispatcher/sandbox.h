@@ -12,24 +12,24 @@
 // the workload has started the first TERM or INT ends the making. The workload lives in a session of its own,
 // so the terminal's Ctrl-C reaches it through us only.
 //
-// The time limit holds twice: once for the making, counted from the start of Bailey (kLeastSetupMs at least),
-// once for the workload, counted from its start. What was killed and does not end within kEndMs
+// The time limit holds twice: once for the making, counted from the start of Bailey (5 seconds at least, 2 minutes
+// at most), once for the workload, counted from its start. What was killed and does not end within kEndMs
 // (base/pidfd.h), because the kernel waits for a file system, is left to gc, and the record says so.
 #pragma once
 
-#include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/result.h"
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
 #include "dispatcher/progress.h"
 #include "dispatcher/record.h"
+#include "dispatcher/signal_inbox.h"
 #include "dispatcher/spec.h"
 #include "dispatcher/state_store.h"
 #include "dispatcher/step_timer.h"
@@ -37,25 +37,6 @@
 #include "dispatcher/terminal.h"
 
 namespace bailey::dispatcher {
-
-// The forwarded signals, blocked and read from a descriptor. Unblocked on destruction; what came until then
-// is dropped. In a process that is watched (cli/watch.h) they come from the watcher, a byte each, and its own
-// are ignored: a terminal's Ctrl-C goes to both.
-class SignalInbox {
- public:
-  SignalInbox() = default;
-  static Result<SignalInbox> open(int from_watcher = -1);  // the read end; stays the caller's
-  SignalInbox(SignalInbox&&) noexcept = default;
-  SignalInbox& operator=(SignalInbox&&) noexcept = default;
-  ~SignalInbox();
-  int fd() const { return fd_.get(); }
-  int next() const;  // a signal number, 0 when none waits
-
- private:
-  Fd fd_;
-  bool own_ = true;  // not the watcher's
-  sigset_t before_{};
-};
 
 // What a Sandbox uses and does not own.
 struct Surroundings {
@@ -72,7 +53,8 @@ struct Surroundings {
 class Sandbox : private Patience {
  public:
   enum class Phase { admitted, created, running, stopped, released };
-  static constexpr int64_t kLeastSetupMs = 5'000;  // gVisor boots in a tenth of a second, on a busy host in some
+  // How long the making may take, of a sandbox with that time limit.
+  static int64_t making_ms(std::optional<int64_t> wall_ms);
 
   // `timer` began with the process and has the laps up to admission.
   Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer);

@@ -1,0 +1,30 @@
+// SignalInbox: the signals of a run, taken from this process or from one that watches it.
+#pragma once
+
+#include <csignal>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::dispatcher {
+
+// The forwarded signals, blocked and read from a descriptor. Unblocked on destruction; what came until then
+// is dropped. In a process that is watched (cli/watch.h) they come from the watcher, a byte each, and its own
+// are ignored: a terminal's Ctrl-C goes to both.
+class SignalInbox {
+ public:
+  SignalInbox() = default;
+  static Result<SignalInbox> open(int from_watcher = -1);  // the read end; stays the caller's
+  SignalInbox(SignalInbox&&) noexcept = default;
+  SignalInbox& operator=(SignalInbox&&) noexcept = default;
+  ~SignalInbox();
+  int fd() const { return fd_.get(); }
+  int next() const;  // a signal number, 0 when none waits
+
+ private:
+  Fd fd_;
+  bool own_ = true;  // not the watcher's
+  sigset_t before_{};
+};
+
+}  // namespace bailey::dispatcher
