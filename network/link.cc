@@ -149,6 +149,17 @@ Message neighbour(int index, const std::string& name, const Address& address, co
   return message;
 }
 
+Message ask_nobody(int index, const std::string& name, Ip ip) {
+  Message message(RTM_SETNEIGHTBL, 0, "switching the search for neighbours off on " + name);
+  ndtmsg header{};
+  header.ndtm_family = static_cast<unsigned char>(family_of(ip));
+  message.header(header).text(NDTA_NAME, ip == Ip::v4 ? "arp_cache" : "ndisc_cache").begin(NDTA_PARMS);
+  message.u32(NDTPA_IFINDEX, static_cast<uint32_t>(index));
+  for (const uint16_t probes : {NDTPA_MCAST_PROBES, NDTPA_UCAST_PROBES, NDTPA_APP_PROBES}) message.u32(probes, 0);
+  message.end();
+  return message;
+}
+
 Message forget_neighbour(int index, const std::string& name, const Address& address) {
   Message message =
       neighbour_message(RTM_DELNEIGH, 0, family_of(address.ip), index, "forgetting " + to_text(address) + " on " + name);

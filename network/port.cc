@@ -175,6 +175,7 @@ Result<> Port::wire_inside(NetlinkSocket& socket, const Bridge& bridge, const st
   TRY(switch_loopback_on(socket));
   const int index = TRY(index_of(inner));
   const Message wiring[] = {
+      link::ask_nobody(index, inner, Ip::v4),
       link::address(index, inner, address_, bits(Ip::v4)),
       link::up(index, inner),
       link::neighbour(index, inner, bridge.gateway(), bridge.mac),
@@ -189,6 +190,7 @@ Result<> Port::wire_ipv6(NetlinkSocket& socket, const Bridge& bridge, const std:
   TRY(enable_ipv6(inner));
   const int index = TRY(index_of(inner));
   const Message wiring[] = {
+      link::ask_nobody(index, inner, Ip::v6),
       link::address(index, inner, *address6_, bits(Ip::v6)),
       link::neighbour(index, inner, bridge.gateway(Ip::v6), bridge.mac),
       link::default_route(index, inner, bridge.gateway(Ip::v6)),

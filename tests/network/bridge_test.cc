@@ -130,6 +130,36 @@ TEST_F(BridgeTest, APortTrustsNobodyAndNeedsNoArp) {
   EXPECT_FALSE(frame_arrives(listener, std::string("\x08\x06\x00\x01", 4), 50)) << "somebody asked by ARP";
 }
 
+// What a workload may: name the link and no way, and every address counts as one on the link.
+void send_past_the_routes(const Netns& from, int count) {
+  must(from.run([count]() -> Result<> {
+    const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    EXPECT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, "eth0", 5), 0);
+    EXPECT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_DONTROUTE, &on, sizeof on), 0);
+    for (int i = 1; i <= count; ++i) {
+      const SocketAddress to = socket_address("192.0.2." + std::to_string(i), 9);
+      (void)::sendto(socket.get(), "x", 1, 0, to.get(), to.size);
+    }
+    return {};
+  }));
+}
+
+// The kernel has one table of neighbours for all namespaces, and what is still being asked for cannot be taken back when it is
+// full: the host would find no neighbours of its own.
+TEST_F(BridgeTest, ASandboxFillsNoTableOfNeighbours) {
+  const Sandbox one = sandbox(0);
+  send_past_the_routes(one.netns, 20);
+  const std::string entries = run(one.netns, {"ip", "neighbour", "show"});
+  EXPECT_FALSE(has(entries, "INCOMPLETE")) << entries;
+  EXPECT_TRUE(has(entries, "10.201.0.1 dev eth0 lladdr 02:ba:11:00:00:01 PERMANENT")) << entries;
+  // The same, with the search switched on again.
+  run(one.netns, {"ip", "ntable", "change", "name", "arp_cache", "dev", "eth0", "mcast_probes", "3"});
+  run(one.netns, {"ip", "neighbour", "flush", "dev", "eth0", "nud", "failed"});
+  send_past_the_routes(one.netns, 20);
+  EXPECT_TRUE(has(run(one.netns, {"ip", "neighbour", "show"}), "INCOMPLETE")) << "control";
+}
+
 TEST_F(BridgeTest, PortsDoNotReachEachOther) {
   const Sandbox one = sandbox(0), two = sandbox(1);
   const Fd server = serve(two.netns, "10.201.0.3", 80, SOCK_DGRAM);
