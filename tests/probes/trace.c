@@ -3,7 +3,8 @@
 // trace thread         the same with a thread of its own process, from a clone without its own memory, as LeakSanitizer does
 // trace change         a child makes an allowed call, the tracer makes unshare(CLONE_NEWUSER) of it before the kernel looks:
 // what
-//                      the child got is "changed"; "unchanged" when the tracer only watches
+//                      the child got is "changed"; "unchanged" when the tracer only watches. It also lets go on what a filter
+//                      leaves to a tracer (SECCOMP_RET_TRACE)
 // trace filters        what a tracer may ask about filters, and whether it may suspend them: "get", "metadata", "suspend"
 // trace init           makes PID 1 its tracer, gets a signal ("signal"), executes itself ("exec") and ends with 7
 #include <elf.h>
@@ -104,7 +105,8 @@ static void trace_change(int change) {
   int status = 0, entered = 0;
   while (waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
     const int in_call = WSTOPSIG(status) == (SIGTRAP | 0x80);
-    if (WSTOPSIG(status) == SIGSTOP) ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+    if (WSTOPSIG(status) == SIGSTOP)
+      ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP);
     if (in_call && entered++ == 0 && change && make_unshare(child) < 0) *answer = errno;
     ptrace(entered < 1 ? PTRACE_SYSCALL : PTRACE_CONT, child, NULL, NULL);
   }
