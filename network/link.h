@@ -42,9 +42,9 @@ Message silence_port(int index, const std::string& name);
 Message forward_to(int port, const std::string& name, const Mac& mac);
 // Whose hardware address an address is, for ever: no ARP nor neighbour discovery.
 Message neighbour(int index, const std::string& name, const Address& address, const Mac& mac);
-// Nobody is asked for a hardware address on that link: what is not bound fails at once, and the kernel takes its entry back when
-// it needs room. The table is one for all network namespaces (gc_thresh3: 1024 entries), and whoever names a link in a call can
-// have an entry made for any address, as if it were on that link.
+// Nobody is asked for a hardware address on that link: what is not bound fails at once, and the kernel takes its entry back
+// when it needs room. The table is one for all network namespaces (gc_thresh3: 1024 entries), and whoever names a link in a
+// call can have an entry made for any address, as if it were on that link.
 Message ask_nobody(int index, const std::string& name, Ip ip);
 Message forget_neighbour(int index, const std::string& name, const Address& address);
 // IPv6 without asking whether somebody else has it (RFC 4862 5.4): its range is Bailey's.
