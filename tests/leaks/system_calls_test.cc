@@ -206,8 +206,8 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
   // Of what the sandbox's first process asks while it builds the sandbox and as init: what only tells or tidies. Whatever else
   // fails, no command may be started: it may be a wall.
   static bool may_be_done_without(long call, long first_argument) {
-    constexpr long kIdle[] = {SYS_recvfrom,       SYS_umask,       SYS_newfstatat, SYS_rt_sigaction,
-                              SYS_rt_sigprocmask, SYS_close_range, SYS_read,       SYS_kill};
+    constexpr long kIdle[] = {SYS_recvfrom,    SYS_umask, SYS_newfstatat, SYS_rt_sigaction, SYS_rt_sigprocmask,
+                              SYS_close_range, SYS_read,  SYS_kill,       SYS_getrusage,    SYS_clock_gettime};
     if (call == SYS_write) return first_argument == kInitSocket;  // what it reports
     if (call == SYS_prctl) return first_argument == PR_SET_DUMPABLE || first_argument == PR_SET_NAME;
     return left_out(call) || std::ranges::find(kIdle, call) != std::end(kIdle);
