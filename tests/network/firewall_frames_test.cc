@@ -116,8 +116,8 @@ TEST_F(FramesTest, AWayOfTheSendersChoiceIsDropped) {
   EXPECT_TRUE(arrives(other, kSoonMs)) << "it was the firewall";
 }
 
-// The kernel of whoever is spoken to puts fragments together, and so does conntrack before it judges: those that are cut to
-// hide something (RFC 1858) are forged.
+// The receiver's kernel puts fragments together, and so does conntrack before it judges: those that are cut to hide something
+// (RFC 1858) are forged.
 TEST_F(FramesTest, ShortFirstFragmentsAndOptionsInFragmentsAreDropped) {
   Datagram longer = own_;
   longer.payload = std::string(100, 'x');

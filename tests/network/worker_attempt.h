@@ -25,7 +25,7 @@ inline Result<Worker> create(const WorkerSpec& spec, const std::function<void(in
   return worker;
 }
 
-// Runs `attempt` in a worker: what it answers, an errno mostly.
+// Runs `attempt` in a worker: what it says, an errno mostly.
 inline std::string attempt(WorkerSpec spec, const std::function<int()>& attempt) {
   const auto worker = create(spec, [&](int channel) {
     const std::string text = std::to_string(attempt());

@@ -25,7 +25,7 @@ TEST(Child, EndsWithItsStatus) {
   EXPECT_EQ(describe_status(*await_child(child)), "signal 15");
 }
 
-// A number that is none, or one that was reaped: the children that there are stay theirs who made them.
+// A number that is none, or one that was reaped: no other child is taken for it.
 TEST(Child, IsNeverWhateverEndsNext) {
   const pid_t other = fork_one(3), reaped = fork_one(4);
   ASSERT_TRUE(await_child(reaped));
