@@ -270,7 +270,7 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   many("-e,--env", flags.env, "KEY[=VALUE]",
        "environment variable; KEY alone passes on yours (default PATH, HOME and LANG only)");
   many("--env-file", flags.env_files, "FILE|fd:N",
-       "one KEY[=VALUE] a line, all behind the = being the value; or NUL-separated");
+       "one KEY[=VALUE] a line, all behind the = being the value; or NUL-separated (default none)");
   one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
   one("--umask", flags.umask, "MODE", "octal (default 022)");
   one("--hostname", flags.hostname, "NAME", "host name inside (default bailey)");

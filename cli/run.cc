@@ -309,7 +309,7 @@ void add_run(CLI::App& app, Invocation& invocation) {
   one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines (default nowhere)");
   flag("--json", flags->json,
        "print the result record, output captured in it, in place of the output (default: the output as it comes)");
-  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing (default: run)");
+  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing");
   if (wanted("--log-level"))
     app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
         ->type_name("LEVEL")

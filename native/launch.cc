@@ -106,6 +106,8 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
   if (report.step == ChildStep::namespaces) error.remedy = kNamespacesRemedy;
   if (report.step == ChildStep::mounts && report.error == ELOOP)
     error.remedy = "the root directory has a symbolic link there: put a directory in its place";
+  if (report.step == ChildStep::mounts && report.error == EROFS)
+    error.remedy = "the volume above it is read-only and has nothing there: make the mount point on the host, or leave :ro out";
   if (report.step == ChildStep::mounts && (report.error == ENOTDIR || report.error == EISDIR) && report.operation >= 0)
     explain_misfit(plan, plan.operations[static_cast<size_t>(report.operation)], error);
   return error;

@@ -222,6 +222,9 @@ TEST_F(MountsContract, MeetTheMountsThatEverySandboxHas) {
             "new y\nvolume\n");
   EXPECT_EQ(shell({"-e", "HOME=/h/deep", "-v", below + "/h/deep:ro", "-v", flag + "/h:ro"}, "cat ~/name /h/name").out,
             "inner\nvolume\n");
+  const std::string longest = "/" + std::string(255, 'h'), longer = longest + "h";
+  EXPECT_EQ(shell({"-e", "HOME=" + longest}, "echo x > ~/new && cat ~/new").out, "x\n");
+  EXPECT_EQ(shell({"-e", "HOME=" + longer}, "echo no home").out, "no home\n");
   EXPECT_EQ(shell({"-e", "HOME=/h/x/"}, "echo x > ~/new && cat ~/new").out, "x\n");
   const Outcome got = with_mounts(R"({"destination": "/data/deep/x", "type": "tmpfs", "source": "tmpfs"},)"
                                   R"({"destination": "/data", "type": "tmpfs", "source": "tmpfs"})",
@@ -249,6 +252,12 @@ TEST_F(MountsContract, RefusesSecretsThatCoverEachOther) {
                  {"two secrets at /opt/x"});
   expect_refusal(shell({"--secret", "a=" + file + ":/opt/x/y", "--secret", "b=" + file + ":/opt/x"}, "echo STARTED"),
                  {"'a'", "'b'", "/opt/x/y"});
+}
+
+TEST_F(MountsContract, NamesAMountPointThatAReadOnlyVolumeLacks) {
+  const TempDir volume, inner;
+  const Outcome got = shell({"-v", volume.path() + ":/data:ro", "-v", inner.path() + ":/data/missing"}, "echo STARTED");
+  expect_refusal(got, {"/data/missing", "read-only"});
 }
 
 // The kernel says EINVAL of a directory on a file, and of a file on a directory.

@@ -69,7 +69,7 @@ TEST_F(UserContract, LeavesTheCallerHalfOfWhatTheKernelCounts) {
 
 // The workload is the caller, and every other id of a range is there.
 TEST_F(UserContract, IsTheWorkloadUnderAnyNumber) {
-  for (const char* user : {"0:0", "33:44", "65535:65535", "0:7", "7:0"}) {
+  for (const char* user : {"0:0", "33:44", "65535:65535", "0:7", "7:0", "1000680000:1000690000"}) {
     const std::string uid(user, std::string_view(user).find(':'));
     const Outcome got = run({"--user", user}, {"/bin/cat", "/proc/self/uid_map"});
     EXPECT_EQ(got.exit_code, 0) << user << ": " << got;

@@ -56,6 +56,20 @@ TEST(Options, AreAddedWhereTheyOccur) {
   EXPECT_TRUE(WantedOptions()("--mem"));
 }
 
+// The help says what holds without the option. What costs time for that is left out where an option is only used.
+TEST(Options, TellTheirDefaultsInTheHelp) {
+  CLI::App app;
+  RequestFlags flags;
+  app.set_help_flag();
+  add_request_flags(app, flags);
+  for (const CLI::Option* option : app.get_options())
+    EXPECT_NE(option->get_description().find("default"), std::string::npos) << option->get_name();
+  EXPECT_NE(app.get_option("--memory")->get_description().find("untrusted 1G, at most 4G; trusted "), std::string::npos);
+  CLI::App used;
+  add_request_flags(used, flags, WantedOptions({"--memory"}));
+  EXPECT_EQ(used.get_option("--memory")->get_description().find("default"), std::string::npos);
+}
+
 TEST(Options, EndAtTheCommand) {
   const std::pair<Words, Words> table[] = {
       {{"--", "id"}, {"id"}},
