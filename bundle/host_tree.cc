@@ -284,7 +284,10 @@ class Maker {
     for (const HostItem& item : items) TRY(add(item));
     // Once they are full: what is made in a directory changes its time.
     for (const HostItem& item : items)
-      if (item.kind == HostItem::Kind::directory && item.inode != 0) TRY(set_time(item));
+      if (const timespec times[2] = {item.modified, item.modified};
+          item.kind == HostItem::Kind::directory && item.inode != 0 &&
+          ::utimensat(root_.get(), item.path.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
+        return sys_error("setting the time of " + item.path, errno);
     index_.directories = TRY(files::list(root_.get()));
     return {};
   }
@@ -333,13 +336,6 @@ class Maker {
     if (::fchmod(file.get(), mode) < 0) return sys_error("chmod " + path, errno);
     const timespec times[2] = {modified ? *modified : timespec{}, modified ? *modified : timespec{}};
     if (modified && ::futimens(file.get(), times) < 0) return sys_error("setting the time of " + path, errno);
-    return {};
-  }
-
-  Result<> set_time(const HostItem& item) {
-    const timespec times[2] = {item.modified, item.modified};
-    if (::utimensat(root_.get(), item.path.c_str(), times, AT_SYMLINK_NOFOLLOW) < 0)
-      return sys_error("setting the time of " + item.path, errno);
     return {};
   }
 

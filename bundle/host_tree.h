@@ -24,7 +24,7 @@ namespace bailey::bundle {
 
 struct HostTreeInputs {
   HostScanInputs scan;
-  std::string runtime_directory;                           // made when missing; must be this user's alone
+  std::string runtime_directory;                                  // made when missing; must be this user's alone
   const std::vector<std::pair<std::string, std::string>>& files;  // path (etc/passwd) and contents: in the copy as well
 };
 
