@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "bundle/builder.h"
+#include "dispatcher/guards/paths.h"
 #include "dispatcher/limits.h"
 
 namespace bailey::dispatcher {
@@ -82,6 +83,14 @@ void drop_last_slash(std::string& path) {
   if (path.size() > 1 && path.ends_with('/')) path.pop_back();
 }
 
+// Links of the root that is made of the host's /usr (bundle/host_rootfs.cc). A place has one name, by which the guards judge
+// it: /var/run/secrets is where the secrets are.
+void follow_links_of_default_root(std::string& path) {
+  constexpr std::pair<std::string_view, std::string_view> kLinks[] = {{"/var/run", "/run"}, {"/var/tmp", "/tmp"}};
+  for (const auto& [link, target] : kLinks)
+    if (is_at_or_below(path, link)) path.replace(0, link.size(), target);
+}
+
 // The order in which volumes are mounted: one on a directory before those below it, which it would hide. Otherwise the
 // caller's.
 std::vector<size_t> mount_order(const std::vector<bundle::Mount>& mounts) {
@@ -148,8 +157,13 @@ Verdict check_untrusted(const bundle::Config& config) {
 Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) const {
   if (facts.volumes.size() != request.config.mounts.size())
     return fail(Fault::failed, "these host facts are not this request's");
-  for (bundle::Mount& mount : request.config.mounts) drop_last_slash(mount.destination);
-  for (secrets::Request& secret : request.secrets) drop_last_slash(secret.destination);
+  const auto name_once = [&](std::string& place) {
+    drop_last_slash(place);
+    if (!request.config.root) follow_links_of_default_root(place);
+  };
+  for (bundle::Mount& mount : request.config.mounts) name_once(mount.destination);
+  for (secrets::Request& secret : request.secrets) name_once(secret.destination);
+  for (secrets::Request& secret : facts.secret_files) name_once(secret.destination);
   Decision decision;
   if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
   decision.id = request.id;

@@ -245,6 +245,19 @@ TEST_F(MountsContract, TakesASlashAtTheEndAndRefusesOneThatIsNormalisedToAnother
   expect_refusal(shell({"-v", volume.file("name") + "/:/data"}, "echo STARTED"), {volume.file("name") + "/"});
 }
 
+// /var/run is a link of the default root: a place that has two names could be taken twice, and the secrets be covered.
+TEST_F(MountsContract, KnowsAPlaceByItsOtherName) {
+  const TempDir volume;
+  volume.write("name", "volume\n");
+  const std::string flag = volume.path() + ":";
+  EXPECT_EQ(shell({"-v", flag + "/var/run/app:ro"}, "cat /run/app/name /var/run/app/name").out, "volume\nvolume\n");
+  EXPECT_EQ(shell({"-v", flag + "/var/tmp/app:ro"}, "cat /tmp/app/name").out, "volume\n");
+  expect_refusal(shell({"-v", flag + "/run/app", "-v", flag + "/var/run/app"}, "echo STARTED"), {"/run/app", "same place"});
+  expect_refusal(shell({"-v", flag + "/var/run/secrets"}, "echo STARTED"), {"/run/secrets"});
+  expect_refusal(shell({"-v", flag + "/var/run"}, "echo STARTED"), {"/run"});
+  expect_refusal(shell({"--secret", "s=" + volume.file("name") + ":/var/run/secrets/x"}, "echo STARTED"), {"/run/secrets"});
+}
+
 TEST_F(MountsContract, RefusesSecretsThatCoverEachOther) {
   const TempDir directory;
   const std::string file = directory.write("file", "secret", 0600);
