@@ -245,7 +245,10 @@ void default_action(int number) {
   call(__NR_rt_sigaction, number, address(action), 0, sizeof(SignalSet));
 }
 long open_signals(SignalSet set) { return call(__NR_signalfd4, -1, address(&set), sizeof set, O_NONBLOCK | O_CLOEXEC); }
-long poll(pollfd* entries, unsigned count) { return call(__NR_ppoll, address(entries), count, 0, 0, 0); }
+long poll(pollfd* entries, unsigned count, long timeout_ns) {
+  const long timeout[2] = {0, timeout_ns};  // timespec
+  return call(__NR_ppoll, address(entries), count, timeout_ns < 0 ? 0 : address(timeout), 0, 0);
+}
 
 long setsid() { return call(__NR_setsid); }
 long setpgid(int pid, int group) { return call(__NR_setpgid, pid, group); }

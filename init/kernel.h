@@ -60,8 +60,8 @@ long kill(int pid, int number);
 
 void block_signals(SignalSet set);  // becomes the mask
 void default_action(int number);
-long open_signals(SignalSet set);            // signalfd: non-blocking, close on exec
-long poll(pollfd* entries, unsigned count);  // without a time limit
+long open_signals(SignalSet set);                             // signalfd: non-blocking, close on exec
+long poll(pollfd* entries, unsigned count, long timeout_ns);  // below a second; -1: without a time limit
 
 long setsid();
 long setpgid(int pid, int group);

@@ -257,9 +257,9 @@ void follow_orders(const Channel& channel, int workload) {
     if (child_may_have_ended) reap(channel, relay, workload);
     entries[0].revents = entries[1].revents = 0;
     relay.add_interest(entries + 2);
-    const long ready = kernel::poll(entries, 2 + Relay::kPollSlots);
+    const long ready = kernel::poll(entries, 2 + Relay::kPollSlots, relay.rest_ns());
     if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
-    if (ready > 0) relay.serve(entries + 2);
+    if (ready >= 0) relay.serve(entries + 2);
     child_may_have_ended = ready < 0 || entries[0].revents;
     if (entries[0].revents) forward_signals(signals, workload.pid);
     if (entries[1].revents & POLLIN) follow_orders(channel, workload.pid);

@@ -10,11 +10,21 @@ namespace bailey::init {
 namespace {
 
 constexpr long kPipeBytes = 1 << 20;
-constexpr long kManyBytes = 32 << 10;  // the pipe was half full: this workload writes a lot
+constexpr long kLargeMove = 2 << 10;
+constexpr long kHugeMove = 64 << 10;  // large writes: the writer may be waiting for room
+constexpr long kHalfAPipe = 32 << 10;
+constexpr int kManyMoves = 16;
+constexpr long kRestNs = 500'000;
 
 bool holds_something(int pipe) {
   int size = 0;
   return kernel::ioctl(pipe, FIONREAD, &size) == 0 && size > 0;
+}
+
+// gVisor of 2022 splices 0 bytes, which should mean the end, where nothing can be moved now.
+bool has_writers(int pipe) {
+  pollfd one{pipe, POLLIN, 0};
+  return kernel::poll(&one, 1, 0) == 0 || (one.revents & POLLHUP) == 0;
 }
 
 }  // namespace
@@ -29,12 +39,16 @@ void Relay::Stream::close() {
 void Relay::Stream::move() {
   if (from < 0) return;
   const long moved = kernel::splice(from, to, kPipeBytes);
-  sink_full = moved == -EAGAIN && holds_something(from);
-  if (moved >= kManyBytes && !enlarged) {
+  const bool ended = moved == 0 && !has_writers(from) && !holds_something(from);
+  sink_full = (moved == 0 || moved == -EAGAIN) && holds_something(from);
+  large_moves = moved < kLargeMove ? 0 : large_moves < kManyMoves ? large_moves + 1 : kManyMoves;
+  resting = large_moves == kManyMoves && moved < kHugeMove;
+  if (!enlarged && (moved >= kHalfAPipe || large_moves == kManyMoves)) {
     (void)kernel::set_pipe_size(from, kPipeBytes);
     enlarged = true;
   }
-  if (moved == 0 || (moved < 0 && moved != -EAGAIN && moved != -EINTR)) close();  // every writer is gone, or the reader is
+  const bool reader_is_gone = moved < 0 && moved != -EAGAIN && moved != -EINTR;
+  if (reader_is_gone || ended) close();
 }
 
 long Relay::open(Stream& stream, int number) {
@@ -59,15 +73,21 @@ long Relay::open(bool merged) {
 
 void Relay::add_interest(pollfd* entries) const {
   for (const Stream& stream : streams_) {
-    *entries++ = {stream.sink_full ? -1 : stream.from, POLLIN, 0};
+    *entries++ = {stream.sink_full || stream.resting ? -1 : stream.from, POLLIN, 0};
     *entries++ = {stream.to, static_cast<short>(stream.sink_full ? POLLOUT : 0), 0};
   }
+}
+
+long Relay::rest_ns() const {
+  for (const Stream& stream : streams_)
+    if (stream.resting && stream.from >= 0) return kRestNs;
+  return -1;
 }
 
 void Relay::serve(const pollfd* entries) {
   for (Stream& stream : streams_) {
     if (entries[1].revents & (POLLERR | POLLHUP)) stream.close();
-    else if (entries[0].revents || entries[1].revents) stream.move();
+    else if (entries[0].revents || entries[1].revents || stream.resting) stream.move();
     entries += 2;
   }
 }
@@ -77,13 +97,14 @@ void Relay::drain(int hangup) {
     pollfd entries[kPollSlots + 1];
     for (Stream& stream : streams_) {
       stream.move();
+      stream.resting = false;
       if (!stream.sink_full && stream.from >= 0 && !holds_something(stream.from)) stream.close();
     }
     add_interest(entries);
     entries[kPollSlots] = {hangup, 0, 0};
     bool waits = false;
     for (unsigned i = 0; i < kPollSlots; ++i) waits |= entries[i].fd >= 0;
-    if (!waits || kernel::poll(entries, kPollSlots + 1) < 0 || entries[kPollSlots].revents) return;
+    if (!waits || kernel::poll(entries, kPollSlots + 1, -1) < 0 || entries[kPollSlots].revents) return;
     serve(entries);
   }
 }

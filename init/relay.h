@@ -3,7 +3,9 @@
 //
 //   workload's 1, 2  -->  pipe  --- splice(2), never blocking -->  what init was given as 1, 2
 //
-// A sink without a reader closes its pipe, so that the workload's next write ends it or fails with EPIPE.
+// A sink without a reader closes its pipe, so that the workload's next write ends it or fails with EPIPE. Under a stream of
+// many large writes it rests between two moves: to be woken for each write took as much time as the writing. A dialogue of
+// short lines is passed on at once.
 #pragma once
 
 #include "init/kernel.h"
@@ -20,6 +22,7 @@ class Relay {
   long open(bool merged);
   // Exactly kPollSlots entries, with descriptor -1 where nothing is waited for.
   void add_interest(pollfd* entries) const;
+  long rest_ns() const;  // how long poll(2) may wait before serve() has something to do; -1: for ever
   void serve(const pollfd* entries);
   // Every writer is dead: waits until the rest is passed on, or `hangup` (-1: nothing) is readable.
   void drain(int hangup);
@@ -27,7 +30,8 @@ class Relay {
  private:
   struct Stream {
     int from = -1, to = -1;
-    bool sink_full = false, enlarged = false;
+    bool sink_full = false, resting = false, enlarged = false;
+    int large_moves = 0;  // in a row
     void move();
     void close();
   };
