@@ -4,6 +4,7 @@
 //   exit_test       how a run ends, and limits       lifecycle_test   signals, many runs, death of the launcher
 //   process_test    what the command is given        documents_test   request, result, events, explain
 //   stdio_test      streams and terminal             bad_input_test   what a wrong wish gets
+//   reader_test     output that nobody takes
 //   files_test      root, volumes, home              seccomp_test     profiles of the caller, the log of refusals
 //   default_root_test  the host's files in the default root
 //   volumes_test    on file systems of several kinds  mounts_test   their options, and volumes that meet
