@@ -86,7 +86,8 @@ void drop_last_slash(std::string& path) {
 // Links of the root that is made of the host's /usr (bundle/host_rootfs.cc). A place has one name, by which the guards judge
 // it: /var/run/secrets is where the secrets are.
 void follow_links_of_default_root(std::string& path) {
-  constexpr std::pair<std::string_view, std::string_view> kLinks[] = {{"/var/run", "/run"}, {"/var/tmp", "/tmp"}};
+  constexpr std::pair<std::string_view, std::string_view> kLinks[] = {
+      {"/var/run", "/run"}, {"/var/lock", "/run"}, {"/var/tmp", "/tmp"}};
   for (const auto& [link, target] : kLinks)
     if (is_at_or_below(path, link)) path.replace(0, link.size(), target);
 }
