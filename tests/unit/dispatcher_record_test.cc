@@ -198,5 +198,23 @@ TEST(Audit, EscapesWhatTheCallerSaysAndTellsNoArgumentOrEnvironment) {
   EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
+TEST(Record, TellsOfALossAndKeepsTheVerdict) {
+  Record record;
+  record.outcome = Outcome::exited;
+  record.exit_code = 3;
+  add_loss(record, Error{"writing to stdout", "", Fault::failed, 28, "streams"});
+  add_loss(record, Error{"writing the audit line", "", Fault::failed, 5, "audit"});
+  EXPECT_EQ(exit_code(record), 125);
+  EXPECT_EQ(record.exit_code, 3);
+  EXPECT_EQ(record.error->message, "writing to stdout; writing the audit line");
+  EXPECT_EQ(record.error->sys, 28);
+  record.outcome = Outcome::signaled;
+  EXPECT_EQ(exit_code(record), 125);
+  record.outcome = Outcome::timed_out;  // says already that the run is not complete
+  EXPECT_EQ(exit_code(record), 124);
+  record.outcome = Outcome::output_limit;
+  EXPECT_EQ(exit_code(record), 137);
+}
+
 }  // namespace
 }  // namespace bailey::dispatcher
