@@ -97,11 +97,11 @@ class Cgroup {
 
   CgroupUsage usage() const;
   // What was used until now belongs to the making of the sandbox. The peaks begin anew at what is in use (v2: since Linux 6.12;
-  // on older ones the peak is that of the whole life). `all`: usage() leaves out the CPU time so far, and of the peak what is
-  // in use now. Once; some 10 us for `peaks`.
+  // on older ones the peak is that of the whole life). `all`: usage() leaves out the CPU time so far.
+  // Once; some 10 us for `peaks`.
   enum class LeaveOut { peaks, all };
   void begin_account(LeaveOut what);
-  // Before that, where more is in use when the account begins than what is to be left out: what is in use now.
+  // Before that: what is in use now is left out of the peak.
   void leave_out_memory_in_use();
   // Made at the first call. Readable: an OOM may have happened, ask usage().oom_kills (v1: eventfd on
   // memory.oom_control; v2: inotify on memory.events). Never drained by us; -1 where the kernel does not

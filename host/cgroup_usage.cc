@@ -78,7 +78,6 @@ void Cgroup::begin_account(LeaveOut what) {
   }
   if (what == LeaveOut::peaks) return;
   for (const Directory& directory : directories_) add_cpu_time(directory, before_);
-  if (memory_before_ == 0) leave_out_memory_in_use();
   if (memory && memory->v2 && !peak_) memory_before_ = 0;
 }
 

