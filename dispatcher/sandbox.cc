@@ -396,7 +396,9 @@ void Sandbox::measure_cpu(const host::CgroupUsage& usage) {
   record_.user_us = account.own_cpu_us ? account.user_us : std::nullopt;
   record_.system_us = account.own_cpu_us ? account.system_us : std::nullopt;
   if (!usage.cpu_us) return;
-  record_.cpu_us = std::max<int64_t>(0, *usage.cpu_us - account.own_cpu_us.value_or(0));
+  // What PID 1 used before it joined the cgroup is in its own part only; what it has waited for is exact.
+  const int64_t waited_for = record_.user_us.value_or(0) + record_.system_us.value_or(0);
+  record_.cpu_us = std::max(waited_for, *usage.cpu_us - account.own_cpu_us.value_or(0));
   if (!record_.user_us) record_.user_us = usage.user_us, record_.system_us = usage.system_us;
   const host::CpuSplit split =
       host::split_cpu_time(*record_.cpu_us, record_.user_us.value_or(0), record_.system_us.value_or(0));
