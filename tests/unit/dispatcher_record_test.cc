@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <string>
 
 #include "base/files.h"
@@ -158,9 +159,27 @@ TEST(Events, NeverWaitForAReaderThatTakesNothing) {
   big.set("filler", std::string(3000, 'x'));
   testing::internal::CaptureStderr();
   for (int i = 0; i < 100; ++i) events.emit("started", "x", big);  // 300 KiB into a pipe of 64
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "the record tells it";
+  const auto failure = events.take_failure();
+  ASSERT_TRUE(failure);
+  EXPECT_NE(failure->message.find("--events"), std::string::npos) << failure->message;
+  EXPECT_NE(failure->remedy, "");
+  EXPECT_FALSE(events.take_failure()) << "once";
+}
+
+TEST(Events, LeaveAReaderThatIsGone) {
+  Pipe pipe = create_pipe().value();
+  struct sigaction quiet{};
+  quiet.sa_handler = [](int) {};
+  ::sigaction(SIGPIPE, &quiet, nullptr);
+  Events events(Sink::open("fd:" + std::to_string(pipe.write.get()), Sink::Writing::lines).value());
+  pipe.read.reset();
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 3; ++i) events.emit("started", "x");
   const std::string said = testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("--events"), std::string::npos) << said;
   EXPECT_EQ(said.find("--events"), said.rfind("--events")) << "said once";
+  EXPECT_FALSE(events.take_failure()) << "it wanted no more";
 }
 
 TEST(Audit, RefusesAFileThatItCannotTrustOrWrite) {
