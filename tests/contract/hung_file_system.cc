@@ -28,6 +28,7 @@ namespace {
 
 constexpr uint32_t kOpcodes = 64;
 constexpr size_t kRoomForRequest = 1 << 20;
+constexpr int kHigh = 500;
 constexpr uint32_t kMinor = 41, kAllowIdMap = 1 << 8;  // FUSE_ALLOW_IDMAP >> 32, Linux 6.12: Debian 12's headers lack it
 constexpr uint64_t kFile = 4;
 constexpr std::pair<const char*, uint64_t> kNames[] = {{"sub", 2}, {"data", 3}, {"f", kFile}};
@@ -120,7 +121,10 @@ struct HungFileSystem::Shared {
 
 Result<HungFileSystem> HungFileSystem::create() {
   HungFileSystem made;
-  made.device_ = TRY(files::open("/dev/fuse", O_RDWR));
+  const Fd device = TRY(files::open("/dev/fuse", O_RDWR));
+  // Above those that a test puts in place for bailey before it mounts.
+  made.device_ = Fd(::fcntl(device.get(), F_DUPFD_CLOEXEC, kHigh));
+  if (!made.device_) return sys_error("duplicating /dev/fuse", errno);
   void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return sys_error("mmap", errno);
   made.shared_ = new (memory) Shared;
