@@ -68,6 +68,9 @@ void Sandbox::expect_by(const clock::Deadline& due) {
   if (around_.progress) around_.progress->expect_by(due);
 }
 
+// For what only a hung file system makes long. Without a time limit a run waits for it, as any program does.
+void Sandbox::expect_release() { expect_by(spec_.limits().wall_ms ? clock::Deadline::in_ms(kReleaseMs) : clock::Deadline()); }
+
 // Why the making ended: by itself, or by us.
 void Sandbox::blame(Error error) {
   record_.outcome = Outcome::setup_failed;
@@ -232,9 +235,8 @@ Result<> Sandbox::supervise() {
   const auto close_the_books = [this] {
     record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
     phase_ = Phase::stopped;
-    expect_by({});  // a reader may be slow
     drain();
-    expect_by(clock::Deadline::in_ms(kReleaseMs));
+    expect_release();
     measure();
   };
   if (end == End::announced) close_the_books();  // while the kernel takes the sandbox down, a fifth of a millisecond
@@ -348,6 +350,7 @@ void Sandbox::drain() {
   streams_.workload_ended();
   stop_requests_ = 0;
   for (;;) {
+    expect_release();
     const bool progress = streams_.serve();
     if (streams_.over_cap()) {
       if (stop_ == Stop::none) stop_ = Stop::output_limit;
@@ -355,6 +358,7 @@ void Sandbox::drain() {
     }
     if (streams_.drained()) break;
     if (progress) continue;
+    expect_by({});  // a reader may take its time
     std::vector<pollfd> set = poll_set();
     const int ready = ::poll(set.data(), set.size(), stop_ == Stop::none ? -1 : kDrainPatienceMs);
     if (ready == 0) break;
@@ -450,7 +454,7 @@ void Sandbox::leave_behind() {
 }
 
 void Sandbox::release() {
-  expect_by(clock::Deadline::in_ms(kReleaseMs));
+  expect_release();
   // What was given up already is not waited for a second time.
   const clock::Deadline end = give_up_.passed() ? give_up_ : clock::Deadline::in_ms(kEndMs);
   if (instance_ && !instance_->end(end)) leave_behind();

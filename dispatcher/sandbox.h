@@ -81,6 +81,7 @@ class Sandbox : private Patience {
   void blame(Error error);
   void enter(const char* step);
   void expect_by(const clock::Deadline& due);
+  void expect_release();
   void leave_behind();
   void drain();
   void stop(Stop why);
