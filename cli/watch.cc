@@ -31,8 +31,8 @@ namespace {
 using dispatcher::Outcome;
 using dispatcher::Progress;
 
-// The worker keeps its deadlines by itself and then ends the sandbox, which may take kEndMs: a worker that is later is stuck.
-constexpr int64_t kGraceMs = kEndMs + 1'000;
+constexpr int64_t kOverdueMs = 1'000;        // the worker keeps its deadlines by itself: one that is later is stuck
+constexpr int64_t kStopMs = kEndMs + 1'000;  // asked to stop, it ends the sandbox, which may take kEndMs
 constexpr int64_t kTellMs = 3'000;
 constexpr int kLookMs = 1'000;  // the worker may move its due time at any moment
 
@@ -123,7 +123,7 @@ class WorkerWatch {
  private:
   bool overdue() const {
     const int64_t due = progress_.due_ns();
-    return due != INT64_MAX && clock::monotonic_ns() > due + kGraceMs * 1'000'000;
+    return due != INT64_MAX && clock::monotonic_ns() > due + kOverdueMs * 1'000'000;
   }
   void pass_signals_on() {
     while (const int number = inbox_.next()) {
@@ -133,7 +133,7 @@ class WorkerWatch {
       number_ = number;
       // Before the start the first one ends the run, later the second one.
       if ((!progress_.has_started() || ++requests_ > 1) && asked_to_stop_.never())
-        asked_to_stop_ = clock::Deadline::in_ms(kGraceMs);
+        asked_to_stop_ = clock::Deadline::in_ms(kStopMs);
     }
   }
   Stuck stuck(Outcome outcome) const {

@@ -307,7 +307,10 @@ Result<Sandbox::End> Sandbox::wait_for_end() {
 void Sandbox::stop(Stop why) {
   stop_ = why;
   kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
-  if (give_up_.never()) give_up_ = clock::Deadline::in_ms(kEndMs);
+  if (give_up_.never()) {
+    give_up_ = clock::Deadline::in_ms(kEndMs);
+    expect_by(clock::Deadline::in_ms(kReleaseMs));
+  }
   instance_->kill_all();
 }
 
