@@ -6,7 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <csignal>
+#include <string>
+
+#include "base/files.h"
 
 namespace bailey {
 
@@ -18,6 +22,15 @@ bool await_end(int pidfd, clock::Deadline deadline) {
     if (ready > 0) return true;
     if (ready == 0 || errno != EINTR) return false;
   }
+}
+
+int pid_of(int pidfd) {
+  constexpr size_t kMostBytes = 4096;
+  const auto info = files::read("/proc/self/fdinfo/" + std::to_string(pidfd), kMostBytes);
+  const size_t at = info ? info->find("\nPid:\t") : std::string::npos;
+  int pid = 0;
+  if (at != std::string::npos) std::from_chars(info->data() + at + 6, info->data() + info->size(), pid);
+  return pid > 0 ? pid : 0;
 }
 
 bool kill_and_await_end(int pidfd, clock::Deadline deadline) {

@@ -10,8 +10,11 @@ namespace bailey {
 inline constexpr int64_t kEndMs = 3'000;
 
 // Whether the process has ended by then; waits for it if need be. It is still to be reaped. An empty descriptor (-1) has ended.
-// EINTR-safe; nothing here allocates.
+// EINTR-safe; what does not say so allocates nothing.
 bool await_end(int pidfd, clock::Deadline deadline);
+
+// The number of its process, as /proc/self/fdinfo has it; 0: it has ended and was reaped, or nobody can say. Allocates.
+int pid_of(int pidfd);
 
 // SIGKILL, then await_end. False: it does not end, and the caller must not wait for it.
 bool kill_and_await_end(int pidfd, clock::Deadline deadline = clock::Deadline::in_ms(kEndMs));

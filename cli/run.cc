@@ -58,6 +58,8 @@ Result<Request> request_of(const RunFlags& flags, std::vector<std::string> comma
 // Whether anything of the run may be a file of the caller's: what a flag names, or a stream.
 bool names_files(const RunFlags& flags) {
   const RequestFlags& request = flags.request;
+  // runsc is a file, and may be looked for along PATH.
+  if (request.runtime ? *request.runtime != "native" : request.trust.value_or("") != "trusted") return true;
   if (flags.document || flags.policy || flags.result || flags.events || request.rootfs || request.seccomp) return true;
   if (!request.volumes.empty() || !request.secrets.empty() || !request.env_files.empty()) return true;
   // Asked of /proc, because fstat(2) would ask the file system.
@@ -79,8 +81,8 @@ class Run {
 
   // Instead of perform, by a process that saw one which does not end.
   int tell_stuck(const Stuck& stuck) {
-    if (auto opened = open_sinks(); !opened) return report(opened.error());
     record_.id = stuck.id;
+    record_.limits.wall_ms = stuck.wall_ms;
     record_.trust = flags_.request.trust.value_or("");
     record_.outcome = stuck.outcome;
     record_.signal = stuck.signal;
@@ -93,12 +95,21 @@ class Run {
     record_.error = Error{"the process of this run " + how,
                           "is a file that it needs on a file system that does not respond? 'bailey gc' removes what it left",
                           Fault::failed, 0, stuck.step};
-    const int rc = tell();
-    report(*record_.error);
-    return rc;
+    report(*record_.error);  // first: what follows may hang
+    if (flags_.explain) return exit_code(record_);
+    if (flags_.result) {
+      auto opened = Sink::open(*flags_.result, Sink::Writing::whole);
+      if (!opened) return report(opened.error());
+      result_ = std::move(*opened);
+    }
+    if (flags_.json)
+      if (auto opened = Sink::open("fd:1", Sink::Writing::lines)) json_ = std::move(*opened);
+    return tell();
   }
 
   int perform() {
+    expect_within({});
+    expect_the_flags_limit();
     if (auto opened = open_sinks(); !opened) return report(opened.error());
     auto done = flags_.explain ? explain() : run();
     if (!done) {
@@ -124,7 +135,6 @@ class Run {
   // The request, judged. Sets request_, policy_, decision_.
   Result<> ask() {
     enter("request");
-    expect_the_flags_limit();
     request_ = TRY(request_of(flags_, std::move(command_)));
     record_.id = request_.id;
     record_.trust = request_.trust;
@@ -216,7 +226,9 @@ class Run {
   }
 
   void expect_within(std::optional<int64_t> ms) {
-    if (watcher_.progress) watcher_.progress->expect_by(clock::Deadline::in_ms(Sandbox::making_ms(ms)));
+    if (!watcher_.progress) return;
+    watcher_.progress->limited_to(ms);
+    watcher_.progress->expect_by(clock::Deadline::in_ms(ms ? Sandbox::making_ms(*ms) : Surroundings::kMostMakingMs));
   }
 
   // Documents are read before the request is known, and that may hang as well.
@@ -244,7 +256,7 @@ class Run {
     if (flags_.json && !flags_.explain) write(json_, "--json");
     if (flags_.result) write(result_, "--result");  // last: it tells of the other's loss
     const LimitValues& limits = record_.limits;
-    if (record_.outcome == Outcome::timed_out)
+    if (record_.outcome == Outcome::timed_out && limits.wall_ms)
       log::warning("killed: the time limit of " + units::format_milliseconds(limits.wall_ms.value_or(0)) +
                    " was reached (--timeout)");
     if (record_.outcome == Outcome::out_of_memory)
@@ -279,12 +291,15 @@ class Run {
 int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& afterwards) {
   // Looked at before anything is opened: a file system that hangs is known by its kind.
   std::optional<std::vector<MountEntry>> mounts;
-  if (!flags.explain && names_files(flags))
+  if (names_files(flags))
     if (auto read = read_mount_table()) mounts = std::move(*read);
   const auto work = [&](const Watcher& watcher) {
     Run run(flags, invocation, mounts ? &*mounts : nullptr, watcher);
     const int rc = run.perform();
-    return afterwards ? afterwards(run.record(), rc) : rc;
+    const int code = afterwards ? afterwards(run.record(), rc) : rc;
+    // What is left is destruction: files are closed, which may hang as well.
+    if (watcher.progress) watcher.progress->finish(code);
+    return code;
   };
   if (!mounts || !may_hang(*mounts)) return work({});
   const auto done = watch(work, [&](const Stuck& stuck) { return Run(flags, invocation, nullptr, {}).tell_stuck(stuck); });

@@ -129,15 +129,15 @@ class WorkerWatch {
     while (const int number = inbox_.next()) {
       const char byte = static_cast<char>(number);
       (void)!::write(signals_, &byte, 1);
-      if (number != SIGTERM && number != SIGINT) continue;
+      const bool before = !progress_.has_started();
+      if (before ? !dispatcher::ends_the_making(number) : number != SIGTERM && number != SIGINT) continue;
       number_ = number;
       // Before the start the first one ends the run, later the second one.
-      if ((!progress_.has_started() || ++requests_ > 1) && asked_to_stop_.never())
-        asked_to_stop_ = clock::Deadline::in_ms(kStopMs);
+      if ((before || ++requests_ > 1) && asked_to_stop_.never()) asked_to_stop_ = clock::Deadline::in_ms(kStopMs);
     }
   }
   Stuck stuck(Outcome outcome) const {
-    return {outcome, outcome == Outcome::signaled ? number_ : 0, false, progress_.id(), progress_.step()};
+    return {outcome, outcome == Outcome::signaled ? number_ : 0, false, progress_.id(), progress_.step(), progress_.wall_ms()};
   }
 
   const Child& worker_;
@@ -146,6 +146,14 @@ class WorkerWatch {
   int signals_, number_ = 0, requests_ = 0;
   clock::Deadline asked_to_stop_;
 };
+
+// The first process of a killed worker's sandbox. Its number is still its own: it is the worker's child or, when that has
+// ended, ours, and waits to be reaped.
+bool end_sandbox(const Progress& progress) {
+  if (progress.first_pid() == 0) return true;
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, progress.first_pid(), 0)));
+  return !pidfd || kill_and_await_end(pidfd.get());
+}
 
 }  // namespace
 
@@ -165,9 +173,7 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
   const dispatcher::SignalInbox inbox = TRY(dispatcher::SignalInbox::open());
   const Child worker = TRY(fork_for([&] {
     signals.write.reset();
-    const int code = work({signals.read.get(), progress.get()});
-    progress.get()->finish(code);
-    return code;
+    return work({signals.read.get(), progress.get()});
   }));
   signals.read.reset();
   ::fcntl(signals.write.get(), F_SETFL, O_NONBLOCK);  // a stuck worker takes none
@@ -176,9 +182,10 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
   if (!stuck) {
     const int status = TRY(await_child(worker.pid));
     if (WIFEXITED(status)) return WEXITSTATUS(status);
-    stuck = Stuck{Outcome::setup_failed, WTERMSIG(status), true, progress.get()->id(), progress.get()->step()};
+    stuck = Stuck{Outcome::setup_failed, WTERMSIG(status), true, progress.get()->id(), progress.get()->step(), {}};
   } else {
-    stuck->ended = kill_and_await_end(worker.pidfd.get());
+    const bool worker_ended = kill_and_await_end(worker.pidfd.get());
+    stuck->ended = end_sandbox(*progress.get()) && worker_ended;
     if (const auto code = progress.get()->exit_code()) return *code;  // all was told; what hung is its end
   }
   terminal.restore();

@@ -10,10 +10,12 @@
 //   overdue, or asked to stop and not ended: SIGKILL, kEndMs of waiting, then another child tells what happened
 //
 // A second process costs a fork, so it is made only where something that may hang is mounted and the run names a file.
-// The worker dies with its watcher (PR_SET_PDEATHSIG), and the sandbox with the worker.
+// The worker dies with its watcher (PR_SET_PDEATHSIG), and the sandbox with the worker. A worker that cannot die keeps the
+// sandbox, so the watcher kills that by itself.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,8 +43,9 @@ struct Watcher {
 struct Stuck {
   dispatcher::Outcome outcome = dispatcher::Outcome::timed_out;  // or signaled, or setup_failed when the worker was killed
   int signal = 0;                                                // of signaled: what asked for the end
-  bool ended = false;                                            // the worker ended when it was killed
+  bool ended = false;                                            // all of it ended when it was killed
   std::string id, step;
+  std::optional<int64_t> wall_ms;  // the time limit
 };
 
 // Runs `work` in a worker and returns what it returned; where it is stuck, what `tell` returns, which runs in a process of its

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kKillAgainMs = 1000;
 // gVisor boots in a tenth of a second, on a busy host in some seconds.
-constexpr int64_t kLeastMakingMs = 5'000, kMostMakingMs = 120'000;
+constexpr int64_t kLeastMakingMs = 5'000;
 constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
@@ -43,7 +43,8 @@ Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer ti
 }
 
 Record Sandbox::run() {
-  deadline_ = clock::Deadline::in_ms(making_ms(spec_.limits().wall_ms) - timer_.total_ns() / 1'000'000);
+  deadline_ = clock::Deadline::in_ms((spec_.limits().wall_ms ? making_ms(*spec_.limits().wall_ms) : around_.making_ms) -
+                                     timer_.total_ns() / 1'000'000);
   expect_by(deadline_);
   if (auto lived = live(); !lived) blame(std::move(lived).error().in_step(step_));
   release();
@@ -55,9 +56,7 @@ Record Sandbox::run() {
   return std::move(record_);
 }
 
-int64_t Sandbox::making_ms(std::optional<int64_t> wall_ms) {
-  return std::clamp(wall_ms.value_or(kMostMakingMs), kLeastMakingMs, kMostMakingMs);
-}
+int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastMakingMs, Surroundings::kMostMakingMs); }
 
 void Sandbox::enter(const char* step) {
   step_ = step;
@@ -104,7 +103,7 @@ Result<> Sandbox::until_ready(std::span<pollfd> fds) {
 // The first request to stop ends the making; what else comes waits for the workload.
 void Sandbox::notice_early_signals() {
   while (const int number = signals_.next()) {
-    if (number != SIGTERM && number != SIGINT) early_signals_.push_back(number);
+    if (!ends_the_making(number)) early_signals_.push_back(number);
     else if (ended_by_ == 0) ended_by_ = number;
   }
 }
@@ -155,6 +154,7 @@ Result<> Sandbox::create() {
   enter("create");
   steps.clear();
   instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
+  if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
   timer_.lap(steps, "create, rest");
   if (!around_.backend.looks_at_links()) TRY(connect_network());
 
@@ -216,7 +216,8 @@ Result<> Sandbox::start() {
   leases_.cgroup.begin_account(instance_->account().own_cpu_us ? LeaveOut::peaks : LeaveOut::all);
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
-  if (spec_.limits().wall_ms) deadline_ = clock::Deadline::in_ms(*spec_.limits().wall_ms);
+  // The making's own is over; a workload without a time limit has none.
+  deadline_ = spec_.limits().wall_ms ? clock::Deadline::in_ms(*spec_.limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);
   if (around_.progress) around_.progress->workload_started();
   for (const int number : std::exchange(early_signals_, {})) forward(number);
@@ -368,6 +369,7 @@ void Sandbox::drain() {
     if (set[kSignals].revents != 0) forward_signals();
     if (stop_requests_ > 0) break;
   }
+  expect_release();
   streams_.abandon();
   caller_terminal_ = RawTerminal();
 }

@@ -9,7 +9,7 @@
 //
 // From create to its destruction it owns the process's signals: TERM, INT, HUP, QUIT, USR1 and USR2 go to the
 // workload once each time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. Before
-// the workload has started the first TERM or INT ends the making. The workload lives in a session of its own,
+// the workload has started the first TERM, INT, HUP or QUIT ends the making. The workload lives in a session of its own,
 // so the terminal's Ctrl-C reaches it through us only.
 //
 // The time limit holds twice: once for the making, counted from the start of Bailey (5 seconds at least, 2 minutes
@@ -40,21 +40,23 @@ namespace bailey::dispatcher {
 
 // What a Sandbox uses and does not own.
 struct Surroundings {
+  static constexpr int64_t kMostMakingMs = 120'000;
   Backend& backend;
   StateStore& store;
   const Audit& audit;
   Events& events;
-  std::string cgroup_parent;     // the policy's
-  StreamOptions streams;         // the caller's side; terminal and cap are the spec's
-  int signals = -1;              // from a watcher; -1: this process's own
-  Progress* progress = nullptr;  // for a watcher; nullptr: nobody watches
+  std::string cgroup_parent;          // the policy's
+  StreamOptions streams;              // the caller's side; terminal and cap are the spec's
+  int64_t making_ms = kMostMakingMs;  // how long the making may take, of a sandbox without a time limit
+  int signals = -1;                   // from a watcher; -1: this process's own
+  Progress* progress = nullptr;       // for a watcher; nullptr: nobody watches
 };
 
 class Sandbox : private Patience {
  public:
   enum class Phase { admitted, created, running, stopped, released };
   // How long the making may take, of a sandbox with that time limit.
-  static int64_t making_ms(std::optional<int64_t> wall_ms);
+  static int64_t making_ms(int64_t wall_ms);
 
   // `timer` began with the process and has the laps up to admission.
   Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer);

@@ -15,6 +15,8 @@ constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2
 
 }  // namespace
 
+bool ends_the_making(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT; }
+
 Result<SignalInbox> SignalInbox::open(int from_watcher) {
   sigset_t set;
   sigemptyset(&set);

@@ -44,6 +44,14 @@ class HungContract : public Contract {
     return wish;
   }
 
+  // For before_exec: stdout is a file on it.
+  void write_to_the_hung_file() const {
+    hung_->mount_here(mount_);
+    const int file = open((mount_ + "/f").c_str(), O_WRONLY);
+    if (file < 0 || dup2(file, 1) < 0) _exit(98);
+    close(file);
+  }
+
   static void wait_until_it_hangs(const HungFileSystem& file_system, const BaileyProcess& process) {
     const auto deadline = clock::Deadline::in_ms(120'000);
     while (file_system.hanging() == 0 && !process.ended() && !deadline.passed()) usleep(2000);
@@ -70,6 +78,7 @@ class HungContract : public Contract {
         {"a file that the command reads", {"-v", volume}, {"/bin/cat", "/data/f"}, {FUSE_READ}},
         {"a secret", {"--secret", "key=" + mount_ + "/f"}, truth, {FUSE_READ}},
         {"the environment", {"--env-file", mount_ + "/f"}, truth, {FUSE_READ}},
+        {"the events", {"--events", mount_ + "/f"}, truth, {FUSE_OPEN}},
     };
   }
 
@@ -150,15 +159,37 @@ TEST_F(HungContract, SaysThatAProcessCouldNotBeEnded) {
   EXPECT_NE(collected.out.find("left " + got.text("id")), std::string::npos) << collected;
 }
 
+// The worker sleeps where nothing reaches it, so it cannot end the sandbox: the watcher does.
+TEST_F(HungContract, LeavesNoCommandRunningWhenItsOwnOutputHangs) {
+  hung_->hang({FUSE_WRITE});
+  const TempDir volume;
+  RunOptions wish = options({"--timeout", "2s", "-v", volume.path() + ":/out"},
+                            {"/bin/sh", "-c", "echo hello; while :; do date +%s%N > /out/alive; sleep 0.02; done"});
+  wish.before_exec = [this] { write_to_the_hung_file(); };
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_EQ(got.exit_code, 124) << got;
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  std::string seen;
+  do {
+    seen = read_file(volume.file("alive"));
+    usleep(500'000);
+  } while (read_file(volume.file("alive")) != seen && !deadline.passed());
+  EXPECT_EQ(read_file(volume.file("alive")), seen) << "somebody writes it still";
+}
+
+TEST_F(HungContract, ExplainsWhatItCanInTime) {
+  hung_->hang({FUSE_GETATTR, kStatx, FUSE_LOOKUP});
+  RunOptions wish = options_with_mount({"--explain", "--timeout", "2s", "-v", mount_ + ":/data"}, {"/bin/true"});
+  wish.record = false;
+  const Outcome got = run_bailey(std::move(wish));
+  EXPECT_FALSE(got.timed_out) << got;
+  EXPECT_EQ(got.exit_code, 124) << got;
+}
+
 TEST_F(HungContract, EndsWhenItsOwnOutputHangs) {
   hung_->hang({FUSE_WRITE});
   RunOptions wish = options({"--timeout", "2s"}, {"/bin/echo", "hello"});
-  wish.before_exec = [this] {
-    hung_->mount_here(mount_);
-    const int file = open((mount_ + "/f").c_str(), O_WRONLY);
-    if (file < 0 || dup2(file, 1) < 0) _exit(98);
-    close(file);
-  };
+  wish.before_exec = [this] { write_to_the_hung_file(); };
   BaileyProcess process(std::move(wish));
   wait_until_it_hangs(*hung_, process);
   const Outcome got = process.finish();

@@ -161,11 +161,15 @@ class SandboxTest : public testing::Test {
     streams.output = output_;
     Record record;
     {
-      Sandbox sandbox(
-          std::move(*decision.spec), backend_.about().value(),
-          Surroundings{
-              .backend = backend_, .store = store, .audit = audit, .events = events, .cgroup_parent = "", .streams = streams},
-          StepTimer(began));
+      Sandbox sandbox(std::move(*decision.spec), backend_.about().value(),
+                      Surroundings{.backend = backend_,
+                                   .store = store,
+                                   .audit = audit,
+                                   .events = events,
+                                   .cgroup_parent = "",
+                                   .streams = streams,
+                                   .making_ms = making_ms_},
+                      StepTimer(began));
       record = sandbox.run();
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
     }
@@ -187,6 +191,7 @@ class SandboxTest : public testing::Test {
 
   tests::TempDir directory_;
   PlainBackend backend_;
+  int64_t making_ms_ = Surroundings::kMostMakingMs;
   StreamOptions::Output output_ = StreamOptions::Output::capture;
   Pipe out_ = create_pipe().value(), err_ = create_pipe().value();
 };
@@ -317,11 +322,20 @@ TEST_F(SandboxTest, EndsTheMakingAtItsTimeLimit) {
   EXPECT_EQ(events(), "admitted released ");
 }
 
+TEST_F(SandboxTest, LimitsTheMakingWithoutATimeLimitAndNotTheWorkload) {
+  making_ms_ = 300;
+  const Record record = run({"sh", "-c", "sleep 1; echo done"});
+  EXPECT_EQ(record.outcome, Outcome::exited);
+  EXPECT_EQ(record.captured_stdout, "done\n");
+  backend_.is_never_ready = true;
+  EXPECT_EQ(run({"/bin/true"}).outcome, Outcome::timed_out);
+}
+
 TEST_F(SandboxTest, EndsTheMakingAtTheFirstRequestToStop) {
   backend_.is_never_ready = true;
   const std::string ready = directory_.file("ready");
   backend_.on_create = [&] { directory_.write("ready", ""); };  // from here on the signals are the sandbox's
-  for (const int number : {SIGTERM, SIGINT}) {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) {
     const Signaller signaller(ready, {number});
     const Record record = run({"/bin/true"});
     EXPECT_EQ(record.outcome, Outcome::signaled);
