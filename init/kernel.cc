@@ -279,6 +279,12 @@ long become(uint32_t uid) {
   return result == 0 ? set_capabilities(kKept) : result;
 }
 
+long act_as(uint32_t uid, uint32_t gid) {
+  constexpr uint32_t kSame = ~0u;
+  const long result = call(__NR_setresgid, kSame, gid, kSame);
+  return result == 0 ? call(__NR_setresuid, kSame, uid, kSame) : result;
+}
+
 long drop_capabilities() {
   for (long number = 0; call(__NR_prctl, PR_CAPBSET_READ, number) >= 0; ++number) call(__NR_prctl, PR_CAPBSET_DROP, number);
   call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

@@ -73,6 +73,8 @@ long setuid(uint32_t uid);
 // This process becomes `uid` (of all three kinds, and as a group; no other groups) and keeps CAP_KILL, CAP_SETUID, CAP_SETGID,
 // CAP_SETPCAP and CAP_CHOWN, all of which it needs.
 long become(uint32_t uid);
+// Makes files as `uid` and `gid` until the next become(), which has to follow: the effective ids only.
+long act_as(uint32_t uid, uint32_t gid);
 // None in any set, for good. Needs CAP_SETPCAP as far as the bounding set holds something.
 long drop_capabilities();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".

@@ -267,6 +267,17 @@ void follow_orders(const Channel& channel, int workload) {
   }
 }
 
+// gVisor of 2022 changes neither owner nor mode of a pipe: the workload can open its streams by name (/dev/stdout) only when it
+// was their owner from the beginning. Nothing else of the sandbox runs yet. `user`: init's own, 0 if it stayed who it was.
+long open_relay(Relay& relay, const Job& job, uint32_t user) {
+  const bool merged = job.header->flags & kJobMerged;
+  if (!user || !(job.header->flags & kJobSetUser)) return relay.open(merged);
+  long done = kernel::act_as(job.header->uid, job.header->gid);
+  if (done == 0) done = relay.open(merged);
+  const long back = kernel::become(user);
+  return done < 0 ? done : back;
+}
+
 [[noreturn]] void run(long argc, const char* const* argv) {
   kernel::block_signals(~SignalSet{0});
   const uint32_t user = protecting_user(argc, argv);
@@ -294,9 +305,8 @@ void follow_orders(const Channel& channel, int workload) {
   const Job job = open_job(channel, inbox);
   if (!channel.lives) kernel::close(channel.in);
   Relay relay;
-  const uint32_t flags = job.header->flags;
-  if (flags & kJobRelay)
-    if (const long opened = relay.open(flags & kJobMerged); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
+  if (job.header->flags & kJobRelay)
+    if (const long opened = open_relay(relay, job, user); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
   const Start start = start_workload(job);
   const Workload workload{start.pid, kernel::monotonic_us()};
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);

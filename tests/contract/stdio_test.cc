@@ -179,7 +179,8 @@ TEST_F(StdioContract, TalksBothWaysWhileItRuns) {
 
 // Servers log to /dev/stdout and scripts complain to /dev/stderr: by opening, not by the descriptor.
 TEST_F(StdioContract, OpensItsStreamsAgainByName) {
-  for (const Arguments& user : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
+  for (const Arguments& user :
+       {Arguments{}, Arguments{"--user", "0"}, Arguments{"--user", "1000"}, Arguments{"--user", "1000:100"}}) {
     const Outcome got = shell(user, "echo out > /dev/stdout; echo err > /dev/stderr; echo again >> /proc/self/fd/1");
     EXPECT_EQ(got.out, "out\nagain\n") << got;
     EXPECT_EQ(got.err, "err\n") << got;
