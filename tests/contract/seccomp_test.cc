@@ -1,4 +1,5 @@
 // Seccomp profiles of the caller's and the log of refusals. Under gVisor both are refused: its own kernel answers system calls.
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -133,6 +134,8 @@ TEST_F(NativeSeccomp, NoProfileOpensWhatReachesTheHost) {
       call(SYS_ioctl, {kNobody, TIOCSTI, 1}),
       call(SYS_ioctl, {kNobody, kHigh | TIOCSTI, 1}),
       call(SYS_ioctl, {kNobody, TIOCLINUX, 1}),
+      call(SYS_fcntl, {kNobody, F_SETLEASE, F_WRLCK}),
+      call(SYS_fcntl, {kNobody, kHigh | F_SETLEASE, F_WRLCK}),
       call(SYS_socket, {40, 1, 0}),
       call(SYS_socket, {kHigh | 40, 1, 0}),
       call(SYS_unshare, {0x10000000}),
@@ -163,9 +166,12 @@ TEST_F(NativeSeccomp, NoProfileOpensWhatReachesTheHost) {
                                 call(SYS_prctl, {PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 1})};
   for (const auto& [what, answer] : answers(flags, no_filters)) EXPECT_EQ(answer, "EINVAL") << what;
   // Control: the same calls a little different get through to the kernel.
-  const Arguments open = {call(SYS_ioctl, {kNobody, TIOCGWINSZ, 1}), call(SYS_fchmod, {kNobody, 0755}),
+  const Arguments open = {call(SYS_ioctl, {kNobody, TIOCGWINSZ, 1}),
+                          call(SYS_fcntl, {kNobody, F_GETLEASE}),
+                          call(SYS_fchmod, {kNobody, 0755}),
                           call(SYS_openat, {kNobody, 1, 0, 04755}),
-                          call(SYS_setsockopt, {kNobody, SOL_SOCKET, SO_SNDBUF, 1, 4}), call(SYS_ptrace, {0x4206, kNobody})};
+                          call(SYS_setsockopt, {kNobody, SOL_SOCKET, SO_SNDBUF, 1, 4}),
+                          call(SYS_ptrace, {0x4206, kNobody})};
   for (const auto& [what, answer] : answers(flags, open)) EXPECT_NE(answer, "EPERM") << what;
 #ifdef __x86_64__
   for (const char* way : {"i386", "x32"}) {

@@ -5,6 +5,7 @@
 //                             "ptrace", "process_vm", "proc mem", "proc root", each against NAME or the PIDs
 // peers watch FILE            "ready", then "seen" when somebody opens FILE, until stdin ends
 // peers lock FILE START SIZE  "locked", while an open-file-description lock on that range of FILE, until stdin ends
+// peers lease FILE            "read lease" and "write lease" on FILE, which is made if it is missing
 #include <fcntl.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -139,12 +140,20 @@ static void lock(const char* file, const char* start, const char* size) {
   while (getchar() != EOF) {}
 }
 
+static void lease(const char* file) {
+  const int fd = open(file, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (tell("open", fd) < 0) return;
+  tell("read lease", fcntl(fd, F_SETLEASE, F_RDLCK));
+  tell("write lease", fcntl(fd, F_SETLEASE, F_WRLCK));
+}
+
 int main(int argc, char** argv) {
   const char* what = argc > 2 ? argv[1] : "";
   if (strcmp(what, "serve") == 0) serve(argv[2]);
   else if (strcmp(what, "seek") == 0) seek(argv[2], argc - 3, argv + 3);
   else if (strcmp(what, "watch") == 0) watch(argv[2]);
   else if (strcmp(what, "lock") == 0 && argc > 4) lock(argv[2], argv[3], argv[4]);
+  else if (strcmp(what, "lease") == 0) lease(argv[2]);
   else return 2;
   return 0;
 }

@@ -1,6 +1,7 @@
 // Two sandboxes side by side: neither finds, signals, reads or waits for anything of the other.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,6 +132,19 @@ TEST_F(PeerProbes, SeeNothingInARootDirectoryThatTheyShare) {
   watcher.close_input();
   const Outcome got = watcher.finish();
   EXPECT_EQ(verdict(parse_verdicts(got.out), "event"), "none") << got;
+}
+
+// A lease on a file holds up whoever else opens it: siblings in a shared volume, and the host.
+TEST_F(PeerProbes, HoldUpNobodyWhoOpensAFile) {
+  const TempDir volume;
+  chmod(volume.path().c_str(), 01777);
+  const Verdicts seen = inside({"-v", volume.path() + ":/data"}, "peers", {"lease", "/data/theirs"}),
+                 control = outside("peers", {"lease", volume.file("ours")});
+  EXPECT_EQ(verdict(seen, "open"), "done");
+  for (const char* kind : {"read lease", "write lease"}) {
+    EXPECT_EQ(verdict(seen, kind), gvisor() ? "EINVAL" : "EPERM") << kind;
+    EXPECT_EQ(verdict(control, kind), "done") << kind << ": " << to_text(control);
+  }
 }
 
 TEST_F(PeerProbes, SignalNobodyOutside) {
