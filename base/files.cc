@@ -181,14 +181,15 @@ Result<std::vector<std::string>> list(int dir) {
 
 Result<> remove_tree(int dir, const std::string& name) {
   if (::unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM) return sys_error(quoted("removing", name), errno);
+  const int refused = errno;
+  if (refused != EISDIR && refused != EPERM) return sys_error(quoted("removing", name), refused);
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
   const Fd below(static_cast<int>(::syscall(SYS_openat2, dir, name.c_str(), &how, sizeof how)));
   if (!below) {
     if (errno == ENOENT) return {};
-    return sys_error(quoted("removing", name), errno);
+    return sys_error(quoted("removing", name), errno == ENOTDIR ? refused : errno);  // no directory: the refusal is the reason
   }
   for (const std::string& entry : TRY(list(below.get()))) TRY_WITH(remove_tree(below.get(), entry), quoted("removing", name));
   if (::unlinkat(dir, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) return sys_error(quoted("removing", name), errno);

@@ -238,6 +238,17 @@ TEST_F(Files, RemoveTreeRefusesPathsThatLeave) {
   EXPECT_EQ(::access((outside.path() + "/kept").c_str(), F_OK), 0);
 }
 
+// /proc keeps its files from everybody, root included, as an immutable file is kept (chattr +i).
+TEST_F(Files, RemoveTreeSaysWhyAFileCannotBeRemoved) {
+  const Fd proc = files::open("/proc", O_RDONLY | O_DIRECTORY).value();
+  ASSERT_EQ(::unlinkat(proc.get(), "version", 0), -1);
+  const int expected = errno;
+  EXPECT_NE(expected, ENOTDIR);
+  const auto removed = files::remove_tree(proc.get(), "version");
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().sys, expected);
+}
+
 TEST_F(Files, ListIsSortedAndCanBeRepeated) {
   for (const char* name : {"b", "a", ".hidden", "c"}) make_file(name, "");
   const std::vector<std::string> expected = {".hidden", "a", "b", "c"};
