@@ -1,9 +1,11 @@
 #include "dispatcher/input_file.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +24,13 @@ Fd create_memory_file() {
   int raw = ::memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING | kMemfdNoExec);
   if (raw < 0 && errno == EINVAL) raw = ::memfd_create("stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   return Fd(raw);
+}
+
+// Files of the kernel's say that they have no bytes. In /proc they are not even tried: what is read of some (kmsg) is taken.
+bool is_at_end(int fd, off_t at) {
+  struct statfs system{};
+  char byte;
+  return ::fstatfs(fd, &system) == 0 && system.f_type != PROC_SUPER_MAGIC && ::pread(fd, &byte, 1, at) == 0;
 }
 
 // False: it could not all be read, or there was more than expected.
@@ -51,7 +60,9 @@ Fd copy_input_file(int fd) {
   struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return {};
   const off_t at = ::lseek(fd, 0, SEEK_CUR);
-  if (at < 0 || info.st_size <= at || static_cast<uint64_t>(info.st_size - at) > kInputCopyBytes) return {};
+  if (at < 0) return {};
+  const bool fits = info.st_size > at ? static_cast<uint64_t>(info.st_size - at) <= kInputCopyBytes : is_at_end(fd, at);
+  if (!fits) return {};
   const Fd file = create_memory_file();
   if (!file || !copy(fd, at, file.get())) return {};
   if (::fchmod(file.get(), 0444) != 0 || ::fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return {};

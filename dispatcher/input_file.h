@@ -18,8 +18,8 @@ inline constexpr uint64_t kInputCopyBytes = 64 << 20;
 Result<> check_input(int fd);
 
 // From the caller's position to the end as it is now; the caller's position stays. Read-only, sealed, readable by every user of
-// the sandbox, at its start. Empty: a pipe has to do, because this is no regular file with bytes to read, holds more than
-// kInputCopyBytes, is a kernel's file (/proc), or cannot be copied.
+// the sandbox, at its start. Empty: a pipe has to do, because this is no regular file, holds more than kInputCopyBytes,
+// is a kernel's file (/proc), or cannot be copied.
 Fd copy_input_file(int fd);
 
 }  // namespace bailey::dispatcher

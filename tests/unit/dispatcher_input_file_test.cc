@@ -88,14 +88,29 @@ TEST_F(InputFile, IsTakenHoweverItWasOpened) {
   EXPECT_EQ(rest_of(copy_input_file(deleted.get())), "text");
 }
 
-TEST_F(InputFile, StaysAStreamWhereACopyWouldNotDo) {
-  const Fd empty = open(""), null = files::open("/dev/null", O_RDONLY).value(),
-           proc = files::open("/proc/version", O_RDONLY).value();
-  const Fd at_end = open("all read", O_RDWR, "read");
+TEST_F(InputFile, IsAnEmptyFileWhereNothingIsLeft) {
+  const Fd empty = open(""), at_end = open("all read", O_RDWR, "read"), beyond = open("all read", O_RDWR, "beyond");
   ASSERT_EQ(::lseek(at_end.get(), 0, SEEK_END), 8);
+  ASSERT_EQ(::lseek(beyond.get(), 100, SEEK_SET), 100);
+  for (const Fd* fd : {&empty, &at_end, &beyond}) {
+    const off_t before = ::lseek(fd->get(), 0, SEEK_CUR);
+    const Fd copy = copy_input_file(fd->get());
+    ASSERT_TRUE(copy);
+    struct stat info{};
+    ASSERT_EQ(::fstat(copy.get(), &info), 0);
+    EXPECT_TRUE(S_ISREG(info.st_mode));
+    EXPECT_EQ(info.st_size, 0);
+    EXPECT_EQ(rest_of(copy), "");
+    EXPECT_EQ(::write(copy.get(), "x", 1), -1);
+    EXPECT_EQ(::lseek(fd->get(), 0, SEEK_CUR), before);
+  }
+}
+
+TEST_F(InputFile, StaysAStreamWhereACopyWouldNotDo) {
+  const Fd null = files::open("/dev/null", O_RDONLY).value(), proc = files::open("/proc/version", O_RDONLY).value();
   const Fd large = files::open(directory_.file("large"), O_RDWR | O_CREAT, 0600).value();
   ASSERT_EQ(::ftruncate(large.get(), off_t{5} << 30), 0);
-  for (const Fd* fd : {&empty, &null, &proc, &large, &at_end}) EXPECT_FALSE(copy_input_file(fd->get()));
+  for (const Fd* fd : {&null, &proc, &large}) EXPECT_FALSE(copy_input_file(fd->get()));
   ASSERT_EQ(::lseek(large.get(), (off_t{5} << 30) - 7, SEEK_SET), (off_t{5} << 30) - 7);
   EXPECT_EQ(rest_of(copy_input_file(large.get())), std::string(7, '\0')) << "its end is small";
 
