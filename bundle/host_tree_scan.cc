@@ -200,6 +200,7 @@ class Scanner {
       make_directories_above(path);
       out_.items.push_back({Kind::bind_directory, path.substr(1), inputs_.host + source});
       out_.seen.insert(out_.seen.end(), tree.directories.begin(), tree.directories.end());
+      out_.seen.insert(out_.seen.end(), tree.files.begin(), tree.files.end());  // one may become private, or give a password
       return;
     }
     // Large, and not everybody's: each of its own entries for itself.

@@ -236,6 +236,35 @@ TEST_F(HostRoot, BindsWhatIsTooLargeToCopyWhenAllOfItIsEverybodys) {
   EXPECT_EQ(shown("var/lib/aspell/private"), "-");
 }
 
+TEST_F(HostRoot, BindsNothingThatBecamePrivateOrGivesAPassword) {
+  make_directory("/var/lib/texmf");
+  make_directory("/etc/R");
+  const std::string large(3 << 20, 'x');
+  for (const char* directory : {"/var/lib/texmf/", "/etc/R/"})
+    for (int i = 0; i < 12; ++i)  // each small enough to be looked at
+      make_file(directory + std::to_string(i), std::string(250 << 10, 'x'));
+  make_file("/etc/magic", large);
+  tree();
+  for (const char* path : {"var/lib/texmf", "etc/R"}) EXPECT_EQ(entry(path).kind, Kind::bind_directory) << path;
+  EXPECT_EQ(entry("etc/magic").kind, Kind::bind_file);
+  let_it_settle();
+  ASSERT_EQ(::chmod(on_host("/var/lib/texmf/3").c_str(), 0600), 0);
+  tree();
+  EXPECT_EQ(entry("var/lib/texmf").path, "");
+  EXPECT_EQ(shown("var/lib/texmf/3"), "-");
+  EXPECT_NE(shown("var/lib/texmf/4"), "-");
+  let_it_settle();
+  make_file("/etc/R/5", "password=hunter2\n");
+  tree();
+  EXPECT_EQ(entry("etc/R").path, "");
+  EXPECT_EQ(shown("etc/R/5"), "-");
+  EXPECT_NE(shown("etc/R/6"), "-");
+  let_it_settle();
+  ASSERT_EQ(::chmod(on_host("/etc/magic").c_str(), 0600), 0);
+  tree();
+  EXPECT_EQ(entry("etc/magic").path, "");
+}
+
 TEST_F(HostRoot, TakesAdditionsAndLeavesOutWhatAPolicyRemoves) {
   make_directory("/etc/mytool");
   make_directory("/opt/tool");
