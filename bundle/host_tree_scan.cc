@@ -1,12 +1,12 @@
 #include "bundle/host_tree_scan.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <map>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -22,6 +22,7 @@ using Rule = HostFile::Rule;
 
 constexpr uint64_t kMostCopied = 2 << 20;  // of one entry; what is larger is bound
 constexpr size_t kMostFiles = 20'000;      // of one entry
+constexpr int kMostLinks = 40;             // the kernel's own number
 constexpr size_t kMostChecked = 256 << 10;
 constexpr std::string_view kKernels = "/sys";  // its files have neither sizes nor times that tell anything
 
@@ -92,11 +93,11 @@ class Scanner {
   HostScan scan() && {
     for (const std::string& path : inputs_.add) {
       const size_t before = out_.items.size();
-      expand("", std::string_view(path).substr(1), Rule::show);
+      expand("", "", std::string_view(path).substr(1), Rule::show);
       if (out_.items.size() == before) out_.notes.push_back(path + ": " + why_not(path));
     }
     for (const HostFile& file : host_files())
-      if (file.rule != Rule::never) expand("", file.pattern.substr(1), file.rule);
+      if (file.rule != Rule::never) expand("", "", file.pattern.substr(1), file.rule);
     return std::move(out_);
   }
 
@@ -109,18 +110,25 @@ class Scanner {
     return why.empty() ? "it is no file or directory, or one of another addition's" : why;
   }
 
-  // All that `base`/`rest` names, a component at a time.
-  void expand(const std::string& base, std::string_view rest, Rule rule) {
-    if (!base.empty() && !watch(base)) return;
+  // By the name that it has in the sandbox or by the one that it has on the host: links may lead to it.
+  bool is_hidden(std::string_view path, std::string_view source) const { return is_hidden(path) || is_hidden(source); }
+
+  // All that `base`/`rest` names, a component at a time. `source`: where the links in `base` lead.
+  void expand(const std::string& base, std::string source, std::string_view rest, Rule rule) {
+    if (!base.empty()) {
+      const auto passed = watch(base);
+      if (!passed) return;
+      source = *passed;
+    }
     const size_t slash = rest.find('/');
     const std::string_view part = rest.substr(0, slash);
     const auto go_on = [&](std::string_view name) {
       const std::string path = (base + "/").append(name);
-      if (slash == rest.npos) found(path, rule);
-      else expand(path, rest.substr(slash + 1), rule);
+      if (slash == rest.npos) found(path, (source + "/").append(name), rule);
+      else expand(path, {}, rest.substr(slash + 1), rule);
     };
     if (part.find('*') == part.npos) return go_on(part);
-    for (const std::string& name : names_in(base))
+    for (const std::string& name : names_in(source))
       if (matches(part, name)) go_on(name);
   }
 
@@ -130,28 +138,62 @@ class Scanner {
     return files::list(directory->get()).value_or(std::vector<std::string>{});
   }
 
-  // Notes that names in this directory matter. false: there is none that others may pass.
-  bool watch(const std::string& path) {
-    if (const auto known = watched_.find(path); known != watched_.end()) return true;
+  // Notes that names in this directory matter. Its own path on the host; nothing when there is none that others may pass, or
+  // a link leads to what is not to be shown.
+  std::optional<std::string> watch(const std::string& path) {
+    const auto [known, is_new] = watched_.try_emplace(path);
+    if (!is_new) return known->second;
     struct stat info{};
-    const std::string name = inputs_.host + path + "/.";  // itself, where a link leads to it
-    if (::stat(name.c_str(), &info) != 0) return false;
-    if (!is_below(path, kKernels)) {
-      out_.seen.push_back(seen_of(name, info));
-      out_.seen.back().names_only = true;
-    }
-    watched_.insert(path);
-    return info.st_mode & S_IXOTH;
+    auto source = is_below(path, kKernels) ? path : resolve(path);
+    if (!source || is_hidden(path, *source) || ::stat((inputs_.host + *source).c_str(), &info) != 0) return {};
+    if (!S_ISDIR(info.st_mode) || !(info.st_mode & S_IXOTH)) return {};
+    if (*source != path && !why_not_public(inputs_.host, *source).empty()) return {};
+    return known->second = std::move(source);
   }
 
-  void found(const std::string& path, Rule rule) {
-    if (is_hidden(path)) return;
+  // Where this path leads, without links; nothing when there is none, or a link leads to a private place. What decides about
+  // that is noted: each directory and link on the way, and what is missing.
+  std::optional<std::string> resolve(const std::string& path) {
+    std::string done, rest = path;
+    int links = 0;
+    for (size_t begin = rest.find_first_not_of('/'); begin != rest.npos; begin = rest.find_first_not_of('/')) {
+      const size_t end = std::min(rest.find('/', begin), rest.size());
+      const std::string part = rest.substr(begin, end - begin);
+      rest.erase(0, end);
+      if (part == ".") continue;
+      if (part == "..") {
+        done.erase(std::min(done.rfind('/'), done.size()));
+        continue;
+      }
+      const std::string next = done + "/" + part;
+      if (links > 0 && is_below_one_of(next, kPrivatePlaces)) return {};
+      struct stat info{};
+      const bool there = ::lstat((inputs_.host + next).c_str(), &info) == 0;
+      if (noted_.insert(next).second) {
+        out_.seen.push_back(there ? seen_of(inputs_.host + next, info) : Seen{.path = inputs_.host + next});
+        out_.seen.back().names_only = true;
+      }
+      if (!there) return {};
+      if (!S_ISLNK(info.st_mode)) {
+        done = next;
+        continue;
+      }
+      const auto target = files::readlink(inputs_.host + next);
+      if (!target || ++links > kMostLinks) return {};
+      if (target->starts_with('/')) done.clear();
+      rest = *target + rest;
+    }
+    return done;
+  }
+
+  void found(const std::string& path, const std::string& source, Rule rule) {
+    if (is_hidden(path, source)) return;
     for (size_t end = path.find('/', 1); end != path.npos; end = path.find('/', end + 1))
       if (done_.contains(path.substr(0, end))) return;
     struct stat info{};
-    if (::lstat((inputs_.host + path).c_str(), &info) != 0 || !done_.insert(path).second) return;
-    if (S_ISLNK(info.st_mode)) found_link(path, rule);
-    else found_file(path, path, info, rule);
+    if (::lstat((inputs_.host + source).c_str(), &info) != 0 || !done_.insert(path).second) return;
+    if (S_ISLNK(info.st_mode)) found_link(path, source, rule);
+    else found_file(path, source, info, rule);
   }
 
   void found_file(const std::string& path, const std::string& source, const struct stat& info, Rule rule) {
@@ -161,25 +203,22 @@ class Scanner {
     take(path, std::move(tree));
   }
 
-  // A link stays one where its target is shown; else what it leads to is shown in its place.
-  void found_link(const std::string& path, Rule rule) {
-    const auto target = files::readlink(inputs_.host + path);
+  // A link stays one where its target is shown; else what it leads to is shown in its place. `source`: the link on the host.
+  void found_link(const std::string& path, const std::string& source, Rule rule) {
+    const auto target = files::readlink(inputs_.host + source);
     if (!target) return;
-    if (const std::string lexical = lexical_target(path, *target); leads_to_shown(lexical)) {
+    const std::string lexical = lexical_target(path, *target);
+    if (lexical == lexical_target(source, *target) && leads_to_shown(lexical)) {
       make_directories_above(path);
       out_.items.push_back({Kind::symlink, path.substr(1), *target});
       return;
     }
-    const std::string from =
-        target->starts_with('/') ? inputs_.host + *target : inputs_.host + path.substr(0, path.rfind('/') + 1) + *target;
-    char real[PATH_MAX];
-    if (!::realpath(from.c_str(), real) || !std::string_view(real).starts_with(inputs_.host)) return;
-    const std::string source = std::string(real).substr(inputs_.host.size());
+    const auto real = resolve(source);
     struct stat info{};
-    if (is_hidden(source) || is_below_one_of(source, kPrivatePlaces) || !why_not_public(inputs_.host, source).empty() ||
-        ::lstat(real, &info) != 0)
+    if (!real || is_hidden(*real) || !why_not_public(inputs_.host, *real).empty() ||
+        ::lstat((inputs_.host + *real).c_str(), &info) != 0)
       return;
-    found_file(path, source, info, rule);
+    found_file(path, *real, info, rule);
   }
 
   bool leads_to_shown(std::string_view target) const {
@@ -209,7 +248,7 @@ class Scanner {
     for (const std::string& name : names_in(source)) {
       struct stat info{};
       const std::string below = source + "/" + name;
-      if (is_hidden(below) || ::lstat((inputs_.host + below).c_str(), &info) != 0) continue;
+      if (is_hidden(path + "/" + name, below) || ::lstat((inputs_.host + below).c_str(), &info) != 0) continue;
       if (S_ISDIR(info.st_mode) && is_public(info.st_mode)) {
         add_directory(path + "/" + name, below, rule);
         continue;
@@ -235,7 +274,7 @@ class Scanner {
     for (const std::string& name : files::list(directory->get()).value_or(std::vector<std::string>{})) {
       const std::string below = source + "/" + name;
       if (tree.too_many() || ::fstatat(directory->get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
-      if (is_hidden(below) || info.st_dev != device) {
+      if (is_hidden(path + "/" + name, below) || info.st_dev != device) {
         tree.all_public = false;
         continue;
       }
@@ -289,7 +328,8 @@ class Scanner {
 
   const HostScanInputs& inputs_;
   HostScan out_;
-  std::set<std::string> watched_, done_, made_;
+  std::map<std::string, std::optional<std::string>> watched_;
+  std::set<std::string> noted_, done_, made_;
 };
 
 }  // namespace

@@ -180,6 +180,62 @@ TEST_F(HostRoot, KeepsLinksThatLeadToWhatIsShownAndFollowsTheRest) {
   }
 }
 
+TEST_F(HostRoot, FollowsNoLinkOnTheWayToWhatIsNotToBeShown) {
+  for (const char* path : {"/etc/X11", "/root/X11/app-defaults", "/root/pub", "/opt/php/8.9/fpm", "/opt/php/8.9/cli",
+                           "/opt/maven/hideme", "/opt/closed/open", "/srv/tool"})
+    make_directory(path);
+  ASSERT_EQ(::rmdir(on_host("/etc/X11").c_str()), 0);
+  for (const char* path : {"/root/X11/app-defaults/F", "/root/pub/f", "/opt/php/8.9/fpm/x", "/opt/maven/hideme/x",
+                           "/opt/closed/open/x"})
+    make_file(path, "secret");
+  for (const char* path : {"/opt/php/8.9/cli/php.ini", "/opt/maven/m2.conf", "/srv/tool/conf"}) make_file(path, "shown");
+  make_link("/etc/X11", "/root/X11");
+  make_link("/etc/lnk", "../root/pub");
+  make_link("/etc/php", "/opt/php");
+  make_link("/etc/maven", "/opt/maven");
+  make_link("/etc/tools", "../srv");
+  make_link("/etc/way", "/opt/closed/open");
+  ASSERT_EQ(::chmod(on_host("/root").c_str(), 0700), 0);
+  ASSERT_EQ(::chmod(on_host("/opt/closed").c_str(), 0700), 0);
+  inputs_.add = {"/etc/lnk/f", "/etc/tools/tool", "/etc/way/x"};
+  inputs_.remove = {"/etc/maven/hideme"};
+  tree();
+  for (const char* path : {"etc/X11/app-defaults/F", "etc/lnk/f", "etc/php/8.9/fpm/x", "etc/maven/hideme/x", "etc/way/x"})
+    EXPECT_EQ(shown(path), "-") << path;
+  for (const char* path : {"etc/php/8.9/cli/php.ini", "etc/maven/m2.conf", "etc/tools/tool/conf"})
+    EXPECT_EQ(shown(path), "shown") << path;
+}
+
+// The second of two lines of the table about it found a directory that the first was kept out of.
+TEST_F(HostRoot, ShowsNothingOfADirectoryThatOthersMayNotEnter) {
+  make_directory("/etc/pki/tls/openssl.d");
+  make_file("/etc/pki/tls/openssl.cnf", "secret");
+  make_file("/etc/pki/tls/openssl.d/x", "secret");
+  ASSERT_EQ(::chmod(on_host("/etc/pki/tls").c_str(), 0700), 0);
+  for (const char* path : {"etc/pki/tls/openssl.cnf", "etc/pki/tls/openssl.d/x"}) EXPECT_EQ(shown(path), "-") << path;
+}
+
+TEST_F(HostRoot, NoticesWhatChangesOnTheWayOfALink) {
+  make_directory("/opt/tool/etc");
+  make_file("/opt/tool/etc/magic", "magic");
+  make_link("/etc/magic", "/opt/tool/etc/magic");
+  make_link("/etc/papersize", "/opt/later/papersize");
+  make_link("/etc/fonts", "../opt/fonts");
+  EXPECT_EQ(shown("etc/magic"), "magic");
+  EXPECT_EQ(shown("etc/papersize"), "-");
+  let_it_settle();
+  ASSERT_EQ(::chmod(on_host("/opt/tool").c_str(), 0700), 0);
+  EXPECT_EQ(shown("etc/magic"), "-");
+  let_it_settle();
+  make_directory("/opt/later");
+  make_file("/opt/later/papersize", "a4");
+  EXPECT_EQ(shown("etc/papersize"), "a4");
+  let_it_settle();
+  make_directory("/opt/fonts");
+  make_file("/opt/fonts/fonts.conf", "fonts");
+  EXPECT_EQ(shown("etc/fonts/fonts.conf"), "fonts");
+}
+
 TEST_F(HostRoot, ShowsEveryChangeAtTheNextStart) {
   make_directory("/etc/R");
   make_file("/etc/R/Renviron", "one");
