@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "bundle/host_files.h"
 
 namespace bailey::bundle {
 
@@ -24,6 +25,8 @@ constexpr const char* kCurrent = "current";
 constexpr const char* kIndex = "index";
 constexpr std::string_view kFormat = "bailey default root 1";
 constexpr size_t kMostIndex = 64 << 20;
+constexpr int kMostTries = 8;
+constexpr int64_t kMakersMs = 2000;
 constexpr size_t kMostFile = 64 << 20;
 constexpr const char* kOnline = "/sys/devices/system/cpu/online";  // sysfs has no ctime to compare
 // A change this soon after a file was looked at may leave its ctime as it is: the kernel's clock for files ticks.
@@ -197,29 +200,30 @@ Result<Fd> open_own(int above, const std::string& name, const std::string& path)
   return directory;
 }
 
-Result<Fd> lock(Fd directory, int how) {
-  while (::flock(directory.get(), how) != 0)
-    if (errno != EINTR) return sys_error("flock", errno);
-  return directory;
+// Never waits: whoever holds the lock may be stopped.
+bool try_lock(int directory, int how) {
+  while (::flock(directory, how | LOCK_NB) != 0)
+    if (errno != EINTR) return false;
+  return true;
 }
 
-// The copy that `current` leads to with its index; nothing when there is none.
+// The copy that `current` leads to with its index; nothing when there is none, or it is not whole, or is being removed.
 struct Found {
   Fd directory;
   Index index;
   std::string text;  // of the index
 };
-std::optional<Found> find_current(int top, int how) {
+std::optional<Found> find_current(int top) {
   auto opened = files::open_at(top, kCurrent, O_RDONLY | O_DIRECTORY);
-  if (!opened) return {};
-  auto locked = lock(std::move(*opened), how);
-  if (!locked) return {};
-  const auto file = files::open_at(locked->get(), kIndex, O_RDONLY | O_NOFOLLOW);
+  if (!opened || !try_lock(opened->get(), LOCK_SH)) return {};
+  const auto file = files::open_at(opened->get(), kIndex, O_RDONLY | O_NOFOLLOW);
   if (!file) return {};
   auto text = files::read_fd(file->get(), kMostIndex, kIndex);
   auto index = text ? decode(*text) : std::nullopt;
   if (!index) return {};
-  return Found{std::move(*locked), std::move(*index), std::move(*text)};
+  for (const std::string& directory : index->directories)
+    if (::faccessat(opened->get(), ("root/" + directory).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  return Found{std::move(*opened), std::move(*index), std::move(*text)};
 }
 
 bool is_unchanged(const SeenView& seen) {
@@ -236,7 +240,9 @@ HostTree tree_of(Found found, const std::string& top) {
 
 class Maker {
  public:
-  Maker(const HostTreeInputs& inputs, int top) : inputs_(inputs), top_(top), began_ns_(clock::wall_ns()) {}
+  // `shared`: the lock of makers is held, so that others may get the copy as well.
+  Maker(const HostTreeInputs& inputs, int top, bool shared)
+      : inputs_(inputs), top_(top), shared_(shared), began_ns_(clock::wall_ns()) {}
 
   Result<Found> make(std::string key) {
     HostScan scan = scan_host(inputs_.scan);
@@ -245,16 +251,23 @@ class Maker {
     for (HostItem& item : scan.items)
       if (item.kind == HostItem::Kind::bind_directory || item.kind == HostItem::Kind::bind_file) index_.binds.push_back(item);
     index_.seen = std::move(scan.seen);
-    if (auto same = with_another_index()) return std::move(*same);
+    if (shared_)
+      if (auto same = with_another_index()) return std::move(*same);
     for (const std::string& note : scan.notes) log::warning("the policy's default_root.add: " + note);
-    TRY(fill(scan.items));
-    return publish();
+    remove_others();  // first: there may be room for one only
+    auto made = fill(scan.items);
+    auto published = made ? publish() : std::unexpected(std::move(made).error());
+    if (published) return published;
+    if (directory_) remove(index_.name);
+    Error& error = published.error();
+    if (error.remedy.empty() && (error.sys == ENOSPC || error.sys == EDQUOT)) error.remedy = "make room in " + top_path();
+    return published;
   }
 
  private:
   // Where nothing changed but names that are none of ours (/etc/resolv.conf was renewed), the copy is as good as new.
   std::optional<Found> with_another_index() {
-    auto old = find_current(top_, LOCK_SH);
+    auto old = find_current(top_);
     if (!old || old->index.key != index_.key || old->index.items != index_.items) return {};
     size_t i = 0;
     const bool same = all_seen(old->text, old->index, [&](const SeenView& was) {
@@ -271,11 +284,24 @@ class Maker {
     return old;
   }
 
+  // An empty directory of ours, locked. Until it is, another maker may take it for a left one and remove it: then once more.
+  Result<> make_own() {
+    for (int i = 0; i < kMostTries; ++i) {
+      index_.name = "t" + std::to_string(::getpid()) + "-" + std::to_string(began_ns_) + "-" + std::to_string(i);
+      if (::mkdirat(top_, index_.name.c_str(), 0700) < 0) return sys_error("making " + index_.name, errno);
+      auto opened = files::open_at(top_, index_.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      if (!opened && opened.error().sys != ENOENT) return std::unexpected(std::move(opened).error());
+      if (!opened || !try_lock(opened->get(), LOCK_SH)) continue;
+      directory_ = std::move(*opened);
+      if (::faccessat(top_, index_.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return {};
+    }
+    return fail(Fault::unavailable, "another maker removes each copy that is begun", "end what holds the lock of " + top_path());
+  }
+
+  std::string top_path() const { return inputs_.runtime_directory + "/" + kName; }
+
   Result<> fill(const std::vector<HostItem>& items) {
-    index_.name = "t" + std::to_string(::getpid()) + "-" + std::to_string(began_ns_);
-    if (::mkdirat(top_, index_.name.c_str(), 0700) < 0) return sys_error("making " + index_.name, errno);
-    Fd directory = TRY(files::open_at(top_, index_.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    directory_ = TRY(lock(std::move(directory), LOCK_SH));
+    TRY(make_own());
     TRY(make_directory(directory_.get(), "root"));
     root_ = TRY(files::open_at(directory_.get(), "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     for (const char* name : {"etc", "var"}) TRY(make_directory(root_.get(), name));
@@ -311,7 +337,7 @@ class Maker {
     if (!S_ISREG(info.st_mode) || !is_public(info.st_mode) || info.st_ino != item.inode || info.st_dev != item.device)
       return {};
     const auto contents = files::read_fd(source->get(), kMostFile, item.source);
-    if (!contents) return {};
+    if (!contents || (item.check && gives_secret(*contents))) return {};
     return write_file(item.path, *contents, item.mode, &item.modified);
   }
 
@@ -347,26 +373,33 @@ class Maker {
   }
 
   Result<Found> publish() {
+    if (!shared_) return Found{std::move(directory_), std::move(index_), {}};
     TRY(write_index(directory_.get()));
     const std::string fresh = index_.name + ".link";
     if (::symlinkat(index_.name.c_str(), top_, fresh.c_str()) < 0) return sys_error("symlink " + fresh, errno);
     if (::renameat(top_, fresh.c_str(), top_, kCurrent) < 0) return sys_error("renaming to current", errno);
-    remove_others();
     return Found{std::move(directory_), std::move(index_), {}};
   }
 
-  // Those that nobody uses, and what an interrupted maker left. We hold the lock of makers.
+  void remove(const std::string& name) const {
+    if (auto removed = files::remove_tree(top_, name); !removed) log::debug(removed.error().message);
+  }
+
+  // Those that nobody uses, and what an interrupted maker left.
   void remove_others() {
     for (const std::string& name : files::list(top_).value_or(std::vector<std::string>{})) {
-      if (!name.starts_with('t') || name == index_.name) continue;
+      if (!name.starts_with('t')) continue;
       const auto directory = files::open_at(top_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      if (directory && ::flock(directory->get(), LOCK_EX | LOCK_NB) != 0) continue;
-      if (auto removed = files::remove_tree(top_, name); !removed) log::debug(removed.error().message);
+      const bool is_ours = directory ? try_lock(directory->get(), LOCK_EX)
+                                     : shared_ && (directory.error().sys == ENOTDIR || directory.error().sys == ELOOP);
+      if (!is_ours) continue;
+      remove(name);
     }
   }
 
   const HostTreeInputs& inputs_;
   const int top_;
+  const bool shared_;
   const int64_t began_ns_;
   Index index_;
   Fd directory_, root_;
@@ -378,16 +411,23 @@ Result<HostTree> open_in(const HostTreeInputs& inputs) {
   const Fd top = TRY(open_own(runtime.get(), kName, path));
   std::string key = key_of(inputs);
   const auto current = [&]() -> std::optional<HostTree> {
-    auto found = find_current(top.get(), LOCK_SH);
+    auto found = find_current(top.get());
     if (!found || found->index.key != key || !all_seen(found->text, found->index, is_unchanged)) return {};
     return tree_of(std::move(*found), path);
   };
   if (auto tree = current()) return std::move(*tree);
-  // One maker at a time; whoever waited takes what the other made.
-  Fd itself = TRY(files::open_at(top.get(), ".", O_RDONLY | O_DIRECTORY));
-  const Fd makers = TRY(lock(std::move(itself), LOCK_EX));
+  // One maker at a time; whoever waited takes what the other made. One that does not get on (it is stopped) is left alone:
+  // this run gets a copy of its own.
+  const Fd makers = TRY(files::open_at(top.get(), ".", O_RDONLY | O_DIRECTORY));
+  const clock::Deadline deadline = clock::Deadline::in_ms(kMakersMs);
+  bool locked = try_lock(makers.get(), LOCK_EX);
+  for (; !locked && !deadline.passed(); locked = try_lock(makers.get(), LOCK_EX)) {
+    constexpr timespec pause{0, 2'000'000};
+    ::nanosleep(&pause, nullptr);
+  }
   if (auto tree = current()) return std::move(*tree);
-  return tree_of(TRY(Maker(inputs, top.get()).make(std::move(key))), path);
+  if (!locked) log::debug("another process has held the lock of " + path + " for long: this run gets a copy of its own");
+  return tree_of(TRY(Maker(inputs, top.get(), locked).make(std::move(key))), path);
 }
 
 }  // namespace

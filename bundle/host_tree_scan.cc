@@ -299,8 +299,8 @@ class Scanner {
       return;
     }
     if (!of_kernel) tree.bytes += static_cast<uint64_t>(info.st_size);
-    tree.items.push_back(
-        {Kind::copy, path.substr(1), inputs_.host + source, info.st_mode & 0755, info.st_dev, info.st_ino, info.st_mtim});
+    tree.items.push_back({Kind::copy, path.substr(1), inputs_.host + source, info.st_mode & 0755, info.st_dev, info.st_ino,
+                          info.st_mtim, rule == Rule::check});
   }
 
   bool gives(const std::string& source) const {

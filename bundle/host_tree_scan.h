@@ -41,6 +41,7 @@ struct HostItem {
   mode_t mode = 0755;
   uint64_t device = 0, inode = 0;
   timespec modified{};
+  bool check = false;  // of a copy: only if what is copied gives no secret (host_files.h)
 };
 
 struct HostScan {

@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <set>
 
 #include "base/files.h"
@@ -266,6 +269,60 @@ TEST_F(HostRoot, KeepsACopyThatIsInUseAndRemovesTheOthers) {
   make_file("/etc/magic", "three");
   EXPECT_EQ(shown("etc/magic"), "three");
   EXPECT_EQ(::access(path.c_str(), F_OK), -1);
+}
+
+TEST_F(HostRoot, LeavesNothingOfACopyThatCouldNotBeMade) {
+  make_directory("/etc/R");
+  make_file("/etc/R/small", "small");
+  make_file("/etc/R/too-large", std::string(200'000, 'x'));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit less{100'000, before.rlim_max};
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &less), 0);
+  const auto failed = open_host_tree({inputs_, runtime_, common_files()});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_FALSE(failed);
+  const auto top = files::open(runtime_ + "/.default-root", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(top);
+  EXPECT_EQ(files::list(top->get()).value_or(std::vector<std::string>{"?"}), std::vector<std::string>{});
+  EXPECT_EQ(shown("etc/R/small"), "small");
+}
+
+TEST_F(HostRoot, IsMadeAgainWhenTheCopyIsNotWhole) {
+  make_file("/etc/magic", "one");
+  let_it_settle();
+  const auto copy = files::open(tree_.path + "/..", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(copy && files::remove_tree(copy->get(), "root"));
+  EXPECT_EQ(shown("etc/magic"), "one");
+}
+
+// As one that was stopped does (SIGSTOP).
+TEST_F(HostRoot, DoesNotWaitForAMakerThatDoesNotGetOn) {
+  make_file("/etc/magic", "one");
+  tree();
+  const std::string before = tree_.path;
+  Fd maker = std::move(*files::open(runtime_ + "/.default-root", O_RDONLY | O_DIRECTORY));
+  ASSERT_EQ(::flock(maker.get(), LOCK_EX), 0);
+  make_file("/etc/magic", "two");
+  EXPECT_EQ(shown("etc/magic"), "two");
+  const std::string own = tree_.path;
+  EXPECT_NE(own, before);
+  EXPECT_EQ(shown("etc/magic"), "two");
+  EXPECT_NE(tree_.path, own) << "of that run alone";
+  maker.reset();
+  EXPECT_EQ(shown("etc/magic"), "two");
+  EXPECT_EQ(::access(own.c_str(), F_OK), -1) << "nobody uses it";
+}
+
+TEST_F(HostRoot, ChecksWhatIsCopiedAndNotOnlyWhatWasLookedAt) {
+  make_file("/etc/npmrc", "fund=false\n");
+  make_file("/etc/magic", "magic");
+  for (const HostItem& item : scan_host(inputs_).items)
+    if (item.kind == HostItem::Kind::copy) {
+      EXPECT_EQ(item.check, item.path == "etc/npmrc") << item.path;
+    }
 }
 
 TEST_F(HostRoot, IsNotMadeAgainForNamesThatAreNotItsOwn) {
