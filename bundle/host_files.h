@@ -25,8 +25,8 @@ bool matches(std::string_view pattern, std::string_view path);
 bool never_shown(std::string_view path);
 // Whether a `show` or a `check` of the table holds that path.
 bool in_table(std::string_view path);
-// Whether this configuration file gives a password, a token or a URL with either in it, outside of its comments (#, ;, <!--
-// -->).
+// Whether this configuration file gives a password, a token, a private key or a URL with a login in it, outside of its comments
+// (#, ;, <!-- -->). It rather says so of one too many.
 bool gives_secret(std::string_view text);
 
 }  // namespace bailey::bundle
