@@ -87,7 +87,7 @@ void drop_last_slash(std::string& path) {
 // it: /var/run/secrets is where the secrets are.
 void follow_links_of_default_root(std::string& path) {
   constexpr std::pair<std::string_view, std::string_view> kLinks[] = {
-      {"/var/run", "/run"}, {"/var/lock", "/run"}, {"/var/tmp", "/tmp"}};
+      {"/var/run", "/run"}, {"/var/lock", "/run"}, {"/var/tmp", "/tmp"}, {"/etc/mtab", "/proc/self/mounts"}};
   for (const auto& [link, target] : kLinks)
     if (is_at_or_below(path, link)) path.replace(0, link.size(), target);
 }

@@ -255,6 +255,7 @@ TEST_F(MountsContract, KnowsAPlaceByItsOtherName) {
   expect_refusal(shell({"-v", flag + "/run/app", "-v", flag + "/var/run/app"}, "echo STARTED"), {"/run/app", "same place"});
   expect_refusal(shell({"-v", flag + "/var/run/secrets"}, "echo STARTED"), {"/run/secrets"});
   expect_refusal(shell({"-v", flag + "/var/run"}, "echo STARTED"), {"/run"});
+  expect_refusal(shell({"-v", volume.file("name") + ":/etc/mtab:ro"}, "echo STARTED"), {"/proc/self/mounts"});
   expect_refusal(shell({"--secret", "s=" + volume.file("name") + ":/var/run/secrets/x"}, "echo STARTED"), {"/run/secrets"});
 }
 
