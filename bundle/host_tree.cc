@@ -295,7 +295,8 @@ class Maker {
       directory_ = std::move(*opened);
       if (::faccessat(top_, index_.name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return {};
     }
-    return fail(Fault::unavailable, "another maker removes each copy that is begun", "end what holds the lock of " + top_path());
+    return fail(Fault::unavailable, "another maker removes each copy that is begun",
+                "end what holds the lock of " + top_path());
   }
 
   std::string top_path() const { return inputs_.runtime_directory + "/" + kName; }

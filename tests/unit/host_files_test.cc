@@ -36,12 +36,29 @@ TEST(HostFiles, MatchPatternsWithinOneName) {
 }
 
 TEST(HostFiles, KnowWhatGivesAPassword) {
-  for (const char* text : {"password=x", "  Password : x", "<secret>x</secret>", "url = ftp://u:p@h/", "mysqli.default_pw = x",
-                           "export API_KEY=x", "//r/:_authToken=x", "index-url = https://TOKEN@host/simple",
-                           "extraheader = AUTHORIZATION: basic X", "header = \"Authorization: Bearer x\"", "PWD = X",
-                           "user = \"joe:X\"", "proxy-user=joe:X", "defAuthPassphrase X", "defCommunity X", "<password>\n  X\n",
-                           "-----BEGIN RSA PRIVATE KEY-----\nMII", "# -----BEGIN PRIVATE KEY-----", "pass=X",
-                           "machine x login y password X", "password\n  =X\n", "password\n= X", "a http://h/ http://u:p@h/"})
+  for (const char* text : {"password=x",
+                           "  Password : x",
+                           "<secret>x</secret>",
+                           "url = ftp://u:p@h/",
+                           "mysqli.default_pw = x",
+                           "export API_KEY=x",
+                           "//r/:_authToken=x",
+                           "index-url = https://TOKEN@host/simple",
+                           "extraheader = AUTHORIZATION: basic X",
+                           "header = \"Authorization: Bearer x\"",
+                           "PWD = X",
+                           "user = \"joe:X\"",
+                           "proxy-user=joe:X",
+                           "defAuthPassphrase X",
+                           "defCommunity X",
+                           "<password>\n  X\n",
+                           "-----BEGIN RSA PRIVATE KEY-----\nMII",
+                           "# -----BEGIN PRIVATE KEY-----",
+                           "pass=X",
+                           "machine x login y password X",
+                           "password\n  =X\n",
+                           "password\n= X",
+                           "a http://h/ http://u:p@h/"})
     EXPECT_TRUE(gives_secret(text)) << text;
   for (const char* text : {"# password=x", "; password=x", "password =", "password=\n", "<!--\n<password>x</password>\n-->",
                            "url = http://h:80/", "mysqli.default_pw =\nx = y", "tokenizer", "bypass=x", "user = nobody",

@@ -188,8 +188,8 @@ TEST_F(HostRoot, FollowsNoLinkOnTheWayToWhatIsNotToBeShown) {
                            "/opt/maven/hideme", "/opt/closed/open", "/srv/tool"})
     make_directory(path);
   ASSERT_EQ(::rmdir(on_host("/etc/X11").c_str()), 0);
-  for (const char* path : {"/root/X11/app-defaults/F", "/root/pub/f", "/opt/php/8.9/fpm/x", "/opt/maven/hideme/x",
-                           "/opt/closed/open/x"})
+  for (const char* path :
+       {"/root/X11/app-defaults/F", "/root/pub/f", "/opt/php/8.9/fpm/x", "/opt/maven/hideme/x", "/opt/closed/open/x"})
     make_file(path, "secret");
   for (const char* path : {"/opt/php/8.9/cli/php.ini", "/opt/maven/m2.conf", "/srv/tool/conf"}) make_file(path, "shown");
   make_link("/etc/X11", "/root/X11");
