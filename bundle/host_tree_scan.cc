@@ -151,8 +151,8 @@ class Scanner {
     return known->second = std::move(source);
   }
 
-  // Where this path leads, without links; nothing when there is none, or a link leads to a private place. What decides about
-  // that is noted: each directory and link on the way, and what is missing.
+  // Where this path leads, without links; nothing when there is none, or a link leads to a private place. What decides
+  // about that is noted.
   std::optional<std::string> resolve(const std::string& path) {
     std::string done, rest = path;
     int links = 0;
@@ -169,7 +169,9 @@ class Scanner {
       if (links > 0 && is_below_one_of(next, kPrivatePlaces)) return {};
       struct stat info{};
       const bool there = ::lstat((inputs_.host + next).c_str(), &info) == 0;
-      if (noted_.insert(next).second) {
+      // A link, or a name that is missing, shows in the time of the directory above; nobody looks at that of "/".
+      const bool in_itself = there && !S_ISLNK(info.st_mode);
+      if ((in_itself || done.empty()) && noted_.insert(next).second) {
         out_.seen.push_back(there ? seen_of(inputs_.host + next, info) : Seen{.path = inputs_.host + next});
         out_.seen.back().names_only = true;
       }
