@@ -32,11 +32,13 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
   const clock::Deadline deadline = clock::Deadline::in_ms(limit_ms);
   dispatcher::PatienceUntil patience(deadline);
-  TRY_WITH(instance.await_created(patience, steps), "a first sandbox");
-  TRY_WITH(instance.start(patience, steps), "a first sandbox");
-  if (!await_end(instance.exit_fd(), deadline))
-    return fail(Fault::failed, "a first sandbox has not ended within " + units::format_milliseconds(limit_ms));
-  return instance.reap();
+  const auto started = [&]() -> Result<> {
+    TRY(instance.await_created(patience, steps));
+    return instance.start(patience, steps);
+  }();
+  if (started && await_end(instance.exit_fd(), deadline)) return instance.reap();
+  if (!started && !deadline.passed()) return std::unexpected(started.error());
+  return fail(Fault::failed, "a first sandbox has not ended within " + units::format_milliseconds(limit_ms));
 }
 
 }  // namespace

@@ -79,6 +79,7 @@ class RealRunsc : public testing::TestWithParam<const char*> {
     ::signal(SIGPIPE, SIG_IGN);
     leaks_ = std::make_unique<tests::LeakCheck>();
     const bool reference = std::string_view(GetParam()) == "reference";
+    ASSERT_EQ(::chmod(answers_.path().c_str(), 0700), 0);  // as a runtime directory has to be
     backend_ = create_backend({.runsc = reference ? tests::runsc_path() : tests::runsc_2022_path(),
                                .search_path = "",
                                .platform = "",
@@ -306,6 +307,7 @@ TEST_P(ReferenceRunsc, RunsForAnOrdinaryUserInAUserNamespace) {
   constexpr uid_t kSomebody = 4242;
   const tests::TempDir volume, answers;
   for (const auto* directory : {&volume, &answers}) ASSERT_EQ(::chown(directory->path().c_str(), kSomebody, kSomebody), 0);
+  ASSERT_EQ(::chmod(answers.path().c_str(), 0700), 0);
   const pid_t user = ::fork();
   if (user == 0) {
     if (::setgroups(0, nullptr) < 0 || ::setresgid(kSomebody, kSomebody, kSomebody) < 0 ||
