@@ -170,7 +170,9 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
   const SharedProgress progress = TRY(SharedProgress::create());
   const TerminalSettings terminal;
   Pipe signals = TRY(create_pipe());
-  const dispatcher::SignalInbox inbox = TRY(dispatcher::SignalInbox::open());
+  // To the end of the process: a signal that comes late does not change how it ends.
+  static std::optional<dispatcher::SignalInbox> inbox;
+  inbox = TRY(dispatcher::SignalInbox::open());
   const Child worker = TRY(fork_for([&] {
     signals.write.reset();
     return work({signals.read.get(), progress.get()});
@@ -178,7 +180,7 @@ Result<int> watch(const std::function<int(const Watcher&)>& work, const std::fun
   signals.read.reset();
   ::fcntl(signals.write.get(), F_SETFL, O_NONBLOCK);  // a stuck worker takes none
 
-  std::optional<Stuck> stuck = WorkerWatch(worker, *progress.get(), inbox, signals.write.get()).wait();
+  std::optional<Stuck> stuck = WorkerWatch(worker, *progress.get(), *inbox, signals.write.get()).wait();
   if (!stuck) {
     const int status = TRY(await_child(worker.pid));
     if (WIFEXITED(status)) return WEXITSTATUS(status);
