@@ -164,10 +164,11 @@ TEST_F(HungContract, LeavesNoCommandRunningWhenItsOwnOutputHangs) {
   hung_->hang({FUSE_WRITE});
   const TempDir volume;
   RunOptions wish = options({"--timeout", "2s", "-v", volume.path() + ":/out"},
-                            {"/bin/sh", "-c", "echo hello; while :; do date +%s%N > /out/alive; sleep 0.02; done"});
+                            {"/bin/sh", "-c", "echo hello; while :; do echo x >> /out/alive; sleep 0.02; done"});
   wish.before_exec = [this] { write_to_the_hung_file(); };
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 124) << got;
+  EXPECT_NE(read_file(volume.file("alive")), "") << "it has never run: the test shows nothing";
   const auto deadline = clock::Deadline::in_ms(60'000);
   std::string seen;
   do {
