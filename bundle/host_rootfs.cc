@@ -163,7 +163,7 @@ class RootBuilder {
     entries_.push_back({is_file ? Kind::bind_file : Kind::bind_directory, item.path, item.source});
   }
 
-  // What the copy has is for most sandboxes; what this one has otherwise lies over it.
+  // Most sandboxes take these files from the copy. Those that differ for this sandbox are mounted over it.
   void put_own_over() {
     const Files& common = common_files();
     for (const auto& own : own_)

@@ -50,7 +50,7 @@ std::string key_of(const HostTreeInputs& inputs) {
   return std::move(key).take();
 }
 
-// This user's alone, not a link: what stands in it is shown to sandboxes and believed.
+// The directory must be this user's alone and no link: sandboxes are shown its contents.
 Result<Fd> open_own(int above, const std::string& name, const std::string& path) {
   auto there = files::open_at(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!there && there.error().sys == ENOENT) {
@@ -194,7 +194,8 @@ class Maker {
     return {};
   }
 
-  // What is no longer the file that was looked at is left out: the index will not hold either.
+  // A file that was replaced since the scan is left out. The index then differs from the host, so the next start makes a new
+  // copy.
   Result<> copy(const HostItem& item) {
     const auto source = files::open(item.source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     struct stat info{};

@@ -28,7 +28,7 @@ constexpr std::string_view kKernels = "/sys";  // its files have neither sizes n
 
 // Links that lead there keep leading there; the rest of the host's tree is not in the sandbox, or is its own.
 constexpr std::string_view kShownAnyway[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/dev"};
-// What no link of /etc may drag in.
+// No link of /etc brings files of these places into the copy.
 constexpr std::string_view kPrivatePlaces[] = {"/root", "/home", "/run", "/var/run", "/proc", "/sys", "/dev", "/tmp", "/boot"};
 
 bool is_below(std::string_view path, std::string_view top) {

@@ -1,5 +1,5 @@
-// What a copy of the host's files will be made of (host_tree.h): the table of host_files.h and a policy's additions, looked up
-// on this host. Reads; makes nothing. A file or directory that others may not read is left out here, one by one.
+// Lists the files that a copy of the host's files will hold (host_tree.h): the table of host_files.h and a policy's additions,
+// looked up on this host. Reads; makes nothing. A file or directory that others may not read is left out here, one by one.
 #pragma once
 
 #include <sys/types.h>
@@ -50,7 +50,7 @@ struct HostScan {
   std::vector<std::string> notes;  // what of inputs.add is not shown, and why
 };
 
-// What is absent is no error, and neither is what cannot be read.
+// A path that is absent or cannot be read is left out; that is no error.
 HostScan scan_host(const HostScanInputs& inputs);
 
 // Why a path that a policy adds is not shown on this host: it is absent, or not everybody may read it; empty when it is.

@@ -44,7 +44,8 @@ struct MountAttributes {
   uint64_t set = 0, clear = 0;  // MOUNT_ATTR_*
   friend bool operator==(const MountAttributes&, const MountAttributes&) = default;
 };
-// What the options that are in the table come to; later ones win, as in mount(8). Others are passed over.
+// The attributes that these options set and clear. Of two that contradict each other the later one wins, as in mount(8).
+// Options that are not in the table are skipped.
 MountAttributes attributes_of(std::span<const std::string> options);
 
 }  // namespace bailey::bundle

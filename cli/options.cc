@@ -200,7 +200,8 @@ std::string built_in_defaults(const dispatcher::Limit& limit) {
   return text + ")";
 }
 
-// What is empty would mean the default, or the working directory: an unset variable of a script, more likely.
+// An empty value would mean the default or the working directory. More likely it is an unset variable of a script, so it is
+// refused.
 Result<> refuse_empty(const RequestFlags& flags) {
   const std::pair<const char*, const std::optional<std::string>*> kTexts[] = {
       {"--trust", &flags.trust},   {"--runtime", &flags.runtime},   {"--net", &flags.network},

@@ -297,7 +297,7 @@ int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& a
     Run run(flags, invocation, mounts ? &*mounts : nullptr, watcher);
     const int rc = run.perform();
     const int code = afterwards ? afterwards(run.record(), rc) : rc;
-    // What is left is destruction: files are closed, which may hang as well.
+    // Only destructors follow. They close files, and that may hang as well.
     if (watcher.progress) watcher.progress->finish(code);
     return code;
   };

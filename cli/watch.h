@@ -33,7 +33,7 @@ bool responds_by_itself(std::string_view type);
 // Whether one that may hang is among them.
 bool may_hang(const std::vector<dispatcher::MountEntry>& mounts);
 
-// What the worker has of its watcher.
+// The worker's side of the connection to its watcher.
 struct Watcher {
   int signals = -1;                          // read end: numbers of signals, a byte each; -1: nobody watches
   dispatcher::Progress* progress = nullptr;  // never null in a worker
