@@ -157,10 +157,7 @@ long close(int fd) { return call(__NR_close, fd); }
 long pipe(int ends[2]) { return call(__NR_pipe2, address(ends), O_CLOEXEC); }
 long duplicate_above(int fd, int least) { return call(__NR_fcntl, fd, F_DUPFD_CLOEXEC, least); }
 long duplicate_to(int fd, int number) { return call(__NR_dup3, fd, number, 0); }
-long set_nonblocking(int fd) {
-  const long flags = call(__NR_fcntl, fd, F_GETFL);
-  return flags < 0 ? flags : call(__NR_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
-}
+long set_nonblocking(int fd) { return call(__NR_fcntl, fd, F_SETFL, O_NONBLOCK); }
 long set_pipe_size(int fd, long bytes) { return call(__NR_fcntl, fd, F_SETPIPE_SZ, bytes); }
 long splice(int from, int to, size_t size) {
   return call(__NR_splice, from, 0, to, 0, static_cast<long>(size), 2 /* SPLICE_F_NONBLOCK */);
@@ -270,13 +267,17 @@ static long set_capabilities(uint32_t low) {
   return call(__NR_capset, address(&header), address(data));
 }
 
+// What "as=" keeps, which is all that the runtime gave init.
+constexpr int kKeptCapabilities[] = {CAP_KILL, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_CHOWN};
+
 long become(uint32_t uid) {
-  constexpr uint32_t kKept = 1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP | 1u << CAP_CHOWN;
+  uint32_t kept = 0;
+  for (const int number : kKeptCapabilities) kept |= 1u << number;
   long result = call(__NR_prctl, PR_SET_KEEPCAPS, 1);
   if (result == 0) result = setgroups(0, nullptr);
   if (result == 0) result = setgid(uid);
   if (result == 0) result = setuid(uid);
-  return result == 0 ? set_capabilities(kKept) : result;
+  return result == 0 ? set_capabilities(kept) : result;
 }
 
 long act_as(uint32_t uid, uint32_t gid) {
@@ -286,7 +287,7 @@ long act_as(uint32_t uid, uint32_t gid) {
 }
 
 long drop_capabilities() {
-  for (long number = 0; call(__NR_prctl, PR_CAPBSET_READ, number) >= 0; ++number) call(__NR_prctl, PR_CAPBSET_DROP, number);
+  for (const int number : kKeptCapabilities) call(__NR_prctl, PR_CAPBSET_DROP, number);
   call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   return set_capabilities(0);
 }

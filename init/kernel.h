@@ -20,7 +20,7 @@ long close(int fd);
 long pipe(int ends[2]);                   // close on exec
 long duplicate_above(int fd, int least);  // close on exec
 long duplicate_to(int fd, int number);
-long set_nonblocking(int fd);
+long set_nonblocking(int pipe);  // and none of the other flags that can be changed
 long set_pipe_size(int fd, long bytes);
 long splice(int from, int to, size_t size);  // without waiting; one of them is a pipe
 // Closes first..last. Kernels without close_range (gVisor of 2022) get it from /proc/self/fd.
@@ -75,7 +75,7 @@ long setuid(uint32_t uid);
 long become(uint32_t uid);
 // Makes files as `uid` and `gid` until the next become(), which has to follow: the effective ids only.
 long act_as(uint32_t uid, uint32_t gid);
-// None in any set, for good. Needs CAP_SETPCAP as far as the bounding set holds something.
+// None in any set, for good, after a start with no others than become() keeps. Needs CAP_SETPCAP.
 long drop_capabilities();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();

@@ -132,8 +132,8 @@ uint32_t protecting_user(long argc, const char* const* argv) {
   return uid > 0 ? static_cast<uint32_t>(uid) : 0;
 }
 
-// The runtime's /dev is memory without a limit of its own, where it cannot be read-only (gVisor of 2022): nobody but this user
-// may make files there.
+// The runtime's /dev is memory without a limit of its own, where it cannot be read-only (a gVisor that needs the DIR form):
+// nobody but this user may make files there.
 void own_devices(uint32_t user) {
   kernel::chown("/dev", user, user);
   kernel::chown("/dev/net", user, user);
@@ -267,22 +267,30 @@ void follow_orders(const Channel& channel, int workload) {
   }
 }
 
-// gVisor of 2022 changes neither owner nor mode of a pipe: the workload can open its streams by name (/dev/stdout) only when it
-// was their owner from the beginning. Nothing else of the sandbox runs yet. `user`: init's own, 0 if it stayed who it was.
-long open_relay(Relay& relay, const Job& job, uint32_t user) {
+// A gVisor that needs the DIR form changes neither owner nor mode of a pipe: the workload can open its streams by name
+// (/dev/stdout) only when it was their owner from the beginning. Nothing else of the sandbox runs yet. `user`: init's own, 0 if
+// it stayed who it was.
+long open_relay(const Channel& channel, Relay& relay, const Job& job, uint32_t user) {
   const bool merged = job.header->flags & kJobMerged;
-  if (!user || !(job.header->flags & kJobSetUser)) return relay.open(merged);
+  if (channel.lives || !user || !(job.header->flags & kJobSetUser)) return relay.open(merged);
   long done = kernel::act_as(job.header->uid, job.header->gid);
   if (done == 0) done = relay.open(merged);
   const long back = kernel::become(user);
   return done < 0 ? done : back;
 }
 
+// An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload. The first process of
+// a kernel of its own ("as=") has inherited none, and a call costs it some 50 us.
+void forget_ignored_signals() {
+  for (int number = 1; number <= kernel::kSignals; ++number)
+    if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
+}
+
 [[noreturn]] void run(long argc, const char* const* argv) {
   kernel::block_signals(~SignalSet{0});
   const uint32_t user = protecting_user(argc, argv);
   if (user) --argc;
-  if (user) own_devices(user);
+  if (user && argc == 2) own_devices(user);
   const long became = user ? kernel::become(user) : 0;
   Channel channel;
   if (kernel::getpid() != 1 || !open_channel(argc, argv, channel)) {
@@ -293,9 +301,7 @@ long open_relay(Relay& relay, const Job& job, uint32_t user) {
   close_all_but(channel.in, channel.out);
   if (became < 0) fail(channel, Step::protect, static_cast<int>(-became));
   kernel::hide_self();
-  // An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload.
-  for (int number = 1; number <= kernel::kSignals; ++number)
-    if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
+  if (!user) forget_ignored_signals();
   const long signals = kernel::open_signals(~kNotForwarded);
   if (signals < 0) fail(channel, Step::read_job, static_cast<int>(-signals));
 
@@ -306,7 +312,7 @@ long open_relay(Relay& relay, const Job& job, uint32_t user) {
   if (!channel.lives) kernel::close(channel.in);
   Relay relay;
   if (job.header->flags & kJobRelay)
-    if (const long opened = open_relay(relay, job, user); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
+    if (const long opened = open_relay(channel, relay, job, user); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
   const Start start = start_workload(job);
   const Workload workload{start.pid, kernel::monotonic_us()};
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);

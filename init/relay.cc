@@ -96,9 +96,9 @@ void Relay::drain(int hangup) {
   for (;;) {
     pollfd entries[kPollSlots + 1];
     for (Stream& stream : streams_) {
+      if (stream.from >= 0 && !holds_something(stream.from)) stream.close();
       stream.move();
       stream.resting = false;
-      if (!stream.sink_full && stream.from >= 0 && !holds_something(stream.from)) stream.close();
     }
     add_interest(entries);
     entries[kPollSlots] = {hangup, 0, 0};
