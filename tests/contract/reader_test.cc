@@ -32,7 +32,9 @@ TEST_F(ReaderContract, FailsWhenOutputIsLost) {
       EXPECT_EQ(got.number("bailey_exit_code"), 125) << got;
       EXPECT_EQ(got.text("error.errno"), one.error) << got;
       EXPECT_NE(got.text("error.message").find(one.stream == 1 ? "stdout" : "stderr"), std::string::npos) << got;
-      if (one.stream == 1) EXPECT_NE(got.err.find("stdout"), std::string::npos) << got;
+      if (one.stream == 1) {
+        EXPECT_NE(got.err.find("stdout"), std::string::npos) << got;
+      }
     }
   }
 }

@@ -186,8 +186,9 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
       const bool killed = whose == Whose::bailey ? got.signal == SIGKILL : got.exit_code != 0;
       ASSERT_TRUE(killed || by_then_all_was_done) << "call " << at << ", number " << call << ": " << got;
       if (whose != Whose::keeper) continue;
-      if (!by_then_all_was_done)
+      if (!by_then_all_was_done) {
         ASSERT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "") << "its parent did not notice, at call " << at;
+      }
       wait_until_given_back();
     }
     EXPECT_GT(at, whose == Whose::keeper ? 50u : 300u) << "so few calls were there?";

@@ -60,9 +60,10 @@ TEST_F(PoolProbes, LeaveTheMachineItsMemoryForFilters) {
   }
   // gVisor's kernel interprets filters of seccomp, and of sockets it pretends to take them: the host's would not take a
   // descriptor that is none. The same where the sockets are the host's.
-  if (gvisor())
+  if (gvisor()) {
     for (const Arguments& flags : {Arguments{}, Arguments{"--net", "host", "--allow-host-network"}})
       EXPECT_EQ(verdict(inside(flags, "filters", {}), "socket bpf"), "done");
+  }
   EXPECT_EQ(seen.size(), control.size());
 }
 

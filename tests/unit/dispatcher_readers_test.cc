@@ -58,7 +58,9 @@ TEST(Pump, WaitsForItsReaderWhileTheSourceIsSilent) {
         Fd reader = std::move(pipe.read), writer = std::move(pipe.write);
         if (kind == "non-blocking pipe") ::fcntl(writer.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
         int pair[2] = {-1, -1};
-        if (kind == "socket") ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        if (kind == "socket") {
+          ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        }
         if (kind == "terminal") {
           ASSERT_EQ(::openpty(&pair[0], &pair[1], nullptr, nullptr, nullptr), 0);
           ::fcntl(pair[1], F_SETFL, O_RDWR | O_NONBLOCK);
@@ -134,8 +136,12 @@ TEST(Streams, NoticeThatTheReaderIsGoneBeforeTheNextWrite) {
     Caller caller;
     if (kind == "pipe at the cap") caller.options.cap = 6;
     int pair[2] = {-1, -1};
-    if (kind == "socket") ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    if (kind == "terminal") ASSERT_EQ(::openpty(&pair[0], &pair[1], nullptr, nullptr, nullptr), 0);
+    if (kind == "socket") {
+      ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    }
+    if (kind == "terminal") {
+      ASSERT_EQ(::openpty(&pair[0], &pair[1], nullptr, nullptr, nullptr), 0);
+    }
     if (pair[0] >= 0) caller.out.read = Fd(pair[0]), caller.out.write = Fd(pair[1]);
     caller.options.out = caller.out.write.get();
     Streams streams = Streams::create(caller.options).value();
