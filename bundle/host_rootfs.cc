@@ -175,10 +175,6 @@ class RootBuilder {
     const auto is_inside = [&](std::string_view place) {
       return place.size() > path.size() + 2 && is_below(place.substr(1), path);
     };
-    if (!options_.file_over && (path == "etc" || std::ranges::any_of(options_.tree->binds, [&](const HostItem& bound) {
-                                  return bound.path.size() > path.size() && is_below(bound.path, path);
-                                })))
-      return true;
     const bool ordinary = path == "etc" || path == "var" || (path.starts_with("var/") && path.find('/', 4) == path.npos);
     if (options_.writable && ordinary) return true;
     return std::ranges::any_of(options_.places, is_inside) ||

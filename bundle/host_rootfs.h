@@ -5,8 +5,7 @@
 //   /usr                          bind      /proc /dev /tmp /run HOME   directories to mount on (those in config.mounts)
 //   /bin /sbin /lib /lib64 ...    links, or binds where the host has directories
 //   /etc /var /sys                what programs of /usr need of the host's: the copy that host_tree.h keeps, one bind each
-//   where
-//                                 nothing has to be made in them, else a bind for each of their entries
+//                                 where nothing has to be made in them, else a bind for each of their entries
 //   /etc                          passwd, group, hosts, hostname, nsswitch.conf, resolv.conf: ours, of config
 //   /var/tmp /var/run /var/lock   links to /tmp, /run and /run
 #pragma once
@@ -33,7 +32,8 @@ struct RootEntry {
     bind_file,       // builds makes the directory or empty file and binds onto it: recursive, read-only, nosuid, nodev
   };
   Kind kind = Kind::directory;
-  std::string path;  // relative to the root, without a leading slash; the directory it lies in has an earlier entry
+  std::string
+      path;  // relative to the root, without a leading slash; the directory it lies in has an earlier entry, or is shown by one
   std::string text;
   mode_t mode = 0755;  // of directory and file, exactly: no umask
   friend bool operator==(const RootEntry&, const RootEntry&) = default;
@@ -50,7 +50,6 @@ struct NetworkNames {
 // How the backend makes the root.
 struct HostRootOptions {
   const HostTree* tree = nullptr;   // read here only; none: the host's files are left out
-  bool file_over = false;           // it can make RootEntry::Kind::file_over, so that /etc may be one bind
   bool own_sys = false;             // it wants a /sys
   bool writable = false;            // the sandbox may make files in /etc and /var
   std::vector<std::string> places;  // absolute paths inside where mount points will be made, besides those of config.mounts

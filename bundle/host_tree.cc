@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <optional>
 #include <string_view>
 
@@ -90,6 +93,15 @@ std::optional<Found> find_current(int top) {
   return Found{std::move(*opened), std::move(*index), std::move(*text)};
 }
 
+// Sandboxes can read it in their mount tables: it says nothing.
+Result<std::string> draw_name() {
+  uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number) return sys_error("getrandom", errno);
+  char text[24];
+  std::snprintf(text, sizeof text, "t%016" PRIx64, number);
+  return std::string(text);
+}
+
 bool is_unchanged(const SeenView& seen) {
   struct stat info{};
   if (::fstatat(AT_FDCWD, seen.path.data(), &info, AT_SYMLINK_NOFOLLOW) != 0) return seen.inode == 0;
@@ -98,8 +110,10 @@ bool is_unchanged(const SeenView& seen) {
 }
 
 HostTree tree_of(Found found, const std::string& top) {
-  return {std::move(found.directory), top + "/" + found.index.name + "/root", std::move(found.index.binds),
-          std::move(found.index.directories)};
+  return {.lock = std::move(found.directory),
+          .path = top + "/" + found.index.name + "/root",
+          .binds = std::move(found.index.binds),
+          .directories = std::move(found.index.directories)};
 }
 
 class Maker {
@@ -134,7 +148,7 @@ class Maker {
     auto old = find_current(top_);
     if (!old || old->index.key != index_.key || old->index.items != index_.items) return {};
     size_t i = 0;
-    const bool same = all_seen(old->text, old->index, [&](const SeenView& was) {
+    const bool same = all_seen(old->text, old->index.seen_at, [&](const SeenView& was) {
       if (i == index_.seen.size()) return false;
       const Seen& is = index_.seen[i++];
       return is.path == was.path.substr(0, was.path.size() - 1) &&
@@ -151,7 +165,7 @@ class Maker {
   // An empty directory of ours, locked. Until it is, another maker may take it for a left one and remove it: then once more.
   Result<> make_own() {
     for (int i = 0; i < kMostTries; ++i) {
-      index_.name = "t" + std::to_string(::getpid()) + "-" + std::to_string(began_ns_) + "-" + std::to_string(i);
+      index_.name = TRY(draw_name());
       if (::mkdirat(top_, index_.name.c_str(), 0700) < 0) return sys_error("making " + index_.name, errno);
       auto opened = files::open_at(top_, index_.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       if (!opened && opened.error().sys != ENOENT) return std::unexpected(std::move(opened).error());
@@ -271,17 +285,22 @@ class Maker {
   Fd directory_, root_;
 };
 
-Result<HostTree> open_in(const HostTreeInputs& inputs) {
+Result<HostTree> open_in(const HostTreeInputs& inputs, Compare compare) {
   const std::string path = inputs.runtime_directory + "/" + kName;
   const Fd runtime = TRY(open_own(AT_FDCWD, inputs.runtime_directory, inputs.runtime_directory));
   const Fd top = TRY(open_own(runtime.get(), kName, path));
   std::string key = key_of(inputs);
-  const auto current = [&]() -> std::optional<HostTree> {
+  const auto current = [&](Compare when) -> std::optional<HostTree> {
     auto found = find_current(top.get());
-    if (!found || found->index.key != key || !all_seen(found->text, found->index, is_unchanged)) return {};
-    return tree_of(std::move(*found), path);
+    if (!found || found->index.key != key) return {};
+    std::string text = std::move(found->text);
+    const size_t seen_at = found->index.seen_at;
+    HostTree tree = tree_of(std::move(*found), path);
+    tree.index = std::move(text), tree.seen_at = seen_at;
+    if (when == Compare::now && !is_current(tree)) return {};
+    return tree;
   };
-  if (auto tree = current()) return std::move(*tree);
+  if (auto tree = current(compare)) return std::move(*tree);
   // One maker at a time; whoever waited takes what the other made. One that does not get on (it is stopped) is left alone:
   // this run gets a copy of its own.
   const Fd makers = TRY(files::open_at(top.get(), ".", O_RDONLY | O_DIRECTORY));
@@ -291,15 +310,32 @@ Result<HostTree> open_in(const HostTreeInputs& inputs) {
     constexpr timespec pause{0, 2'000'000};
     ::nanosleep(&pause, nullptr);
   }
-  if (auto tree = current()) return std::move(*tree);
+  if (auto tree = current(Compare::now)) return std::move(*tree);
   if (!locked) log::debug("another process has held the lock of " + path + " for long: this run gets a copy of its own");
   return tree_of(TRY(Maker(inputs, top.get(), locked).make(std::move(key))), path);
 }
 
 }  // namespace
 
-Result<HostTree> open_host_tree(const HostTreeInputs& inputs) {
-  return TRY_WITH(open_in(inputs), "the default root's copy of the host's files");
+Result<HostTree> open_host_tree(const HostTreeInputs& inputs, Compare compare) {
+  return TRY_WITH(open_in(inputs, compare), "the default root's copy of the host's files");
+}
+
+bool is_current(const HostTree& tree) { return all_seen(tree.index, tree.seen_at, is_unchanged); }
+
+Result<const HostTree*> KeptHostTree::get() {
+  if (!tree_.path.empty()) return &tree_;
+  tree_ = TRY(open_host_tree(inputs_, Compare::later));
+  made_now_ = tree_.index.empty();
+  return &tree_;
+}
+
+Result<bool> KeptHostTree::renew() {
+  if (tree_.path.empty() || std::exchange(made_now_, false)) return false;
+  if (!tree_.index.empty() && is_current(tree_)) return false;
+  const std::string before = tree_.path;
+  tree_ = TRY(open_host_tree(inputs_, Compare::now));
+  return tree_.path != before;
 }
 
 }  // namespace bailey::bundle

@@ -7,9 +7,10 @@
 //     t.../root/{etc,var,sys,...}   what sandboxes see, read-only
 //     t.../index                    what it was made of
 //
-// Each start compares the index with the host: ctime and inode of every file and directory that was copied, and of the
-// directories that names were looked up in. After any change a new copy is made. One that somebody uses is locked (flock,
-// shared) and stays until its last user is gone; a later maker removes it.
+// Each start compares the index with the host, while the sandbox is being made: ctime and inode of every file and directory
+// that was copied, and of the directories that names were looked up in. After any change a new copy is made, and the sandbox
+// once more. A copy that somebody uses is locked (flock, shared) and stays until its last user is gone; a later maker removes
+// it.
 #pragma once
 
 #include <string>
@@ -24,8 +25,9 @@ namespace bailey::bundle {
 
 struct HostTreeInputs {
   HostScanInputs scan;
-  std::string runtime_directory;                                  // made when missing; must be this user's alone
-  const std::vector<std::pair<std::string, std::string>>& files;  // path (etc/passwd) and contents: in the copy as well
+  std::string runtime_directory;  // made when missing; must be this user's alone
+  const std::vector<std::pair<std::string, std::string>>&
+      files;  // path (etc/passwd) and contents: in the copy as well; not owned
 };
 
 struct HostTree {
@@ -33,10 +35,30 @@ struct HostTree {
   std::string path;                      // of .../root
   std::vector<HostItem> binds;           // bind_directory and bind_file alone: `source` belongs at `path`
   std::vector<std::string> directories;  // of the root: etc, var, ...
+  std::string index;                     // from `seen_at` on what it was made of; empty: it was made just now
+  size_t seen_at = 0;
 };
 
-// About a system call for each file that was copied, some 200 on an ordinary host; milliseconds when the copy has to be made.
+// A system call for each file that was copied, some hundreds on an ordinary host; milliseconds when the copy has to be made.
 // Root or an ordinary user, each with a copy of their own. Warns of what of scan.add is not shown when it makes one.
-Result<HostTree> open_host_tree(const HostTreeInputs& inputs);
+// Compare::later leaves the comparing to the caller, who asks is_current() before anything sees a copy with an index.
+enum class Compare { now, later };
+Result<HostTree> open_host_tree(const HostTreeInputs& inputs, Compare compare = Compare::now);
+bool is_current(const HostTree& tree);
+
+// The copy as a backend holds it: opened at the first need, and compared when there is time, which is while a sandbox that is
+// to see it is being made.
+class KeptHostTree {
+ public:
+  explicit KeptHostTree(HostTreeInputs inputs) : inputs_(std::move(inputs)) {}
+  Result<const HostTree*> get();
+  // Whether the host has changed since the copy was made; get() then answers another one. False where none was opened.
+  Result<bool> renew();
+
+ private:
+  HostTreeInputs inputs_;
+  HostTree tree_;
+  bool made_now_ = false;  // and not used yet
+};
 
 }  // namespace bailey::bundle

@@ -1,5 +1,6 @@
 #include "bundle/host_tree_index.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace bailey::bundle {
@@ -84,8 +85,8 @@ std::optional<Index> decode(std::string_view text) {
   return index;
 }
 
-bool all_seen(std::string_view text, const Index& index, const std::function<bool(const SeenView&)>& good) {
-  Reader in(text.substr(index.seen_at));
+bool all_seen(std::string_view text, size_t seen_at, const std::function<bool(const SeenView&)>& good) {
+  Reader in(text.substr(std::min(seen_at, text.size())));
   for (uint64_t n = in.number(); n > 0; --n) {
     SeenView seen{};
     seen.path = in.text();

@@ -47,8 +47,8 @@ struct SeenView {
 std::string encode(const Index& index);
 // Without Index::seen; nothing when it is of another version, or cut.
 std::optional<Index> decode(std::string_view text);
-// Whether `good` of every record of that index; false as well when it is cut.
-bool all_seen(std::string_view text, const Index& index, const std::function<bool(const SeenView&)>& good);
+// Whether `good` of every record of that index, which begin at Index::seen_at; false as well when it is cut.
+bool all_seen(std::string_view text, size_t seen_at, const std::function<bool(const SeenView&)>& good);
 // Of what is made, its order included.
 uint64_t hash_of(const std::vector<HostItem>& items);
 

@@ -165,6 +165,9 @@ class Backend {
   // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:
   // what the caller does until await_created costs no time. `spec` and the Backend outlive that. Steps as there.
   virtual Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
+  // Between the two: whether something of the host that create() took as it was the last time has changed since. Then it is
+  // read anew, the Instance must be ended, and the next create() uses what is there now.
+  virtual Result<bool> renew() { return false; }
 };
 
 }  // namespace bailey::dispatcher

@@ -151,11 +151,7 @@ Result<> Sandbox::create() {
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 
-  enter("create");
-  steps.clear();
-  instance_ = TRY(around_.backend.create(spec_, leases_, streams_.take_workload_ends(), steps));
-  if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
-  timer_.lap(steps, "create, rest");
+  TRY(begin_making());
   if (!around_.backend.looks_at_links()) TRY(connect_network());
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
@@ -172,6 +168,9 @@ Result<> Sandbox::create() {
   timer_.lap(step_);
 
   enter("create");
+  if (TRY(around_.backend.renew())) TRY(begin_making_again());
+  (void)streams_.take_workload_ends();
+  timer_.lap("host files");
   steps.clear();
   Fd terminal = TRY(instance_->await_created(*this, steps));
   if (options.terminal) {
@@ -183,6 +182,26 @@ Result<> Sandbox::create() {
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
   return {};
+}
+
+Result<> Sandbox::begin_making() {
+  enter("create");
+  Steps steps;
+  Stdio ends = TRY(streams_.copy_workload_ends());
+  instance_ = TRY(around_.backend.create(spec_, leases_, std::move(ends), steps));
+  if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
+  timer_.lap(steps, "create, rest");
+  return {};
+}
+
+// What it was made of has changed on the host: nothing has run in it yet.
+Result<> Sandbox::begin_making_again() {
+  if (!instance_->end(clock::Deadline::in_ms(kEndMs)))
+    return fail(Fault::failed, "the host's files changed while the sandbox was made, and its first process does not end",
+                "'bailey gc' removes what is left");
+  instance_.reset();
+  leases_.cgroup.leave_out_cpu_time();
+  return begin_making();
 }
 
 Result<> Sandbox::reserve_network() {

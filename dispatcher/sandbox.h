@@ -91,6 +91,8 @@ class Sandbox : private Patience {
   void forward(int number);
   void notice_oom();
   void serve_names();
+  Result<> begin_making();
+  Result<> begin_making_again();
   Result<> reserve_network();
   Result<> connect_network();
   void measure();

@@ -324,6 +324,13 @@ void Streams::hang_up() {
   terminal_.reset();
 }
 
+Result<Stdio> Streams::copy_workload_ends() const {
+  Stdio copy;
+  for (Fd Stdio::* end : {&Stdio::in, &Stdio::out, &Stdio::err})
+    if (workload_.*end) copy.*end = TRY((workload_.*end).duplicate());
+  return copy;
+}
+
 void Streams::workload_ended() {
   ended_ = true;
   in_.close();

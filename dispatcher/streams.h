@@ -100,6 +100,8 @@ class Streams {
   static Result<Streams> create(const StreamOptions& options);
 
   Stdio take_workload_ends() { return std::move(workload_); }
+  // The same ends again, should the sandbox have to be made once more; take_workload_ends() then gives up the last of them.
+  Result<Stdio> copy_workload_ends() const;
   Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Backend::create
   int terminal() const { return terminal_.get(); }
 

@@ -29,7 +29,8 @@ bool is_one_pipe(int a, int b) {
 
 class GvisorBackend final : public dispatcher::Backend {
  public:
-  explicit GvisorBackend(BackendOptions options) : options_(std::move(options)) {}
+  explicit GvisorBackend(BackendOptions options)
+      : options_(std::move(options)), tree_({options_.root_files, options_.runtime_directory, bundle::common_files()}) {}
 
   dispatcher::BackendKind kind() const override { return dispatcher::BackendKind::gvisor; }
 
@@ -53,10 +54,13 @@ class GvisorBackend final : public dispatcher::Backend {
 
   Result<json::Value> explain(const Spec& spec) override {
     TRY(find_runsc());
+    TRY(renew());
     const bundle::HostTree* tree = TRY(tree_for(spec));
     const Plan plan = TRY(compile_plan(spec, {&traits_, platform_, "bailey-ID", {}, tree}));
     return explain_plan(plan);
   }
+
+  Result<bool> renew() override { return tree_.renew(); }
 
   Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
     TRY(find_runsc());
@@ -92,10 +96,7 @@ class GvisorBackend final : public dispatcher::Backend {
  private:
   // The host's files for the default root; nothing for another.
   Result<const bundle::HostTree*> tree_for(const Spec& spec) {
-    if (!spec.host_rootfs()) return nullptr;
-    if (tree_.path.empty())
-      tree_ = TRY(bundle::open_host_tree({options_.root_files, options_.runtime_directory, bundle::common_files()}));
-    return &tree_;
+    return spec.host_rootfs() ? tree_.get() : Result<const bundle::HostTree*>(nullptr);
   }
 
   // Once: the binary, its answers, the platform. What it says of itself comes from the file of answers when that knows it.
@@ -121,7 +122,7 @@ class GvisorBackend final : public dispatcher::Backend {
   }
 
   BackendOptions options_;
-  bundle::HostTree tree_;  // kept for as long as sandboxes use it
+  bundle::KeptHostTree tree_;
   std::optional<Binary> binary_;
   Traits traits_;
   std::string platform_;

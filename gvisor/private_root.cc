@@ -24,7 +24,7 @@ namespace bailey::gvisor {
 
 namespace {
 
-constexpr const char* kBytes = "64m";  // config.json, job, small /etc, runsc's state; the upper side of an overlay
+constexpr const char* kBytes = "64m";  // config.json, job, files of /etc, runsc's state; the upper side of an overlay
 constexpr const char* kInodes = "8192";
 constexpr size_t kLogCap = 64 * 1024;
 
@@ -201,8 +201,8 @@ class Builder {
     switch (entry.kind) {
       case bundle::RootEntry::Kind::directory: return fill_.directory(path, entry.mode);
       case bundle::RootEntry::Kind::symlink: return fill_.symlink(path, entry.text);
-      case bundle::RootEntry::Kind::file_over:  // not asked for
       case bundle::RootEntry::Kind::file: return fill_.file(path, entry.text, entry.mode);
+      case bundle::RootEntry::Kind::file_over: return cover_with_file(entry, path);
       case bundle::RootEntry::Kind::bind_directory:
       case bundle::RootEntry::Kind::bind_file: break;
     }
@@ -210,13 +210,32 @@ class Builder {
     return attach(source.get(), path, true, entry.text);
   }
 
-  // Attaches a copy of what `source` refers to, at a new directory or file of the tmpfs.
+  // The file lies beside the root and is bound onto the one that it replaces.
+  Result<> cover_with_file(const bundle::RootEntry& entry, const std::string& target) {
+    const std::string own = "over-" + std::to_string(out_.attachments.size());
+    const Fd file = TRY(fill_.open_new(own, entry.mode));
+    TRY(files::write_fd(file.get(), entry.text, own));
+    Fd tree = TRY(clone_tree(file.get(), {}, own));
+    out_.attachments.push_back({std::move(tree), target});
+    return {};
+  }
+
+  // Whether `target` lies in what is attached before it, where a place for it is already.
+  bool is_covered(std::string_view target) const {
+    return std::ranges::any_of(out_.attachments, [&](const Attachment& above) {
+      return target.size() > above.target.size() && target.starts_with(above.target) && target[above.target.size()] == '/';
+    });
+  }
+
+  // Attaches a copy of what `source` refers to, at a new directory or file of the tmpfs, or over what is there.
   Result<> attach(int source, const std::string& target, bool read_only, const std::string& name,
                   const bundle::MountAttributes& attributes = {}) {
     struct stat info{};
     if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
-    if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
-    else TRY(fill_.file(target, {}, 0444));
+    if (!is_covered(target)) {
+      if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
+      else TRY(fill_.file(target, {}, 0444));
+    }
     Fd again;
     if (reopens_) again = TRY(open_again(source, info, name));
     const TreeRules rules{.read_only = read_only, .device = S_ISCHR(info.st_mode), .attributes = attributes};

@@ -101,6 +101,8 @@ class Cgroup {
   // Once; some 10 us for `peaks`.
   enum class LeaveOut { peaks, all };
   void begin_account(LeaveOut what);
+  // Before that: what a sandbox used that was made in vain.
+  void leave_out_cpu_time();
   // Before that: what is in use now is left out of the peak.
   void leave_out_memory_in_use();
   // Made at the first call. Readable: an OOM may have happened, ask usage().oom_kills (v1: eventfd on

@@ -77,8 +77,12 @@ void Cgroup::begin_account(LeaveOut what) {
     (void)write_cgroup_file(memory->fd.get(), "memory.max_usage_in_bytes", "0");
   }
   if (what == LeaveOut::peaks) return;
-  for (const Directory& directory : directories_) add_cpu_time(directory, before_);
+  leave_out_cpu_time();
   if (memory && memory->v2 && !peak_) memory_before_ = 0;
+}
+
+void Cgroup::leave_out_cpu_time() {
+  for (const Directory& directory : directories_) add_cpu_time(directory, before_);
 }
 
 void Cgroup::leave_out_memory_in_use() {

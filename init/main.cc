@@ -312,7 +312,8 @@ void forget_ignored_signals() {
   if (!channel.lives) kernel::close(channel.in);
   Relay relay;
   if (job.header->flags & kJobRelay)
-    if (const long opened = open_relay(channel, relay, job, user); opened < 0) fail(channel, Step::streams, static_cast<int>(-opened));
+    if (const long opened = open_relay(channel, relay, job, user); opened < 0)
+      fail(channel, Step::streams, static_cast<int>(-opened));
   const Start start = start_workload(job);
   const Workload workload{start.pid, kernel::monotonic_us()};
   kernel::unmap(inbox.pointers, inbox.pointer_bytes);

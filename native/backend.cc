@@ -22,7 +22,8 @@ using dispatcher::Spec;
 class NativeBackend final : public dispatcher::Backend {
  public:
   NativeBackend(std::string runtime_directory, bundle::HostScanInputs root_files)
-      : runtime_directory_(std::move(runtime_directory)), root_files_(std::move(root_files)) {}
+      : runtime_directory_(std::move(runtime_directory)),
+        tree_({std::move(root_files), runtime_directory_, bundle::common_files()}) {}
 
   dispatcher::BackendKind kind() const override { return dispatcher::BackendKind::native; }
 
@@ -48,23 +49,30 @@ class NativeBackend final : public dispatcher::Backend {
     return resources;
   }
 
-  Result<json::Value> explain(const Spec& spec) override { return to_json(*TRY(plan_of(spec))); }
+  Result<json::Value> explain(const Spec& spec) override {
+    TRY(renew());
+    return to_json(*TRY(plan_of(spec)));
+  }
 
   Result<> begin(const Spec& spec, const dispatcher::Leases& leases, dispatcher::Steps& steps) override {
     return begin_in(spec, -1, leases, steps);
   }
   bool looks_at_links() const override { return false; }
+  Result<bool> renew() override {
+    const bool renewed = TRY(tree_.renew());
+    if (renewed) planned_id_.clear();
+    return renewed;
+  }
 
   Result<std::unique_ptr<dispatcher::Instance>> create(const Spec& spec, dispatcher::Leases& leases, dispatcher::Stdio stdio,
                                                        dispatcher::Steps& steps) override;
 
  private:
   static constexpr int kInitProcesses = 1;  // PID 1 counts in the pids cgroup and is ours
-  // Compiled once for each sandbox, whichever of check, explain and create comes first.
+  // Compiled once for each sandbox and copy, whichever of check, explain and create comes first.
   Result<const Plan*> plan_of(const Spec& spec) {
     if (planned_id_ != spec.id()) {
-      if (spec.host_rootfs() && tree_.path.empty())
-        tree_ = TRY(bundle::open_host_tree({root_files_, runtime_directory_, bundle::common_files()}));
+      host_.tree = spec.host_rootfs() ? TRY(tree_.get()) : nullptr;
       plan_ = TRY(compile(spec, traits_for(spec)));
       planned_id_ = spec.id();
     }
@@ -75,7 +83,6 @@ class NativeBackend final : public dispatcher::Backend {
   // serve: there is one id.
   HostTraits traits_for(const Spec& spec) const {
     HostTraits traits = host_;
-    if (!tree_.path.empty()) traits.tree = &tree_;
     const bool moved = spec.request().network == dispatcher::NetworkMode::userspace && traits.ids == IdMapKind::subordinate;
     if (moved) traits.ids = IdMapKind::single;
     return traits;
@@ -83,8 +90,7 @@ class NativeBackend final : public dispatcher::Backend {
   Result<> begin_in(const Spec& spec, int cgroup, const dispatcher::Leases& leases, dispatcher::Steps& steps);
 
   std::string runtime_directory_;
-  bundle::HostScanInputs root_files_;
-  bundle::HostTree tree_;  // opened for a root of the host's, and kept for as long as sandboxes use it
+  bundle::KeptHostTree tree_;
   std::string planned_id_;
   Plan plan_;
   HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi(), .own_oom_score = host::own_oom_score()};

@@ -165,7 +165,7 @@ class Compiler {
         add({.kind = Kind::file, .path = "/" + entry.path, .text = std::move(entry.text), .mode = entry.mode});
       return {};
     }
-    bundle::HostRootOptions root{.tree = host_.tree, .file_over = true, .own_sys = true, .writable = !plan_.root_read_only};
+    bundle::HostRootOptions root{.tree = host_.tree, .own_sys = true, .writable = !plan_.root_read_only};
     for (const secrets::Request& secret : spec_.secrets()) root.places.push_back(secret.destination);
     for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_, names_, root))) add_root_entry(std::move(entry));
     return {};

@@ -1,4 +1,6 @@
 // The default root: what it shows of the host's files outside /usr, and what it has of its own (docs/default-root.md).
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +125,55 @@ TEST_F(DefaultRootContract, FollowsThePolicy) {
   const Outcome refused = run({"--policy", policy(R"({"add": ["/etc/shadow"]})")}, {"/bin/true"});
   EXPECT_EQ(refused.exit_code, 125) << refused;
   EXPECT_NE(refused.err.find("/etc/shadow"), std::string::npos) << refused;
+}
+
+// The host's kCoveredFile is another one, for Bailey alone, as long as this exists.
+class CoveredFile {
+ public:
+  explicit CoveredFile(std::string path) : path_(std::move(path)) {
+    if (caller() != Caller::root) {
+      EXPECT_TRUE(ask_root('c', path_)) << path_;
+    }
+  }
+  ~CoveredFile() {
+    if (caller() != Caller::root) ask_root('d', path_);
+  }
+  Outcome run(RunOptions wish) const {
+    if (caller() == Caller::root)
+      wish.before_exec = [this] {
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount(path_.c_str(), kCoveredFile, nullptr, MS_BIND, nullptr) != 0)
+          ::_exit(97);
+      };
+    return run_bailey(std::move(wish));
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_F(DefaultRootContract, FollowsTheHostFromOneRunToTheNext) {
+  const std::string script = "cat " + std::string(kCoveredFile) + "; cat; exit 3";
+  const std::string before = read_file(kCoveredFile);
+  const TempDir directory;
+  ASSERT_EQ(::chmod(directory.path().c_str(), 0755), 0);
+  const auto look = [&](const auto& run_it) {
+    RunOptions wish = options({"-i"}, {"/bin/sh", "-c", script});
+    wish.input = "and its input";
+    const Outcome got = run_it(std::move(wish));
+    EXPECT_EQ(got.exit_code, 3) << got;
+    // What is used for a sandbox that is made once more is not the command's.
+    EXPECT_LT(got.number("cpu_us").value_or(0), got.number("setup_ns").value_or(0) / 1000) << got;
+    return got.out;
+  };
+  EXPECT_EQ(look([](RunOptions wish) { return run_bailey(std::move(wish)); }), before + "and its input");
+  {
+    const CoveredFile other(directory.write("other", "other\n"));
+    EXPECT_EQ(look([&](RunOptions wish) { return other.run(std::move(wish)); }), "other\nand its input");
+    ASSERT_EQ(::chmod(directory.file("other").c_str(), 0600), 0);
+    EXPECT_EQ(look([&](RunOptions wish) { return other.run(std::move(wish)); }), "and its input") << "not everybody's any more";
+  }
+  EXPECT_EQ(look([](RunOptions wish) { return run_bailey(std::move(wish)); }), before + "and its input");
 }
 
 TEST_F(DefaultRootContract, PointsAVolumeOfEtcToThePolicy) {

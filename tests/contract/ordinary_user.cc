@@ -183,6 +183,16 @@ void become_the_user() {
   if (::chdir("/") != 0) give_up("chdir");
 }
 
+bool obey(char what, const char* path) {
+  switch (what) {
+    case 'm': return mount_file_systems(path, kTestUid, kTestGid);
+    case 'u': return unmount_file_systems(path);
+    case 'c': return ::mount(path, kCoveredFile, nullptr, MS_BIND, nullptr) == 0;
+    case 'd': return ::umount2(kCoveredFile, MNT_DETACH) == 0;
+    default: return false;
+  }
+}
+
 // Until the user's process ends and with it the last other end.
 void serve(const Fd& socket) {
   char order[PATH_MAX + 1];
@@ -191,15 +201,15 @@ void serve(const Fd& socket) {
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return;
     order[got] = '\0';
-    const bool done = order[0] == 'm' ? mount_file_systems(order + 1, kTestUid, kTestGid) : unmount_file_systems(order + 1);
+    const bool done = obey(order[0], order + 1);
     (void)::send(socket.get(), done ? "y" : "n", 1, MSG_NOSIGNAL);
   }
 }
 
 }  // namespace
 
-bool ask_root(char what, const std::string& directory) {
-  const std::string order = what + directory;
+bool ask_root(char what, const std::string& path) {
+  const std::string order = what + path;
   char answer = 'n';
   return ::send(g_root.get(), order.data(), order.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(order.size()) &&
          ::recv(g_root.get(), &answer, 1, 0) == 1 && answer == 'y';

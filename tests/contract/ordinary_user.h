@@ -32,8 +32,11 @@ struct Prepared {
 };
 const Prepared& prepared();
 
-// Has the process that is still root do one thing (ordinary_user.cc) with a directory of the test's. false: it failed.
-bool ask_root(char what, const std::string& directory);
+// Has the process that is still root do one thing with a path of the test's. false: it failed.
+//   m, u   file systems in that directory, and away with them (file_systems.h)
+//   c, d   that file bound over kCoveredFile in this program's mount namespace, and the uppermost away again
+inline constexpr const char* kCoveredFile = "/etc/debian_version";
+bool ask_root(char what, const std::string& path);
 
 // Makes all of it, runs `tests` as the user in a child and takes everything back. Its exit code.
 int run_as_ordinary_user(int (*tests)());

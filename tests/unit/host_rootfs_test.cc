@@ -1,83 +1,18 @@
 #include "bundle/host_rootfs.h"
 
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <set>
 
-#include "base/files.h"
 #include "bundle/builder.h"
 #include "bundle/bundle_dir.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/host_root.h"
 
 namespace bailey::bundle {
 namespace {
 
 using Kind = RootEntry::Kind;
-
-class HostRoot : public testing::Test {
- protected:
-  void SetUp() override {
-    runtime_ = directory_.path() + "/runtime";
-    inputs_.host = directory_.path() + "/host";
-    make_directory("/usr/lib");
-    make_directory("/etc");
-    make_directory("/var/lib");
-    options_.host = inputs_.host;
-    options_.file_over = true;
-  }
-  std::string on_host(const std::string& path) const { return inputs_.host + path; }
-  void make_directory(const std::string& path) { ASSERT_TRUE(files::create_directories(on_host(path), 0755)); }
-  void make_file(const std::string& path, const std::string& contents, mode_t mode = 0644) {
-    const auto fd = files::open(on_host(path), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    ASSERT_TRUE(fd && files::write_fd(fd->get(), contents, path));
-    ASSERT_EQ(::fchmod(fd->get(), mode), 0);
-  }
-  void make_link(const std::string& path, const std::string& target) {
-    ASSERT_EQ(::symlink(target.c_str(), on_host(path).c_str()), 0);
-  }
-  const HostTree& tree() {
-    auto opened = open_host_tree({inputs_, runtime_, common_files()});
-    EXPECT_TRUE(opened) << opened.error().message;
-    if (opened) tree_ = std::move(*opened);
-    options_.tree = &tree_;
-    return tree_;
-  }
-  // What the sandbox reads at that path of the copy; "-" when there is none.
-  std::string shown(const std::string& path) {
-    const auto text = files::read(tree().path + "/" + path, 1 << 20);
-    return text ? *text : "-";
-  }
-  std::string link_shown(const std::string& path) { return files::readlink(tree().path + "/" + path).value_or("-"); }
-  std::vector<RootEntry> entries() {
-    auto made = host_root_entries(config_, {}, options_);
-    EXPECT_TRUE(made) << made.error().message;
-    return made.value_or(std::vector<RootEntry>{});
-  }
-  // The entry of that path; an empty one when there is none.
-  RootEntry entry(const std::string& path) {
-    for (RootEntry& made : entries())
-      if (made.path == path) return made;
-    return {};
-  }
-  // Files that changed just now may change again within the clock's tick, and are looked at again: until they are old.
-  void let_it_settle() {
-    for (std::string last;; last = tree_.path)
-      if (tree(); tree_.path == last) return;
-  }
-
-  tests::TempDir directory_;
-  std::string runtime_;
-  HostScanInputs inputs_;
-  HostTree tree_;
-  HostRootOptions options_;
-  Config config_;
-};
 
 TEST_F(HostRoot, FollowsMergedAndSeparateUsr) {
   make_directory("/lib64");
@@ -239,100 +174,6 @@ TEST_F(HostRoot, NoticesWhatChangesOnTheWayOfALink) {
   EXPECT_EQ(shown("etc/fonts/fonts.conf"), "fonts");
 }
 
-TEST_F(HostRoot, ShowsEveryChangeAtTheNextStart) {
-  make_directory("/etc/R");
-  make_file("/etc/R/Renviron", "one");
-  EXPECT_EQ(shown("etc/R/Renviron"), "one");
-  let_it_settle();
-  const std::string before = tree_.path;
-  EXPECT_EQ(tree().path, before) << "made again although nothing changed";
-  make_file("/etc/R/Renviron", "two");  // in place: no directory changes
-  EXPECT_EQ(shown("etc/R/Renviron"), "two");
-  make_directory("/etc/perl");
-  make_file("/etc/perl/sitecustomize.pl", "new");
-  EXPECT_EQ(shown("etc/perl/sitecustomize.pl"), "new");
-  make_link("/etc/timezone", "/usr/share/zone");
-  EXPECT_EQ(link_shown("etc/timezone"), "/usr/share/zone");
-  ASSERT_EQ(::unlink(on_host("/etc/R/Renviron").c_str()), 0);
-  EXPECT_EQ(shown("etc/R/Renviron"), "-");
-}
-
-TEST_F(HostRoot, KeepsACopyThatIsInUseAndRemovesTheOthers) {
-  make_file("/etc/magic", "one");
-  auto first = open_host_tree({inputs_, runtime_, common_files()});
-  ASSERT_TRUE(first);
-  make_file("/etc/magic", "two");
-  EXPECT_EQ(shown("etc/magic"), "two");
-  EXPECT_EQ(files::read(first->path + "/etc/magic", 100).value_or("-"), "one");
-  const std::string path = first->path;
-  first->lock.reset();
-  make_file("/etc/magic", "three");
-  EXPECT_EQ(shown("etc/magic"), "three");
-  EXPECT_EQ(::access(path.c_str(), F_OK), -1);
-}
-
-TEST_F(HostRoot, LeavesNothingOfACopyThatCouldNotBeMade) {
-  make_directory("/etc/R");
-  make_file("/etc/R/small", "small");
-  make_file("/etc/R/too-large", std::string(200'000, 'x'));
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit less{100'000, before.rlim_max};
-  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &less), 0);
-  const auto failed = open_host_tree({inputs_, runtime_, common_files()});
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  ::signal(SIGXFSZ, handler);
-  EXPECT_FALSE(failed);
-  const auto top = files::open(runtime_ + "/.default-root", O_RDONLY | O_DIRECTORY);
-  ASSERT_TRUE(top);
-  EXPECT_EQ(files::list(top->get()).value_or(std::vector<std::string>{"?"}), std::vector<std::string>{});
-  EXPECT_EQ(shown("etc/R/small"), "small");
-}
-
-TEST_F(HostRoot, IsMadeAgainWhenTheCopyIsNotWhole) {
-  make_file("/etc/magic", "one");
-  let_it_settle();
-  const auto copy = files::open(tree_.path + "/..", O_RDONLY | O_DIRECTORY);
-  ASSERT_TRUE(copy && files::remove_tree(copy->get(), "root"));
-  EXPECT_EQ(shown("etc/magic"), "one");
-}
-
-// As one that was stopped does (SIGSTOP).
-TEST_F(HostRoot, DoesNotWaitForAMakerThatDoesNotGetOn) {
-  make_file("/etc/magic", "one");
-  tree();
-  const std::string before = tree_.path;
-  Fd maker = std::move(*files::open(runtime_ + "/.default-root", O_RDONLY | O_DIRECTORY));
-  ASSERT_EQ(::flock(maker.get(), LOCK_EX), 0);
-  make_file("/etc/magic", "two");
-  EXPECT_EQ(shown("etc/magic"), "two");
-  const std::string own = tree_.path;
-  EXPECT_NE(own, before);
-  EXPECT_EQ(shown("etc/magic"), "two");
-  EXPECT_NE(tree_.path, own) << "of that run alone";
-  maker.reset();
-  EXPECT_EQ(shown("etc/magic"), "two");
-  EXPECT_EQ(::access(own.c_str(), F_OK), -1) << "nobody uses it";
-}
-
-TEST_F(HostRoot, ChecksWhatIsCopiedAndNotOnlyWhatWasLookedAt) {
-  make_file("/etc/npmrc", "fund=false\n");
-  make_file("/etc/magic", "magic");
-  for (const HostItem& item : scan_host(inputs_).items)
-    if (item.kind == HostItem::Kind::copy) {
-      EXPECT_EQ(item.check, item.path == "etc/npmrc") << item.path;
-    }
-}
-
-TEST_F(HostRoot, IsNotMadeAgainForNamesThatAreNotItsOwn) {
-  make_file("/etc/magic", "one");
-  let_it_settle();
-  const std::string before = tree_.path;
-  make_file("/etc/resolv.conf", "nameserver 192.0.2.1\n");
-  EXPECT_EQ(tree().path, before);
-}
-
 TEST_F(HostRoot, BindsWhatIsTooLargeToCopyWhenAllOfItIsEverybodys) {
   make_directory("/var/lib/texmf/web2c");
   make_directory("/var/lib/aspell");
@@ -399,13 +240,6 @@ TEST_F(HostRoot, TakesAdditionsAndLeavesOutWhatAPolicyRemoves) {
   EXPECT_NE(scan_host(inputs_).notes[0].find("/etc/hidden.conf"), std::string::npos);
 }
 
-TEST_F(HostRoot, RefusesADirectoryThatOthersMayUse) {
-  ASSERT_TRUE(files::create_directories(runtime_, 0755));
-  const auto opened = open_host_tree({inputs_, runtime_, common_files()});
-  ASSERT_FALSE(opened);
-  EXPECT_NE(opened.error().message.find(runtime_), std::string::npos) << opened.error().message;
-}
-
 TEST_F(HostRoot, NamesTheWorkloadsUserInPasswd) {
   config_.process = Process{};
   config_.process->env = {"HOME=/home/me"};
@@ -426,16 +260,13 @@ TEST_F(HostRoot, NeedsNoFileOfItsOwnForTheUsualSandbox) {
   add_run_defaults(config_, {});
   tree();
   for (const RootEntry& made : entries()) EXPECT_NE(made.kind, Kind::file_over) << made.path;
-  options_.file_over = false;  // of gVisor
-  EXPECT_EQ(entry("etc").kind, Kind::directory);
-  EXPECT_EQ(entry("etc/passwd").kind, Kind::file);
+  EXPECT_EQ(entry("etc").kind, Kind::bind_directory);
 }
 
 TEST_F(HostRoot, HasNoResolverWithoutTheHostsNetwork) {
   make_file("/etc/resolv.conf", "nameserver 192.0.2.1\n");
   config_.hostname = "box";
   config_.linux.namespaces = {{NamespaceType::network, ""}};
-  options_.file_over = false;
   EXPECT_EQ(entry("etc/resolv.conf"), (RootEntry{Kind::file, "etc/resolv.conf", "", 0644}));
   EXPECT_NE(entry("etc/hosts").text.find("localhost box\n"), std::string::npos);
   config_.linux.namespaces.clear();
@@ -489,23 +320,20 @@ TEST_F(HostRoot, OfThisHostIsInTheOrderOfMaking) {
   inputs_.host = options_.host = "";
   options_.own_sys = true;
   tree();
-  for (const bool file_over : {true, false}) {
-    options_.file_over = file_over;
-    std::set<std::string> seen = {""};
-    for (const RootEntry& e : entries()) {
-      EXPECT_FALSE(e.path.starts_with('/')) << e.path;
-      EXPECT_TRUE(seen.insert(e.path).second) << e.path << " twice";
-      const size_t slash = e.path.rfind('/');
-      const std::string above = slash == e.path.npos ? "" : e.path.substr(0, slash);
-      const bool there = seen.contains(above) || ::access((tree_.path + "/" + above).c_str(), F_OK) == 0;
-      EXPECT_TRUE(there) << e.path << " before its directory";
-      struct stat status{};
-      if (e.kind != Kind::bind_directory && e.kind != Kind::bind_file) continue;
-      EXPECT_EQ(::stat(e.text.c_str(), &status), 0) << e.text;
-      EXPECT_EQ(S_ISDIR(status.st_mode), e.kind == Kind::bind_directory) << e.text;
-    }
-    for (const char* path : {"usr", "bin", "etc", "var", "sys", "run", "tmp"}) EXPECT_TRUE(seen.contains(path)) << path;
+  std::set<std::string> seen = {""};
+  for (const RootEntry& e : entries()) {
+    EXPECT_FALSE(e.path.starts_with('/')) << e.path;
+    EXPECT_TRUE(seen.insert(e.path).second) << e.path << " twice";
+    const size_t slash = e.path.rfind('/');
+    const std::string above = slash == e.path.npos ? "" : e.path.substr(0, slash);
+    const bool there = seen.contains(above) || ::access((tree_.path + "/" + above).c_str(), F_OK) == 0;
+    EXPECT_TRUE(there) << e.path << " before its directory";
+    struct stat status{};
+    if (e.kind != Kind::bind_directory && e.kind != Kind::bind_file) continue;
+    EXPECT_EQ(::stat(e.text.c_str(), &status), 0) << e.text;
+    EXPECT_EQ(S_ISDIR(status.st_mode), e.kind == Kind::bind_directory) << e.text;
   }
+  for (const char* path : {"usr", "bin", "etc", "var", "sys", "run", "tmp"}) EXPECT_TRUE(seen.contains(path)) << path;
   EXPECT_NE(shown("sys/devices/system/cpu/online"), "-");
 }
 
