@@ -154,7 +154,8 @@ Result<pid_t> start(const Command& command, const Stdio& stdio) {
         process::extend::on_exec_setup = [&](auto&) { set_up_child(stdio); },
         process::extend::on_error = [&](auto& executor, const std::error_code&) { forked = executor.pid; });
     child.detach();  // waited for here: Boost's own waits with a time limit lose signals
-    if (!error) return child.id();
+    if (!error && child.id() > 0) return child.id();
+    if (!error) error.assign(errno, std::generic_category());  // Boost does not say that it could make no pipe
   } catch (const std::exception& problem) {
     return fail(Fault::failed, problem.what());
   }

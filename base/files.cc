@@ -45,6 +45,16 @@ Result<Fd> open_at(int dir, const std::string& path, int flags, mode_t mode) {
   }
 }
 
+Error bad_path(Error error, std::string_view what) {
+  error = std::move(error).with(what);
+  error.fault = Fault::bad_input;
+  if (!error.remedy.empty()) return error;
+  if (error.sys == ENOENT || error.sys == ENOTDIR || error.sys == EACCES)
+    error.remedy = "give a path that exists and that you may reach";
+  if (error.sys == EISDIR) error.remedy = "it is a directory: name a file";
+  return error;
+}
+
 Result<Fd> open_beneath(int dir, const std::string& path, int flags, mode_t mode) {
   return openat2(dir, path, flags, mode, RESOLVE_BENEATH);
 }
@@ -189,7 +199,9 @@ Result<> remove_tree(int dir, const std::string& name) {
   const Fd below(static_cast<int>(::syscall(SYS_openat2, dir, name.c_str(), &how, sizeof how)));
   if (!below) {
     if (errno == ENOENT) return {};
-    return sys_error(quoted("removing", name), errno == ENOTDIR ? refused : errno);  // no directory: the refusal is the reason
+    auto failed = sys_error(quoted("removing", name), errno == ENOTDIR ? refused : errno);  // no directory: the refusal is why
+    if (failed.error().sys == EXDEV) failed.error().remedy = "something is mounted there: unmount it";
+    return failed;
   }
   for (const std::string& entry : TRY(list(below.get()))) TRY_WITH(remove_tree(below.get(), entry), quoted("removing", name));
   if (::unlinkat(dir, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT) return sys_error(quoted("removing", name), errno);

@@ -19,6 +19,8 @@ namespace bailey::files {
 // open(2) with O_CLOEXEC added. Relative to `dir` when it is not AT_FDCWD.
 Result<Fd> open(const std::string& path, int flags, mode_t mode = 0);
 Result<Fd> open_at(int dir, const std::string& path, int flags, mode_t mode = 0);
+// Of a path that the caller named for `what`, a flag or a document: Fault::bad_input, and what to do about it.
+Error bad_path(Error error, std::string_view what);
 // openat2 with RESOLVE_BENEATH (".." and absolute links are errors) / RESOLVE_IN_ROOT (they stay inside), both with
 // RESOLVE_NO_MAGICLINKS (/proc/self/fd/N and the like are errors).
 Result<Fd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);

@@ -13,6 +13,8 @@ namespace bailey::json {
 
 namespace {
 
+std::string remedy(std::string_view name) { return "correct it in " + std::string(name); }
+
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxQuotedBytes = 200;  // of the text in a syntax error
 
@@ -79,7 +81,8 @@ class Builder {
 
   Result<Value> finish(bool complete) && {
     if (complete && problem_.empty()) return std::move(root_);
-    return fail(bailey::Fault::bad_input, problem_.empty() ? std::string(name_) + ": is not JSON" : std::move(problem_));
+    return fail(bailey::Fault::bad_input, problem_.empty() ? std::string(name_) + ": is not JSON" : std::move(problem_),
+                remedy(name_));
   }
 
  private:
@@ -397,7 +400,7 @@ Result<> Decoder::finish(std::string_view name) const {
   if (faults_.empty()) return {};
   std::string message = describe(faults_, name);
   if (dropped_) message.append("\nand ").append(std::to_string(dropped_)).append(" more");
-  return fail(bailey::Fault::bad_input, std::move(message));
+  return fail(bailey::Fault::bad_input, std::move(message), remedy(name));
 }
 
 }  // namespace bailey::json

@@ -75,7 +75,12 @@ Result<std::string> find_program(const ProgramSearch& search) {
 Result<Program> open_program(const std::string& path, std::string_view name, const std::string& install) {
   if (!path.starts_with('/')) return unusable(name, path, "the path is not absolute", "name it with its absolute path");
   Program program{path, {}, Fd(::open(path.c_str(), O_PATH | O_CLOEXEC))};
-  if (!program.file) return unusable(name, path, std::strerror(errno), install);
+  if (!program.file) {
+    auto failed = sys_error(std::string(name) + " at " + path, errno);
+    failed.error().fault = Fault::unavailable;
+    if (failed.error().remedy.empty()) failed.error().remedy = install;
+    return failed;
+  }
   if (::fstat(program.file.get(), &program.info) < 0) return sys_error("looking at " + path, errno);
   if (!S_ISREG(program.info.st_mode)) return unusable(name, path, "is not a regular file", install);
   if (::faccessat(program.file.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)

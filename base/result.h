@@ -52,7 +52,8 @@ template <typename T = void>
 using Result = std::expected<T, Error>;
 
 // An error from errno, which the caller passes in because it must be read on the line after the call.
-// "mkdir /run/bailey: No space left on device". errno_name gives "ENOSPC" and lives for ever.
+// "mkdir /run/bailey: No space left on device". With a remedy where the number alone gives one: limits of the caller's, a root
+// without CAP_SYS_ADMIN. errno_name gives "ENOSPC" and lives for ever.
 std::unexpected<Error> sys_error(std::string_view attempted, int err);
 const char* errno_name(int err);
 

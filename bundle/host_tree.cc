@@ -137,8 +137,6 @@ class Maker {
     auto published = made ? publish() : std::unexpected(std::move(made).error());
     if (published) return published;
     if (directory_) remove(index_.name);
-    Error& error = published.error();
-    if (error.remedy.empty() && (error.sys == ENOSPC || error.sys == EDQUOT)) error.remedy = "make room in " + top_path();
     return published;
   }
 
@@ -318,7 +316,12 @@ Result<HostTree> open_in(const HostTreeInputs& inputs, Compare compare) {
 }  // namespace
 
 Result<HostTree> open_host_tree(const HostTreeInputs& inputs, Compare compare) {
-  return TRY_WITH(open_in(inputs, compare), "the default root's copy of the host's files");
+  auto opened = open_in(inputs, compare);
+  if (opened) return opened;
+  Error error = std::move(opened).error().with("the default root's copy of the host's files");
+  if (error.remedy.empty() && (error.sys == ENOSPC || error.sys == EDQUOT || error.sys == EROFS))
+    error.remedy = "make " + inputs.runtime_directory + " a writable file system with room in it";
+  return std::unexpected(std::move(error));
 }
 
 bool is_current(const HostTree& tree) { return all_seen(tree.index, tree.seen_at, is_unchanged); }

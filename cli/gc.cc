@@ -25,6 +25,7 @@ json::Array left_array(const std::vector<dispatcher::StateStore::Left>& left) {
     json::Object one;
     one.set("id", id);
     one.set("reason", why.message);
+    if (!why.remedy.empty()) one.set("remedy", why.remedy);
     array.emplace_back(std::move(one));
   }
   return array;
@@ -45,7 +46,10 @@ Result<bool> collect(const Flags& flags) {
     text = json::write(document) + "\n";
   } else {
     for (const std::string& id : removed) text += "removed " + id + "\n";
-    for (const auto& [id, why] : left) text += "left " + id + ": " + why.message + "\n";
+    for (const auto& [id, why] : left) {
+      text += "left " + id + ": " + why.message + "\n";
+      if (!why.remedy.empty()) text += "  remedy: " + why.remedy + "\n";
+    }
     if (dead.network) text += text_of(*dead.network);
   }
   TRY(files::write_fd(1, text, "stdout"));

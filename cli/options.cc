@@ -356,11 +356,7 @@ Result<std::string> read_source(const std::string& flag, const std::string& text
     return files::read(text, cap);
   };
   auto contents = read();
-  if (!contents) {
-    Error error = std::move(contents).error().with(flag);
-    error.fault = Fault::bad_input;
-    return std::unexpected(std::move(error));
-  }
+  if (!contents) return std::unexpected(files::bad_path(std::move(contents).error(), flag));
   return contents;
 }
 

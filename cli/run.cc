@@ -123,12 +123,18 @@ class Run {
   }
 
  private:
+  static Result<Sink> open_sink(const char* flag, const std::string& name, Sink::Writing writing) {
+    auto opened = Sink::open(name, writing);
+    if (!opened) return std::unexpected(files::bad_path(std::move(opened).error(), flag));
+    return opened;
+  }
+
   Result<> open_sinks() {
     TRY(configure_log(flags_.log_level));
-    if (flags_.result) result_ = TRY_WITH(Sink::open(*flags_.result, Sink::Writing::whole), "--result");
+    if (flags_.result) result_ = TRY(open_sink("--result", *flags_.result, Sink::Writing::whole));
     if (!flags_.explain) TRY_WITH(result_.clear(), "--result");
     if (flags_.json) json_ = TRY_WITH(Sink::open("fd:1", Sink::Writing::lines), "--json");
-    if (flags_.events) events_ = Events(TRY_WITH(Sink::open(*flags_.events, Sink::Writing::lines), "--events"));
+    if (flags_.events) events_ = Events(TRY(open_sink("--events", *flags_.events, Sink::Writing::lines)));
     return {};
   }
 

@@ -100,12 +100,7 @@ Result<OpenedSource> open_source(const std::string& given, const std::string& wh
   source.given = given;
   if (given.empty() || given.find('\0') != std::string::npos) return fail(Fault::bad_input, what + ": not a path");
   auto opened = files::open(given, O_PATH);
-  if (!opened) {
-    Error error = std::move(opened).error().with(what);
-    error.fault = Fault::bad_input;
-    error.remedy = "give a path that exists and that you may reach";
-    return std::unexpected(std::move(error));
-  }
+  if (!opened) return std::unexpected(files::bad_path(std::move(opened).error(), what));
   source.fd = std::move(*opened);
   const struct stat status = TRY_WITH(files::stat_fd(source.fd.get(), given), what);
   source.real_path = TRY_WITH(name_of_fd(source.fd), what);

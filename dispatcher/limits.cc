@@ -186,7 +186,8 @@ Result<uint64_t> parse_limit(const Limit& limit, std::string_view text) {
     case LimitUnit::bytes: return units::parse_bytes(text);
     case LimitUnit::count: {
       const uint64_t count = TRY(units::parse_unsigned(text));
-      if (count > INT64_MAX) return fail(Fault::bad_input, "'" + std::string(text) + "' is too big a number");
+      if (count > INT64_MAX)
+        return fail(Fault::bad_input, "'" + std::string(text) + "' is too big a number", "write 9223372036854775807 or less");
       return count;
     }
     case LimitUnit::milliseconds: return static_cast<uint64_t>(TRY(units::parse_milliseconds(text)));
@@ -220,7 +221,7 @@ std::optional<uint64_t> decode_limit(json::Decoder& decoder, const json::Value& 
   }
   const Result<uint64_t> number = parse_limit(limit, text);
   if (number) return *number;
-  decoder.add({value.line, path, number.error().message});
+  decoder.add({value.line, path, number.error().message + "; " + number.error().remedy});
   return std::nullopt;
 }
 

@@ -34,12 +34,8 @@ Result<> check_directory(const std::string& path) {
 Result<std::string> read_checked(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
   auto opened = files::open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-  if (!opened) {
-    Error error = std::move(opened).error().with("policy");
-    error.fault = Fault::bad_input;
-    if (error.sys == ELOOP) error.remedy = "give the file itself, not a link to it";
-    return std::unexpected(std::move(error));
-  }
+  if (!opened && opened.error().sys == ELOOP) opened.error().remedy = "give the file itself, not a link to it";
+  if (!opened) return std::unexpected(files::bad_path(std::move(opened).error(), "policy"));
   const struct stat status = TRY(files::stat_fd(opened->get(), path));
   if (!S_ISREG(status.st_mode)) return fail(Fault::refused, "policy " + path + " is not a regular file", "give a file");
   TRY(check_owner(status, path));

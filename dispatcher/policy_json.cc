@@ -121,6 +121,7 @@ void decode_default_root(ObjectView& view, DefaultRootRule& root) {
     if (const std::string why = forbidden_addition(path); !why.empty()) view.fault("add", why);
   for (const std::string& path : root.remove)
     if (!is_plain_path(path)) view.fault("remove", "'" + path + "' is not an absolute, normalised path");
+    else if (const std::string why = idle_removal(path, root.add); !why.empty()) view.fault("remove", why);
 }
 
 // What no policy can lift is a fault in the file already, so that nobody believes in a line that does nothing.

@@ -13,6 +13,11 @@ namespace {
 
 constexpr int kForwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 
+bool is_ignored(int number) {
+  struct sigaction action{};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
 bool ends_the_making(int number) { return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT; }
@@ -20,7 +25,8 @@ bool ends_the_making(int number) { return number == SIGTERM || number == SIGINT 
 Result<SignalInbox> SignalInbox::open(int from_watcher) {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : kForwarded) sigaddset(&set, number);
+  for (const int number : kForwarded)
+    if (!is_ignored(number)) sigaddset(&set, number);
   SignalInbox inbox;
   inbox.own_ = from_watcher < 0;
   Fd fd(inbox.own_ ? ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : ::fcntl(from_watcher, F_DUPFD_CLOEXEC, 3));

@@ -50,6 +50,8 @@ Result<Sink> Sink::open(const std::string& text, Writing writing) {
   auto opened = files::open(text, O_WRONLY | O_CREAT | O_NOCTTY | O_NONBLOCK | append | no_follow, 0600);
   if (!opened && opened.error().sys == ELOOP)
     opened.error().remedy = "it is a symbolic link, which somebody else may have put there: name the file itself, or fd:N";
+  if (!opened && (opened.error().sys == ENOENT || opened.error().sys == ENOTDIR))
+    opened.error().remedy = "make its directory first, or name a file elsewhere";
   sink.fd_ = TRY(std::move(opened));
   return sink;
 }

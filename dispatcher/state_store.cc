@@ -3,11 +3,14 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -22,6 +25,7 @@ namespace {
 
 constexpr const char* kRecordName = "record.json";
 constexpr size_t kMaxRecordBytes = 64 << 10;
+constexpr size_t kMostLocks = 16 << 20;
 constexpr const char* kOwnPlace = "set XDG_RUNTIME_DIR to a directory of your own with mode 0700, such as /run/user/UID";
 
 Error unusable(Error error, const std::string& path) {
@@ -115,6 +119,28 @@ Result<std::string> write_record(const std::string& id, const StateRecord& recor
     return fail(Fault::refused, "the state of sandbox " + id + ": " + where + " is not UTF-8",
                 "a cgroup_parent in the policy whose name is");
   return json::write(document);
+}
+
+// Whose lock is on that file, by /proc/locks (proc_locks(5)): "4: FLOCK  ADVISORY  WRITE 1234 00:1c:567 0 EOF". 0: nobody's.
+int owner_of_lock(const struct stat& file) {
+  const auto locks = files::read("/proc/locks", kMostLocks);
+  if (!locks) return 0;
+  char place[64];
+  std::snprintf(place, sizeof place, " %02x:%02x:%lu ", major(file.st_dev), minor(file.st_dev), file.st_ino);
+  const size_t at = locks->find(place);
+  if (at == locks->npos) return 0;
+  return std::atoi(locks->c_str() + locks->rfind(' ', at - 1) + 1);
+}
+
+// Whether a process was killed and has not ended: SIGKILL is pending (proc_pid_status(5)), because it sleeps in the kernel.
+bool is_stuck(int pid) {
+  const auto status = files::read("/proc/" + std::to_string(pid) + "/status", 16 << 10);
+  constexpr uint64_t kKill = uint64_t{1} << (SIGKILL - 1);
+  const auto pends = [&](std::string_view field) {
+    const size_t at = status->find(field);
+    return at != status->npos && (std::strtoull(status->c_str() + at + field.size(), nullptr, 16) & kKill) != 0;
+  };
+  return status && (pends("\nSigPnd:") || pends("\nShdPnd:"));
 }
 
 }  // namespace
@@ -269,8 +295,23 @@ Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
     auto holder = collect_if_dead(id, collect);
     if (!holder) sweep.left.push_back({std::move(id), std::move(holder).error()});
     else if (*holder == Holder::dead) sweep.removed.push_back(std::move(id));
+    else if (*holder == Holder::living)
+      if (auto why = why_it_stays(id)) sweep.left.push_back({std::move(id), std::move(*why)});
   }
   return sweep;
+}
+
+// Of one that has an owner: that is no life which nothing can end.
+std::optional<Error> StateStore::why_it_stays(const std::string& id) const {
+  struct stat info{};
+  if (::fstatat(top_.get(), id.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  const int owner = owner_of_lock(info);
+  if (owner == 0 || !is_stuck(owner)) return {};
+  return Error{"its process " + std::to_string(owner) + " was killed and sleeps in the kernel, which waits for a file system",
+               "run 'bailey gc' again when that file system has given way",
+               Fault::failed,
+               0,
+               {}};
 }
 
 Result<StateRecord> StateStore::read(const std::string& id) const {

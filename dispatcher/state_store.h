@@ -71,7 +71,8 @@ class StateStore {
   Result<StateEntry> create(const std::string& id, const Collector& collect);
 
   // Calls `collect` for each id whose owner is dead and removes its directory if that went well. One that
-  // cannot be collected stays, with the reason, and the others are collected all the same. Names that are no
+  // cannot be collected stays, with the reason, and the others are collected all the same; so does one whose owner was killed
+  // and does not end. Names that are no
   // sandbox name are not ours and stay. Error: the top directory cannot be read.
   struct Left {
     std::string id;
@@ -97,6 +98,7 @@ class StateStore {
   Result<Holder> holder_of(const std::string& id, Fd& held) const;
   Result<Holder> collect_if_dead(const std::string& id, const Collector& collect);
   Result<std::optional<StateEntry>> try_create(const std::string& id);
+  std::optional<Error> why_it_stays(const std::string& id) const;
   std::string path_;
   Fd top_;
 };

@@ -35,7 +35,7 @@ class Pending {
 // Moves a descriptor above those that the child puts in place.
 Result<Fd> raise(const Fd& fd) {
   Fd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kLastTarget + 1));
-  if (!high) return sys_error("duplicating a descriptor", errno);
+  if (!high) return sys_error("duplicating a descriptor", errno == EINVAL ? EMFILE : errno);  // fcntl(2): above the limit
   return high;
 }
 

@@ -46,7 +46,7 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
 PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform, int64_t limit_ms) {
   PlatformTrial trial;
   const auto ending = run_trial(binary, traits, platform, limit_ms);
-  if (!ending) trial.why = ending.error().message;
+  if (!ending) trial.why = ending.error().message, trial.remedy = ending.error().remedy;
   else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
   else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
   else trial.why = ending->error.message;
@@ -62,21 +62,23 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
   for (;;) {
     auto known = answers.platforms.find(platform);
     std::string why = "this build of runsc has no such platform";
+    std::string remedy =
+        wanted.empty() ? "see 'bailey doctor'; --platform names another one" : "name another one with --platform, or none";
     if (known == answers.platforms.end()) {
       if (trials == Trials::none) return ChosenPlatform{std::move(platform), false};
-      const PlatformTrial trial = try_platform(binary, answers.traits, platform);
+      PlatformTrial trial = try_platform(binary, answers.traits, platform);
       if (trial.works || trial.unknown)
         known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::unknown).first;
-      else why = trial.why;
+      else why = std::move(trial.why);
+      if (!trial.remedy.empty()) remedy = std::move(trial.remedy);
     }
     if (known != answers.platforms.end() && known->second == PlatformAnswer::works) return ChosenPlatform{std::move(platform)};
     if (wanted.empty() && platform == kDefault && known != answers.platforms.end()) {
       platform = kFallback;
       continue;
     }
-    return fail(
-        Fault::unavailable, "gVisor's platform " + platform + " does not work with " + binary.path + ": " + why,
-        wanted.empty() ? "see 'bailey doctor'; --platform names another one" : "name another one with --platform, or none");
+    return fail(Fault::unavailable, "gVisor's platform " + platform + " does not work with " + binary.path + ": " + why,
+                std::move(remedy));
   }
 }
 

@@ -24,7 +24,8 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
 struct PlatformTrial {
   bool works = false;
   bool unknown = false;  // this build has no such platform
-  std::string why;       // runsc's words when it does not work
+  std::string why;       // runsc's words, or ours, when it does not work
+  std::string remedy;    // when there is one of its own
 };
 inline constexpr int64_t kTrialMs = 15'000;
 PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform,

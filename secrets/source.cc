@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/files.h"
 
 namespace bailey::secrets {
 
@@ -70,10 +71,9 @@ Result<Fd> open_file(const Request& request) {
     return bad(request, "is a symbolic link",
                names_a_descriptor(request.file) ? kByDescriptor : "name the file that it points to");
   if (error == ENXIO) return bad(request, "is a socket", "name a regular file");
-  Error failure = sys_error("opening " + describe(request), error).error();
-  failure.fault = Fault::bad_input;
-  failure.remedy = error == EACCES ? "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N" : "";
-  return std::unexpected(std::move(failure));
+  Error failure = sys_error("opening", error).error();
+  if (error == EACCES) failure.remedy = "it must be readable for the user who runs bailey, or be handed over as NAME=fd:N";
+  return std::unexpected(files::bad_path(std::move(failure), describe(request)));
 }
 
 std::unexpected<Error> too_big(const Request& request) {

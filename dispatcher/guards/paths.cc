@@ -171,6 +171,18 @@ std::string forbidden_addition(std::string_view path) {
   return {};
 }
 
+std::string idle_removal(std::string_view path, std::span<const std::string> additions) {
+  const std::string text(path);
+  for (const std::string_view own : kMadeForEachRun)
+    if (path == own) return text + " is made for each run, whatever the host has there";
+  for (const std::string_view programs : kProgramDirectories)
+    if (is_at_or_below(path, programs)) return describe(path, programs, "where the programs are, which are always shown");
+  for (const std::string_view top : {"/etc", "/var", "/sys"})
+    if (is_at_or_below(path, top)) return {};
+  if (std::ranges::any_of(additions, [&](const std::string& added) { return overlap(path, added); })) return {};
+  return text + " is not shown anyway: of the host's files there are those of /etc, /var, /sys and of \"add\"";
+}
+
 std::string forbidden_destination(std::string_view path, DestinationOf what) {
   const std::string text(path);
   if (!path.starts_with('/')) return "'" + text + "' is not absolute";

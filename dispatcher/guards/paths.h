@@ -31,6 +31,8 @@ std::string forbidden_to_write(const OpenedSource& source);
 // Why the default root may not show this path of the host by a policy's default_root.add; empty when it may. Pure: whether
 // everybody may read it shows when the root is made.
 std::string forbidden_addition(std::string_view path);
+// Why a policy that removes this path from the default root would change nothing; empty: it does, or may.
+std::string idle_removal(std::string_view path, std::span<const std::string> additions);
 
 enum class DestinationOf { volume, secret };
 // Why nothing may be put at this path inside; empty when it may.

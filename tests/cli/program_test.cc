@@ -164,7 +164,9 @@ TEST(Program, NeverSucceedsWithoutHavingPrinted) {
       else wish.before_exec = [] { ::dup2(::open("/dev/full", O_WRONLY), 1); };
       const Outcome got = run_bailey(std::move(wish));
       EXPECT_EQ(got.exit_code, 125) << got << arguments.front() << (closed ? " with stdout closed" : "");
-      if (!closed) EXPECT_NE(got.err.find("No space left"), std::string::npos) << got;
+      if (!closed) {
+        EXPECT_NE(got.err.find("No space left"), std::string::npos) << got;
+      }
     }
   }
 }

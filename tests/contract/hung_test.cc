@@ -176,6 +176,10 @@ TEST_F(HungContract, LeavesNoCommandRunningWhenItsOwnOutputHangs) {
     usleep(500'000);
   } while (read_file(volume.file("alive")) != seen && !deadline.passed());
   EXPECT_EQ(read_file(volume.file("alive")), seen) << "somebody writes it still";
+  // The worker holds what is its own, and does not live either.
+  const Outcome collected = run_bailey({.arguments = {"gc"}});
+  EXPECT_EQ(collected.exit_code, 125) << collected;
+  EXPECT_NE(collected.out.find("left " + got.text("id")), std::string::npos) << collected;
 }
 
 TEST_F(HungContract, ExplainsWhatItCanInTime) {

@@ -62,6 +62,21 @@ bool catches(pid_t pid, int number) {
   return true;
 }
 
+// nohup, and `trap '' INT` in a shell: a program that is run with a signal ignored leaves it so, and its children with it.
+TEST_F(LifecycleContract, LeavesASignalAloneThatItsCallerIgnores) {
+  RunOptions wish = options({}, {"/bin/sh", "-c", "echo up; sleep 1; echo done"});
+  wish.before_exec = [] {
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) signal(number, SIG_IGN);
+  };
+  BaileyProcess process(std::move(wish));
+  ASSERT_TRUE(process.wait_for_output("up\n"));
+  for (int i = 0; i < 2; ++i)
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) process.signal(number);
+  const Outcome got = process.finish();
+  EXPECT_EQ(got.exit_code, 0) << got;
+  EXPECT_EQ(got.out, "up\ndone\n") << got;
+}
+
 TEST_F(LifecycleContract, SurvivesSignalsDuringTheStart) {
   for (int number : {SIGCHLD, SIGWINCH, SIGPIPE}) {
     BaileyProcess process(options({}, {"/bin/sh", "-c", "exit 11"}));
@@ -117,7 +132,7 @@ TEST_F(LifecycleContract, LeavesNothingAfterTheLauncherWasKilled) {
 TEST_F(LifecycleContract, EndsTheWorkloadWhenTheLauncherIsKilled) {
   const TempDir volume;
   BaileyProcess process(options({"-v", volume.path() + ":/data"},
-                                {"/bin/sh", "-c", "echo up; while :; do date +%s%N > /data/alive; sleep 0.02; done"}));
+                                {"/bin/sh", "-c", "echo up; while :; do echo x >> /data/alive; sleep 0.02; done"}));
   ASSERT_TRUE(process.wait_for_output("up\n"));
   const auto deadline = clock::Deadline::in_ms(60'000);
   while (read_file(volume.file("alive")).empty() && !deadline.passed()) usleep(5000);
@@ -186,6 +201,25 @@ TEST_F(LifecycleContract, SaysSoWhenTheCallersFileSizeLimitIsTooSmall) {
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 125) << got;
   EXPECT_NE(got.err.find("EFBIG"), std::string::npos) << got;
+  EXPECT_NE(got.err.find("ulimit -f"), std::string::npos) << got;
+}
+
+TEST_F(LifecycleContract, SaysSoWhenTheCallerMayOpenTooFewFiles) {
+  int refused = 0;
+  for (const rlim_t most : {5, 8, 13, 16, 21, 24, 28, 32, 40}) {
+    RunOptions wish = options({}, {"/bin/echo", "hello"});
+    wish.record = false;
+    wish.before_exec = [most] {
+      const rlimit few{most, most};
+      setrlimit(RLIMIT_NOFILE, &few);
+    };
+    const Outcome got = run_bailey(std::move(wish));
+    if (got.exit_code == 0 && got.out == "hello\n") continue;
+    ++refused;
+    EXPECT_EQ(got.exit_code, 125) << most << got;
+    EXPECT_NE(got.err.find("ulimit -"), std::string::npos) << most << got;
+  }
+  EXPECT_GE(refused, 5);
 }
 
 TEST_F(LifecycleContract, LeavesTheLivingAloneWhenItCollects) {

@@ -90,6 +90,8 @@ BaileyProcess::BaileyProcess(RunOptions options) : timeout_ms_(options.timeout_m
     if (options.terminal) ioctl(0, TIOCSCTTY, 0);
     for (std::string& pair : options.environment) putenv(pair.data());
     if (!options.directory.empty() && chdir(options.directory.c_str()) != 0) _exit(99);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2})
+      ::signal(number, SIG_DFL);  // whatever the caller of the tests ignores
     if (options.before_exec) options.before_exec();
     execv(binary.c_str(), argv.data());
     dprintf(2, "%s: %s\n", binary.c_str(), strerror(errno));

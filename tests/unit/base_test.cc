@@ -53,7 +53,8 @@ TEST(Units, ReadsCpusAndNumbers) {
 TEST(Units, SaysWhatWouldDo) {
   const auto bad = units::parse_bytes("10 M");
   ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.error().message, "'10 M' is not a size such as 4096, 64K, 256M or 1G");
+  EXPECT_EQ(bad.error().message, "'10 M' is not a size");
+  EXPECT_EQ(bad.error().remedy, "write one such as 4096, 64K, 256M or 1G");
   EXPECT_EQ(bad.error().fault, Fault::bad_input);
 }
 

@@ -103,6 +103,21 @@ TEST(Policy, AddsNoSecretsToTheDefaultRoot) {
   EXPECT_NE(faults_of(R"({"default_root": {"append": []}})").find("$.default_root"), std::string::npos);
 }
 
+TEST(Policy, RemovesOnlyWhatTheDefaultRootWouldShow) {
+  const auto removing = [](const std::string& path) {
+    return faults_of(R"({"default_root": {"add": ["/opt/data/all"], "remove": [")" + path + R"("]}})");
+  };
+  for (const char* good : {"/etc", "/etc/php", "/etc/no-such", "/etc/passwd.d", "/var/lib/texmf", "/sys/devices",
+                           "/opt/data/all/one", "/opt/data/all", "/opt"})
+    EXPECT_EQ(removing(good), "") << good;
+  for (const char* idle :
+       {"/usr", "/usr/share/doc", "/bin", "/etc/passwd", "/etc/hosts", "/opt/other", "/home", "/proc", "/tmp"}) {
+    const std::string fault = removing(idle);
+    EXPECT_NE(fault.find("$.default_root.remove"), std::string::npos) << idle << ": " << fault;
+    EXPECT_NE(fault.find(idle), std::string::npos) << idle << ": " << fault;
+  }
+}
+
 TEST(Policy, ListsSharedNetworksBesideTheOthers) {
   const auto levels = [](const std::string& networks) {
     return R"({"levels": {"untrusted": {"networks": )" + networks + "}}}";
