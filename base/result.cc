@@ -16,7 +16,7 @@ const char* errno_name(int err) {
 
 namespace {
 
-// What the caller can do about a refusal that means the same whatever was attempted.
+// The remedy of a number that means the same whatever was attempted.
 std::string usual_remedy(int err) {
   switch (err) {
     case EMFILE: return "allow more open files: ulimit -n";

@@ -32,8 +32,7 @@ struct RootEntry {
     bind_file,       // builds makes the directory or empty file and binds onto it: recursive, read-only, nosuid, nodev
   };
   Kind kind = Kind::directory;
-  std::string
-      path;  // relative to the root, without a leading slash; the directory it lies in has an earlier entry, or is shown by one
+  std::string path;  // relative to the root, without a leading slash; its directory has an earlier entry, or is shown by one
   std::string text;
   mode_t mode = 0755;  // of directory and file, exactly: no umask
   friend bool operator==(const RootEntry&, const RootEntry&) = default;

@@ -26,8 +26,8 @@ namespace bailey::bundle {
 struct HostTreeInputs {
   HostScanInputs scan;
   std::string runtime_directory;  // made when missing; must be this user's alone
-  const std::vector<std::pair<std::string, std::string>>&
-      files;  // path (etc/passwd) and contents: in the copy as well; not owned
+  // Path (etc/passwd) and contents, which are in the copy as well. Not owned.
+  const std::vector<std::pair<std::string, std::string>>& files;
 };
 
 struct HostTree {
@@ -52,7 +52,7 @@ class KeptHostTree {
  public:
   explicit KeptHostTree(HostTreeInputs inputs) : inputs_(std::move(inputs)) {}
   Result<const HostTree*> get();
-  // Whether the host has changed since the copy was made; get() then answers another one. False where none was opened.
+  // Whether the host has changed since the copy was made; get() then returns another one. False if none was opened.
   Result<bool> renew();
 
  private:

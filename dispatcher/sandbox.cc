@@ -194,7 +194,7 @@ Result<> Sandbox::begin_making() {
   return {};
 }
 
-// What it was made of has changed on the host: nothing has run in it yet.
+// The host's files have changed since the copy in its root was made. Nothing has run in it yet.
 Result<> Sandbox::begin_making_again() {
   if (!instance_->end(clock::Deadline::in_ms(kEndMs)))
     return fail(Fault::failed, "the host's files changed while the sandbox was made, and its first process does not end",

@@ -71,9 +71,9 @@ class StateStore {
   Result<StateEntry> create(const std::string& id, const Collector& collect);
 
   // Calls `collect` for each id whose owner is dead and removes its directory if that went well. One that
-  // cannot be collected stays, with the reason, and the others are collected all the same; so does one whose owner was killed
-  // and does not end. Names that are no
-  // sandbox name are not ours and stay. Error: the top directory cannot be read.
+  // cannot be collected stays, with the reason, and the others are collected all the same; so does one whose
+  // owner was killed and does not end. Names that are no sandbox name are not ours and stay. Error: the top
+  // directory cannot be read.
   struct Left {
     std::string id;
     Error why;

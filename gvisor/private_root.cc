@@ -210,7 +210,7 @@ class Builder {
     return attach(source.get(), path, true, entry.text);
   }
 
-  // The file lies beside the root and is bound onto the one that it replaces.
+  // The file lies next to the root and is bound onto the one that it replaces.
   Result<> cover_with_file(const bundle::RootEntry& entry, const std::string& target) {
     const std::string own = "over-" + std::to_string(out_.attachments.size());
     const Fd file = TRY(fill_.open_new(own, entry.mode));
