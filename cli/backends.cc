@@ -4,7 +4,6 @@
 #include <initializer_list>
 #include <string>
 
-#include "dispatcher/guards.h"
 #include "dispatcher/state_store.h"
 #include "gvisor/backend.h"
 #include "native/backend.h"
@@ -15,18 +14,18 @@ namespace {
 
 struct Row {
   dispatcher::BackendKind kind;
-  std::unique_ptr<dispatcher::Backend> (*make)(const BackendContext&);
+  std::unique_ptr<dispatcher::Backend> (*make)(const dispatcher::BackendContext&);
 };
 
 bundle::HostScanInputs root_files(const dispatcher::Policy& policy) {
   return {.host = "", .add = policy.default_root.add, .remove = policy.default_root.remove};
 }
 
-std::unique_ptr<dispatcher::Backend> make_native(const BackendContext& context) {
+std::unique_ptr<dispatcher::Backend> make_native(const dispatcher::BackendContext& context) {
   return native::make_backend(dispatcher::StateStore::default_path(), root_files(context.policy));
 }
 
-std::unique_ptr<dispatcher::Backend> make_gvisor(const BackendContext& context) {
+std::unique_ptr<dispatcher::Backend> make_gvisor(const dispatcher::BackendContext& context) {
   const char* path = ::getenv("PATH");
   return gvisor::create_backend({.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
                                  .search_path = path ? path : "",
@@ -43,7 +42,8 @@ constexpr std::initializer_list<Row> kBackends = {
 
 }  // namespace
 
-Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind, const BackendContext& context) {
+Result<std::unique_ptr<dispatcher::Backend>> make_backend(dispatcher::BackendKind kind,
+                                                          const dispatcher::BackendContext& context) {
   for (const Row& row : kBackends)
     if (row.kind == kind) return row.make(context);
   return fail(Fault::unavailable, std::string("the ") + dispatcher::to_text(kind) + " backend is not in this build",

@@ -19,9 +19,8 @@
 #include "cli/command_line.h"
 #include "cli/network_trial.h"
 #include "cli/probes.h"
-#include "dispatcher/admission.h"
+#include "dispatcher/dispatcher.h"
 #include "dispatcher/names.h"
-#include "dispatcher/sandbox.h"
 #include "gvisor/probe.h"
 #include "host/probe.h"
 
@@ -61,27 +60,12 @@ Request request_for(const Policy& policy, const Level& level, BackendKind runtim
   return request;
 }
 
-// The same way that `run` goes.
-Result<Record> run_true(const Policy& policy, const Request& request, BackendKind runtime) {
-  StepTimer timer(clock::monotonic_ns());
-  const Audit audit = TRY(Audit::open(policy.audit_file));
-  HostFacts facts = TRY(gather_host_facts(request));
-  Admission::Decision decision = TRY(Admission(policy).judge(request, std::move(facts)));
-  if (!decision.spec) return std::unexpected(refusal(decision.verdicts));
-  StateStore store = TRY(StateStore::open());
-  const auto backend = TRY(make_backend(runtime, {policy, decision.spec->request()}));
-  const About about = TRY(backend->about());
-  TRY(backend->check(*decision.spec));
+Record run_true(const Policy& policy, Request request) {
+  Dispatcher dispatcher({.make_backend = make_backend}, StepTimer(clock::monotonic_ns()));
+  dispatcher.take(std::move(request));
+  if (auto used = dispatcher.use_policy(policy); !used) return dispatcher.fail(std::move(used).error());
   Events events;
-  Sandbox sandbox(std::move(*decision.spec), about,
-                  Surroundings{.backend = *backend,
-                               .store = store,
-                               .audit = audit,
-                               .events = events,
-                               .cgroup_parent = policy.cgroup_parent,
-                               .streams = {.output = StreamOptions::Output::capture}},
-                  timer);
-  return sandbox.run();
+  return dispatcher.run(events, {.output = StreamOptions::Output::capture});
 }
 
 std::string describe(const About& about) {
@@ -94,20 +78,20 @@ LevelRun try_level(const Policy& policy, const Level& level, BackendKind runtime
   const std::string runtime_name = name_of(runtime, kBackendNames);
   Probe& probe = tried.probe;
   probe.name = "run, " + level.name + ", " + runtime_name;
-  auto record = run_true(policy, request_for(policy, level, runtime, runsc), runtime);
-  if (record && record->outcome == Outcome::exited && record->exit_code == 0) {
+  const Record record = run_true(policy, request_for(policy, level, runtime, runsc));
+  if (record.outcome == Outcome::exited && record.exit_code == 0) {
     probe.state = Probe::State::ok;
-    probe.detail = describe(record->backend) + ", ready after " + units::format_milliseconds(record->setup_ns / 1'000'000);
+    probe.detail = describe(record.backend) + ", ready after " + units::format_milliseconds(record.setup_ns / 1'000'000);
     return tried;
   }
   probe.state = tried.first ? Probe::State::missing : Probe::State::degraded;
   probe.cost = tried.first ? "`bailey run --trust " + level.name + "` does not work"
                            : "`--runtime " + runtime_name + "` does not work for this level";
-  if (record && !record->error) {
-    probe.detail = std::string("/bin/true: ") + to_text(record->outcome) + " with " + std::to_string(exit_code(*record)) + " " +
-                   record->captured_stderr.value_or("");
+  if (!record.error) {
+    probe.detail = std::string("/bin/true: ") + to_text(record.outcome) + " with " + std::to_string(exit_code(record)) + " " +
+                   record.captured_stderr.value_or("");
   } else {
-    const Error& error = record ? *record->error : record.error();
+    const Error& error = *record.error;
     probe.detail = error.step.empty() ? error.message : error.step + ": " + error.message;
     probe.remedy = error.remedy;
   }

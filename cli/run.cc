@@ -1,5 +1,4 @@
-// bailey run: flags or a document -> Request -> policy, facts, guards -> Spec -> backend -> Sandbox -> exit
-// code.
+// bailey run: flags or a document -> Request -> Dispatcher -> record and exit code.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -18,11 +17,10 @@
 #include "cli/options.h"
 #include "cli/run.h"
 #include "cli/watch.h"
-#include "dispatcher/admission.h"
+#include "dispatcher/dispatcher.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/networks.h"
 #include "dispatcher/request_json.h"
-#include "dispatcher/sandbox.h"
 
 namespace bailey::cli {
 
@@ -75,7 +73,16 @@ class Run {
  public:
   // `mounts`: as for gather_host_facts.
   Run(const RunFlags& flags, const Invocation& invocation, const std::vector<MountEntry>* mounts, const Watcher& watcher)
-      : flags_(flags), command_(invocation.command), mounts_(mounts), watcher_(watcher), timer_(invocation.started_ns) {}
+      : flags_(flags),
+        command_(invocation.command),
+        watcher_(watcher),
+        timer_(invocation.started_ns),
+        dispatcher_({.make_backend = make_backend,
+                     .starts = !flags.explain,
+                     .mounts = mounts,
+                     .signals = watcher.signals,
+                     .progress = watcher.progress},
+                    timer_) {}
 
   const Record& record() const { return record_; }
 
@@ -108,14 +115,14 @@ class Run {
   }
 
   int perform() {
-    expect_within({});
     expect_the_flags_limit();
     if (auto opened = open_sinks(); !opened) return report(opened.error());
-    auto done = flags_.explain ? explain() : run();
-    if (!done) {
-      fail_with(std::move(done).error());
-    } else if (flags_.explain) {
-      return *done;
+    if (flags_.explain) {
+      auto explained = explain();
+      if (explained) return *explained;
+      record_ = dispatcher_.fail(std::move(explained).error());
+    } else {
+      record_ = run();
     }
     const int rc = tell();
     if (record_.error) report(*record_.error);
@@ -138,119 +145,52 @@ class Run {
     return {};
   }
 
-  // The request, judged. Sets request_, policy_, decision_.
+  // The request and the policy that judges it.
   Result<> ask() {
-    enter("request");
-    request_ = TRY(request_of(flags_, std::move(command_)));
-    record_.id = request_.id;
-    record_.trust = request_.trust;
-    record_.network = network_of(request_);
-    if (request_.limits.wall_ms) expect_within(*request_.limits.wall_ms);
-    timer_.lap(step_);
-    enter("policy");
+    dispatcher_.take(TRY(request_of(flags_, std::move(command_))));
     if (flags_.policy && flags_.policy->empty()) return fail(Fault::bad_input, "--policy: no file is named", "leave it out");
-    policy_ = TRY(load_policy(flags_.policy.value_or("")));
-    if (!flags_.explain) audit_ = TRY(Audit::open(policy_.audit_file));
-    timer_.lap(step_);
-    enter("facts");
-    HostFacts facts = TRY(gather_host_facts(request_, mounts_));
-    timer_.lap(step_);
-    enter("admission");
-    decision_ = TRY(Admission(policy_).judge(request_, std::move(facts)));
-    if (!flags_.explain) request_.id = record_.id = decision_.id;
-    timer_.lap(step_);
-    return {};
+    return dispatcher_.use_policy(flags_.policy.value_or(""));
   }
 
-  // The backend of the admitted spec, asked whether it can do all of it.
-  Result<> choose() {
-    enter("backend");
-    const Spec& spec = *decision_.spec;
-    expect_within(spec.limits().wall_ms);
-    if (watcher_.progress) watcher_.progress->has_id(spec.id());
-    backend_ = TRY(make_backend(spec.backend(), {policy_, spec.request(), !flags_.explain}));
-    about_ = TRY(backend_->about());
-    record_.backend = about_;
-    record_.why_backend = spec.why_backend();
-    TRY(backend_->check(spec));
-    timer_.lap(step_);
-    return {};
-  }
-
-  Result<int> run() {
-    TRY(ask());
-    if (!decision_.spec) {
-      for (const Verdict& verdict : decision_.verdicts)
-        if (!verdict.allowed) record_.refusals.push_back(verdict);
-      return std::unexpected(refusal(decision_.verdicts));
-    }
-    enter("state");
-    store_ = TRY(StateStore::open());
-    timer_.lap("state directory");
-    TRY(choose());
+  const Record& run() {
+    if (auto asked = ask(); !asked) return dispatcher_.fail(std::move(asked).error());
     StreamOptions streams;
     streams.attach_stdin = flags_.attach_stdin;
     streams.out = flags_.stdout_to;
     if (flags_.json) streams.output = StreamOptions::Output::capture;
-    sandbox_.emplace(std::move(*decision_.spec), about_,
-                     Surroundings{.backend = *backend_,
-                                  .store = *store_,
-                                  .audit = audit_,
-                                  .events = events_,
-                                  .cgroup_parent = policy_.cgroup_parent,
-                                  .streams = streams,
-                                  .signals = watcher_.signals,
-                                  .progress = watcher_.progress},
-                     timer_);
-    record_ = sandbox_->run();
-    return exit_code(record_);
+    return dispatcher_.run(events_, streams);
   }
 
   Result<int> explain() {
     TRY(ask());
-    Explanation explanation{.request = request_, .verdicts = decision_.verdicts};
-    if (decision_.spec) {
-      if (auto chosen = choose(); !chosen) {
+    TRY(dispatcher_.judge());
+    const Admission::Decision& decision = dispatcher_.decision();
+    Explanation explanation{.request = dispatcher_.request(), .verdicts = decision.verdicts};
+    if (decision.spec) {
+      if (auto chosen = dispatcher_.choose(); !chosen) {
         explanation.backend_fault = std::move(chosen).error();
       } else {
-        explanation.plan = TRY(backend_->explain(*decision_.spec));
-        if (is_filtered(request_.network)) explanation.filter = TRY(network::explain(lease_spec(*decision_.spec)));
+        explanation.plan = TRY(dispatcher_.backend().explain(*decision.spec));
+        if (is_filtered(decision.spec->request().network))
+          explanation.filter = TRY(network::explain(lease_spec(*decision.spec)));
       }
-      explanation.about = about_;
-      explanation.why_backend = decision_.spec->why_backend();
+      explanation.about = dispatcher_.about();
+      explanation.why_backend = decision.spec->why_backend();
     }
-    if (const std::string where = flags_.json ? json::find_not_utf8(to_json(request_)) : ""; !where.empty())
+    if (const std::string where = flags_.json ? json::find_not_utf8(to_json(explanation.request)) : ""; !where.empty())
       return fail(Fault::bad_input, "--explain --json: " + where + " is not UTF-8, and no document can say it",
                   "leave out --json, or use names in UTF-8");
     TRY(files::write_fd(1, flags_.json ? explanation.document() : explanation.text(), "stdout"));
     return explanation.would_run() ? 0 : kExitBailey;
   }
 
-  void enter(const char* step) {
-    step_ = step;
-    if (watcher_.progress) watcher_.progress->enter(step);
-  }
-
-  void expect_within(std::optional<int64_t> ms) {
-    if (!watcher_.progress) return;
-    watcher_.progress->limited_to(ms);
-    watcher_.progress->expect_by(clock::Deadline::in_ms(ms ? Sandbox::making_ms(*ms) : Surroundings::kMostMakingMs));
-  }
-
   // Documents are read before the request is known, and that may hang as well.
   void expect_the_flags_limit() {
+    expect_making(watcher_.progress, {});
     const auto timeout = std::ranges::find(limits(), "--timeout", &Limit::flag);
     for (const auto& [flag, value] : flags_.request.limits)
       if (flag == timeout->flag)
-        if (const auto ms = parse_limit(*timeout, value)) expect_within(static_cast<int64_t>(*ms));
-  }
-
-  void fail_with(Error error) {
-    record_.outcome = error.fault == Fault::refused ? Outcome::refused : Outcome::setup_failed;
-    record_.setup_ns = timer_.total_ns();
-    record_.steps = timer_.steps();
-    record_.error = std::move(error).in_step(step_);
-    if (auto written = audit_.refuse(request_, *record_.error); !written) log::error(written.error().message);
+        if (const auto ms = parse_limit(*timeout, value)) expect_making(watcher_.progress, static_cast<int64_t>(*ms));
   }
 
   // The record to where it was asked for; one line for a person when it was us who ended the command.
@@ -275,21 +215,12 @@ class Run {
 
   const RunFlags& flags_;
   std::vector<std::string> command_;
-  const std::vector<MountEntry>* mounts_;
   Watcher watcher_;
-  StepTimer timer_;
-  const char* step_ = "request";
+  StepTimer timer_;  // of a run that is stuck
   Sink result_, json_;
   Events events_;
-  Audit audit_;
-  Request request_;
-  Policy policy_;
-  Admission::Decision decision_;
-  About about_;
   Record record_;
-  std::optional<StateStore> store_;
-  std::unique_ptr<Backend> backend_;
-  std::optional<Sandbox> sandbox_;  // to the end: it holds back the signals until the record is written
+  Dispatcher dispatcher_;
 };
 
 }  // namespace

@@ -1,0 +1,110 @@
+#include "dispatcher/dispatcher.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "dispatcher/host_facts.h"
+#include "dispatcher/networks.h"
+
+namespace bailey::dispatcher {
+
+void expect_making(Progress* progress, std::optional<int64_t> wall_ms) {
+  if (!progress) return;
+  progress->limited_to(wall_ms);
+  progress->expect_by(clock::Deadline::in_ms(wall_ms ? Sandbox::making_ms(*wall_ms) : Surroundings::kMostMakingMs));
+}
+
+Dispatcher::Dispatcher(DispatcherOptions options, StepTimer timer) : options_(std::move(options)), timer_(std::move(timer)) {
+  enter("request");
+}
+
+void Dispatcher::enter(const char* step) {
+  step_ = step;
+  if (options_.progress) options_.progress->enter(step);
+}
+
+void Dispatcher::take(Request request) {
+  request_ = std::move(request);
+  record_.id = request_.id;
+  record_.trust = request_.trust;
+  record_.network = network_of(request_);
+  if (request_.limits.wall_ms) expect_making(options_.progress, request_.limits.wall_ms);
+  timer_.lap(step_);
+}
+
+Result<> Dispatcher::use_policy(const std::string& file) {
+  enter("policy");
+  return use_policy(TRY(load_policy(file)));
+}
+
+Result<> Dispatcher::use_policy(Policy policy) {
+  enter("policy");
+  policy_ = std::move(policy);
+  if (options_.starts) audit_ = TRY(Audit::open(policy_.audit_file));
+  timer_.lap(step_);
+  return {};
+}
+
+Result<> Dispatcher::judge() {
+  enter("facts");
+  HostFacts facts = TRY(gather_host_facts(request_, options_.mounts));
+  timer_.lap(step_);
+  enter("admission");
+  decision_ = TRY(Admission(policy_).judge(request_, std::move(facts)));
+  if (options_.starts) request_.id = record_.id = decision_.id;
+  timer_.lap(step_);
+  return {};
+}
+
+Result<> Dispatcher::choose() {
+  enter("backend");
+  const Spec& spec = *decision_.spec;
+  expect_making(options_.progress, spec.limits().wall_ms);
+  if (options_.progress) options_.progress->has_id(spec.id());
+  backend_ = TRY(options_.make_backend(spec.backend(), {policy_, spec.request(), options_.starts}));
+  record_.backend = TRY(backend_->about());
+  record_.why_backend = spec.why_backend();
+  TRY(backend_->check(spec));
+  timer_.lap(step_);
+  return {};
+}
+
+Result<> Dispatcher::make_ready() {
+  TRY(judge());
+  if (!decision_.spec) {
+    for (const Verdict& verdict : decision_.verdicts)
+      if (!verdict.allowed) record_.refusals.push_back(verdict);
+    return std::unexpected(refusal(decision_.verdicts));
+  }
+  enter("state");
+  store_ = TRY(StateStore::open());
+  timer_.lap("state directory");
+  return choose();
+}
+
+const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
+  if (auto ready = make_ready(); !ready) return fail(std::move(ready).error());
+  sandbox_.emplace(std::move(*decision_.spec), record_.backend,
+                   Surroundings{.backend = *backend_,
+                                .store = *store_,
+                                .audit = audit_,
+                                .events = events,
+                                .cgroup_parent = policy_.cgroup_parent,
+                                .streams = streams,
+                                .signals = options_.signals,
+                                .progress = options_.progress},
+                   std::move(timer_));
+  record_ = sandbox_->run();
+  return record_;
+}
+
+const Record& Dispatcher::fail(Error error) {
+  record_.outcome = error.fault == Fault::refused ? Outcome::refused : Outcome::setup_failed;
+  record_.setup_ns = timer_.total_ns();
+  record_.steps = timer_.steps();
+  record_.error = std::move(error).in_step(step_);
+  if (auto written = audit_.refuse(request_, *record_.error); !written) log::error(written.error().message);
+  return record_;
+}
+
+}  // namespace bailey::dispatcher
