@@ -11,9 +11,9 @@
 #include "base/child.h"
 #include "base/files.h"
 #include "dispatcher/state_store.h"
+#include "network/bridge/link.h"
 #include "network/lease.h"
-#include "network/link.h"
-#include "network/uplink.h"
+#include "network/userspace/uplink.h"
 
 namespace bailey::cli {
 

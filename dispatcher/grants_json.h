@@ -1,11 +1,11 @@
-// Egress grants <-> JSON: a list of the words of network/egress.h. Pure.
+// Egress grants <-> JSON: a list of the words of network/filter/egress.h. Pure.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
-#include "network/egress.h"
+#include "network/filter/egress.h"
 
 namespace bailey::dispatcher {
 

@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "dispatcher/request.h"
-#include "network/bridge.h"
+#include "network/bridge/bridge.h"
 
 namespace bailey::dispatcher {
 

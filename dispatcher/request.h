@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "bundle/config.h"
-#include "network/egress.h"
-#include "network/publish.h"
+#include "network/filter/egress.h"
+#include "network/publish/publish.h"
 #include "secrets/directory.h"
 #include "secrets/request.h"
 

@@ -74,7 +74,7 @@ class Child {
     // Its own: the host's would show host pids, and runsc looks for its children by number.
     if (::mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) fail(ChildStep::proc);
     // Builds of 2022 take a network namespace for the host's when rmem_default is there, and newer kernels show that in each.
-    // That this one is not the host's was made sure of when its port was made (network/port.cc).
+    // That this one is not the host's was made sure of when its port was made (network/bridge/port.cc).
     if (in_.hide_network_settings &&
         ::mount("tmpfs", "proc/sys/net", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=1") < 0)
       fail(ChildStep::proc);

@@ -79,8 +79,8 @@ class NativeBackend final : public dispatcher::Backend {
     return &plan_;
   }
 
-  // An ordinary user's Bailey is in a user namespace of its own with that network (network/pocket.h), where newuidmap cannot
-  // serve: there is one id.
+  // An ordinary user's Bailey is in a user namespace of its own with that network (network/userspace/pocket.h), where newuidmap
+  // cannot serve: there is one id.
   HostTraits traits_for(const Spec& spec) const {
     HostTraits traits = host_;
     const bool moved = spec.request().network == dispatcher::NetworkMode::userspace && traits.ids == IdMapKind::subordinate;

@@ -14,8 +14,8 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "network/firewall.h"
-#include "network/port.h"
+#include "network/bridge/port.h"
+#include "network/filter/firewall.h"
 
 namespace bailey::network {
 

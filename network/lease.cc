@@ -9,9 +9,9 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "network/firewall_rules.h"
-#include "network/link.h"
-#include "network/name_rules.h"
+#include "network/bridge/link.h"
+#include "network/dns/name_rules.h"
+#include "network/filter/firewall_rules.h"
 
 namespace bailey::network {
 
@@ -38,7 +38,8 @@ Result<Bridge> ensure_bridge(NetlinkSocket& socket, const LeaseSpec& spec, const
   return bridge;
 }
 
-// No gateway but ours has a say about the way: the host's filter drops what would have one (network/firewall_rules.cc), too.
+// No gateway but ours has a say about the way: the host's filter drops what would have one (network/filter/firewall_rules.cc),
+// too.
 Result<> believe_no_redirects() {
   for (const char* link : {"all", "default"})
     TRY(files::write_existing(AT_FDCWD, std::string("/proc/sys/net/ipv4/conf/") + link + "/accept_redirects", "0"));

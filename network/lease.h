@@ -1,13 +1,11 @@
 // Lease: what one sandbox holds of a bridge network, taken as a whole and given back as a whole:
 //
-//   pocket     with LeaseSpec::uplink: a namespace that all of the below is in, in place of the host's (network/pocket.h)
-//   slot       a number, by a lock that dies with its holder: names port (bly7) and filter (bailey-7), decides the address
-//   netns      the sandbox's network namespace, single use
-//   resolver   answers its questions about names, when a grant needs it
-//   relay      has the host's ports that lead to its own, when some are published
-//   firewall   what it may reach; stands before the port
-//   port       the veth pair
-//   keeper     makes those two beside what goes on here and takes them away afterwards, also when this process was killed;
+//   pocket     with LeaseSpec::uplink: a namespace that all of the below is in, in place of the host's
+//   (network/userspace/pocket.h) slot       a number, by a lock that dies with its holder: names port (bly7) and filter
+//   (bailey-7), decides the address netns      the sandbox's network namespace, single use resolver   answers its questions
+//   about names, when a grant needs it relay      has the host's ports that lead to its own, when some are published firewall
+//   what it may reach; stands before the port port       the veth pair keeper     makes those two beside what goes on here and
+//   takes them away afterwards, also when this process was killed;
 //              not in a pocket, where they go with the namespace (network/keeper.h)
 //
 // What a keeper that was killed as well left is found by the slots whose locks are free: by collect(), and by the next who
@@ -22,15 +20,15 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/slot.h"
-#include "network/bridge.h"
-#include "network/egress.h"
-#include "network/firewall.h"
+#include "network/bridge/bridge.h"
+#include "network/dns/resolver.h"
+#include "network/filter/egress.h"
+#include "network/filter/firewall.h"
+#include "network/ip/netns.h"
 #include "network/keeper.h"
 #include "network/members.h"
-#include "network/netns.h"
-#include "network/pocket.h"
-#include "network/relay.h"
-#include "network/resolver.h"
+#include "network/publish/relay.h"
+#include "network/userspace/pocket.h"
 
 namespace bailey::network {
 
@@ -57,7 +55,8 @@ class Lease {
   Lease() = default;
   // The address, the namespace and the children; the way out is being made when it returns. `directory`: the runtime
   // directory's descriptor, where the locks are. On error nothing is left. Not after threads exist. With an uplink this process
-  // has moved into the pocket when it returns, for good, and an ordinary user's into a user namespace (network/pocket.h).
+  // has moved into the pocket when it returns, for good, and an ordinary user's into a user namespace
+  // (network/userspace/pocket.h).
   static Result<Lease> reserve(const LeaseSpec& spec, int directory);
   // Waits until the filter stands and the port behind it: links are there and up when it returns. Once, with the same spec.
   Result<> connect(const LeaseSpec& spec);

@@ -6,7 +6,7 @@
 //
 // A record is its slot's holder's: it counts while somebody holds the slot, and whoever takes the slot clears what the one
 // before left. So nothing is left of who is killed. Nobody is let in by this file: that takes both filters' consent
-// (network/firewall.h, meet()).
+// (network/filter/firewall.h, meet()).
 #pragma once
 
 #include <cstdint>

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "network/firewall.h"
-#include "network/link.h"
+#include "network/bridge/link.h"
+#include "network/filter/firewall.h"
 #include "tests/contract/contract.h"
 #include "tests/network/dns_talk.h"
 #include "tests/network/networks.h"

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "network/dns_message.h"
-#include "network/name_rules.h"
+#include "network/dns/dns_message.h"
+#include "network/dns/name_rules.h"
 #include "tests/fuzz/check.h"
 
 using namespace bailey::network;

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "network/netlink.h"
+#include "network/netlink/netlink.h"
 #include "tests/fuzz/check.h"
 
 using namespace bailey::network;

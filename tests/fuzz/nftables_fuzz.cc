@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "network/conntrack.h"
-#include "network/firewall_rules.h"
-#include "network/nftables.h"
+#include "network/filter/conntrack.h"
+#include "network/filter/firewall_rules.h"
+#include "network/nftables/nftables.h"
 #include "tests/fuzz/check.h"
 
 using namespace bailey::network;

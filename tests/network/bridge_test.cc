@@ -1,5 +1,5 @@
 // The bridge and its ports on the real kernel, looked at with `ip` and `bridge`, which know nothing of how they were made.
-#include "network/bridge.h"
+#include "network/bridge/bridge.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
-#include "network/link.h"
+#include "network/bridge/link.h"
 #include "tests/network/networks.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,5 +1,5 @@
-// DNS as a test speaks it, independent of network/dns_message.h: questions and answers put together by hand, replies read by
-// glibc's resolver library.
+// DNS as a test speaks it, independent of network/dns/dns_message.h: questions and answers put together by hand, replies read
+// by glibc's resolver library.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "network/netns.h"
+#include "network/ip/netns.h"
 #include "tests/network/networks.h"
 #include "tests/support/temp_dir.h"
 

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <set>
 
-#include "network/firewall_rules.h"
+#include "network/filter/firewall_rules.h"
 #include "tests/network/firewalls.h"
 
 namespace bailey::network::tests {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "network/firewall.h"
+#include "network/filter/firewall.h"
 #include "tests/network/networks.h"
 
 namespace bailey::network::tests {

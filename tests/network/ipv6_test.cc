@@ -3,7 +3,7 @@
 
 #include <cerrno>
 
-#include "network/link.h"
+#include "network/bridge/link.h"
 #include "tests/network/firewalls.h"
 
 namespace bailey::network::tests {

@@ -1,5 +1,5 @@
 // The kernel answers, and what it refuses says what it was about.
-#include "network/netlink_socket.h"
+#include "network/netlink/netlink_socket.h"
 
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>

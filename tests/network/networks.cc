@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "network/link.h"
+#include "network/bridge/link.h"
 
 namespace bailey::network::tests {
 

@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "base/command.h"
-#include "network/bridge.h"
-#include "network/netns.h"
-#include "network/port.h"
-#include "network/socket_address.h"
+#include "network/bridge/bridge.h"
+#include "network/bridge/port.h"
+#include "network/ip/netns.h"
+#include "network/ip/socket_address.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 

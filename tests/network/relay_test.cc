@@ -1,5 +1,5 @@
 // Published ports: what comes out at the other end is what went in, and no more is held than is said.
-#include "network/relay.h"
+#include "network/publish/relay.h"
 
 #include <arpa/inet.h>
 #include <poll.h>

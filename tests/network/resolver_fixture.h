@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "network/resolver.h"
+#include "network/dns/resolver.h"
 #include "tests/network/dns_talk.h"
 
 namespace bailey::network::tests {

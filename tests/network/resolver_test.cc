@@ -1,5 +1,5 @@
 // Names: asked by a sandbox, answered on the gateway, opened before they are answered.
-#include "network/resolver.h"
+#include "network/dns/resolver.h"
 
 #include <signal.h>
 

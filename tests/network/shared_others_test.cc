@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "network/link.h"
+#include "network/bridge/link.h"
 #include "tests/network/shared.h"
 
 namespace bailey::network::tests {

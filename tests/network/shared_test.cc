@@ -10,8 +10,8 @@
 #include <cerrno>
 #include <tuple>
 
+#include "network/bridge/link.h"
 #include "network/lease.h"
-#include "network/link.h"
 #include "network/members.h"
 #include "tests/network/shared.h"
 #include "tests/support/temp_dir.h"

@@ -1,4 +1,4 @@
-// What a worker (network/worker.h) can do, tried inside one and told over its channel.
+// What a worker (network/confined/worker.h) can do, tried inside one and told over its channel.
 #pragma once
 
 #include <poll.h>
@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "network/worker.h"
+#include "network/confined/worker.h"
 
 namespace bailey::network::tests {
 

@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "network/worker.h"
+#include "network/confined/worker.h"
 #include "tests/network/worker_attempt.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"

@@ -1,5 +1,5 @@
 // What a worker is left with, told by itself over its channel and by /proc.
-#include "network/worker.h"
+#include "network/confined/worker.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "network/keeper.h"
-#include "network/pocket.h"
+#include "network/userspace/pocket.h"
 #include "tests/network/worker_attempt.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"

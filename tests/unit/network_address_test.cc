@@ -1,8 +1,8 @@
-#include "network/address.h"
+#include "network/ip/address.h"
 
 #include <gtest/gtest.h>
 
-#include "network/socket_address.h"
+#include "network/ip/socket_address.h"
 
 namespace bailey::network {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "network/egress.h"
+#include "network/filter/egress.h"
 
 namespace bailey::network {
 namespace {

@@ -1,11 +1,11 @@
 // The firewall's rules as text, without privileges. What they do is tried in tests/network/firewall_*_test.cc.
-#include "network/firewall.h"
+#include "network/filter/firewall.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "network/firewall_rules.h"
+#include "network/filter/firewall_rules.h"
 #include "network/lease.h"
 
 namespace bailey::network {

@@ -1,5 +1,5 @@
 // What resolv.conf(5) and hosts(5) of the host say to sandboxes.
-#include "network/host_names.h"
+#include "network/dns/host_names.h"
 
 #include <gtest/gtest.h>
 

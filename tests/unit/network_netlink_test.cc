@@ -1,5 +1,5 @@
 // What we send is what the kernel would read, and what we read is never more than was sent.
-#include "network/netlink.h"
+#include "network/netlink/netlink.h"
 
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>

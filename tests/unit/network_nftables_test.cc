@@ -1,4 +1,4 @@
-#include "network/nftables.h"
+#include "network/nftables/nftables.h"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
-#include "network/conntrack.h"
-#include "network/nft_rule.h"
+#include "network/filter/conntrack.h"
+#include "network/nftables/nft_rule.h"
 
 namespace bailey::network::nft {
 namespace {

@@ -1,4 +1,4 @@
-#include "network/publish.h"
+#include "network/publish/publish.h"
 
 #include <gtest/gtest.h>
 
