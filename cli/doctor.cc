@@ -22,7 +22,7 @@
 #include "dispatcher/dispatcher.h"
 #include "dispatcher/names.h"
 #include "gvisor/probe.h"
-#include "host/probe.h"
+#include "host/probe/probe.h"
 
 namespace bailey::cli {
 

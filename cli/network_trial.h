@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "dispatcher/policy.h"
-#include "host/probe.h"
+#include "host/probe/probe.h"
 #include "network/lease.h"
 
 namespace bailey::cli {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/json.h"
-#include "host/probe.h"
+#include "host/probe/probe.h"
 
 namespace bailey::cli {
 

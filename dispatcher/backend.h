@@ -17,7 +17,7 @@
 #include "bundle/host_rootfs.h"
 #include "dispatcher/patience.h"
 #include "dispatcher/spec.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 #include "network/lease.h"
 
 namespace bailey::dispatcher {

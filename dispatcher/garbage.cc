@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::dispatcher {
 

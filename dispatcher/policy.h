@@ -74,7 +74,7 @@ struct Policy {
   bool unsafe_native_for_untrusted = false;
   std::string runsc;          // absolute path, empty: search
   std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
-  std::string cgroup_parent;  // empty: found (host/cgroup.h)
+  std::string cgroup_parent;  // empty: found (host/cgroup/cgroup.h)
   network::BridgeSpec bridge;
   DefaultRootRule default_root;
   std::string uplink;  // absolute path of a pasta or slirp4netns, for the network `userspace`; empty: search

@@ -12,7 +12,7 @@
 #include "dispatcher/garbage.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/networks.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::dispatcher {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gvisor/backend.h"
-#include "host/probe.h"
+#include "host/probe/probe.h"
 
 namespace bailey::gvisor {
 

@@ -23,7 +23,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 #include "tests/contract/file_systems.h"
 #include "tests/support/run_bailey.h"
 

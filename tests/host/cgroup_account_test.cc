@@ -21,7 +21,7 @@
 #include <memory>
 #include <string>
 
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/time.h>
 
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 

@@ -1,5 +1,5 @@
 // Cgroup on the real kernel: below this process's own cgroup, root needed.
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

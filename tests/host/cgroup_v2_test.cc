@@ -15,7 +15,7 @@
 #include <functional>
 #include <sstream>
 
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 

@@ -1,6 +1,6 @@
 // Probes against a host that was made worse: what a probe says must follow what the kernel does, and nothing
 // else.
-#include "host/probe.h"
+#include "host/probe/probe.h"
 
 #include <errno.h>
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@
 #include <set>
 #include <vector>
 
-#include "host/trial.h"
+#include "host/probe/trial.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
 

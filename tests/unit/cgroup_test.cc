@@ -3,11 +3,11 @@
 #include <sys/stat.h>
 
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/cgroup_file.h"
-#include "host/cgroup_settings.h"
-#include "host/cgroup_tasks.h"
-#include "host/probe.h"
+#include "host/cgroup/cgroup.h"
+#include "host/cgroup/file.h"
+#include "host/cgroup/settings.h"
+#include "host/cgroup/tasks.h"
+#include "host/probe/probe.h"
 #include "tests/support/temp_dir.h"
 
 namespace bailey::host {

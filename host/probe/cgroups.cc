@@ -2,8 +2,8 @@
 
 #include "base/child.h"
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/probe.h"
+#include "host/cgroup/cgroup.h"
+#include "host/probe/probe.h"
 
 namespace bailey::host {
 

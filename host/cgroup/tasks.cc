@@ -1,4 +1,4 @@
-#include "host/cgroup_tasks.h"
+#include "host/cgroup/tasks.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/files.h"
-#include "host/cgroup_file.h"
+#include "host/cgroup/file.h"
 
 namespace bailey::host {
 

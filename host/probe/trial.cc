@@ -1,4 +1,4 @@
-#include "host/trial.h"
+#include "host/probe/trial.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "host/cgroup_file.h"
+#include "host/cgroup/file.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>

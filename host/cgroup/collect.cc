@@ -4,10 +4,10 @@
 #include <cerrno>
 
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/cgroup_file.h"
-#include "host/cgroup_parent.h"
-#include "host/cgroup_tasks.h"
+#include "host/cgroup/cgroup.h"
+#include "host/cgroup/file.h"
+#include "host/cgroup/parent.h"
+#include "host/cgroup/tasks.h"
 
 namespace bailey::host {
 

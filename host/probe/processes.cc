@@ -17,9 +17,9 @@
 
 #include "base/fd.h"
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/probe.h"
-#include "host/trial.h"
+#include "host/cgroup/cgroup.h"
+#include "host/probe/probe.h"
+#include "host/probe/trial.h"
 
 namespace bailey::host {
 

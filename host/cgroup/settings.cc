@@ -1,4 +1,4 @@
-#include "host/cgroup_settings.h"
+#include "host/cgroup/settings.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "host/probe.h"
+#include "host/probe/probe.h"
 
 namespace bailey::host {
 

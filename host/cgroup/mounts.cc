@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/cgroup_file.h"
-#include "host/cgroup_parent.h"
+#include "host/cgroup/cgroup.h"
+#include "host/cgroup/file.h"
+#include "host/cgroup/parent.h"
 
 namespace bailey::host {
 

@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::host {
 

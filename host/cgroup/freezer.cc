@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "host/cgroup.h"
-#include "host/cgroup_file.h"
-#include "host/cgroup_tasks.h"
+#include "host/cgroup/cgroup.h"
+#include "host/cgroup/file.h"
+#include "host/cgroup/tasks.h"
 
 namespace bailey::host {
 

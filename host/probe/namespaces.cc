@@ -11,8 +11,8 @@
 #include "base/command.h"
 #include "base/fd.h"
 #include "base/files.h"
-#include "host/probe.h"
-#include "host/trial.h"
+#include "host/probe/probe.h"
+#include "host/probe/trial.h"
 
 namespace bailey::host {
 

@@ -1,4 +1,4 @@
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,10 +9,10 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "host/cgroup_file.h"
-#include "host/cgroup_parent.h"
-#include "host/cgroup_settings.h"
-#include "host/cgroup_tasks.h"
+#include "host/cgroup/file.h"
+#include "host/cgroup/parent.h"
+#include "host/cgroup/settings.h"
+#include "host/cgroup/tasks.h"
 
 namespace bailey::host {
 

@@ -9,8 +9,8 @@
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/files.h"
-#include "host/probe.h"
-#include "host/trial.h"
+#include "host/probe/probe.h"
+#include "host/probe/trial.h"
 
 // glibc 2.36 declares the calls in <sys/mount.h>, which clashes with <linux/mount.h>.
 extern "C" int mount(const char*, const char*, const char*, unsigned long, const void*) noexcept;

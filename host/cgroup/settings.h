@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "bundle/config.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::host {
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::host {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/cgroup.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::host {
 

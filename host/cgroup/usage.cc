@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "base/files.h"
-#include "host/cgroup.h"
-#include "host/cgroup_file.h"
+#include "host/cgroup/cgroup.h"
+#include "host/cgroup/file.h"
 
 namespace bailey::host {
 

@@ -1,4 +1,4 @@
-#include "host/cgroup_parent.h"
+#include "host/cgroup/parent.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <initializer_list>
 
 #include "base/files.h"
-#include "host/cgroup_file.h"
+#include "host/cgroup/file.h"
 
 namespace bailey::host {
 
