@@ -15,7 +15,7 @@
 #include "bundle/config.h"
 #include "bundle/reader.h"
 #include "bundle/writer.h"
-#include "native/seccomp_names.h"
+#include "seccomp/names.h"
 
 namespace bailey::bench {
 
@@ -106,7 +106,7 @@ bundle::Seccomp create_docker_sized_filter() {
   filter.architectures = {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"};
   bundle::SeccompRule allowed;
   allowed.action = "SCMP_ACT_ALLOW";
-  for (const auto& [number, name] : native::calls_of(native::native_arch()))
+  for (const auto& [number, name] : seccomp::calls_of(seccomp::native_arch()))
     if (!kRefused.contains(name) && number < 436) allowed.names.push_back(name);
   filter.syscalls.push_back(std::move(allowed));
   return filter;

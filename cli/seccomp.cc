@@ -12,10 +12,10 @@
 #include "cli/options.h"
 #include "cli/run.h"
 #include "dispatcher/sink.h"
-#include "native/seccomp.h"
 #include "native/seccomp_oci.h"
 #include "native/seccomp_plan.h"
 #include "native/seccomp_trace.h"
+#include "seccomp/builtin.h"
 
 namespace bailey::cli {
 
@@ -37,10 +37,10 @@ int print(const std::string& text) {
 }
 
 int show(const ShowOptions& options) {
-  const std::string hash = options.floor ? native::floor_seccomp_hash() : native::builtin_seccomp_hash();
+  const std::string hash = options.floor ? seccomp::floor_hash() : seccomp::builtin_hash();
   if (options.hash_only) return print(hash + "\n");
   return print("# " + std::string(options.floor ? "Below every profile of a caller's" : "The built-in profile") + ", program " +
-               hash + "\n\n" + (options.floor ? native::floor_seccomp_text() : native::builtin_seccomp_text()));
+               hash + "\n\n" + (options.floor ? seccomp::floor_text() : seccomp::builtin_text()));
 }
 
 // The line of the value at a path such as ".syscalls[3].args[0]", 0 when there is none.

@@ -41,7 +41,7 @@ enum class VolumeRule { none, read_only, read_write };
 enum class PublishRule { none, loopback, any };
 
 // What a seccomp profile of the caller's may do (linux.seccomp): nothing, take away from the built-in one, or stand in its
-// place, above what always holds (native/profiles/floor.seccomp).
+// place, above what always holds (seccomp/profiles/floor.seccomp).
 enum class SeccompRule { builtin, narrow, replace };
 
 struct Level {

@@ -21,8 +21,8 @@
 #include "native/hardening.h"
 #include "native/kernel_abi.h"
 #include "native/root_builder.h"
-#include "native/seccomp.h"
 #include "native/tree.h"
+#include "seccomp/builtin.h"
 
 namespace bailey::native {
 
@@ -56,7 +56,7 @@ class Child {
     step(ChildStep::terminal, set_stdio());
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
-    step(ChildStep::seccomp, install_seccomp(*in_.filter, 0));
+    step(ChildStep::seccomp, seccomp::install_filter(*in_.filter, 0));
     // Who waits for it would wait for ever.
     if (!send(report_)) ::_exit(kSetupFailed);
     exec_init();

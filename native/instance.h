@@ -52,7 +52,7 @@ class NativeInstance final : public dispatcher::Instance {
   Launched launched_;
   std::string job_;
   bundle::Process process_;
-  std::shared_ptr<const FilterRules> verdicts_;  // when calls are reported
+  std::shared_ptr<const seccomp::FilterRules> verdicts_;  // when calls are reported
   dispatcher::SeccompLog log_mode_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;

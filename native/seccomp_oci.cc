@@ -18,12 +18,14 @@
 #include <set>
 
 #include "base/json.h"
-#include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
-#include "native/seccomp_program.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/names.h"
+#include "seccomp/program.h"
+#include "seccomp/rules.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 // The kernel knows them from 3.17, 4.14, 4.17 and 5.19 on; an older one refuses to install.

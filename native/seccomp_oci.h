@@ -7,12 +7,12 @@
 
 #include "base/result.h"
 #include "bundle/config.h"
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
 namespace bailey::native {
 
 struct OciRules {
-  FilterRules rules;
+  seccomp::FilterRules rules;
   unsigned flags = 0;                      // SECCOMP_FILTER_FLAG_*
   std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error
 };

@@ -8,13 +8,15 @@
 
 #include "dispatcher/names.h"
 #include "dispatcher/record.h"
-#include "native/seccomp.h"
-#include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
-#include "native/seccomp_profile.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/builtin.h"
+#include "seccomp/names.h"
+#include "seccomp/profile.h"
+#include "seccomp/rules.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 using dispatcher::SeccompLog;
@@ -69,7 +71,7 @@ FilterRules reporting(const FilterRules& rules, SeccompLog log) {
   return out;
 }
 
-// No profile lets the workload install a filter (native/profiles/floor.seccomp), and the new process has to install the one on
+// No profile lets the workload install a filter (seccomp/profiles/floor.seccomp), and the new process has to install the one on
 // top. So the base allows it, which only PID 1 could use, and the filter on top refuses it.
 FilterRules base_below_another(const FilterRules& rules) { return with_call(rules, SYS_seccomp, SECCOMP_RET_ALLOW); }
 
@@ -90,8 +92,8 @@ Result<FilterRules> rules_of(const char* text, const char* name) { return parse_
 
 }  // namespace
 
-Result<FilterRules> builtin_rules() { return rules_of(builtin_seccomp_text(), "default.seccomp"); }
-Result<FilterRules> floor_rules() { return rules_of(floor_seccomp_text(), "floor.seccomp"); }
+Result<FilterRules> builtin_rules() { return rules_of(builtin_text(), "default.seccomp"); }
+Result<FilterRules> floor_rules() { return rules_of(floor_text(), "floor.seccomp"); }
 
 sock_fprog SeccompPlan::base_program() const {
   if (base.empty()) return *compiled_base;
@@ -102,9 +104,9 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
   SeccompPlan plan;
   plan.log = log;
   const bool replaces = profile && rule == SeccompRule::replace;
-  plan.compiled_base = replaces ? &floor_seccomp() : &builtin_seccomp();
+  plan.compiled_base = replaces ? &floor_program() : &builtin_program();
   plan.about.profile = !profile ? "builtin" : replaces ? "replaced" : "narrowed";
-  plan.about.hash = builtin_seccomp_hash();
+  plan.about.hash = builtin_hash();
   if (!profile && log == SeccompLog::off) return plan;
 
   const FilterRules builtin = TRY(builtin_rules());

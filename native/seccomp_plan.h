@@ -24,17 +24,17 @@
 #include "bundle/config.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/policy.h"
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
 namespace bailey::native {
 
 struct SeccompPlan {
   dispatcher::FilterAbout about;
-  std::vector<sock_filter> base;                // made here; empty: `compiled_base`
-  const sock_fprog* compiled_base = nullptr;    // made when Bailey was built
-  std::vector<sock_filter> on_top;              // empty: none
-  unsigned on_top_flags = 0;                    // SECCOMP_FILTER_FLAG_*
-  std::shared_ptr<const FilterRules> verdicts;  // of what holds for the workload; only when calls are reported
+  std::vector<sock_filter> base;                         // made here; empty: `compiled_base`
+  const sock_fprog* compiled_base = nullptr;             // made when Bailey was built
+  std::vector<sock_filter> on_top;                       // empty: none
+  unsigned on_top_flags = 0;                             // SECCOMP_FILTER_FLAG_*
+  std::shared_ptr<const seccomp::FilterRules> verdicts;  // of what holds for the workload; only when calls are reported
   dispatcher::SeccompLog log = dispatcher::SeccompLog::off;
   std::vector<std::string> unknown_calls;  // of the caller's profile: names that this machine does not have
 
@@ -48,7 +48,7 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
 json::Object to_json(const SeccompPlan& plan);
 
 // The built-in profile and the floor as rules of this machine's architecture.
-Result<FilterRules> builtin_rules();
-Result<FilterRules> floor_rules();
+Result<seccomp::FilterRules> builtin_rules();
+Result<seccomp::FilterRules> floor_rules();
 
 }  // namespace bailey::native

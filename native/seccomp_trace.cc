@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <set>
 
-#include "native/seccomp_names.h"
 #include "native/seccomp_plan.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/names.h"
+#include "seccomp/rules.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 // What a trace does not report (native/seccomp_plan.cc).
@@ -23,7 +25,7 @@ bundle::SeccompArg condition_of(const Condition& c) {
 }
 
 // "allowed when ..." can be said in OCI, one rule for each way to hold; "allowed unless ..." cannot, and a caller's profile has
-// the same refusals below it anyway (native/profiles/floor.seccomp).
+// the same refusals below it anyway (seccomp/profiles/floor.seccomp).
 bool has_allowing_branches(const CallRule& rule) {
   return !rule.branches.empty() && !permits(rule.otherwise) &&
          std::ranges::all_of(rule.branches, [](const Branch& branch) { return permits(branch.action); });

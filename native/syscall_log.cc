@@ -10,10 +10,12 @@
 #include <cstring>
 
 #include "base/log.h"
-#include "native/seccomp_names.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/names.h"
+#include "seccomp/rules.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 
 namespace {
 

@@ -13,14 +13,15 @@
 #include "base/result.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/request.h"
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
 namespace bailey::native {
 
 class SyscallLog {
  public:
   // `verdicts`: what each call gets. With SeccompLog::all calls that it permits go on; otherwise none does.
-  static Result<SyscallLog> open(Fd listener, std::shared_ptr<const FilterRules> verdicts, dispatcher::SeccompLog mode);
+  static Result<SyscallLog> open(Fd listener, std::shared_ptr<const seccomp::FilterRules> verdicts,
+                                 dispatcher::SeccompLog mode);
 
   int fd() const { return listener_.get(); }  // -1 when no process with the filter is left
   // Answers what waits, a bounded number of calls; never waits itself.
@@ -38,7 +39,7 @@ class SyscallLog {
   void count(int number, bool used);
 
   Fd listener_;
-  std::shared_ptr<const FilterRules> verdicts_;
+  std::shared_ptr<const seccomp::FilterRules> verdicts_;
   bool may_continue_ = false;
   std::vector<char> notification_, response_;  // as large as this kernel's structures
   std::map<int, Counts> counts_;

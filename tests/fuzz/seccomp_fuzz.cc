@@ -7,16 +7,17 @@
 
 #include "bundle/reader.h"
 #include "bundle/writer.h"
-#include "native/seccomp.h"
-#include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
 #include "native/seccomp_plan.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/builtin.h"
+#include "seccomp/names.h"
+#include "seccomp/rules.h"
 #include "tests/fuzz/check.h"
 #include "tests/support/run_bpf.h"
 
 using namespace bailey;
 using namespace bailey::native;
+using namespace bailey::seccomp;
 
 namespace {
 

@@ -10,9 +10,11 @@
 
 #include "base/fd.h"
 #include "native/seccomp_oci.h"
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 
 Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {
   OciRules read = TRY(read_oci_seccomp(seccomp));

@@ -9,14 +9,16 @@
 #include <set>
 
 #include "base/files.h"
-#include "native/seccomp.h"
-#include "native/seccomp_names.h"
-#include "native/seccomp_profile.h"
-#include "native/seccomp_program.h"
-#include "native/seccomp_rules.h"
+#include "seccomp/builtin.h"
+#include "seccomp/names.h"
+#include "seccomp/profile.h"
+#include "seccomp/program.h"
+#include "seccomp/rules.h"
 #include "tests/unit/native_bpf.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 using tests::libseccomp_number;
@@ -180,8 +182,7 @@ INSTANTIATE_TEST_SUITE_P(Arch, OurProfiles,
 TEST(OurProfile, IsWhatIsBuiltIn) {
   const char* arch = native_arch().family == ArchFamily::x86_64 ? "x86_64" : "aarch64";
   const std::tuple<const char*, sock_fprog, const char*> kBuilt[] = {
-      {BAILEY_DEFAULT_PROFILE, builtin_seccomp(), builtin_seccomp_hash()},
-      {BAILEY_FLOOR_PROFILE, floor_seccomp(), floor_seccomp_hash()}};
+      {BAILEY_DEFAULT_PROFILE, builtin_program(), builtin_hash()}, {BAILEY_FLOOR_PROFILE, floor_program(), floor_hash()}};
   for (const auto& [file, built, hash] : kBuilt) {
     const auto program = assemble(rules_of(file, arch));
     ASSERT_TRUE(program);

@@ -3,14 +3,16 @@
 
 #include <algorithm>
 
-#include "native/seccomp.h"
-#include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
-#include "native/seccomp_program.h"
+#include "seccomp/builtin.h"
+#include "seccomp/names.h"
+#include "seccomp/program.h"
 #include "tests/unit/native_bpf.h"
 #include "tests/unit/native_child.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 using bundle::Seccomp;
@@ -232,7 +234,7 @@ TEST(OciSeccomp, InstallsAnEnginesProfile) {
   ASSERT_TRUE(filter);
   const std::string report = tests::in_child([&](int out) {
     if (syscall(SYS_prctl, 38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0) != 0) return;
-    dprintf(out, "%d ", install_seccomp(filter->view(), filter->flags));
+    dprintf(out, "%d ", install_filter(filter->view(), filter->flags));
     dprintf(out, "%d", syscall(SYS_socket, 16, 3, 9) == -1 && errno == EINVAL);
   });
   EXPECT_EQ(report, "0 1");

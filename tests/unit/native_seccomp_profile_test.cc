@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
-#include "native/seccomp_names.h"
-#include "native/seccomp_profile.h"
+#include "seccomp/names.h"
+#include "seccomp/profile.h"
 #include "tests/unit/native_bpf.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 std::string profile_text() { return files::read(BAILEY_DEFAULT_PROFILE, 1 << 20).value(); }

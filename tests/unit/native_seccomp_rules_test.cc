@@ -8,15 +8,17 @@
 #include <algorithm>
 #include <random>
 
-#include "native/seccomp.h"
-#include "native/seccomp_names.h"
 #include "native/seccomp_oci.h"
 #include "native/seccomp_plan.h"
-#include "native/seccomp_rules.h"
 #include "native/seccomp_trace.h"
+#include "seccomp/builtin.h"
+#include "seccomp/names.h"
+#include "seccomp/rules.h"
 #include "tests/unit/native_bpf.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 using tests::run_bpf;
@@ -161,10 +163,10 @@ TEST(SeccompFloor, AllowsWhateverTheBuiltInProfileAllows) {
 
 TEST(SeccompPlan, IsTheCompiledProfileWhenNothingIsAsked) {
   const SeccompPlan plan = compile_seccomp_plan({}, dispatcher::SeccompRule::replace, dispatcher::SeccompLog::off).value();
-  EXPECT_EQ(plan.base_program().filter, builtin_seccomp().filter);
+  EXPECT_EQ(plan.base_program().filter, builtin_program().filter);
   EXPECT_TRUE(plan.on_top.empty());
   EXPECT_EQ(plan.about.profile, "builtin");
-  EXPECT_EQ(plan.about.hash, builtin_seccomp_hash());
+  EXPECT_EQ(plan.about.hash, builtin_hash());
 }
 
 // What the workload's two programs answer together, as the kernel puts them together.
@@ -280,7 +282,7 @@ TEST(SeccompTrace, RunsUnderTheBuiltInProfile) {
     ASSERT_EQ(answer, SECCOMP_RET_ALLOW);
   });
   EXPECT_EQ(unreported, 5 * 60u);
-  EXPECT_EQ(plan.about.hash, builtin_seccomp_hash());
+  EXPECT_EQ(plan.about.hash, builtin_hash());
 }
 
 }  // namespace

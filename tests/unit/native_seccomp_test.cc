@@ -1,6 +1,6 @@
 // The built-in filter, installed in forked children on the running kernel. Every refusal has its control: the
 // same call without the filter answers something else.
-#include "native/seccomp.h"
+#include "seccomp/builtin.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -23,6 +23,8 @@
 #include "tests/unit/native_child.h"
 
 namespace bailey::native {
+
+using namespace seccomp;
 namespace {
 
 using tests::in_child;
@@ -38,7 +40,7 @@ constexpr long kBad = 1;
 
 std::string answer_of(const Call& call, bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_seccomp(builtin_seccomp(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
     const long* a = call.args;
     const long answer = syscall(call.number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (answer == 0 && (call.number == SYS_clone)) _exit(0);
@@ -200,7 +202,7 @@ INSTANTIATE_TEST_SUITE_P(
 // alone.
 std::string i386_getpid(bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_seccomp(builtin_seccomp(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
     long answer = 20;
     asm volatile("int $0x80" : "+a"(answer) : : "memory");
     dprintf(out, "%s", answer == getpid() ? "ok" : "no");
@@ -221,14 +223,14 @@ TEST(Seccomp, KillsX32Calls) {
 TEST(Seccomp, LetsNoFilterIn) {
   sock_filter allow{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
   const sock_fprog smallest{1, &allow};
-  for (const sock_fprog& below : {builtin_seccomp(), floor_seccomp()}) {
+  for (const sock_fprog& below : {builtin_program(), floor_program()}) {
     const std::string report = in_child([&](int out) {
       set_no_new_privileges();
-      dprintf(out, "%d ", install_seccomp(smallest, 0));
+      dprintf(out, "%d ", install_filter(smallest, 0));
       dprintf(out, "%d ", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &smallest));
-      dprintf(out, "%d ", install_seccomp(below, 0));
+      dprintf(out, "%d ", install_filter(below, 0));
       for (const unsigned flags : {0u, unsigned{SECCOMP_FILTER_FLAG_TSYNC}, unsigned{SECCOMP_FILTER_FLAG_NEW_LISTENER}})
-        dprintf(out, "%s ", strerrorname_np(install_seccomp(smallest, flags)));
+        dprintf(out, "%s ", strerrorname_np(install_filter(smallest, flags)));
       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &smallest);
       dprintf(out, "%s", strerrorname_np(errno));
     });
@@ -240,7 +242,7 @@ TEST(Seccomp, AnswersTheErrnoOfTheKernel) {
   const sock_fprog empty = {0, nullptr};
   EXPECT_EQ(in_child([&](int out) {
               set_no_new_privileges();
-              dprintf(out, "%d", install_seccomp(empty, 0) == EINVAL);
+              dprintf(out, "%d", install_filter(empty, 0) == EINVAL);
             }),
             "1");
 }
@@ -255,7 +257,7 @@ class Everyday : public testing::TestWithParam<Program> {};
 
 std::string output_of(const Program& program, bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_seccomp(builtin_seccomp(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
     std::vector<char*> argv;
     for (const char* word : program.argv) argv.push_back(const_cast<char*>(word));
     argv.push_back(nullptr);

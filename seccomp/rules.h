@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <functional>
 
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
-namespace bailey::native {
+namespace bailey::seccomp {
 
 // What the program of these rules answers to this call (seccomp(2)): an action with its data.
 uint32_t verdict_of(const FilterRules& rules, const seccomp_data& call);
@@ -27,4 +27,4 @@ bool never_permits(const FilterRules& rules, uint32_t audit_arch, uint32_t numbe
 // The same rules with another action for each.
 FilterRules map_actions(const FilterRules& rules, const std::function<uint32_t(uint32_t)>& other);
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

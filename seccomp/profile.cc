@@ -1,4 +1,4 @@
-#include "native/seccomp_profile.h"
+#include "seccomp/profile.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <utility>
 
-namespace bailey::native {
+namespace bailey::seccomp {
 namespace {
 
 constexpr uint32_t errno_action(int number) { return SECCOMP_RET_ERRNO | static_cast<uint32_t>(number); }
@@ -189,4 +189,4 @@ Result<FilterRules> parse_profile(std::string_view text, std::string_view file, 
   return parser.finish();
 }
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

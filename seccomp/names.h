@@ -1,5 +1,5 @@
-// Names and numbers of system calls, architectures and errors. The one file behind it (seccomp_names.cc) is
-// the only user of libseccomp in Bailey. Pure, may not run between clone and exec.
+// Names and numbers of system calls, architectures and errors. names.cc is the only user of libseccomp in
+// Bailey. Pure, may not run between clone and exec.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bailey::native {
+namespace bailey::seccomp {
 
 enum class ArchFamily { x86_64, other_64, i386, x32, other_32 };
 
@@ -39,4 +39,4 @@ std::string call_name(const Arch& arch, uint32_t number);  // "syscall_1023" whe
 
 std::optional<int> errno_named(std::string_view name);  // "EPERM"; the ones a filter may sensibly answer
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

@@ -1,4 +1,4 @@
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
 #include <linux/seccomp.h>
 
@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstddef>
 
-namespace bailey::native {
+namespace bailey::seccomp {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the halves of a 64-bit argument stand the other way round");
@@ -210,4 +210,4 @@ std::string hash_of(const std::vector<sock_filter>& program) {
   return text;
 }
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

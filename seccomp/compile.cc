@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/files.h"
-#include "native/seccomp_profile.h"
+#include "seccomp/profile.h"
 
-namespace bailey::native {
+namespace bailey::seccomp {
 namespace {
 
 constexpr size_t kProfileCap = 1 << 20;
@@ -16,16 +16,16 @@ constexpr size_t kProfileCap = 1 << 20;
 std::string header_text(const std::vector<sock_filter>& program, const std::string& name, const std::string& profile,
                         const std::string& text) {
   const std::string constant = "inline constexpr char k" + name + "Seccomp";
-  std::string out = "// Made by native/seccomp_compile.cc from " + profile.substr(profile.rfind('/') + 1) +
-                    ".\n#pragma once\n\n" + "#include <linux/filter.h>\n\nnamespace bailey::native {\n\n" + constant +
-                    "Hash[] = \"" + hash_of(program) + "\";\n" + constant + "Text[] = R\"profile(" + text + ")profile\";\n" +
+  std::string out = "// Made by seccomp/compile.cc from " + profile.substr(profile.rfind('/') + 1) + ".\n#pragma once\n\n" +
+                    "#include <linux/filter.h>\n\nnamespace bailey::seccomp {\n\n" + constant + "Hash[] = \"" +
+                    hash_of(program) + "\";\n" + constant + "Text[] = R\"profile(" + text + ")profile\";\n" +
                     "inline constexpr sock_filter k" + name + "Seccomp[] = {\n";
   for (const sock_filter& in : program) {
     char line[64];
     snprintf(line, sizeof line, "    {0x%02x, %u, %u, 0x%08x},\n", in.code, in.jt, in.jf, in.k);
     out += line;
   }
-  return out + "};\n\n}  // namespace bailey::native\n";
+  return out + "};\n\n}  // namespace bailey::seccomp\n";
 }
 
 Result<> compile(const std::string& name, const std::string& profile, const std::string& arch_name, const std::string& header) {
@@ -39,14 +39,14 @@ Result<> compile(const std::string& name, const std::string& profile, const std:
 }
 
 }  // namespace
-}  // namespace bailey::native
+}  // namespace bailey::seccomp
 
 int main(int argc, char** argv) {
   if (argc != 5) {
     fprintf(stderr, "usage: seccomp_compile NAME PROFILE ARCH HEADER\n");
     return 2;
   }
-  const auto done = bailey::native::compile(argv[1], argv[2], argv[3], argv[4]);
+  const auto done = bailey::seccomp::compile(argv[1], argv[2], argv[3], argv[4]);
   if (done) return 0;
   fprintf(stderr, "%s\n%s\n", done.error().message.c_str(), done.error().remedy.c_str());
   return 1;

@@ -1,4 +1,4 @@
-#include "native/seccomp_names.h"
+#include "seccomp/names.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <utility>
 
-#include "native/seccomp_program.h"
+#include "seccomp/program.h"
 
-namespace bailey::native {
+namespace bailey::seccomp {
 namespace {
 
 // Linux keeps one number for all architectures since 5.0 (424); these came after libseccomp 2.5.4. From
@@ -136,4 +136,4 @@ std::optional<int> errno_named(std::string_view name) {
   return std::nullopt;
 }
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

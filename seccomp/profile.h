@@ -1,4 +1,4 @@
-// Reads native/profiles/*.seccomp, the profile that people write and review (its format stands at its top),
+// Reads seccomp/profiles/*.seccomp, the profile that people write and review (its format stands at its top),
 // and decides every system call that the architecture has. Runs when Bailey is built, and in tests. Pure.
 //
 // Errors (Fault::bad_input), each with file and line: a name that no architecture knows, a call decided
@@ -9,11 +9,11 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "native/seccomp_names.h"
-#include "native/seccomp_program.h"
+#include "seccomp/names.h"
+#include "seccomp/program.h"
 
-namespace bailey::native {
+namespace bailey::seccomp {
 
 Result<FilterRules> parse_profile(std::string_view text, std::string_view file, const Arch& arch);
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

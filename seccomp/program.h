@@ -19,7 +19,7 @@
 
 #include "base/result.h"
 
-namespace bailey::native {
+namespace bailey::seccomp {
 
 // Under AUDIT_ARCH_X86_64 these numbers are x32 calls. 0xffffffff is none: a tracer writes it to skip a call.
 inline constexpr uint32_t kX32First = 0x40000000, kX32Last = 0xfffffffe;
@@ -76,4 +76,4 @@ Result<std::vector<sock_filter>> assemble(const FilterRules& rules);
 // against collisions.
 std::string hash_of(const std::vector<sock_filter>& program);
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp

@@ -1,9 +1,9 @@
-#include "native/seccomp_rules.h"
+#include "seccomp/rules.h"
 
 #include <algorithm>
 #include <set>
 
-namespace bailey::native {
+namespace bailey::seccomp {
 namespace {
 
 uint32_t kind_of(uint32_t action) { return action & SECCOMP_RET_ACTION_FULL; }
@@ -114,4 +114,4 @@ FilterRules map_actions(const FilterRules& rules, const std::function<uint32_t(u
   return out;
 }
 
-}  // namespace bailey::native
+}  // namespace bailey::seccomp
