@@ -100,8 +100,8 @@ class NativeBackend final : public dispatcher::Backend {
 
 std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
   std::vector<TreeTarget> targets;
-  targets.reserve(plan.trees.size());
-  for (const TreeSource& source : plan.trees) {
+  targets.reserve(plan.root.trees.size());
+  for (const TreeSource& source : plan.root.trees) {
     int opened = -1;
     if (source.kind == TreeSource::Kind::volume) opened = spec.source_of(source.mount_index).fd.get();
     if (source.kind == TreeSource::Kind::rootfs) opened = spec.rootfs().fd.get();

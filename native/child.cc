@@ -19,9 +19,9 @@
 #include "base/fd.h"
 #include "init/job.h"
 #include "native/hardening.h"
-#include "native/kernel_abi.h"
-#include "native/root_builder.h"
-#include "native/tree.h"
+#include "native/root/builder.h"
+#include "native/root/kernel_abi.h"
+#include "native/root/trees.h"
 #include "seccomp/builtin.h"
 
 namespace bailey::native {
@@ -52,7 +52,7 @@ class Child {
     step(ChildStep::identity, become_inner_root());
     step(ChildStep::root, make_root());
     step(ChildStep::mounts, make_mounts());
-    step(ChildStep::pivot, leave_old_root(root_.root, plan_.root_read_only));
+    step(ChildStep::pivot, leave_old_root(root_.root, plan_.root.read_only));
     step(ChildStep::terminal, set_stdio());
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
@@ -178,7 +178,7 @@ class Child {
       if (tree < 0) return -tree;
       in_.trees[i] = tree;
     }
-    root_inputs_.plan = &plan_;
+    root_inputs_.plan = &plan_.root;
     root_inputs_.trees = in_.trees.data();
     return enter_root(root_inputs_, &root_);
   }

@@ -21,7 +21,7 @@
 #include <span>
 
 #include "native/plan.h"
-#include "native/tree.h"
+#include "native/root/trees.h"
 
 namespace bailey::native {
 

@@ -6,7 +6,7 @@
 #include "base/pidfd.h"
 #include "dispatcher/backend.h"
 #include "init/job.h"
-#include "native/id_map.h"
+#include "native/identity/id_map.h"
 #include "native/launch.h"
 #include "native/syscall_log.h"
 

@@ -22,7 +22,7 @@
 #include "base/pidfd.h"
 #include "base/step_aside.h"
 #include "init/image.h"
-#include "native/namespace_owner.h"
+#include "native/identity/namespace_owner.h"
 
 namespace bailey::native {
 
@@ -70,12 +70,12 @@ Result<> give_streams(const dispatcher::Stdio& stdio, const BeginInputs& in) {
 Result<> map_trees(int pid, const Plan& plan, const std::vector<Fd>& trees) {
   Fd user_namespace;
   for (size_t i = 0; i < trees.size(); ++i) {
-    if (!plan.trees[i].id_mapped) continue;
+    if (!plan.root.trees[i].id_mapped) continue;
     if (!user_namespace) user_namespace = TRY(files::open("/proc/" + std::to_string(pid) + "/ns/user", O_RDONLY));
-    const int error = map_tree_ids(trees[i].get(), user_namespace.get(), plan.trees[i].recursive);
+    const int error = map_tree_ids(trees[i].get(), user_namespace.get(), plan.root.trees[i].recursive);
     if (error == 0) continue;
     const std::string kind = file_system_name(trees[i].get());
-    auto failed = sys_error("mapping the ids of " + plan.trees[i].path + " (" + kind + ")", error);
+    auto failed = sys_error("mapping the ids of " + plan.root.trees[i].path + " (" + kind + ")", error);
     failed.error().remedy = kind +
                             ", or what is mounted below it, takes no id-mapped mounts: put the directory on ext4, xfs, "
                             "btrfs or tmpfs, or use --runtime gvisor";
@@ -88,7 +88,7 @@ Result<> map_trees(int pid, const Plan& plan, const std::vector<Fd>& trees) {
 void explain_misfit(const Plan& plan, const RootOperation& op, Error& error) {
   const bool tree = op.kind == RootOperation::Kind::attach_tree;
   if (!tree && op.kind != RootOperation::Kind::bind_inside && op.kind != RootOperation::Kind::file_system) return;
-  const std::string& what = tree ? plan.trees[op.tree].path : op.text;
+  const std::string& what = tree ? plan.root.trees[op.tree].path : op.text;
   if (error.sys == EISDIR) error.message += ": " + what + " is a file, and " + op.path + " inside is a directory";
   else error.message += ": " + what + " is to lie at " + op.path + ", and that, or a part of its path, is a file inside";
   error.remedy =
@@ -97,8 +97,8 @@ void explain_misfit(const Plan& plan, const RootOperation& op, Error& error) {
 
 Error setup_error(const Plan& plan, const SetupReport& report) {
   std::string attempted = "setting up the sandbox";
-  if (report.operation >= 0 && static_cast<size_t>(report.operation) < plan.operations.size())
-    attempted += ": " + plan.operations[static_cast<size_t>(report.operation)].path;
+  if (report.operation >= 0 && static_cast<size_t>(report.operation) < plan.root.operations.size())
+    attempted += ": " + plan.root.operations[static_cast<size_t>(report.operation)].path;
   if (report.landlock_rule >= 0 && static_cast<size_t>(report.landlock_rule) < plan.landlock.rules.size())
     attempted += ": Landlock rule for " + plan.landlock.rules[static_cast<size_t>(report.landlock_rule)].path;
   Error error = sys_error(attempted, report.error).error();
@@ -109,7 +109,7 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
   if (report.step == ChildStep::mounts && report.error == EROFS)
     error.remedy = "the volume above it is read-only and has nothing there: make the mount point on the host, or leave :ro out";
   if (report.step == ChildStep::mounts && (report.error == ENOTDIR || report.error == EISDIR) && report.operation >= 0)
-    explain_misfit(plan, plan.operations[static_cast<size_t>(report.operation)], error);
+    explain_misfit(plan, plan.root.operations[static_cast<size_t>(report.operation)], error);
   return error;
 }
 
@@ -196,7 +196,7 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   const int64_t start = clock::monotonic_ns();
   const Plan& plan = *inputs.plan;
   SocketPair sockets = TRY(create_socket_pair());
-  std::vector<int> trees(plan.trees.size(), -1), handed(plan.trees.size() + kHandedBesideTrees);
+  std::vector<int> trees(plan.root.trees.size(), -1), handed(plan.root.trees.size() + kHandedBesideTrees);
   ChildInputs child;
   child.plan = &plan;
   const sock_fprog filter = plan.seccomp.base_program();

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "dispatcher/backend.h"
 #include "native/child.h"
-#include "native/id_map.h"
+#include "native/identity/id_map.h"
 
 namespace bailey::native {
 

@@ -7,8 +7,8 @@
 #include <array>
 
 #include "bundle/host_rootfs.h"
-#include "native/mount_options.h"
-#include "native/wanted_ids.h"
+#include "native/identity/wanted_ids.h"
+#include "native/root/mount_options.h"
 
 namespace bailey::native {
 
@@ -49,7 +49,7 @@ class Compiler {
  public:
   Compiler(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names)
       : spec_(spec), config_(spec.config()), host_(host), names_(names) {
-    plan_.operations.reserve(kUsualOperations);
+    plan_.root.operations.reserve(kUsualOperations);
   }
 
   Result<Plan> compile() {
@@ -75,7 +75,7 @@ class Compiler {
   }
 
  private:
-  void add(RootOperation operation) { plan_.operations.push_back(std::move(operation)); }
+  void add(RootOperation operation) { plan_.root.operations.push_back(std::move(operation)); }
 
   void problem(const Error& error) { problems_.append(problems_.empty() ? "" : "; ").append(error.message); }
   void problem(std::string text) { problem(Error{.message = std::move(text)}); }
@@ -126,6 +126,7 @@ class Compiler {
   void compile_identity() {
     const bundle::Process& process = spec_.process();
     plan_.user = process.user;
+    plan_.root.terminal_owner = process.user.uid;
     plan_.privileged = host_.ids == IdMapKind::own_range;
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
@@ -138,8 +139,8 @@ class Compiler {
     plan_.oom_score_adj = process.oom_score_adj.value_or(kWorkloadOomScore);
     if (!asked || !asked->oom_score_adj) plan_.oom_score_adj = std::max(plan_.oom_score_adj, host_.own_oom_score);
     if (process.console_size) {
-      plan_.console_rows = process.console_size->height;
-      plan_.console_columns = process.console_size->width;
+      plan_.root.console_rows = process.console_size->height;
+      plan_.root.console_columns = process.console_size->width;
     }
     std::vector<std::string> faults;
     plan_.ids = find_wanted_ids(spec_, plan_.many_ids, faults);
@@ -147,15 +148,15 @@ class Compiler {
   }
 
   Result<> compile_root() {
-    plan_.root_read_only = spec_.request().root_writes == dispatcher::Writes::refuse;
+    plan_.root.read_only = spec_.request().root_writes == dispatcher::Writes::refuse;
     std::vector<std::pair<std::string, std::string>> options = {{"mode", "0755"}};
     const dispatcher::LimitValues& limits = spec_.limits();
     if (limits.tmpfs_bytes) options.emplace_back("size", std::to_string(*limits.tmpfs_bytes));
     if (limits.tmpfs_inodes) options.emplace_back("nr_inodes", std::to_string(*limits.tmpfs_inodes));
-    plan_.root_data = plan_.stage_data = mount_data(options);
+    plan_.root.data = plan_.root.stage_data = mount_data(options);
     if (!spec_.host_rootfs()) {
-      plan_.root_overlay = true;
-      plan_.root_tree = static_cast<int>(add_tree({.kind = TreeSource::Kind::rootfs,
+      plan_.root.overlay = true;
+      plan_.root.tree = static_cast<int>(add_tree({.kind = TreeSource::Kind::rootfs,
                                                    .path = spec_.rootfs().real_path,
                                                    .attributes = kUserMount | MOUNT_ATTR_RDONLY,
                                                    .recursive = false,
@@ -165,7 +166,7 @@ class Compiler {
         add({.kind = Kind::file, .path = "/" + entry.path, .text = std::move(entry.text), .mode = entry.mode});
       return {};
     }
-    bundle::HostRootOptions root{.tree = host_.tree, .own_sys = true, .writable = !plan_.root_read_only};
+    bundle::HostRootOptions root{.tree = host_.tree, .own_sys = true, .writable = !plan_.root.read_only};
     for (const secrets::Request& secret : spec_.secrets()) root.places.push_back(secret.destination);
     for (bundle::RootEntry& entry : TRY(bundle::host_root_entries(config_, names_, root))) add_root_entry(std::move(entry));
     return {};
@@ -280,13 +281,13 @@ class Compiler {
   void compile_privileges() {
     if (auto caps = compile_caps(spec_.process().capabilities)) plan_.caps = *caps;
     else problem(caps.error());
-    if (!plan_.root_read_only) writable_.emplace_back("/");
+    if (!plan_.root.read_only) writable_.emplace_back("/");
     plan_.landlock = compile_landlock(host_.landlock_abi, standard_landlock_places(writable_));
   }
 
   size_t add_tree(TreeSource source) {
-    plan_.trees.push_back(std::move(source));
-    return plan_.trees.size() - 1;
+    plan_.root.trees.push_back(std::move(source));
+    return plan_.root.trees.size() - 1;
   }
 
   static constexpr size_t kUsualOperations = 64;
@@ -339,7 +340,7 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
   object.set("do", to_text(op.kind));
   object.set("path", op.path);
   if (op.kind == Kind::attach_tree) {
-    const TreeSource& source = plan.trees[op.tree];
+    const TreeSource& source = plan.root.trees[op.tree];
     object.set("source", source.path);
     object.set("attributes", attributes_text(source.attributes));
     if (source.id_mapped) object.set("id_mapped", true);
@@ -359,13 +360,6 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
 
 }  // namespace
 
-// The parents are ours, so the name is what follows them: all of a path below the root, the last component below /dev and
-// /proc.
-const char* RootOperation::name() const {
-  constexpr size_t kParents[] = {0, 1, sizeof "/dev/" - 1, sizeof "/proc/" - 1};
-  return path.c_str() + kParents[static_cast<size_t>(within)];
-}
-
 Result<Plan> compile(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names) {
   return Compiler(spec, host, names).compile();
 }
@@ -382,10 +376,10 @@ json::Value to_json(const Plan& plan) {
   object.set("namespaces", std::move(namespaces));
   object.set("network", plan.joins_network ? "prepared" : plan.loopback_up ? "loopback" : "the host's");
   object.set("hostname", plan.hostname);
-  object.set("root", plan.root_tree < 0 ? "tmpfs" : "overlay of " + plan.trees[static_cast<size_t>(plan.root_tree)].path);
-  object.set("root_read_only", plan.root_read_only);
+  object.set("root", plan.root.tree < 0 ? "tmpfs" : "overlay of " + plan.root.trees[static_cast<size_t>(plan.root.tree)].path);
+  object.set("root_read_only", plan.root.read_only);
   json::Array operations;
-  for (const RootOperation& op : plan.operations) operations.push_back(to_json(plan, op));
+  for (const RootOperation& op : plan.root.operations) operations.push_back(to_json(plan, op));
   object.set("operations", std::move(operations));
   object.set("uid", plan.user.uid);
   object.set("gid", plan.user.gid);

@@ -1,5 +1,5 @@
 // Capability plans, and what the kernel says of a child that applied one.
-#include "native/caps.h"
+#include "native/identity/caps.h"
 
 #include <gtest/gtest.h>
 #include <linux/capability.h>

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "native/namespace_owner.h"
+#include "native/identity/namespace_owner.h"
 #include "tests/support/require.h"
 #include "tests/unit/native_child.h"
 

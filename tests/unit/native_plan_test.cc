@@ -7,8 +7,8 @@
 #include <map>
 
 #include "dispatcher/admission.h"
-#include "native/mount_options.h"
 #include "native/plan.h"
+#include "native/root/mount_options.h"
 
 namespace bailey::native {
 namespace {
@@ -38,8 +38,8 @@ dispatcher::Spec admit(dispatcher::Request request) {
 
 const RootOperation* find(const Plan& plan, Kind kind, const std::string& path) {
   const auto found =
-      std::ranges::find_if(plan.operations, [&](const RootOperation& op) { return op.kind == kind && op.path == path; });
-  return found == plan.operations.end() ? nullptr : &*found;
+      std::ranges::find_if(plan.root.operations, [&](const RootOperation& op) { return op.kind == kind && op.path == path; });
+  return found == plan.root.operations.end() ? nullptr : &*found;
 }
 
 TEST(NativePlan, UnsharesEveryNamespace) {
@@ -65,9 +65,9 @@ TEST(NativePlan, MountsTheHostsUsrReadOnlyWithoutSetIdAndDevices) {
   const RootOperation* usr = find(plan, Kind::attach_tree, "/usr");
   ASSERT_NE(usr, nullptr);
   const uint64_t wanted = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  EXPECT_EQ(plan.trees[usr->tree].attributes & wanted, wanted);
-  EXPECT_TRUE(plan.trees[usr->tree].recursive);
-  EXPECT_TRUE(plan.root_read_only);
+  EXPECT_EQ(plan.root.trees[usr->tree].attributes & wanted, wanted);
+  EXPECT_TRUE(plan.root.trees[usr->tree].recursive);
+  EXPECT_TRUE(plan.root.read_only);
 }
 
 TEST(NativePlan, MasksKernelFilesAndSealsDev) {
@@ -87,7 +87,7 @@ TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
   dispatcher::Request request = trusted_request();
   request.config.root = bundle::Root{"/usr/share", true};
   const Plan directory = *compile(admit(std::move(request)), kHost);
-  for (const RootOperation& op : directory.operations) {
+  for (const RootOperation& op : directory.root.operations) {
     EXPECT_NE(op.within, Within::own_root) << op.path;
     if (op.within != Within::own_proc) continue;
     EXPECT_EQ(op.path.rfind('/'), sizeof "/proc" - 1) << op.path;
@@ -107,7 +107,7 @@ TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
 TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
   const Plan plan = *compile(admit(trusted_request()), kHost);
   int devices = 0;
-  for (const TreeSource& tree : plan.trees) {
+  for (const TreeSource& tree : plan.root.trees) {
     if (tree.kind != TreeSource::Kind::device) continue;
     ++devices;
     EXPECT_NE(tree.device_major, 0u) << tree.path;
@@ -222,9 +222,9 @@ TEST(NativePlan, LayersOnlyMemoryOverARootFileSystem) {
   if (!decision->spec)
     GTEST_SKIP() << "the policy refuses /usr/share as a root: " << dispatcher::refusal(decision->verdicts).message;
   const Plan plan = *compile(*decision->spec, kHost);
-  ASSERT_GE(plan.root_tree, 0);
-  EXPECT_TRUE(plan.root_overlay);
-  EXPECT_TRUE(plan.trees[static_cast<size_t>(plan.root_tree)].attributes & MOUNT_ATTR_RDONLY);
+  ASSERT_GE(plan.root.tree, 0);
+  EXPECT_TRUE(plan.root.overlay);
+  EXPECT_TRUE(plan.root.trees[static_cast<size_t>(plan.root.tree)].attributes & MOUNT_ATTR_RDONLY);
 }
 
 TEST(MountOptions, LaterOptionsWin) {

@@ -3,7 +3,7 @@
 // (root: before clone) and the child (an ordinary user: only inside its own user namespace may it clone mounts).
 #pragma once
 
-#include "native/plan.h"
+#include "native/root/root_plan.h"
 
 namespace bailey::native {
 

@@ -1,4 +1,4 @@
-#include "native/uid_range.h"
+#include "native/identity/uid_range.h"
 
 namespace bailey::native {
 

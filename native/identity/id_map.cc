@@ -1,4 +1,4 @@
-#include "native/id_map.h"
+#include "native/identity/id_map.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>

@@ -7,12 +7,12 @@
 //     |- old "/proc" <-- stage: a tmpfs for what masks are clones of and for the layers of an overlay
 #pragma once
 
-#include "native/plan.h"
+#include "native/root/root_plan.h"
 
 namespace bailey::native {
 
 struct RootInputs {
-  const Plan* plan = nullptr;
+  const RootPlan* plan = nullptr;
   const int* trees = nullptr;  // detached mounts, one per plan.trees
   int secrets = -1;            // the staged secrets' mount
   int terminal_master = -1;    // out: the pty's master after a `pty` operation

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "bundle/config.h"
-#include "native/uid_range.h"
+#include "native/identity/uid_range.h"
 
 namespace bailey::native {
 

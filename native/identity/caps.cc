@@ -1,4 +1,4 @@
-#include "native/caps.h"
+#include "native/identity/caps.h"
 
 #include <errno.h>
 #include <linux/capability.h>

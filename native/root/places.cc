@@ -1,4 +1,4 @@
-#include "native/places.h"
+#include "native/root/places.h"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -8,7 +8,7 @@
 #include <climits>
 #include <cstring>
 
-#include "native/kernel_abi.h"
+#include "native/root/kernel_abi.h"
 
 namespace bailey::native {
 

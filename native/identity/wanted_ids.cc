@@ -1,4 +1,4 @@
-#include "native/wanted_ids.h"
+#include "native/identity/wanted_ids.h"
 
 #include <string_view>
 

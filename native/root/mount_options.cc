@@ -1,4 +1,4 @@
-#include "native/mount_options.h"
+#include "native/root/mount_options.h"
 
 #include <string_view>
 

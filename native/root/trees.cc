@@ -1,4 +1,4 @@
-#include "native/tree.h"
+#include "native/root/trees.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "native/kernel_abi.h"
+#include "native/root/kernel_abi.h"
 
 namespace bailey::native {
 

@@ -1,4 +1,4 @@
-#include "native/root_builder.h"
+#include "native/root/builder.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -10,8 +10,8 @@
 #include <cstring>
 #include <utility>
 
-#include "native/kernel_abi.h"
-#include "native/places.h"
+#include "native/root/kernel_abi.h"
+#include "native/root/places.h"
 
 namespace bailey::native {
 
@@ -269,7 +269,7 @@ class Builder {
     if (::ioctl(master.get(), TIOCSPTLCK, &unlocked) < 0) return errno;
     Held slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
     if (slave.failed()) return errno;
-    if (plan_.user.uid != 0 && ::fchown(slave.get(), plan_.user.uid, static_cast<gid_t>(-1)) < 0) return errno;
+    if (plan_.terminal_owner != 0 && ::fchown(slave.get(), plan_.terminal_owner, static_cast<gid_t>(-1)) < 0) return errno;
     winsize size{};
     size.ws_row = static_cast<unsigned short>(plan_.console_rows);
     size.ws_col = static_cast<unsigned short>(plan_.console_columns);
@@ -280,7 +280,7 @@ class Builder {
   }
 
   RootInputs& inputs_;
-  const Plan& plan_;
+  const RootPlan& plan_;
   const int root_, stage_;
   Held dev_, proc_;                    // kept file systems
   Held spare_file_, spare_directory_;  // covers that no mask has taken yet
@@ -288,7 +288,7 @@ class Builder {
 
 // A directory for what the making needs and the sandbox must not see: it covers the old tree's /proc, which nobody needs any
 // more, and leaves with the old root. Holds what masks are clones of, and the layers of an overlay.
-int make_stage(const Plan& plan, int* stage) {
+int make_stage(const RootPlan& plan, int* stage) {
   if (::mount("bailey", "/proc", "tmpfs", MS_NOSUID | MS_NODEV, plan.stage_data.c_str()) < 0) return errno;
   Held top(::open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (top.failed() || ::mkdirat(top.get(), kMaskDirectory, 0555) < 0) return errno;
@@ -299,7 +299,7 @@ int make_stage(const Plan& plan, int* stage) {
 
 // Whether nothing will be made in the overlay: --rootfs has every mount point itself. Those in /dev and the like are made in
 // what is mounted there.
-bool has_mount_points(const Plan& plan, int lower) {
+bool has_mount_points(const RootPlan& plan, int lower) {
   for (const RootOperation& op : plan.operations) {
     const bool covers = op.kind == Kind::mask || op.kind == Kind::read_only || op.kind == Kind::seal || op.kind == Kind::pty;
     if (covers || op.within != Within::foreign) continue;
@@ -313,9 +313,9 @@ bool has_mount_points(const Plan& plan, int lower) {
 // An overlay over --rootfs: its files are the sandbox's own as far as locks, sockets and FIFOs go, and mount points that are
 // missing appear in an in-memory layer, never in the user's directory. Without that layer it takes a third of the time.
 int mount_overlay(const RootInputs& inputs, int stage) {
-  const Plan& plan = *inputs.plan;
-  const int lower = inputs.trees[plan.root_tree];
-  const bool layer = !plan.root_read_only || !has_mount_points(plan, lower);
+  const RootPlan& plan = *inputs.plan;
+  const int lower = inputs.trees[plan.tree];
+  const bool layer = !plan.read_only || !has_mount_points(plan, lower);
   for (const char* name : {"lower", "upper", "work"})
     if ((layer || *name != 'w') && ::mkdirat(stage, name, 0755) < 0) return errno;
   if (int error = attach(lower, {stage, "lower"})) return error;
@@ -333,12 +333,12 @@ int enter_root(RootInputs& inputs, NewRoot* root) {
   mount_attr attributes{};
   attributes.propagation = MS_PRIVATE;
   if (::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attributes, sizeof attributes) < 0) return errno;
-  const Plan& plan = *inputs.plan;
+  const RootPlan& plan = *inputs.plan;
   if (int error = make_stage(plan, &root->stage)) return error;
   // On "/", the one directory that every host has: detached trees take no mounts before Linux 6.15, the new root needs a place.
-  if (plan.root_overlay) {
+  if (plan.overlay) {
     if (int error = mount_overlay(inputs, root->stage)) return error;
-  } else if (::mount("bailey", "/", "tmpfs", MS_NOSUID | MS_NODEV, plan.root_data.c_str()) < 0) {
+  } else if (::mount("bailey", "/", "tmpfs", MS_NOSUID | MS_NODEV, plan.data.c_str()) < 0) {
     return errno;
   }
   root->root = ::open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);  // ".." of a root leads to what is stacked on it

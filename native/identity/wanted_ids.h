@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "dispatcher/spec.h"
-#include "native/id_map.h"
+#include "native/identity/id_map.h"
 
 namespace bailey::native {
 

@@ -1,4 +1,4 @@
-#include "native/namespace_owner.h"
+#include "native/identity/namespace_owner.h"
 
 #include <signal.h>
 #include <sys/prctl.h>

@@ -1,0 +1,72 @@
+// RootPlan: the sandbox's file tree as plain data: the host's ends of its mounts, and the steps that build it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bailey::native {
+
+// The host's end of a bind mount: cloned into a detached mount before the child exists (root) or by the child itself.
+struct TreeSource {
+  enum class Kind { path, volume, rootfs, device };
+  Kind kind = Kind::path;
+  std::string path;         // real path on the host
+  size_t mount_index = 0;   // volume: which of config.mounts
+  uint64_t attributes = 0;  // MOUNT_ATTR_* for the mount and everything below it
+  uint64_t cleared = 0;     // MOUNT_ATTR_* taken away first
+  bool recursive = true;
+  bool id_mapped = false;  // on-disk ids are seen as the sandbox's own (open_tree_attr: needs root and a willing file system)
+  unsigned device_major = 0, device_minor = 0;  // device: what fstat must say
+};
+
+// One step of building the root, relative to it. Executed in order after clone; strings are ready, nothing is allocated then.
+struct RootOperation {
+  enum class Kind {
+    directory,    // mkdir -p
+    symlink,      // path -> text
+    file,         // contents text
+    attach_tree,  // trees[tree] onto path (made when missing: a directory, or a file for a tree that is one)
+    file_system,  // a new file system of type `text` with `options` onto path
+    mask,         // an empty read-only file or directory onto path, when it exists
+    read_only,    // path becomes a read-only mount of itself, when it exists
+    seal,         // the mount at path becomes read-only
+    secrets,      // the staged secrets onto path
+    file_over,    // contents text, onto the file that an earlier mount shows at path
+    bind_inside,  // what lies at `text` in the new root onto path as well
+    pty,          // makes the terminal in path (devpts)
+  };
+  // Where `path` is looked up. Foreign: each component is resolved inside the root by openat2. The others hold nothing but what
+  // we made ourselves, so that one plain call with the rest of the path, name(), cannot be led elsewhere.
+  enum class Within { foreign, own_root, own_dev, own_proc };
+  Kind kind = Kind::directory;
+  std::string path;
+  std::string text;
+  mode_t mode = 0755;
+  bool no_links = false;  // a link on the way is an error: what later operations find by this name must stay there
+  size_t tree = 0;
+  uint64_t attributes = 0;  // MOUNT_ATTR_*
+  std::vector<std::pair<std::string, std::string>> options;
+  std::string data = {};  // the options as mount(2) takes them
+  Within within = Within::foreign;
+  Within keep = Within::foreign;  // file_system: its root is own_dev or own_proc from now on
+  const char* name() const;
+};
+
+struct RootPlan {
+  std::vector<TreeSource> trees;
+  int tree = -1;           // trees index of --rootfs; -1: a tmpfs of our own
+  bool overlay = false;    // an in-memory layer over `tree`
+  std::string data;        // options of the tmpfs root
+  std::string stage_data;  // options of the stage, which has the overlay's upper layer
+  bool read_only = true;
+  std::vector<RootOperation> operations;
+  uid_t terminal_owner = 0;  // of `pty`, inside
+  uint32_t console_rows = 0, console_columns = 0;
+};
+
+}  // namespace bailey::native
