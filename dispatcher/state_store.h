@@ -1,18 +1,18 @@
-// StateStore: which sandboxes exist, one directory per id, so that what a killed Bailey left can be found and
-// removed.
+// StateStore: which sandboxes exist, one directory per id, so that gc can find and remove what a killed Bailey left.
 //
-//   /run/bailey/                 root; else $XDG_RUNTIME_DIR/bailey, else /tmp/bailey-UID. 0700, the caller's
-//   own, never a link; and for an ordinary user nobody else may replace it or a directory above it
-//     ID/                        flock(2)ed by its owner as long as it lives: the kernel unlocks it however
-//     the owner dies
-//       record.json              who owns it
-//     .NAME                      a backend's own; not ours to collect
+// clang-format off
+//   /run/bailey/            as root; otherwise $XDG_RUNTIME_DIR/bailey, or /tmp/bailey-UID without that variable.
+//                           Mode 0700, the caller's own, never a link; an ordinary user also needs directories
+//                           above it that nobody else can replace
+//     ID/                   locked (flock(2)) by its owner; the kernel unlocks it however the owner ends
+//       record.json         describes the owner and what it has made
+//     .NAME                 belongs to a backend; never collected
+// clang-format on
 //
-// The lock decides whether an owner lives; the record only tells. A record that is missing, cut or garbage
-// changes nothing for gc, because an id is the directory's name and everything else is found by the id.
-// Making an entry holds a shared lock on the top directory, looking for a dead one an exclusive one: no entry
-// is seen half-made. Who collects a dead one holds its lock meanwhile, and nothing else: what one of them
-// takes long for holds up nobody.
+// The lock decides whether an owner is alive; the record only describes. A record that is missing, cut or garbage changes
+// nothing for gc, because an id is the directory's name and gc finds everything by the id. A process holds a shared lock on
+// the top directory while it makes an entry, and an exclusive one while it looks for a dead owner, so nobody sees a half-made
+// entry. While a dead entry is collected only that entry is locked, so a slow one delays no other.
 #pragma once
 
 #include <cstdint>

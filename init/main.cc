@@ -1,7 +1,8 @@
 // PID 1 of a sandbox. See job.h for what it reads and writes.
 //
-//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone
-//   } -> kill the rest
+// clang-format off
+//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone } -> kill the rest
+// clang-format on
 //
 // It allocates the job's memory and nothing else, and gives it back once the workload runs.
 #include <asm/signal.h>

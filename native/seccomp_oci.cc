@@ -1,16 +1,15 @@
-// The `seccomp` object of an OCI configuration to a program, with the meaning that runc and libseccomp give
-// it:
+// Turns the `seccomp` object of an OCI configuration into a program, with the meaning that runc and libseccomp give it:
 //
+// clang-format off
 //   - A rule whose action is the default one is left out.
 //   - A rule without conditions decides its call, and the first such rule wins.
 //   - Conditions of one rule must all hold; when two look at the same argument, each is a rule of its own.
-//   - Of several rules that hold, the strictest action wins, as between the kernel's filters. (libseccomp
-//   leaves
-//     that to the layout of its tree, and merges some overlapping rules wrongly: see the equality test.)
-//   - Numbers above every call that the profile names get ENOSYS instead of a refusing default: its author
-//   could
-//     not know them, and libraries fall back. runc does the same.
+//   - Of several rules that hold, the strictest action wins, as between the kernel's filters. (libseccomp leaves that to the
+//     layout of its tree, and merges some overlapping rules wrongly: see the equality test.)
+//   - Numbers above every call that the profile names get ENOSYS instead of a refusing default: its author could not know
+//     them, and libraries fall back. runc does the same.
 //   - Architectures: the named ones that this machine can run, and always its own.
+// clang-format on
 #include <errno.h>
 #include <linux/seccomp.h>
 

@@ -1,15 +1,15 @@
-// Below which cgroup ours is made, and the mkdir itself. Nothing that exists is changed, but for controllers
-// enabled in the cgroup.subtree_control of v2 parents.
+// Chooses the parent of our cgroup and makes it. This changes nothing that exists, except the cgroup.subtree_control of v2
+// parents, in which it enables controllers.
 //
-//   given by the caller    <mount>/PARENT, made where it is missing
-//   v1                     this process's own cgroup of that hierarchy: it may hold processes and children
-//   v2                     a cgroup with processes can hand no controller to children, so the first that will
-//   do of
-//                            1. this process's own cgroup and those above it that were delegated to us
-//                            (systemd's Delegate=,
-//                               ownership for ordinary users) and hold no process but this one, which then
-//                               moves to the child kLauncherName
+// clang-format off
+//   given by the caller    <mount>/PARENT, made if it is missing
+//   v1                     this process's own cgroup in that hierarchy, which may hold processes and children
+//   v2                     a cgroup with processes can hand no controller to its children, so the first usable one of
+//                            1. this process's own cgroup and those above it that were delegated to us (systemd's Delegate=,
+//                               ownership for ordinary users) and hold no process but this one, which then moves to the
+//                               child kLauncherName
 //                            2. as root: /bailey
+// clang-format on
 #pragma once
 
 #include <string>
