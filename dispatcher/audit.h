@@ -1,7 +1,8 @@
 // Audit: one JSON line for each admit, refuse, start and exit, for the operator. The file is the policy's
 // (`audit_file`); it is opened before anything else is made, and when it cannot be opened or written nothing
 // starts. A line never holds an environment, an argument (only the command's name) or anything of a secret;
-// control characters are escaped. Appended with one write(2) each, so that many processes may share the file.
+// control characters are escaped. The file is open for appending and a line is written in one piece unless the disk is full,
+// so many processes may share it.
 #pragma once
 
 #include <string>

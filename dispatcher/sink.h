@@ -1,5 +1,5 @@
-// Sink: where a record or a line goes: "FILE" or "fd:N", a descriptor of the caller. Opened before anything
-// starts, so that a place that cannot be written is found before there is something to write.
+// Sink: the destination of a record or of lines: "FILE" or "fd:N", a descriptor of the caller. It is opened before anything
+// starts, so that a destination that cannot be written is found before there is something to write.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,7 @@ class Sink {
   // Of Writing::whole: a regular file that it opened by name holds nothing from now on. Whoever is killed before the write
   // leaves no earlier document to be taken for this run's.
   Result<> clear() const;
-  // One write(2) for all of it, newline added. Waits at most `patience_ms` for a full pipe to take it.
+  // Writes all of it and a newline; to a pipe in pieces of PIPE_BUF bytes. Waits at most `patience_ms` for room in a full pipe.
   Result<> write(std::string text, int patience_ms) const;
 
  private:

@@ -11,8 +11,8 @@
 //
 // When the caller's stdout and stderr are the same file, the workload gets one pipe for both: its order is
 // kept exactly. Nothing blocks but poll(2), and O_NONBLOCK is never set on a description that the caller
-// shares. Memory does not grow: a reader that takes nothing stops the workload at a full pipe. A reader that
-// is gone closes the workload's end (SIGPIPE there). What the workload writes passes unchanged, escape
+// shares. Only captured output takes memory: otherwise a reader that takes nothing stops the workload at a full
+// pipe. A reader that is gone closes the workload's end (SIGPIPE there). What the workload writes passes unchanged, escape
 // sequences included, to a terminal as well.
 #pragma once
 
