@@ -37,10 +37,10 @@ int print(const std::string& text) {
 }
 
 int show(const ShowOptions& options) {
-  const std::string hash = options.floor ? seccomp::floor_hash() : seccomp::builtin_hash();
+  const std::string hash = options.floor ? seccomp::kFloor.hash : seccomp::kWorkload.hash;
   if (options.hash_only) return print(hash + "\n");
   return print("# " + std::string(options.floor ? "Below every profile of a caller's" : "The built-in profile") + ", program " +
-               hash + "\n\n" + (options.floor ? seccomp::floor_text() : seccomp::builtin_text()));
+               hash + "\n\n" + (options.floor ? seccomp::kFloor.text : seccomp::kWorkload.text));
 }
 
 // The line of the value at a path such as ".syscalls[3].args[0]", 0 when there is none.

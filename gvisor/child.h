@@ -4,7 +4,7 @@
 //   ----------------------------------------------------------------------------------------------
 //   clone3 ---------------------------------> joins its cgroup, attaches the private root and its mounts,
 //                                             pivots into it, drops the host's tree,
-//                                             is forbidden set-id files and devices (host_filter.h)
+//                                             is forbidden set-id files and devices (seccomp/profiles/host.seccomp)
 //           <------- Failure{step, errno} ---  on an error, then exits
 //   'g'     --------------------------------> only when held: goes on
 //           <------------- end of file ------ exec of /runsc/runsc

@@ -92,8 +92,8 @@ Result<FilterRules> rules_of(const char* text, const char* name) { return parse_
 
 }  // namespace
 
-Result<FilterRules> builtin_rules() { return rules_of(builtin_text(), "default.seccomp"); }
-Result<FilterRules> floor_rules() { return rules_of(floor_text(), "floor.seccomp"); }
+Result<FilterRules> builtin_rules() { return rules_of(kWorkload.text, "default.seccomp"); }
+Result<FilterRules> floor_rules() { return rules_of(kFloor.text, "floor.seccomp"); }
 
 sock_fprog SeccompPlan::base_program() const {
   if (base.empty()) return *compiled_base;
@@ -104,9 +104,9 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
   SeccompPlan plan;
   plan.log = log;
   const bool replaces = profile && rule == SeccompRule::replace;
-  plan.compiled_base = replaces ? &floor_program() : &builtin_program();
+  plan.compiled_base = replaces ? &kFloor.program : &kWorkload.program;
   plan.about.profile = !profile ? "builtin" : replaces ? "replaced" : "narrowed";
-  plan.about.hash = builtin_hash();
+  plan.about.hash = kWorkload.hash;
   if (!profile && log == SeccompLog::off) return plan;
 
   const FilterRules builtin = TRY(builtin_rules());

@@ -9,30 +9,30 @@
 
 #include "seccomp/default_program.h"
 #include "seccomp/floor_program.h"
+#include "seccomp/host_program.h"
+#include "seccomp/worker_program.h"
 
 namespace bailey::seccomp {
 
-const sock_fprog& builtin_program() {
-  // The kernel reads it only; sock_fprog has no const.
-  static const sock_fprog program = {std::size(kDefaultSeccomp), const_cast<sock_filter*>(kDefaultSeccomp)};
-  return program;
+namespace {
+
+// The kernel only reads it; sock_fprog has no const.
+template <size_t N>
+constexpr sock_fprog view(const sock_filter (&code)[N]) {
+  return {N, const_cast<sock_filter*>(code)};
 }
 
-const char* builtin_hash() { return kDefaultSeccompHash; }
-const char* builtin_text() { return kDefaultSeccompText; }
+}  // namespace
 
-const sock_fprog& floor_program() {
-  static const sock_fprog program = {std::size(kFloorSeccomp), const_cast<sock_filter*>(kFloorSeccomp)};
-  return program;
-}
-
-const char* floor_hash() { return kFloorSeccompHash; }
-const char* floor_text() { return kFloorSeccompText; }
+constinit const BuiltFilter kWorkload = {view(kDefaultSeccomp), kDefaultSeccompHash, kDefaultSeccompText};
+constinit const BuiltFilter kFloor = {view(kFloorSeccomp), kFloorSeccompHash, kFloorSeccompText};
+constinit const BuiltFilter kWorker = {view(kWorkerSeccomp), kWorkerSeccompHash, kWorkerSeccompText};
+constinit const BuiltFilter kHost = {view(kHostSeccomp), kHostSeccompHash, kHostSeccompText};
 
 int install_filter(const sock_fprog& program, unsigned flags) {
   const long answer = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
   if (answer < 0) return errno;
-  return answer > 0 ? ESRCH : 0;  // TSYNC answers the thread that could not be brought along
+  return answer > 0 ? ESRCH : 0;  // TSYNC returns the thread that could not be brought along
 }
 
 }  // namespace bailey::seccomp

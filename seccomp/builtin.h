@@ -1,6 +1,6 @@
-// System call filters. Two of them are compiled when Bailey is built, from the texts in seccomp/profiles/.
+// System call filters. Four of them are compiled when Bailey is built, from the texts in seccomp/profiles/.
 //
-//   builtin.h   the two programs, and how one is installed     program.h   rules -> BPF, by binary search
+//   builtin.h   the four programs, and how one is installed    program.h   rules -> BPF, by binary search
 //   profile.h   our profiles' text -> rules                    rules.h     asking and joining rules
 //   names.h     names and numbers (libseccomp)                 compile.cc  the tool of the build
 //
@@ -12,14 +12,16 @@
 
 namespace bailey::seccomp {
 
-// For this architecture; lives for ever. Allows what an init as PID 1 needs as well.
-const sock_fprog& builtin_program();
-const char* builtin_hash();  // 16 hexadecimal digits
-const char* builtin_text();  // the profile that people write and review
-// What holds whatever profile a caller brings (seccomp/profiles/floor.seccomp).
-const sock_fprog& floor_program();
-const char* floor_hash();
-const char* floor_text();
+// Compiled for this architecture; lives for ever.
+struct BuiltFilter {
+  sock_fprog program;
+  const char* hash;  // 16 hexadecimal digits
+  const char* text;  // the profile that people write and review
+};
+extern const BuiltFilter kWorkload;  // native workloads, and init as their PID 1 (default.seccomp)
+extern const BuiltFilter kFloor;     // what holds whatever profile a caller brings (floor.seccomp)
+extern const BuiltFilter kWorker;    // Bailey's own children that parse hostile bytes (worker.seccomp)
+extern const BuiltFilter kHost;      // runsc and everything below it (host.seccomp)
 
 // Installs a program in the calling thread (SECCOMP_FILTER_FLAG_TSYNC in `flags`: in all). Returns 0 or an errno.
 // Async-signal-safe, made to be called between clone and exec, as the last step. Needs no_new_privs, or

@@ -3,15 +3,16 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 
+#include <algorithm>
 #include <charconv>
+#include <initializer_list>
+#include <optional>
 #include <utility>
 
 namespace bailey::seccomp {
 namespace {
 
 constexpr uint32_t errno_action(int number) { return SECCOMP_RET_ERRNO | static_cast<uint32_t>(number); }
-
-constexpr uint32_t kWrongArch = SECCOMP_RET_KILL_PROCESS;
 
 // One statement: the words of a line and of those that continue it.
 struct Statement {
@@ -64,15 +65,16 @@ class Parser {
   Result<FilterRules> finish() {
     std::string missing;
     for (const auto& [number, name] : calls_of(arch_))
-      if (!allows_rest_ && !rules_.contains(number)) missing += (missing.empty() ? "" : " ") + name;
+      if (!rest_ && !rules_.contains(number)) missing += (missing.empty() ? "" : " ") + name;
     if (!missing.empty()) {
       return fail(Fault::bad_input, std::string(file_) + ": no verdict for: " + missing,
                   "put each of them into a group of the profile");
     }
-    ArchRules out(arch_.audit_arch, {{}, allows_rest_ ? SECCOMP_RET_ALLOW : errno_action(ENOSYS)});
+    ArchRules out(arch_.audit_arch, {{}, rest_.value_or(errno_action(ENOSYS))});
     for (const auto& [number, rule] : rules_) out.assign(number, rule);
-    if (arch_.family == ArchFamily::x86_64) out.assign(kX32First, kX32Last, {{}, kWrongArch});
-    return FilterRules{{std::move(out)}, kWrongArch};
+    if (arch_.family == ArchFamily::x86_64 && wrong_arch_ != SECCOMP_RET_ALLOW)
+      out.assign(kX32First, kX32Last, {{}, wrong_arch_});
+    return FilterRules{{std::move(out)}, wrong_arch_};
   }
 
  private:
@@ -80,10 +82,22 @@ class Parser {
     return fail(Fault::bad_input, std::string(file_) + ":" + std::to_string(line_) + ": " + message);
   }
 
-  // [allow], [deny ERRNO], or the statement [allow the rest]
+  // [allow], [deny ERRNO], or one of the statements [allow the rest], [deny the rest ERRNO], [allow other architectures]
   Result<> read_group() {
-    if (words_.size() == 3 && words_[0] == "[allow" && words_[1] == "the" && words_[2] == "rest]") {
-      allows_rest_ = true;
+    const auto begins = [this](std::initializer_list<std::string_view> words) {
+      return words_.size() >= words.size() && std::equal(words.begin(), words.end(), words_.begin());
+    };
+    if (words_.size() == 3 && begins({"[allow", "other", "architectures]"})) {
+      wrong_arch_ = SECCOMP_RET_ALLOW;
+      return {};
+    }
+    if (words_.size() == 3 && begins({"[allow", "the", "rest]"})) {
+      rest_ = SECCOMP_RET_ALLOW;
+      return {};
+    }
+    if (words_.size() == 4 && begins({"[deny", "the", "rest"}) && words_[3].ends_with(']')) {
+      words_[3].remove_suffix(1);
+      rest_ = errno_action(TRY(read_errno(words_[3])));
       return {};
     }
     in_group_ = true;
@@ -176,7 +190,8 @@ class Parser {
   std::vector<std::string_view> words_;
   size_t at_ = 0;
   bool in_group_ = false;
-  bool allows_rest_ = false;
+  std::optional<uint32_t> rest_;  // the verdict of calls without one; absent: each must have its own
+  uint32_t wrong_arch_ = SECCOMP_RET_KILL_PROCESS;
   uint32_t group_ = 0;
   std::map<uint32_t, CallRule> rules_;
 };

@@ -1,5 +1,5 @@
-// Reads seccomp/profiles/*.seccomp, the profile that people write and review (its format stands at its top),
-// and decides every system call that the architecture has. Runs when Bailey is built, and in tests. Pure.
+// Reads seccomp/profiles/*.seccomp, the profiles that people write and review (default.seccomp describes the format), and
+// decides every system call that the architecture has. Runs when Bailey is built, and in tests. Pure.
 //
 // Errors (Fault::bad_input), each with file and line: a name that no architecture knows, a call decided
 // twice, a condition that cannot be read, and a call of the architecture that nobody decided: new ones are a

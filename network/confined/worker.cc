@@ -15,7 +15,7 @@
 
 #include "base/child.h"
 #include "base/files.h"
-#include "network/confined/worker_filter.h"
+#include "seccomp/builtin.h"
 
 namespace bailey::network {
 
@@ -108,7 +108,9 @@ Result<> confine(const WorkerSpec& spec, int channel, pid_t parent) {
   // After the identity, whose change clears it (credentials(7)). The parent may have ended before.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return sys_error("tying the worker to its parent", errno);
   if (::getppid() != parent) return fail(Fault::failed, "the parent has ended");
-  return install_worker_filter();
+  if (const int error = seccomp::install_filter(seccomp::kWorker.program, 0))
+    return sys_error("installing a worker's system call filter", error);
+  return {};
 }
 
 [[noreturn]] void be_worker(const WorkerSpec& spec, const std::function<void(int)>& work, int channel, pid_t parent) {

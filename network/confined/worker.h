@@ -3,10 +3,10 @@
 // It keeps the descriptors that it is given, /dev/null as 0 to 2 and one end of a channel, and nothing else. It ends with its
 // channel, and when the thread that made it does. As root's child it is nobody (65534) without groups; it never has
 // capabilities, gains none by execution, cannot be traced by its own user, makes no process or file (root only: the limit of
-// processes counts per user), and has 256 MiB of memory at most. It has few system calls (worker_filter.h): none that opens a
-// file, listens, or speaks anything but TCP and UDP. Where the kernel has Landlock of ABI 4 (Linux 6.7), it connects by TCP to
-// the ports named only. It is a copy of this process: the environment is wiped in it, and memory marked MADV_WIPEONFORK
-// (secrets) is, too.
+// processes counts per user), and has 256 MiB of memory at most. It has few system calls (seccomp/profiles/worker.seccomp):
+// none that opens a file, listens, or speaks anything but TCP and UDP. Where the kernel has Landlock of ABI 4 (Linux 6.7), it
+// connects by TCP to the ports named only. It is a copy of this process: the environment is wiped in it, and memory marked
+// MADV_WIPEONFORK (secrets) is, too.
 #pragma once
 
 #include <sys/types.h>

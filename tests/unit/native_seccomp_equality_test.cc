@@ -86,7 +86,7 @@ class ProfileReference {
  public:
   ProfileReference(const FilterRules& rules, const Arch& arch) : rest_(rules.arches[0].at(kHighestNumber).otherwise) {
     for (const uint32_t action : {kEnosys, kEperm, SECCOMP_RET_ALLOW}) {
-      contexts_[action] = std::make_unique<Reference>(action, SECCOMP_RET_KILL_PROCESS);
+      contexts_[action] = std::make_unique<Reference>(action, rules.wrong_arch_action);
       contexts_[action]->only(arch.token);
     }
     for (const auto& [number, name] : calls_of(arch)) {
@@ -122,6 +122,7 @@ struct OurProfile {
   const char* file;
   const char* arch;
   size_t conditional;  // calls with conditions, at least
+  uint32_t foreign = SECCOMP_RET_KILL_PROCESS;
 };
 
 class OurProfiles : public testing::TestWithParam<OurProfile> {};
@@ -152,7 +153,7 @@ TEST_P(OurProfiles, GiveTheVerdictsThatLibseccompGives) {
   RecordProperty("compared", static_cast<int>(compared));
 }
 
-TEST_P(OurProfiles, KillForeignArchitecturesAndX32) {
+TEST_P(OurProfiles, TreatForeignArchitecturesAndX32Alike) {
   const Arch arch = *arch_named(GetParam().arch);
   const FilterRules rules = rules_of(GetParam().file, GetParam().arch);
   const auto program = assemble(rules);
@@ -163,7 +164,7 @@ TEST_P(OurProfiles, KillForeignArchitecturesAndX32) {
   for (const uint32_t audit_arch : foreign) {
     if (audit_arch == arch.audit_arch) continue;
     for (const int number : {0, 1, 59, 102, 435, 1023, -1, 0x40000000})
-      EXPECT_EQ(run_bpf(*program, {number, audit_arch, 0, {}}), SECCOMP_RET_KILL_PROCESS) << audit_arch << " " << number;
+      EXPECT_EQ(run_bpf(*program, {number, audit_arch, 0, {}}), GetParam().foreign) << audit_arch << " " << number;
   }
   for (const uint32_t number : {1024u, 0x3fffffffu, 0x40000000u, 0x40000001u, 0x400001ffu, 0x40000220u, 0x7fffffffu,
                                 0x80000000u, 0xfffffffeu, 0xffffffffu}) {
@@ -176,13 +177,20 @@ INSTANTIATE_TEST_SUITE_P(Arch, OurProfiles,
                          testing::Values(OurProfile{"Default", BAILEY_DEFAULT_PROFILE, "x86_64", 17},
                                          OurProfile{"Default", BAILEY_DEFAULT_PROFILE, "aarch64", 13},
                                          OurProfile{"Floor", BAILEY_FLOOR_PROFILE, "x86_64", 15},
-                                         OurProfile{"Floor", BAILEY_FLOOR_PROFILE, "aarch64", 10}),
+                                         OurProfile{"Floor", BAILEY_FLOOR_PROFILE, "aarch64", 10},
+                                         OurProfile{"Worker", BAILEY_WORKER_PROFILE, "x86_64", 9},
+                                         OurProfile{"Worker", BAILEY_WORKER_PROFILE, "aarch64", 9},
+                                         OurProfile{"Host", BAILEY_HOST_PROFILE, "x86_64", 9, SECCOMP_RET_ALLOW},
+                                         OurProfile{"Host", BAILEY_HOST_PROFILE, "aarch64", 5, SECCOMP_RET_ALLOW}),
                          [](const auto& value) { return std::string(value.param.name) + "_" + value.param.arch; });
 
 TEST(OurProfile, IsWhatIsBuiltIn) {
   const char* arch = native_arch().family == ArchFamily::x86_64 ? "x86_64" : "aarch64";
   const std::tuple<const char*, sock_fprog, const char*> kBuilt[] = {
-      {BAILEY_DEFAULT_PROFILE, builtin_program(), builtin_hash()}, {BAILEY_FLOOR_PROFILE, floor_program(), floor_hash()}};
+      {BAILEY_DEFAULT_PROFILE, kWorkload.program, kWorkload.hash},
+      {BAILEY_FLOOR_PROFILE, kFloor.program, kFloor.hash},
+      {BAILEY_WORKER_PROFILE, kWorker.program, kWorker.hash},
+      {BAILEY_HOST_PROFILE, kHost.program, kHost.hash}};
   for (const auto& [file, built, hash] : kBuilt) {
     const auto program = assemble(rules_of(file, arch));
     ASSERT_TRUE(program);

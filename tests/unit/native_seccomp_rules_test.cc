@@ -163,10 +163,10 @@ TEST(SeccompFloor, AllowsWhateverTheBuiltInProfileAllows) {
 
 TEST(SeccompPlan, IsTheCompiledProfileWhenNothingIsAsked) {
   const SeccompPlan plan = compile_seccomp_plan({}, dispatcher::SeccompRule::replace, dispatcher::SeccompLog::off).value();
-  EXPECT_EQ(plan.base_program().filter, builtin_program().filter);
+  EXPECT_EQ(plan.base_program().filter, kWorkload.program.filter);
   EXPECT_TRUE(plan.on_top.empty());
   EXPECT_EQ(plan.about.profile, "builtin");
-  EXPECT_EQ(plan.about.hash, builtin_hash());
+  EXPECT_EQ(plan.about.hash, kWorkload.hash);
 }
 
 // What the workload's two programs answer together, as the kernel puts them together.
@@ -282,7 +282,7 @@ TEST(SeccompTrace, RunsUnderTheBuiltInProfile) {
     ASSERT_EQ(answer, SECCOMP_RET_ALLOW);
   });
   EXPECT_EQ(unreported, 5 * 60u);
-  EXPECT_EQ(plan.about.hash, builtin_hash());
+  EXPECT_EQ(plan.about.hash, kWorkload.hash);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ constexpr long kBad = 1;
 
 std::string answer_of(const Call& call, bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(kWorkload.program, 0) != 0)) return;
     const long* a = call.args;
     const long answer = syscall(call.number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (answer == 0 && (call.number == SYS_clone)) _exit(0);
@@ -202,7 +202,7 @@ INSTANTIATE_TEST_SUITE_P(
 // alone.
 std::string i386_getpid(bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(kWorkload.program, 0) != 0)) return;
     long answer = 20;
     asm volatile("int $0x80" : "+a"(answer) : : "memory");
     dprintf(out, "%s", answer == getpid() ? "ok" : "no");
@@ -223,7 +223,7 @@ TEST(Seccomp, KillsX32Calls) {
 TEST(Seccomp, LetsNoFilterIn) {
   sock_filter allow{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
   const sock_fprog smallest{1, &allow};
-  for (const sock_fprog& below : {builtin_program(), floor_program()}) {
+  for (const sock_fprog& below : {kWorkload.program, kFloor.program}) {
     const std::string report = in_child([&](int out) {
       set_no_new_privileges();
       dprintf(out, "%d ", install_filter(smallest, 0));
@@ -257,7 +257,7 @@ class Everyday : public testing::TestWithParam<Program> {};
 
 std::string output_of(const Program& program, bool filtered) {
   return in_child([&](int out) {
-    if (filtered && (set_no_new_privileges() != 0 || install_filter(builtin_program(), 0) != 0)) return;
+    if (filtered && (set_no_new_privileges() != 0 || install_filter(kWorkload.program, 0) != 0)) return;
     std::vector<char*> argv;
     for (const char* word : program.argv) argv.push_back(const_cast<char*>(word));
     argv.push_back(nullptr);
