@@ -44,7 +44,7 @@ constexpr std::initializer_list<Command> kCommands = {
 
 // A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us,
 // because close-on-exec closes them at exec only.
-Result<> shut_the_gates() {
+Result<> isolate_this_process() {
   ::umask(077);
   if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return sys_error("close_range", errno);
   // A missing 0, 1 or 2 would be the number of the next file we open. The stand-in is open for reading: reads
@@ -142,7 +142,7 @@ int perform(const Command& command, const std::vector<std::string>& arguments, i
 int main_of(const std::vector<std::string>& arguments) {
   const int64_t started_ns = clock::monotonic_ns();
   settle_heap();
-  if (auto shut = shut_the_gates(); !shut) return report(shut.error());
+  if (auto shut = isolate_this_process(); !shut) return report(shut.error());
   const std::string name = arguments.empty() ? "--help" : arguments.front();
   if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
   if (name == "--help" || name == "-h" || name == "help") {

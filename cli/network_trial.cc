@@ -77,8 +77,8 @@ Result<std::string> try_forwarding() {
   return ipv6 ? "of IPv4 and IPv6" : "of IPv4; net.ipv6.conf.all.forwarding is off: nothing beyond this host with --ipv6";
 }
 
-// The whole of it in a child: whoever makes a pocket stays in it. The child's answer is an error's message, a NUL and its
-// remedy; nothing: it works.
+// The whole of it in a child: whoever makes a userspace network stays in it. The child's answer is an error's message, a NUL
+// and its remedy; nothing: it works.
 Result<std::string> try_userspace(const dispatcher::Policy& policy) {
   const network::UplinkSpec uplink{policy.uplink};
   const network::UplinkProgram program = TRY(network::find_uplink(uplink));

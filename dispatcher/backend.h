@@ -120,7 +120,7 @@ class Instance {
   virtual int calls_fd() const { return -1; }
   virtual void serve_calls() {}
   virtual LoggedCalls calls() const { return {}; }
-  // From start on, more of it after the last word or reap().
+  // From start on; more of it after the final report or reap().
   virtual Account account() const { return {}; }
   // Whether start() has begun the command: false where the sandbox ended before, or the command could not be executed. exit_fd
   // and reap() then say how.
@@ -128,11 +128,11 @@ class Instance {
   // Whether a runtime of its own runs in the sandbox's cgroup when await_created has returned; what it holds is not the
   // command's.
   virtual bool has_booted() const { return false; }
-  // Where PID 1 has a last word before it ends, readable then; -1: it has none, or has said it. take_last_word answers whether
-  // it was that nothing else of the sandbox lives: what the workload used and wrote is settled, and exit_fd is only about the
-  // kernel's taking down of the sandbox.
-  virtual int last_word_fd() const { return -1; }
-  virtual bool take_last_word() { return false; }
+  // Readable when PID 1 has sent its final report before it ends; -1: there is none, or it was taken. take_final_report answers
+  // whether it was that nothing else of the sandbox lives: what the workload used and wrote is settled, and exit_fd is only
+  // about the kernel's taking down of the sandbox.
+  virtual int final_report_fd() const { return -1; }
+  virtual bool take_final_report() { return false; }
   // After exit_fd has announced it, else it waits for that; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
   // Kills and reaps what is left, once; nothing after reap(). False: something was killed and has not ended by the deadline,
@@ -160,7 +160,7 @@ class Backend {
   // for create.
   virtual Result<> begin(const Spec&, const Leases&, Steps&) { return {}; }
   // Whether create() needs the links of the network to be there and up; else they come between it and await_created.
-  virtual bool looks_at_links() const { return true; }
+  virtual bool needs_links_at_create() const { return true; }
   // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
   // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:
   // what the caller does until await_created costs no time. `spec` and the Backend outlive that. Steps as there.

@@ -11,7 +11,7 @@ namespace bailey::dispatcher {
 void expect_making(Progress* progress, std::optional<int64_t> wall_ms) {
   if (!progress) return;
   progress->limited_to(wall_ms);
-  progress->expect_by(clock::Deadline::in_ms(wall_ms ? Sandbox::making_ms(*wall_ms) : Surroundings::kMostMakingMs));
+  progress->expect_by(clock::Deadline::in_ms(wall_ms ? Sandbox::making_ms(*wall_ms) : SandboxContext::kMostMakingMs));
 }
 
 Dispatcher::Dispatcher(DispatcherOptions options, StepTimer timer) : options_(std::move(options)), timer_(std::move(timer)) {
@@ -85,14 +85,14 @@ Result<> Dispatcher::make_ready() {
 const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
   if (auto ready = make_ready(); !ready) return fail(std::move(ready).error());
   sandbox_.emplace(std::move(*decision_.spec), record_.backend,
-                   Surroundings{.backend = *backend_,
-                                .store = *store_,
-                                .audit = audit_,
-                                .events = events,
-                                .cgroup_parent = policy_.cgroup_parent,
-                                .streams = streams,
-                                .signals = options_.signals,
-                                .progress = options_.progress},
+                   SandboxContext{.backend = *backend_,
+                                  .store = *store_,
+                                  .audit = audit_,
+                                  .events = events,
+                                  .cgroup_parent = policy_.cgroup_parent,
+                                  .streams = streams,
+                                  .signals = options_.signals,
+                                  .progress = options_.progress},
                    std::move(timer_));
   record_ = sandbox_->run();
   return record_;

@@ -24,13 +24,13 @@ constexpr int64_t kLeastMakingMs = 5'000;
 constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kLastWord, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
+enum PollSlot : size_t { kSignals, kExit, kFinalReport, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
 
 int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
 }  // namespace
 
-Sandbox::Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer)
+Sandbox::Sandbox(Spec spec, About about, SandboxContext surroundings, StepTimer timer)
     : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
   record_.id = spec_.id();
   record_.trust = spec_.request().trust;
@@ -56,7 +56,7 @@ Record Sandbox::run() {
   return std::move(record_);
 }
 
-int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastMakingMs, Surroundings::kMostMakingMs); }
+int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastMakingMs, SandboxContext::kMostMakingMs); }
 
 void Sandbox::enter(const char* step) {
   step_ = step;
@@ -139,7 +139,7 @@ Result<> Sandbox::create() {
   leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
   timer_.lap(step_);
 
-  if (around_.backend.looks_at_links()) TRY(connect_network());
+  if (around_.backend.needs_links_at_create()) TRY(connect_network());
 
   enter("streams");
   StreamOptions options = around_.streams;
@@ -152,7 +152,7 @@ Result<> Sandbox::create() {
   timer_.lap(step_);
 
   TRY(begin_making());
-  if (!around_.backend.looks_at_links()) TRY(connect_network());
+  if (!around_.backend.needs_links_at_create()) TRY(connect_network());
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
   enter("state record");
@@ -278,7 +278,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   std::vector<pollfd> set(kStreams);
   set[kSignals] = {signals_.fd(), POLLIN, 0};
   set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
-  set[kLastWord] = {phase_ == Phase::running ? instance_->last_word_fd() : -1, POLLIN, 0};
+  set[kFinalReport] = {phase_ == Phase::running ? instance_->final_report_fd() : -1, POLLIN, 0};
   // What nobody serves after the end must not be waited for either: it would be readable for ever.
   const bool served = phase_ != Phase::stopped;
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
@@ -291,7 +291,7 @@ std::vector<pollfd> Sandbox::poll_set() const {
   return set;
 }
 
-// Whether exit_fd comes within kEndMs, if need be by a kill: PID 1 has said its last word, or is a zombie already.
+// Whether exit_fd comes within kEndMs, if need be by a kill: PID 1 has sent its final report, or is a zombie already.
 bool Sandbox::ends_soon() {
   return await_end(instance_->exit_fd(), clock::Deadline::in_ms(kEndMs)) || kill_and_await_end(instance_->exit_fd());
 }
@@ -302,7 +302,7 @@ Result<Sandbox::End> Sandbox::wait_for_end() {
     const clock::Deadline& next = stop_ == Stop::none ? deadline_ : kill_again_;
     if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
     if (set[kExit].revents != 0) return End::ended;
-    if (set[kLastWord].revents != 0 && instance_->take_last_word()) return End::announced;
+    if (set[kFinalReport].revents != 0 && instance_->take_final_report()) return End::announced;
     if (set[kSignals].revents != 0) forward_signals();
     if ((set[kOom].revents & POLLIN) != 0) notice_oom();
     if (set[kCalls].revents != 0) instance_->serve_calls();

@@ -39,7 +39,7 @@
 namespace bailey::dispatcher {
 
 // What a Sandbox uses and does not own.
-struct Surroundings {
+struct SandboxContext {
   static constexpr int64_t kMostMakingMs = 120'000;
   Backend& backend;
   StateStore& store;
@@ -59,7 +59,7 @@ class Sandbox : private Patience {
   static int64_t making_ms(int64_t wall_ms);
 
   // `timer` began with the process and has the laps up to admission.
-  Sandbox(Spec spec, About about, Surroundings surroundings, StepTimer timer);
+  Sandbox(Spec spec, About about, SandboxContext surroundings, StepTimer timer);
 
   // The whole life. What went wrong stands in the record; the sandbox is released in every case.
   Record run();
@@ -74,7 +74,7 @@ class Sandbox : private Patience {
 
  private:
   enum class Stop { none, timed_out, output_limit, signal };
-  enum class End { announced, ended, unending };  // announced: by PID 1's last word
+  enum class End { announced, ended, unending };  // announced: by PID 1's final report
   Result<> live();
   Result<> until_ready(std::span<pollfd> fds) override;
   Result<End> wait_for_end();
@@ -103,7 +103,7 @@ class Sandbox : private Patience {
 
   Spec spec_;
   About about_;
-  Surroundings around_;
+  SandboxContext around_;
   StepTimer timer_;
   Record record_;
   Phase phase_ = Phase::admitted;

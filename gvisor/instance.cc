@@ -155,7 +155,7 @@ dispatcher::Account SandboxInstance::account() const {
   return account;
 }
 
-bool SandboxInstance::take_last_word() {
+bool SandboxInstance::take_final_report() {
   const auto next = init::receive_report(launched_.report.get());
   if (next && *next) last_ = **next;
   heard_ = !next || !*next || has_end();

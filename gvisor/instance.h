@@ -25,8 +25,8 @@ class SandboxInstance final : public dispatcher::Instance {
   bool has_booted() const override { return !plan_.channel_directory; }
   bool has_begun() const override { return last_ && last_->kind != init::ReportKind::failed; }
   dispatcher::Account account() const override;
-  int last_word_fd() const override { return heard_ ? -1 : launched_.report.get(); }
-  bool take_last_word() override;
+  int final_report_fd() const override { return heard_ ? -1 : launched_.report.get(); }
+  bool take_final_report() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 

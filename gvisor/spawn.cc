@@ -100,7 +100,7 @@ Result<Spawned> spawn_from_here(const LaunchInputs& in, const ChildEnds& ends, i
   return out;
 }
 
-// One that is there, with its maps (network/userspace/pocket.h).
+// One that is there, with its maps (network/userspace/userspace_network.h).
 Result<> join_user_namespace(int fd) {
   if (::setns(fd, CLONE_NEWUSER) < 0) return sys_error("entering the user namespace of the network", errno);
   if (::unshare(CLONE_NEWNS) < 0) return sys_error("creating a mount namespace", errno);

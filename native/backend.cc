@@ -57,7 +57,7 @@ class NativeBackend final : public dispatcher::Backend {
   Result<> begin(const Spec& spec, const dispatcher::Leases& leases, dispatcher::Steps& steps) override {
     return begin_in(spec, -1, leases, steps);
   }
-  bool looks_at_links() const override { return false; }
+  bool needs_links_at_create() const override { return false; }
   Result<bool> renew() override {
     const bool renewed = TRY(tree_.renew());
     if (renewed) planned_id_.clear();
@@ -79,8 +79,8 @@ class NativeBackend final : public dispatcher::Backend {
     return &plan_;
   }
 
-  // An ordinary user's Bailey is in a user namespace of its own with that network (network/userspace/pocket.h), where newuidmap
-  // cannot serve: there is one id.
+  // An ordinary user's Bailey is in a user namespace of its own with that network (network/userspace/userspace_network.h),
+  // where newuidmap cannot serve: there is one id.
   HostTraits traits_for(const Spec& spec) const {
     HostTraits traits = host_;
     const bool moved = spec.request().network == dispatcher::NetworkMode::userspace && traits.ids == IdMapKind::subordinate;
@@ -95,7 +95,7 @@ class NativeBackend final : public dispatcher::Backend {
   Plan plan_;
   HostTraits host_{.ids = IdMap::kind_here(), .landlock_abi = landlock_abi(), .own_oom_score = host::own_oom_score()};
   IdMap ids_;  // of what was begun, which goes before them
-  std::optional<Begun> begun_;
+  std::optional<PendingLaunch> begun_;
 };
 
 std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
@@ -117,13 +117,13 @@ Result<> NativeBackend::begin_in(const Spec& spec, int cgroup, const dispatcher:
   begun_.reset();
   ids_ = TRY(IdMap::create(traits_for(spec).ids, runtime_directory_, plan.user, plan.ids));
   steps.push_back({"plan", clock::monotonic_ns() - begin});
-  begun_.emplace(TRY(Begun::begin({.plan = &plan,
-                                   .ids = &ids_,
-                                   .tree_targets = tree_targets(plan, spec),
-                                   .has_secrets = !spec.secrets().empty(),
-                                   .cgroup = cgroup,
-                                   .netns = leases.network ? &leases.network.netns() : nullptr},
-                                  steps)));
+  begun_.emplace(TRY(PendingLaunch::begin({.plan = &plan,
+                                           .ids = &ids_,
+                                           .tree_targets = tree_targets(plan, spec),
+                                           .has_secrets = !spec.secrets().empty(),
+                                           .cgroup = cgroup,
+                                           .netns = leases.network ? &leases.network.netns() : nullptr},
+                                          steps)));
   return {};
 }
 
@@ -145,7 +145,7 @@ Result<std::unique_ptr<dispatcher::Instance>> NativeBackend::create(const Spec& 
                                                         .host_gid = [this](uint32_t id) { return ids_.host_gid(id); }}));
     steps.push_back({"secrets", clock::monotonic_ns() - before});
   }
-  Begun begun = std::move(*begun_);
+  PendingLaunch begun = std::move(*begun_);
   begun_.reset();
   Launched launched =
       TRY(finish(std::move(begun), {.stdio = std::move(stdio), .cgroup = &leases.cgroup, .secrets = stage.mount_fd()}, steps));

@@ -83,27 +83,27 @@ Result<dispatcher::Ending> NativeInstance::reap() {
 
 // Exited or signaled: init has killed and reaped all others. The end of the file, where it was killed itself, says nothing yet
 // of them.
-bool NativeInstance::take_last_word() {
+bool NativeInstance::take_final_report() {
   heard_ = true;
-  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) last_word_ = **report;
-  return last_word_ && is_end(*last_word_);
+  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) final_report_ = **report;
+  return final_report_ && is_end(*final_report_);
 }
 
 dispatcher::Account NativeInstance::account() const {
   dispatcher::Account account;
   if (started_) account.own_cpu_us = static_cast<int64_t>(started_->own_cpu_us);
-  if (last_word_ && is_end(*last_word_)) {
-    account.own_cpu_us = static_cast<int64_t>(last_word_->own_cpu_us);
-    init::fill_account(account, *last_word_);
+  if (final_report_ && is_end(*final_report_)) {
+    account.own_cpu_us = static_cast<int64_t>(final_report_->own_cpu_us);
+    init::fill_account(account, *final_report_);
   }
   return account;
 }
 
 // Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.
 dispatcher::Ending NativeInstance::ending(int status) {
-  if (!heard_) take_last_word();
-  if (last_word_ && last_word_->kind == init::ReportKind::exited) return {Kind::exited, last_word_->value, {}};
-  if (last_word_ && last_word_->kind == init::ReportKind::signaled) return {Kind::signaled, last_word_->value, {}};
+  if (!heard_) take_final_report();
+  if (final_report_ && final_report_->kind == init::ReportKind::exited) return {Kind::exited, final_report_->value, {}};
+  if (final_report_ && final_report_->kind == init::ReportKind::signaled) return {Kind::signaled, final_report_->value, {}};
   if (WIFSIGNALED(status)) return {Kind::signaled, WTERMSIG(status), {}};
   return {Kind::exited, WEXITSTATUS(status), {}};
 }

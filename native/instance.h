@@ -34,8 +34,8 @@ class NativeInstance final : public dispatcher::Instance {
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
-  int last_word_fd() const override { return heard_ ? -1 : launched_.socket.get(); }
-  bool take_last_word() override;
+  int final_report_fd() const override { return heard_ ? -1 : launched_.socket.get(); }
+  bool take_final_report() override;
   int calls_fd() const override { return log_ ? log_->fd() : -1; }
   void serve_calls() override { log_->serve(); }
   dispatcher::Account account() const override;
@@ -56,7 +56,7 @@ class NativeInstance final : public dispatcher::Instance {
   dispatcher::SeccompLog log_mode_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
-  std::optional<init::Report> started_, last_word_;
+  std::optional<init::Report> started_, final_report_;
   bool began_ = false, heard_ = false, reaped_ = false;
 };
 

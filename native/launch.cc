@@ -49,7 +49,7 @@ Result<Fd> create_init_image() {
 
 // oom_score_adj from here, because the child loses its right to its own /proc files when it becomes inner root (proc(5),
 // "dumpable").
-Result<> prepare_child(const Begun& begun) {
+Result<> prepare_child(const PendingLaunch& begun) {
   const std::string file = "/proc/" + std::to_string(begun.pid()) + "/oom_score_adj";
   TRY(files::write_existing(AT_FDCWD, file, std::to_string(begun.inputs().plan->oom_score_adj)));
   return begun.inputs().ids->write(begun.pid());
@@ -131,7 +131,7 @@ Result<std::vector<Fd>> clone_trees(const BeginInputs& in) {
 }
 
 // All that the child needs of us: its ids, and the descriptors in the order of Child::take_what_is_handed.
-Result<> hand_over(const Begun& begun, const FinishInputs& in, const std::vector<Fd>& trees) {
+Result<> hand_over(const PendingLaunch& begun, const FinishInputs& in, const std::vector<Fd>& trees) {
   const Plan& plan = *begun.inputs().plan;
   if (plan.privileged) TRY(give_streams(in.stdio, begun.inputs()));
   const Fd image = TRY(create_init_image());
@@ -192,7 +192,7 @@ Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::P
   return terminal;
 }
 
-Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
+Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   const int64_t start = clock::monotonic_ns();
   const Plan& plan = *inputs.plan;
   SocketPair sockets = TRY(create_socket_pair());
@@ -239,7 +239,7 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
     failed.error().remedy = kNamespacesRemedy;
     return failed;
   }
-  Begun begun;
+  PendingLaunch begun;
   begun.inputs_ = std::move(inputs);
   begun.pid_ = static_cast<int>(pid);
   begun.pidfd_ = Fd(pidfd);
@@ -249,7 +249,7 @@ Result<Begun> Begun::begin(BeginInputs inputs, dispatcher::Steps& steps) {
   return begun;
 }
 
-Result<Launched> finish(Begun begun, FinishInputs in, dispatcher::Steps& steps) {
+Result<Launched> finish(PendingLaunch begun, FinishInputs in, dispatcher::Steps& steps) {
   const int64_t start = clock::monotonic_ns();
   auto trees = TRY(clone_trees(begun.inputs()));
   steps.push_back({"trees", clock::monotonic_ns() - start});

@@ -30,12 +30,12 @@ struct BeginInputs {
 
 // A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over. One that does not end
 // within kEndMs (base/pidfd.h) is left to the kernel.
-class Begun {
+class PendingLaunch {
  public:
   // Steps gain what each part took. Not after threads exist: the child is a copy of this process.
-  static Result<Begun> begin(BeginInputs inputs, dispatcher::Steps& steps);
-  Begun(Begun&&) noexcept = default;
-  ~Begun() { end_child(pidfd_.get()); }
+  static Result<PendingLaunch> begin(BeginInputs inputs, dispatcher::Steps& steps);
+  PendingLaunch(PendingLaunch&&) noexcept = default;
+  ~PendingLaunch() { end_child(pidfd_.get()); }
 
   const BeginInputs& inputs() const { return inputs_; }
   int pid() const { return pid_; }
@@ -43,7 +43,7 @@ class Begun {
   Launched release() { return {std::move(pidfd_), pid_, std::move(socket_)}; }
 
  private:
-  Begun() = default;
+  PendingLaunch() = default;
   BeginInputs inputs_;
   int pid_ = -1;
   Fd pidfd_, socket_;
@@ -56,7 +56,7 @@ struct FinishInputs {
 };
 
 // Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps as for begin.
-Result<Launched> finish(Begun begun, FinishInputs inputs, dispatcher::Steps& steps);
+Result<Launched> finish(PendingLaunch begun, FinishInputs inputs, dispatcher::Steps& steps);
 
 // Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error, Patience's too, the caller kills and
 // reaps. Steps gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs

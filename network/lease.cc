@@ -17,8 +17,8 @@ namespace bailey::network {
 
 namespace {
 
-constexpr const char* kSlots = ".network-slots";       // in the runtime directory; the dot keeps them apart from the sandboxes
-constexpr const char* kPocketSlots = ".pocket-slots";  // nothing is named after these outside of a pocket
+constexpr const char* kSlots = ".network-slots";  // in the runtime directory; the dot keeps them apart from the sandboxes
+constexpr const char* kUserspaceSlots = ".userspace-slots";  // nothing is named after these outside of a userspace network
 constexpr const char* kBridgeLock = ".network-bridge";
 
 // Two who make the bridge at once would give it two ranges. Where it is made there is no lock: each question may wait for the
@@ -50,7 +50,7 @@ Result<> believe_no_redirects() {
 // of the initial user namespace (net/ipv4/sysctl_net_ipv4.c, ipv4_ping_group_range), hence all of them.
 Result<> open_low_ports() {
   TRY(files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"));
-  // Whoever writes it has to know both ids: an ordinary user in a pocket has the one, which is the workload's, too.
+  // Whoever writes it has to know both ids: an ordinary user in a userspace network has the one, which is the workload's, too.
   const std::string own = std::to_string(::getegid());
   return files::write_existing(AT_FDCWD, "/proc/sys/net/ipv4/ping_group_range",
                                ::geteuid() == 0 ? "0 2147483647" : own + " " + own);
@@ -78,7 +78,7 @@ bool needs_names(const LeaseSpec& spec) {
       spec.egress, [](const Grant& grant) { return grant.kind == Grant::Kind::dns || grant.kind == Grant::Kind::name; });
 }
 
-// But for what is known in a start only: the resolver's port, and what a pocket closes.
+// But for what is known in a start only: the resolver's port, and what a userspace network closes.
 FirewallSpec filter_of(const LeaseSpec& spec, const Bridge& bridge, uint32_t slot) {
   FirewallSpec filter;
   filter.slot = slot;
@@ -101,7 +101,7 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   Lease lease;
   Listeners listeners = TRY(bind_ports(spec.publish));  // of the host, whatever comes
   if (spec.uplink) {
-    TRY(lease.enter_pocket(spec, directory));
+    TRY(lease.enter_userspace_network(spec, directory));
   } else {
     auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
     const Owner owner = TRY(Owner::of(directory));
@@ -115,9 +115,9 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
   }
   lease.ipv6_ = spec.ipv6;
   if (spec.uplink && ::geteuid() != 0) {
-    Nest nest = TRY(create_nest());
-    lease.netns_owner_ = std::move(nest.owner);
-    lease.netns_ = std::move(nest.netns);
+    OwnedNetns made = TRY(create_owned_netns());
+    lease.netns_owner_ = std::move(made.owner);
+    lease.netns_ = std::move(made.netns);
   } else {
     lease.netns_ = TRY(Netns::create());
   }
@@ -128,19 +128,19 @@ Result<Lease> Lease::reserve(const LeaseSpec& spec, int directory) {
     TRY(lease.begin_resolver(spec, std::move(sockets)));
   }
   if (!spec.uplink)
-    lease.keeper_ = TRY(Keeper::begin([&] { return lease.wire(spec, directory); }, lease.netns_.fd(),
-                                      {lease.netns_.fd(), lease.slot_.fd(), directory}));
+    lease.wiring_process_ = TRY(WiringProcess::begin([&] { return lease.wire(spec, directory); }, lease.netns_.fd(),
+                                                     {lease.netns_.fd(), lease.slot_.fd(), directory}));
   return lease;
 }
 
 // The resolver asks the host's name servers, which may be on the host's loopback: it is made before this process moves.
-Result<> Lease::enter_pocket(const LeaseSpec& spec, int directory) {
-  pocket_ = TRY(Pocket::create({*spec.uplink, spec.bridge, needs_names(spec)}));
+Result<> Lease::enter_userspace_network(const LeaseSpec& spec, int directory) {
+  userspace_ = TRY(UserspaceNetwork::create({*spec.uplink, spec.bridge, needs_names(spec)}));
   const Owner owner = TRY(Owner::of(directory));
-  bridge_ = {pocket_.bridge().name, 0, {}, *pocket_.bridge().subnet, {}, owner.mark};  // connect() makes it
-  TRY(take_slot(directory, kPocketSlots));
-  if (needs_names(spec)) TRY(begin_resolver(spec, pocket_.take_names()));
-  return pocket_.enter();
+  bridge_ = {userspace_.bridge().name, 0, {}, *userspace_.bridge().subnet, {}, owner.mark};  // connect() makes it
+  TRY(take_slot(directory, kUserspaceSlots));
+  if (needs_names(spec)) TRY(begin_resolver(spec, userspace_.take_names()));
+  return userspace_.enter();
 }
 
 Result<> Lease::take_slot(int directory, const char* locks) {
@@ -167,7 +167,7 @@ Result<> Lease::begin_resolver(const LeaseSpec& spec, NameSockets sockets) {
 
 Result<Wiring> Lease::wire(const LeaseSpec& spec, int directory) const {
   FirewallSpec filter = filter_of(spec, bridge_, slot());
-  if (spec.uplink) filter.closed = pocket_.closed();
+  if (spec.uplink) filter.closed = userspace_.closed();
   if (resolver_) filter.dns_port = resolver_->port();
   // The sandbox of a killed Bailey may have a process that is still dying: it must not get what this one may reach.
   const int remains = TRY(link::index_of(filter.port));
@@ -185,12 +185,12 @@ Result<Wiring> Lease::wire(const LeaseSpec& spec, int directory) const {
 
 Result<> Lease::connect(const LeaseSpec& spec) {
   if (spec.uplink) {
-    TRY(pocket_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
+    TRY(userspace_.await_uplink());  // first: slirp4netns gives its link all of 10.0.0.0/8 for a moment
     auto socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
-    bridge_ = TRY(Bridge::ensure(socket, pocket_.bridge(), {bridge_.mark}));
+    bridge_ = TRY(Bridge::ensure(socket, userspace_.bridge(), {bridge_.mark}));
     wiring_ = TRY(wire(spec, -1));
   } else {
-    if (auto made = keeper_.await(); !made) {
+    if (auto made = wiring_process_.await(); !made) {
       (void)remove_remains(slot(), {bridge_.mark});  // of one that was killed
       return made;
     }
@@ -249,11 +249,11 @@ Result<> Lease::reset() {
   resolver_.reset();
   relay_.reset();
   netns_ = Netns();
-  // What is in a pocket goes with that namespace, and what is on the host with the keeper.
+  // What is in a userspace network goes with that namespace, and what is on the host with the wiring process.
   wiring_.port.forget();
   wiring_.firewall.forget();
   Result<> removed;
-  if (keeper_ && !keeper_.let_go()) removed = remove_remains(slot(), {bridge_.mark});
+  if (wiring_process_ && !wiring_process_.let_go()) removed = remove_remains(slot(), {bridge_.mark});
   *this = Lease();
   return removed;
 }

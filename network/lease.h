@@ -1,15 +1,22 @@
 // Lease: what one sandbox holds of a bridge network, taken as a whole and given back as a whole:
 //
-//   pocket     with LeaseSpec::uplink: a namespace that all of the below is in, in place of the host's
-//   (network/userspace/pocket.h) slot       a number, by a lock that dies with its holder: names port (bly7) and filter
-//   (bailey-7), decides the address netns      the sandbox's network namespace, single use resolver   answers its questions
-//   about names, when a grant needs it relay      has the host's ports that lead to its own, when some are published firewall
-//   what it may reach; stands before the port port       the veth pair keeper     makes those two beside what goes on here and
-//   takes them away afterwards, also when this process was killed;
-//              not in a pocket, where they go with the namespace (network/keeper.h)
+// clang-format off
+//   userspace network  with LeaseSpec::uplink: a namespace that holds everything below, in place of the host's
+//                      (network/userspace/userspace_network.h)
+//   slot               a number, by a lock that ends with its holder; port (bly7) and filter (bailey-7) are named after it, and
+//                      the address follows from it
+//   netns              the sandbox's network namespace, used once
+//   resolver           answers the sandbox's questions about names, when a grant needs it
+//   relay              has the host's published ports, which lead to the sandbox's own
+//   firewall           what the sandbox may reach; in place before the port
+//   port               the veth pair
+//   wiring process     makes firewall and port while this process goes on, and removes them afterwards, also when this process
+//                      was killed; not in a userspace network, where they end with the namespace (network/wiring_process.h)
+// clang-format on
 //
-// What a keeper that was killed as well left is found by the slots whose locks are free: by collect(), and by the next who
-// takes the slot. CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling thread.
+// If the wiring process was killed too, collect() and the next holder of the slot remove the remains: they find them by the
+// slots whose locks are free. CAP_NET_ADMIN and CAP_SYS_ADMIN; the host's end is in the network namespace of the calling
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -25,10 +32,10 @@
 #include "network/filter/egress.h"
 #include "network/filter/firewall.h"
 #include "network/ip/netns.h"
-#include "network/keeper.h"
 #include "network/members.h"
 #include "network/publish/relay.h"
-#include "network/userspace/pocket.h"
+#include "network/userspace/userspace_network.h"
+#include "network/wiring_process.h"
 
 namespace bailey::network {
 
@@ -55,8 +62,8 @@ class Lease {
   Lease() = default;
   // The address, the namespace and the children; the way out is being made when it returns. `directory`: the runtime
   // directory's descriptor, where the locks are. On error nothing is left. Not after threads exist. With an uplink this process
-  // has moved into the pocket when it returns, for good, and an ordinary user's into a user namespace
-  // (network/userspace/pocket.h).
+  // has moved into the userspace network when it returns, for good, and an ordinary user's into a user namespace
+  // (network/userspace/userspace_network.h).
   static Result<Lease> reserve(const LeaseSpec& spec, int directory);
   // Waits until the filter stands and the port behind it: links are there and up when it returns. Once, with the same spec.
   Result<> connect(const LeaseSpec& spec);
@@ -64,7 +71,7 @@ class Lease {
   explicit operator bool() const { return static_cast<bool>(slot_); }
   uint32_t slot() const { return slot_.number(); }
   const Netns& netns() const { return netns_; }
-  // The user namespace that owns it, an ordinary user's in a pocket; -1: it is this process's own.
+  // The user namespace that owns it, an ordinary user's in a userspace network; -1: it is this process's own.
   int netns_owner() const { return netns_owner_.get(); }
   const Bridge& bridge() const { return bridge_; }
   Address address() const { return bridge_.address(slot()); }
@@ -87,26 +94,26 @@ class Lease {
   int relay_fd() const { return relay_ ? relay_.fd() : -1; }
   std::string end_relay() { return relay_.end(); }
   // Readable: the way out has ended; end_uplink() tells how. -1: there is none, or it is the host's own.
-  int uplink_fd() const { return pocket_.fd(); }
-  std::string end_uplink() { return pocket_.uplink() + " ended with " + pocket_.end(); }
+  int uplink_fd() const { return userspace_.fd(); }
+  std::string end_uplink() { return userspace_.uplink() + " ended with " + userspace_.end(); }
   const std::vector<Publish>& published() const { return relay_.ports(); }  // with the host's ports as they were bound
   // What was refused so far. Asks the kernel.
   Result<Refused> refused();
   // Nobody asks any more: its end goes on beside this process, and reset() finds it done.
   void end_names();
-  // Gives all of it back: the keeper does, and outlives this process if need be, with the slot in its hand. What it cannot
-  // remove is left to collect() and to the slot's next holder.
+  // Gives all of it back: the wiring process does, and outlives this process if need be, with the slot in its hand. What it
+  // cannot remove is left to collect() and to the slot's next holder.
   Result<> reset();
 
  private:
-  Result<> enter_pocket(const LeaseSpec& spec, int directory);
+  Result<> enter_userspace_network(const LeaseSpec& spec, int directory);
   Result<Wiring> wire(const LeaseSpec& spec, int directory) const;
   Result<> learn_names(const std::string& shared);
   Result<> join(const LeaseSpec& spec, int directory, Firewall& firewall) const;
   Result<> take_slot(int directory, const char* locks);
   Result<> begin_resolver(const LeaseSpec& spec, NameSockets sockets);
 
-  Pocket pocket_;
+  UserspaceNetwork userspace_;
   Slot slot_;
   Members members_;  // with LeaseSpec::shared
   std::vector<Neighbour> neighbours_;
@@ -117,13 +124,13 @@ class Lease {
   ResolvConf conf_;
   std::optional<Resolver> resolver_;
   Relay relay_;
-  Wiring wiring_;  // with a keeper: its firewall as we see it, and no port
-  Keeper keeper_;
+  Wiring wiring_;  // with a wiring process: its firewall as we see it, and no port
+  WiringProcess wiring_process_;
 };
 
 // The rules of the filter that connect() would make, one line each. What only a start finds out is left at its first value:
-// slot 0, the range that a host without routes would give, port 53 for the resolver. Of a pocket the host's own addresses are
-// missing, which are closed as well. Pure.
+// slot 0, the range that a host without routes would give, port 53 for the resolver. Of a userspace network the host's own
+// addresses are missing, which are closed as well. Pure.
 Result<std::vector<std::string>> explain(const LeaseSpec& spec);
 
 struct Remains {

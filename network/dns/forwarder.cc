@@ -51,7 +51,7 @@ struct Client {
 };
 
 // A question under way: at a name server, or with the parent.
-struct Flight {
+struct PendingQuery {
   dns::Query query;
   Verdict verdict;
   Client client;
@@ -84,15 +84,15 @@ class Forwarder {
   void take_datagrams();
   void accept_connections();
   void step(Connection& connection, short events);
-  void step(Flight& flight);
+  void step(PendingQuery& flight);
   void expire();
 
   void take(const Client& client, const std::string& message);
-  void answer_by_hosts(Flight& flight, const std::vector<Address>& addresses);
-  void ask(Flight& flight);  // the next server that takes the question
-  void judge_answer(Flight& flight, const std::string& message);
-  void tell_parent(Flight& flight, const dns::Answer& answer);
-  void finish(Flight& flight, dns::Rcode rcode);
+  void answer_by_hosts(PendingQuery& flight, const std::vector<Address>& addresses);
+  void ask(PendingQuery& flight);  // the next server that takes the question
+  void judge_answer(PendingQuery& flight, const std::string& message);
+  void tell_parent(PendingQuery& flight, const dns::Answer& answer);
+  void finish(PendingQuery& flight, dns::Rcode rcode);
   void reply(const Client& client, const std::string& message);
   void deny(const std::string& name);
   void refill();
@@ -102,7 +102,7 @@ class Forwarder {
   const ForwarderSpec& spec_;
   const int channel_;
   std::list<Connection> connections_;
-  std::list<Flight> flights_;
+  std::list<PendingQuery> flights_;
   std::set<std::string> told_;
   uint64_t connections_made_ = 0;
   uint32_t questions_ = 0;
@@ -124,7 +124,7 @@ void Forwarder::run() {
       polls.push_back({takes || connection.busy ? connection.stream.fd() : -1, connection.stream.events(), 0});
       if (!connection.busy) sooner(connection.deadline);
     }
-    for (const Flight& flight : flights_) {
+    for (const PendingQuery& flight : flights_) {
       polls.push_back({flight.with_parent ? -1 : flight.exchange.fd(), flight.exchange.events(), 0});
       sooner(flight.deadline);
     }
@@ -158,7 +158,7 @@ bool Forwarder::hear_parent() {
   const ssize_t got = ::recv(channel_, &permit, sizeof permit, MSG_DONTWAIT);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got != sizeof permit) return false;
-  for (Flight& flight : flights_)
+  for (PendingQuery& flight : flights_)
     if (flight.token == permit.token && flight.with_parent && !flight.over)
       finish(flight, permit.granted ? dns::Rcode::no_error : dns::Rcode::server_failure);
   return true;
@@ -214,7 +214,7 @@ void Forwarder::take(const Client& client, const std::string& message) {
     rcode = dns::Rcode::no_such_name;
   } else if (verdict.kind != Verdict::Kind::empty) {
     if (flights_.size() < kMostQuestions) {
-      Flight& flight = flights_.emplace_back();
+      PendingQuery& flight = flights_.emplace_back();
       flight.query = *query;
       flight.verdict = std::move(verdict);
       flight.client = client;
@@ -230,7 +230,7 @@ void Forwarder::take(const Client& client, const std::string& message) {
 
 // As "hosts: files dns" of nsswitch.conf(5): a name that is there has the addresses that stand there, of a family that it has
 // none of too.
-void Forwarder::answer_by_hosts(Flight& flight, const std::vector<Address>& addresses) {
+void Forwarder::answer_by_hosts(PendingQuery& flight, const std::vector<Address>& addresses) {
   dns::Answer answer;
   const Ip wanted = flight.query.question.type == dns::type::kA ? Ip::v4 : Ip::v6;
   for (const Address& address : addresses)
@@ -240,7 +240,7 @@ void Forwarder::answer_by_hosts(Flight& flight, const std::vector<Address>& addr
   finish(flight, dns::Rcode::no_error);
 }
 
-void Forwarder::ask(Flight& flight) {
+void Forwarder::ask(PendingQuery& flight) {
   const auto transport = flight.client.connection ? dns::Exchange::Transport::tcp : dns::Exchange::Transport::udp;
   for (; flight.server < spec_.servers.size(); ++flight.server) {
     // Foreseeable numbers would be an invitation to forge answers: no id is better than such a one.
@@ -255,7 +255,7 @@ void Forwarder::ask(Flight& flight) {
   finish(flight, dns::Rcode::server_failure);
 }
 
-void Forwarder::step(Flight& flight) {
+void Forwarder::step(PendingQuery& flight) {
   if (flight.over || flight.with_parent) return;
   auto message = flight.exchange.receive();
   if (!message) {
@@ -266,7 +266,7 @@ void Forwarder::step(Flight& flight) {
   }
 }
 
-void Forwarder::judge_answer(Flight& flight, const std::string& message) {
+void Forwarder::judge_answer(PendingQuery& flight, const std::string& message) {
   const auto answer = dns::parse_answer(bytes(message), flight.query.question, flight.id);
   const bool datagram = flight.client.connection == 0;
   if (!answer && datagram) return;  // forged, or late: the answer may still come
@@ -287,7 +287,7 @@ void Forwarder::judge_answer(Flight& flight, const std::string& message) {
   reply(flight.client, copy);
 }
 
-void Forwarder::tell_parent(Flight& flight, const dns::Answer& answer) {
+void Forwarder::tell_parent(PendingQuery& flight, const dns::Answer& answer) {
   Found found;
   found.token = flight.token;
   std::string closed;
@@ -317,7 +317,7 @@ void Forwarder::tell_parent(Flight& flight, const dns::Answer& answer) {
   flight.deadline = Deadline::in_ms(kPermitMs);
 }
 
-void Forwarder::finish(Flight& flight, dns::Rcode rcode) {
+void Forwarder::finish(PendingQuery& flight, dns::Rcode rcode) {
   flight.over = true;
   if (rcode == dns::Rcode::server_failure) flight.records.clear();
   const size_t room = flight.client.connection ? dns::kLargest : flight.query.room;
@@ -348,7 +348,7 @@ void Forwarder::deny(const std::string& name) {
 }
 
 void Forwarder::expire() {
-  for (Flight& flight : flights_) {
+  for (PendingQuery& flight : flights_) {
     if (flight.over || !flight.deadline.passed()) continue;
     if (flight.with_parent) {
       finish(flight, dns::Rcode::server_failure);
@@ -357,7 +357,7 @@ void Forwarder::expire() {
       ask(flight);
     }
   }
-  std::erase_if(flights_, [](const Flight& flight) { return flight.over; });
+  std::erase_if(flights_, [](const PendingQuery& flight) { return flight.over; });
   std::erase_if(connections_, [](const Connection& connection) {
     return connection.over || (!connection.busy && connection.deadline.passed());
   });

@@ -68,7 +68,7 @@ class Firewall {
   // instant. Fault::unavailable: a table of that name that the bridge's owner did not make, which stays; forwarding is off, the
   // bridge routes loopback addresses, the kernel lacks a part.
   static Result<Firewall> create(const FirewallSpec& spec);
-  // That of a slot, made by another process (network/keeper.h): nothing goes when this object goes.
+  // That of a slot, made by another process (network/wiring_process.h): nothing goes when this object goes.
   static Result<Firewall> of(uint32_t slot, bool has_ipv6);
   // All of them or none.
   Result<> admit(std::span<const Opening> openings);

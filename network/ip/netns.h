@@ -1,15 +1,15 @@
 // Netns: a network namespace, held by descriptor. network/ is what both backends' networks are made of; it knows no sandbox:
 //
-//   netns.h     a network namespace          netlink.h, netlink_socket.h   messages to the kernel and back
-//   address.h   MAC, IP, ranges; socket_address.h            link.h      links, addresses, routes, neighbours as messages
-//   bridge.h    the bridge and its subnet    port.h      a veth pair: one end in a sandbox, one a port of the bridge
-//   egress.h    what may be reached          firewall.h  the filter of one sandbox
-//   nftables.h, nft_rule.h                   nf_tables as messages
-//   resolver.h  answers questions about names, by a worker (worker.h)
-//   relay.h     published ports, by another  publish.h   which ones
-//   pocket.h    a namespace with all of that behind a program (uplink.h) in place of the host's forwarding
-//   keeper.h    a process that makes firewall and port, and takes them away whatever happens
-//   lease.h     all of it, for one sandbox
+// clang-format off
+//   lease.h     the whole network of one sandbox     wiring_process.h  the child that makes and removes firewall and port
+//   members.h   who is on a shared network
+//   userspace/  the same behind a program (pasta, slirp4netns) in place of the host's forwarding
+//   dns/        questions about names                publish/          published ports
+//   filter/     grants, and the rules of one sandbox bridge/           the bridge, its veth pairs
+//   nftables/   nf_tables as messages                netlink/          messages to the kernel and back
+//   confined/   child processes that parse hostile bytes
+//   ip/         addresses, socket addresses, network namespaces, ownership marks
+// clang-format on
 //
 // Nothing here may run between clone and exec. CAP_NET_ADMIN in the namespace worked on, CAP_SYS_ADMIN to enter one.
 #pragma once

@@ -77,7 +77,7 @@ void set_local(msghdr& message, const Address& local) {
 
 }  // namespace
 
-Senders::Sender* Senders::find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local) {
+UdpSenders::Sender* UdpSenders::find(const RelayWork::Listener& listener, const SocketAddress& peer, const Address& local) {
   const auto known = std::ranges::find_if(all_, [&](const Sender& sender) {
     return sender.listener == &listener && port_of(sender.peer) == port_of(peer) &&
            address_of(sender.peer) == address_of(peer) && sender.local == local;
@@ -96,7 +96,7 @@ Senders::Sender* Senders::find(const RelayWork::Listener& listener, const Socket
 
 // A new one as long as there are few, then the one that has been idle for longest. Connecting it to another port of the sandbox
 // leaves it its own.
-Fd Senders::open_socket(uint16_t port) {
+Fd UdpSenders::open_socket(uint16_t port) {
   Fd socket;
   if (all_.size() + idle_.size() < 2 * most_) {
     socket = Fd(::socket(family_of(sandbox_.ip), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -110,29 +110,29 @@ Fd Senders::open_socket(uint16_t port) {
   return socket;
 }
 
-void Senders::retire(Fd socket) {
+void UdpSenders::retire(Fd socket) {
   (void)park(socket.get());
   idle_.push_back(std::move(socket));
 }
 
-void Senders::forget_first() {
+void UdpSenders::forget_first() {
   Fd socket = std::move(all_.front().socket);
   all_.pop_front();
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socket.get(), nullptr);
   retire(std::move(socket));
 }
 
-bool Senders::holds(const void* sender) const {
+bool UdpSenders::holds(const void* sender) const {
   return std::ranges::any_of(all_, [&](const Sender& one) { return &one == sender; });
 }
 
-void Senders::touch(Sender& sender) {
+void UdpSenders::touch(Sender& sender) {
   sender.forgotten = clock::Deadline::in_ms(kSilenceMs);
   const auto here = std::ranges::find_if(all_, [&](const Sender& one) { return &one == &sender; });
   all_.splice(all_.end(), all_, here);
 }
 
-void Senders::take(const RelayWork::Listener& listener) {
+void UdpSenders::take(const RelayWork::Listener& listener) {
   for (int i = 0; i < kShare; ++i) {
     Envelope envelope(kLongest, {});
     const ssize_t got = ::recvmsg(listener.fd, &envelope.message, MSG_DONTWAIT);
@@ -147,7 +147,7 @@ void Senders::take(const RelayWork::Listener& listener) {
   }
 }
 
-void Senders::answer(Sender& sender) {
+void UdpSenders::answer(Sender& sender) {
   touch(sender);
   for (int i = 0; i < kShare; ++i) {
     const ssize_t got = ::recv(sender.socket.get(), Envelope::bytes(), kLongest, MSG_DONTWAIT);
@@ -158,9 +158,9 @@ void Senders::answer(Sender& sender) {
   }
 }
 
-clock::Deadline Senders::next() const { return all_.empty() ? clock::Deadline() : all_.front().forgotten; }
+clock::Deadline UdpSenders::next() const { return all_.empty() ? clock::Deadline() : all_.front().forgotten; }
 
-void Senders::expire() {
+void UdpSenders::expire() {
   while (!all_.empty() && all_.front().forgotten.passed()) forget_first();
 }
 

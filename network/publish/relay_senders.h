@@ -1,4 +1,4 @@
-// Senders: who sent datagrams to one published UDP port, each with a socket of its own to the sandbox, so that answers find
+// UdpSenders: who sent datagrams to one published UDP port, each with a socket of its own to the sandbox, so that answers find
 // their way back. No such socket is closed before the relay ends: the sandbox can keep the kernel's entry of that connection
 // alive, and would speak to whoever of the host has that port next. What comes to one that nobody uses is dropped.
 #pragma once
@@ -13,10 +13,10 @@
 
 namespace bailey::network {
 
-class Senders {
+class UdpSenders {
  public:
   // The sockets of senders are added to `epoll` with the Sender as their data.
-  Senders(const Address& sandbox, size_t most, int epoll) : sandbox_(sandbox), most_(most), epoll_(epoll) {}
+  UdpSenders(const Address& sandbox, size_t most, int epoll) : sandbox_(sandbox), most_(most), epoll_(epoll) {}
 
   struct Sender {
     const RelayWork::Listener* listener;

@@ -35,7 +35,7 @@ class RelayLoop {
   Fd epoll_;
   size_t most_connections_;
   PipePool pipes_;
-  Senders senders_;
+  UdpSenders senders_;
   std::unordered_map<const void*, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> busy_;
   std::vector<std::unique_ptr<Connection>> over_;  // until no event of this round can name them
@@ -97,7 +97,7 @@ void RelayLoop::dispatch(const epoll_event& event) {
     if (event.data.ptr == &listener)
       return listener.protocol == Protocol::tcp ? accept_from(listener) : senders_.take(listener);
   if (const auto found = connections_.find(event.data.ptr); found != connections_.end()) return pump(found->second.get());
-  if (senders_.holds(event.data.ptr)) senders_.answer(*static_cast<Senders::Sender*>(event.data.ptr));
+  if (senders_.holds(event.data.ptr)) senders_.answer(*static_cast<UdpSenders::Sender*>(event.data.ptr));
 }
 
 void RelayLoop::accept_from(const RelayWork::Listener& listener) {

@@ -1,6 +1,6 @@
-// Uplink: the program that carries a pocket's packets (network/userspace/pocket.h) by sockets of its own on the host: pasta
-// (passt), else slirp4netns. How each is found and what it is told, so that nothing is forwarded in, the host's loopback stays
-// closed, it resolves no names and does IPv4 only. Pure but for find_uplink().
+// Uplink: the program that carries a userspace network's packets (network/userspace/userspace_network.h) by sockets of its own
+// on the host: pasta (passt), else slirp4netns. How each is found and what it is told, so that nothing is forwarded in, the
+// host's loopback stays closed, it resolves no names and does IPv4 only. Pure but for find_uplink().
 //
 //   pasta         man pasta(1), passt 2023-03 and later      slirp4netns   man slirp4netns(1), 1.0 and later
 #pragma once
@@ -16,7 +16,7 @@
 
 namespace bailey::network {
 
-inline constexpr const char* kUplink = "uplink";  // the link's name in the pocket
+inline constexpr const char* kUplink = "uplink";  // the link's name in the userspace network
 // As long as both allow. Each packet costs them the same, and no frame of ours goes out as it is: they end TCP.
 inline constexpr uint32_t kUplinkMtu = 65520;
 
@@ -36,12 +36,12 @@ struct UplinkProgram {
 // Fault::unavailable as open_program(), or where there is neither, with what to install.
 Result<UplinkProgram> find_uplink(const UplinkSpec& spec);
 
-// Both give the pocket's end the address range.at(100) and are themselves range.at(2), so that all that is theirs lies in a
-// range that the filter closes.
+// Both give the userspace network's end the address range.at(100) and are themselves range.at(2), so that all that is theirs
+// lies in a range that the filter closes.
 struct UplinkArguments {
   Subnet range;
   std::string like;   // pasta: the host's link that it looks at for its MTU and hardware address
-  std::string netns;  // path of the pocket's namespace
+  std::string netns;  // path of the userspace network's namespace
 };
 std::vector<std::string> uplink_arguments(UplinkKind kind, const UplinkArguments& inputs);  // argv[0] included
 

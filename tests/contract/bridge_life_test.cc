@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The child of a run that keeps its port and filter; 0: there is none, or not yet.
-pid_t keeper_of(pid_t bailey) {
+pid_t wiring_process_of(pid_t bailey) {
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string stat = read_file(entry.path() / "stat");
     if (stat.find(" (bailey-network) ") == std::string::npos) continue;
@@ -56,7 +56,7 @@ TEST_F(BridgeContract, LeavesNothingThatGcDoesNotFind) {
   for (int i = 0; i < (gvisor() ? 8 : 30); ++i) {
     BaileyProcess killed(options({"--net", "bridge", "--egress", "any"}, {"/bin/sleep", "600"}));
     usleep(static_cast<useconds_t>(i) * (gvisor() ? 3000 : 500));
-    if (const pid_t keeper = keeper_of(killed.pid())) kill(keeper, SIGKILL);
+    if (const pid_t wiring_process = wiring_process_of(killed.pid())) kill(wiring_process, SIGKILL);
     killed.signal(SIGKILL);
     killed.finish();
   }
@@ -106,10 +106,10 @@ TEST_F(BridgeContract, RemovesItsPortAndFilterItselfWhenNobodyElseDoes) {
   wish.keep_input_open = true;
   BaileyProcess bailey(std::move(wish));
   EXPECT_TRUE(bailey.wait_for_output("up"));
-  const pid_t keeper = keeper_of(bailey.pid());
-  ASSERT_GT(keeper, 0);
-  kill(keeper, SIGKILL);
-  const std::string gone = "/proc/" + std::to_string(keeper) + "/fd";  // a zombie's is empty
+  const pid_t wiring_process = wiring_process_of(bailey.pid());
+  ASSERT_GT(wiring_process, 0);
+  kill(wiring_process, SIGKILL);
+  const std::string gone = "/proc/" + std::to_string(wiring_process) + "/fd";  // a zombie's is empty
   const auto deadline = clock::Deadline::in_ms(60'000);
   while (fs::exists(gone) && !fs::is_empty(gone) && !deadline.passed()) usleep(1000);
   bailey.close_input();

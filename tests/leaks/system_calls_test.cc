@@ -24,7 +24,7 @@ namespace bailey::tests {
 namespace {
 
 // The process that was begun, or its first child: the sandbox's first, or on a bridge without names what makes the network.
-enum class Whose { bailey, sandbox, keeper };
+enum class Whose { bailey, sandbox, wiring_process };
 
 // A run of Bailey of which one process stands still before each of its system calls.
 class Stepped {
@@ -46,7 +46,7 @@ class Stepped {
     }
     return true;
   }
-  // Whether it has come to wait: a keeper does when all is made.
+  // Whether it has come to wait: a wiring process does when all is made.
   bool waited() const { return waited_; }
   // The call before which it stands.
   long call() const { return static_cast<long>(registers().orig_rax); }
@@ -134,7 +134,7 @@ class Stepped {
 
 constexpr long kInitSocket = 3;  // native/child.cc
 
-class EverySystemCall : public Contract, protected network::tests::Surroundings {
+class EverySystemCall : public Contract, protected network::tests::SandboxContext {
  protected:
   void SetUp() override {
     Contract::SetUp();
@@ -182,16 +182,16 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
       const long call = bailey.call();
       bailey.kill();
       const Outcome got = bailey.finish();
-      const bool by_then_all_was_done = call == SYS_exit_group || (whose == Whose::keeper && bailey.waited());
+      const bool by_then_all_was_done = call == SYS_exit_group || (whose == Whose::wiring_process && bailey.waited());
       const bool killed = whose == Whose::bailey ? got.signal == SIGKILL : got.exit_code != 0;
       ASSERT_TRUE(killed || by_then_all_was_done) << "call " << at << ", number " << call << ": " << got;
-      if (whose != Whose::keeper) continue;
+      if (whose != Whose::wiring_process) continue;
       if (!by_then_all_was_done) {
         ASSERT_EQ(network::tests::run(host_, {"nft", "list", "tables"}), "") << "its parent did not notice, at call " << at;
       }
       wait_until_given_back();
     }
-    EXPECT_GT(at, whose == Whose::keeper ? 50u : 300u) << "so few calls were there?";
+    EXPECT_GT(at, whose == Whose::wiring_process ? 50u : 300u) << "so few calls were there?";
     collect_garbage();
   }
 
@@ -226,7 +226,7 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
       ASSERT_FALSE(got.timed_out) << where << ": " << got;
       if (got.exit_code == 0) {
         const bool judged = whose == Whose::sandbox ? !gvisor()  // runsc's own affair otherwise
-                                                    : whose == Whose::keeper && !bailey.waited();
+                                                    : whose == Whose::wiring_process && !bailey.waited();
         EXPECT_TRUE(!judged || may_be_done_without(call, argument)) << where << ": the command was started without it";
         continue;
       }
@@ -243,7 +243,7 @@ class EverySystemCall : public Contract, protected network::tests::Surroundings 
 };
 
 const Arguments kBridged = {"--net", "bridge", "--egress", "any", "--egress", "dns", "-p", "80"};
-const Arguments kBridgedAlone = {"--net", "bridge", "--egress", "any"};  // the keeper is the first child
+const Arguments kBridgedAlone = {"--net", "bridge", "--egress", "any"};  // the wiring process is the first child
 
 TEST_F(EverySystemCall, MayBeTheLastOfBailey) { kill_before_each(Whose::bailey, {}); }
 TEST_F(EverySystemCall, MayBeTheLastOfTheSandbox) { kill_before_each(Whose::sandbox, {}); }
@@ -257,7 +257,7 @@ TEST_F(EverySystemCall, MayBeTheLastOfBaileyWithABridge) {
 TEST_F(EverySystemCall, MayBeTheLastOfTheKeeper) {
   bridged();
   if (IsSkipped()) return;
-  kill_before_each(Whose::keeper, kBridgedAlone);
+  kill_before_each(Whose::wiring_process, kBridgedAlone);
 }
 
 TEST_F(EverySystemCall, OfBaileyMayFail) { fail_each(Whose::bailey, {}, EIO); }
@@ -272,7 +272,7 @@ TEST_F(EverySystemCall, OfBaileyMayFailWithABridge) {
 TEST_F(EverySystemCall, OfTheKeeperMayFail) {
   bridged();
   if (IsSkipped()) return;
-  fail_each(Whose::keeper, kBridgedAlone, ENOMEM);
+  fail_each(Whose::wiring_process, kBridgedAlone, ENOMEM);
 }
 
 }  // namespace

@@ -17,8 +17,8 @@
 #include <filesystem>
 
 #include "base/clock.h"
-#include "network/keeper.h"
-#include "network/userspace/pocket.h"
+#include "network/userspace/userspace_network.h"
+#include "network/wiring_process.h"
 #include "tests/network/worker_attempt.h"
 #include "tests/support/leaks.h"
 #include "tests/support/require.h"
@@ -198,9 +198,9 @@ TEST_F(WorkerTest, ThatHasEndedReapsNobodyElse) {
   EXPECT_EQ(moved.end(), "reaped before");
   EXPECT_EQ(worker->end(), "reaped before");
   EXPECT_EQ(Worker().end(), "reaped before");
-  EXPECT_EQ(Pocket().end(), "no word");
-  Keeper keeper;
-  EXPECT_FALSE(keeper.await());
+  EXPECT_EQ(UserspaceNetwork().end(), "no word");
+  WiringProcess wiring_process;
+  EXPECT_FALSE(wiring_process.await());
   int status = 0;
   EXPECT_EQ(waitpid(other, &status, WNOHANG), other);
   EXPECT_EQ(WEXITSTATUS(status), 3);

@@ -62,13 +62,13 @@ class SandboxTest : public testing::Test {
     Record record;
     {
       Sandbox sandbox(std::move(*decision.spec), backend_.about().value(),
-                      Surroundings{.backend = backend_,
-                                   .store = store,
-                                   .audit = audit,
-                                   .events = events,
-                                   .cgroup_parent = "",
-                                   .streams = streams,
-                                   .making_ms = making_ms_},
+                      SandboxContext{.backend = backend_,
+                                     .store = store,
+                                     .audit = audit,
+                                     .events = events,
+                                     .cgroup_parent = "",
+                                     .streams = streams,
+                                     .making_ms = making_ms_},
                       StepTimer(began));
       record = sandbox.run();
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
@@ -91,7 +91,7 @@ class SandboxTest : public testing::Test {
 
   tests::TempDir directory_;
   PlainBackend backend_;
-  int64_t making_ms_ = Surroundings::kMostMakingMs;
+  int64_t making_ms_ = SandboxContext::kMostMakingMs;
   StreamOptions::Output output_ = StreamOptions::Output::capture;
   Pipe out_ = create_pipe().value(), err_ = create_pipe().value();
 };

@@ -1,13 +1,15 @@
-// Pocket: a network namespace of ours whose way out is a program in the host's (network/userspace/uplink.h) in place of the
-// host's forwarding. A bridge, its ports and filters stand in it as they would on the host, so that the same rules hold, and
+// UserspaceNetwork: a network namespace of ours whose way out is a program in the host's (network/userspace/uplink.h) in place
+// of the host's forwarding. A bridge, its ports and filters are in it as they would be on the host, so the same rules hold, and
 // the host has no link, rule or setting of ours.
 //
+// clang-format off
 //   sandbox --- port [bridge  forward: the grants] uplink (tap) --- pasta or slirp4netns --- sockets of the host
-//               '-------------- pocket -----------------------'     '----- the host's network ------'
+//               '---------- userspace network -----------------'     '------ the host's network ------'
+// clang-format on
 //
-// Whoever made it moves in for good: what needs the host's network (published ports, questions to name servers) is opened
-// before. An ordinary user's process enters a user namespace as well, in which it has every capability and its own ids, no
-// others; it stays there. So one process has one pocket, in all its life.
+// The process that made it moves in for good. It first opens everything that needs the host's network (published ports,
+// questions to name servers). An ordinary user's process also enters a user namespace, in which it has every capability and
+// its own ids, no others; it stays there. So one process has one userspace network, in all its life.
 #pragma once
 
 #include <optional>
@@ -24,23 +26,23 @@
 
 namespace bailey::network {
 
-struct PocketSpec {
+struct UserspaceNetworkSpec {
   UplinkSpec uplink;
   BridgeSpec bridge;
   bool names = false;  // sockets for a resolver are wanted
 };
 
 // Move-only; the uplink ends with it, and with this process however that ends. The namespace goes with its last process.
-class Pocket {
+class UserspaceNetwork {
  public:
-  Pocket() = default;
-  Pocket(Pocket&& other) noexcept { *this = std::move(other); }
-  Pocket& operator=(Pocket&& other) noexcept;
-  ~Pocket() { reset(); }
+  UserspaceNetwork() = default;
+  UserspaceNetwork(UserspaceNetwork&& other) noexcept { *this = std::move(other); }
+  UserspaceNetwork& operator=(UserspaceNetwork&& other) noexcept;
+  ~UserspaceNetwork() { reset(); }
 
   // In the host's namespace, with one thread. The uplink is being started when it returns. Fault::unavailable: no program for
   // it, no user namespaces, no tun device.
-  static Result<Pocket> create(const PocketSpec& spec);
+  static Result<UserspaceNetwork> create(const UserspaceNetworkSpec& spec);
 
   // The bridge that is to be made in it: its range is settled, and lies beside all that the host has routes to.
   const BridgeSpec& bridge() const { return bridge_; }
@@ -71,16 +73,16 @@ class Pocket {
   Fd channel_, output_, pidfd_;
   pid_t pid_ = -1;
   Netns netns_;
-  NetlinkSocket routes_;  // of the pocket
+  NetlinkSocket routes_;  // of the userspace network
 };
 
 // An ordinary user's sandbox: a user namespace below this process's, in which uid and gid 0 are the caller's, and a network
 // namespace that it owns: runsc takes over none that another one owns. This process has every capability over both.
-struct Nest {
+struct OwnedNetns {
   Fd owner;
   Netns netns;
 };
-Result<Nest> create_nest();
+Result<OwnedNetns> create_owned_netns();
 
 // The smallest list of ranges that hold the same addresses, none within another. Pure.
 std::vector<Subnet> without_overlaps(std::vector<Subnet> ranges);

@@ -1,5 +1,5 @@
 // What makes a sandbox's filter and port beside the start, and takes them away whatever becomes of the start.
-#include "network/keeper.h"
+#include "network/wiring_process.h"
 
 #include <signal.h>
 #include <sys/syscall.h>
@@ -15,7 +15,7 @@
 namespace bailey::network::tests {
 namespace {
 
-class KeeperTest : public FirewallTest {
+class WiringProcessTest : public FirewallTest {
  protected:
   void SetUp() override {
     FirewallTest::SetUp();
@@ -26,14 +26,14 @@ class KeeperTest : public FirewallTest {
     FirewallTest::TearDown();
   }
 
-  Keeper begin() {
+  WiringProcess begin() {
     const auto make = [this]() -> Result<Wiring> {
       Wiring wiring;
       wiring.firewall = TRY(Firewall::create(spec(3, {"203.0.113.2:80"})));
       wiring.port = TRY(Port::create(bridge_, {.name = "bly3", .slot = 3}, netns_));
       return wiring;
     };
-    return must(Keeper::begin(make, netns_.fd(), {netns_.fd()}));
+    return must(WiringProcess::begin(make, netns_.fd(), {netns_.fd()}));
   }
   bool stands() const {
     const bool table = ruleset().find("bailey-3") != std::string::npos;
@@ -50,20 +50,20 @@ class KeeperTest : public FirewallTest {
   Netns netns_;
 };
 
-TEST_F(KeeperTest, TakesAwayWhatItMade) {
-  Keeper keeper = begin();
-  must(keeper.await());
+TEST_F(WiringProcessTest, TakesAwayWhatItMade) {
+  WiringProcess wiring_process = begin();
+  must(wiring_process.await());
   const Fd server = serve(outside_, "203.0.113.2", 80, SOCK_STREAM);
   EXPECT_TRUE(stands());
   EXPECT_EQ(connect_to(netns_, "203.0.113.2", 80), 0);
   EXPECT_NE(connect_to(netns_, "203.0.113.2", 81), 0);
-  const pid_t pid = keeper.pid();
-  EXPECT_TRUE(keeper.let_go());
+  const pid_t pid = wiring_process.pid();
+  EXPECT_TRUE(wiring_process.let_go());
   EXPECT_TRUE(goes());
   EXPECT_EQ(waitpid(pid, nullptr, 0), pid);
 }
 
-TEST_F(KeeperTest, TakesAwayWhatNobodyWaitedFor) {
+TEST_F(WiringProcessTest, TakesAwayWhatNobodyWaitedFor) {
   const pid_t pid = [this] { return begin().pid(); }();
   int status = -1;
   EXPECT_EQ(waitpid(pid, &status, 0), pid);
@@ -71,12 +71,12 @@ TEST_F(KeeperTest, TakesAwayWhatNobodyWaitedFor) {
   EXPECT_FALSE(stands());
 }
 
-TEST_F(KeeperTest, OutlivesSignalsAndAKilledParent) {
+TEST_F(WiringProcessTest, OutlivesSignalsAndAKilledParent) {
   const Pipe told = create_pipe().value();
   const pid_t parent = fork();
   if (parent == 0) {
-    Keeper keeper = begin();
-    const pid_t pid = keeper.await() ? keeper.pid() : 0;
+    WiringProcess wiring_process = begin();
+    const pid_t pid = wiring_process.await() ? wiring_process.pid() : 0;
     (void)!write(told.write.get(), &pid, sizeof pid);
     for (;;) pause();
   }
@@ -91,52 +91,52 @@ TEST_F(KeeperTest, OutlivesSignalsAndAKilledParent) {
   EXPECT_TRUE(goes());
 }
 
-TEST_F(KeeperTest, TellsWhyItCouldNot) {
-  Keeper keeper = must(Keeper::begin(
+TEST_F(WiringProcessTest, TellsWhyItCouldNot) {
+  WiringProcess wiring_process = must(WiringProcess::begin(
       []() -> Result<Wiring> { return std::unexpected(Error{"no room", "make some", Fault::unavailable, ENOSPC, {}}); }, -1,
       {}));
-  const pid_t pid = keeper.pid();
-  const auto made = keeper.await();
+  const pid_t pid = wiring_process.pid();
+  const auto made = wiring_process.await();
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().message, "no room");
   EXPECT_EQ(made.error().remedy, "make some");
   EXPECT_EQ(made.error().fault, Fault::unavailable);
   EXPECT_EQ(made.error().sys, ENOSPC);
   EXPECT_EQ(waitpid(pid, nullptr, 0), -1) << "it was reaped";
-  EXPECT_FALSE(keeper);
+  EXPECT_FALSE(wiring_process);
 }
 
-TEST_F(KeeperTest, IsMissedWhenItWasKilled) {
-  Keeper keeper = begin();
-  must(keeper.await());
-  kill(keeper.pid(), SIGKILL);
-  EXPECT_EQ(waitpid(keeper.pid(), nullptr, 0), keeper.pid());
-  EXPECT_FALSE(keeper.let_go());
+TEST_F(WiringProcessTest, IsMissedWhenItWasKilled) {
+  WiringProcess wiring_process = begin();
+  must(wiring_process.await());
+  kill(wiring_process.pid(), SIGKILL);
+  EXPECT_EQ(waitpid(wiring_process.pid(), nullptr, 0), wiring_process.pid());
+  EXPECT_FALSE(wiring_process.let_go());
   EXPECT_TRUE(stands()) << "which is its parent's to remove";
   auto routes = must(NetlinkSocket::open(NETLINK_ROUTE));
   must(Port::remove(routes, 3, {bridge_.mark}));
   must(Firewall::remove(nft_, 3, {bridge_.mark}));
 
-  Keeper early = must(Keeper::begin([]() -> Result<Wiring> { _exit(7); }, -1, {}));
+  WiringProcess early = must(WiringProcess::begin([]() -> Result<Wiring> { _exit(7); }, -1, {}));
   const auto made = early.await();
   ASSERT_FALSE(made);
   EXPECT_NE(made.error().message.find("exit code 7"), std::string::npos) << made.error().message;
 }
 
-TEST_F(KeeperTest, HoldsNothingElse) {
+TEST_F(WiringProcessTest, HoldsNothingElse) {
   const Pipe other = create_pipe().value();
-  Keeper keeper = begin();
-  must(keeper.await());
+  WiringProcess wiring_process = begin();
+  must(wiring_process.await());
   size_t sockets = 0, others = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(keeper.pid()) + "/fd")) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(wiring_process.pid()) + "/fd")) {
     const std::string what = std::filesystem::read_symlink(entry).string();
     if (what.starts_with("socket:")) ++sockets;
     else if (what != "/dev/null" && !what.starts_with("net:")) ++others;
   }
   EXPECT_EQ(sockets, 3u) << "its channel, routes, filters";
   EXPECT_EQ(others, 0u);
-  const pid_t pid = keeper.pid();
-  keeper = Keeper();
+  const pid_t pid = wiring_process.pid();
+  wiring_process = WiringProcess();
   EXPECT_EQ(waitpid(pid, nullptr, 0), pid);
 }
 

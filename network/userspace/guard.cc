@@ -1,4 +1,4 @@
-#include "network/userspace/pocket_guard.h"
+#include "network/userspace/guard.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -29,8 +29,8 @@ namespace {
 Result<> settle_identity() {
   // Refused where the namespace has one group id only that an ordinary user mapped (user_namespaces(7)).
   if (::setgroups(0, nullptr) < 0 && errno != EPERM) return sys_error("dropping groups", errno);
-  if (::setresgid(0, 0, 0) < 0) return sys_error("becoming group 0 of the pocket", errno);
-  if (::setresuid(0, 0, 0) < 0) return sys_error("becoming user 0 of the pocket", errno);
+  if (::setresgid(0, 0, 0) < 0) return sys_error("becoming group 0 of the userspace network", errno);
+  if (::setresuid(0, 0, 0) < 0) return sys_error("becoming user 0 of the userspace network", errno);
   return {};
 }
 
@@ -51,13 +51,13 @@ Result<> attach_devices(int devices) {
 }
 
 Result<> give(int channel, int fd) {
-  if (const int err = send_fds(channel, &fd, 1)) return sys_error("handing over the pocket", err);
+  if (const int err = send_fds(channel, &fd, 1)) return sys_error("handing over the userspace network", err);
   return {};
 }
 
 // A new namespace takes some settings over from the host's (net.core.devconf_inherit_init_net).
 Result<> make_namespace(const GuardWork& work) {
-  if (::unshare(CLONE_NEWNET) < 0) return sys_error("creating the pocket's network namespace", errno);
+  if (::unshare(CLONE_NEWNET) < 0) return sys_error("creating the userspace network's network namespace", errno);
   for (const char* links : {"all", "default"}) {
     TRY(disable_ipv6(links));
     TRY(files::write_existing(AT_FDCWD, std::string("/proc/sys/net/ipv4/conf/") + links + "/route_localnet", "0"));

@@ -1,7 +1,7 @@
-// PocketGuard: the process between Bailey and an uplink (network/userspace/uplink.h), PID 1 of a pid namespace in a user
+// UplinkGuard: the process between Bailey and an uplink (network/userspace/uplink.h), PID 1 of a pid namespace in a user
 // namespace of its own, in the host's network namespace. It ends when Bailey does, with everything below it, and when the
-// uplink ends, with its exit code. The uplink is root of that user namespace and of nothing else: it owns the pocket's network
-// namespace, and on the host it is the user nobody (root's Bailey) or the caller.
+// uplink ends, with its exit code. The uplink is root of that user namespace and of nothing else: it owns the userspace
+// network's network namespace, and on the host it is the user nobody (root's Bailey) or the caller.
 //
 //   Bailey                                   guard                                  its children
 //   ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-#include "network/userspace/pocket.h"
+#include "network/userspace/userspace_network.h"
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -24,7 +24,7 @@
 #include "base/files.h"
 #include "network/bridge/link.h"
 #include "network/bridge/port.h"
-#include "network/userspace/pocket_guard.h"
+#include "network/userspace/guard.h"
 
 namespace bailey::network {
 
@@ -112,8 +112,8 @@ Error with_remedy(Error error) {
   return error;
 }
 
-// A child of create_nest(), which holds the namespaces until their ids are mapped.
-[[noreturn]] void hold_nest(int channel) {
+// A child of create_owned_netns(), which holds the namespaces until their ids are mapped.
+[[noreturn]] void hold_namespaces(int channel) {
   const bool made = ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
   for (const char* file : {"/proc/self/ns/user", "/proc/self/ns/net"}) {
     const int fd = made ? ::open(file, O_RDONLY | O_CLOEXEC) : -1;
@@ -133,23 +133,23 @@ Result<> map_own_ids_to_root(pid_t pid) {
 
 }  // namespace
 
-Result<Nest> create_nest() {
+Result<OwnedNetns> create_owned_netns() {
   SocketPair channel = TRY(create_socket_pair());
   const Dumpable dumpable;
   const pid_t child = ::fork();
   if (child < 0) return sys_error("forking", errno);
   if (child == 0) {
     channel.ours.reset();
-    hold_nest(channel.theirs.get());
+    hold_namespaces(channel.theirs.get());
   }
   channel.theirs.reset();
-  const auto nest = [&]() -> Result<Nest> {
+  const auto make = [&]() -> Result<OwnedNetns> {
     Fd owner = TRY(receive_fd(channel.ours.get()));
     Fd netns = TRY(receive_fd(channel.ours.get()));
     TRY(map_own_ids_to_root(child));
-    return Nest{std::move(owner), Netns(std::move(netns))};
+    return OwnedNetns{std::move(owner), Netns(std::move(netns))};
   };
-  auto made = nest();
+  auto made = make();
   channel.ours.reset();
   (void)await_child(child);
   if (!made) return std::unexpected(std::move(made).error().with("creating the sandbox's namespaces"));
@@ -164,30 +164,30 @@ std::vector<Subnet> without_overlaps(std::vector<Subnet> ranges) {
   return result;
 }
 
-Result<Pocket> Pocket::create(const PocketSpec& spec) {
+Result<UserspaceNetwork> UserspaceNetwork::create(const UserspaceNetworkSpec& spec) {
   const UplinkProgram program = TRY(find_uplink(spec.uplink));
-  Pocket pocket;
+  UserspaceNetwork made;
   UplinkArguments arguments;
   {
     auto host = TRY(NetlinkSocket::open(NETLINK_ROUTE));
     std::vector<Subnet> taken = TRY(link::routed(host, Ip::v4));
-    pocket.bridge_ = spec.bridge;
-    if (!pocket.bridge_.subnet) pocket.bridge_.subnet = TRY(free_subnet(taken));
-    taken.push_back(*pocket.bridge_.subnet);
+    made.bridge_ = spec.bridge;
+    if (!made.bridge_.subnet) made.bridge_.subnet = TRY(free_subnet(taken));
+    taken.push_back(*made.bridge_.subnet);
     arguments.range = TRY(free_subnet(taken));
-    pocket.closed_ = TRY(link::local(host));
-    pocket.closed_.push_back(arguments.range);
-    pocket.closed_ = without_overlaps(std::move(pocket.closed_));
+    made.closed_ = TRY(link::local(host));
+    made.closed_.push_back(arguments.range);
+    made.closed_ = without_overlaps(std::move(made.closed_));
     arguments.like = TRY(likely_link(host));
   }
   arguments.netns = kNetnsPath;
   if (::geteuid() != 0) TRY(enter_user_namespace());
-  if (auto started = pocket.start(program, arguments, spec.names); !started)
+  if (auto started = made.start(program, arguments, spec.names); !started)
     return std::unexpected(with_remedy(std::move(started).error().with("starting " + std::string(program.name()))));
-  return pocket;
+  return made;
 }
 
-Result<> Pocket::start(const UplinkProgram& program, const UplinkArguments& arguments, bool names) {
+Result<> UserspaceNetwork::start(const UplinkProgram& program, const UplinkArguments& arguments, bool names) {
   uplink_ = program.name();
   SocketPair channel = TRY(create_socket_pair());
   Pipe output = TRY(create_pipe());
@@ -226,10 +226,10 @@ Result<> Pocket::start(const UplinkProgram& program, const UplinkArguments& argu
   return receive(names);
 }
 
-Result<> Pocket::receive(bool names) {
+Result<> UserspaceNetwork::receive(bool names) {
   const auto next = [this]() -> Result<Fd> {
     char message[kMessageRoom];
-    auto got = TRY(receive_message(channel_.get(), message, sizeof message, "waiting for the pocket"));
+    auto got = TRY(receive_message(channel_.get(), message, sizeof message, "waiting for the userspace network"));
     if (got.descriptor) return std::move(got.descriptor);
     return fail(Fault::failed, got.size > 1 ? std::string(message, got.size - 1) : "its guard has ended");
   };
@@ -248,13 +248,13 @@ Result<> Pocket::receive(bool names) {
   return {};
 }
 
-Result<> Pocket::enter() {
-  if (::setns(netns_.fd(), CLONE_NEWNET) < 0) return sys_error("entering the pocket", errno);
+Result<> UserspaceNetwork::enter() {
+  if (::setns(netns_.fd(), CLONE_NEWNET) < 0) return sys_error("entering the userspace network", errno);
   routes_ = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   return switch_loopback_on(routes_);
 }
 
-Result<> Pocket::await_uplink() {
+Result<> UserspaceNetwork::await_uplink() {
   const auto deadline = clock::Deadline::in_ms(kUplinkMs);
   for (;;) {
     if (TRY(link::default_link(routes_)) != 0) return {};
@@ -265,7 +265,7 @@ Result<> Pocket::await_uplink() {
   }
 }
 
-std::string Pocket::words() {
+std::string UserspaceNetwork::words() {
   std::string text(kMaxWords, '\0');
   const ssize_t got = output_ ? ::read(output_.get(), text.data(), text.size()) : -1;
   text.resize(got > 0 ? static_cast<size_t>(got) : 0);
@@ -274,7 +274,7 @@ std::string Pocket::words() {
   return text;
 }
 
-std::string Pocket::end() {
+std::string UserspaceNetwork::end() {
   ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   const auto status = await_child(std::exchange(pid_, -1));
   pidfd_.reset();
@@ -283,12 +283,12 @@ std::string Pocket::end() {
   return how;
 }
 
-void Pocket::reset() {
+void UserspaceNetwork::reset() {
   if (pid_ > 0) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   pid_ = -1;
 }
 
-Pocket& Pocket::operator=(Pocket&& other) noexcept {
+UserspaceNetwork& UserspaceNetwork::operator=(UserspaceNetwork&& other) noexcept {
   if (this == &other) return *this;
   reset();
   bridge_ = std::move(other.bridge_);

@@ -1,4 +1,4 @@
-#include "network/keeper.h"
+#include "network/wiring_process.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -56,7 +56,8 @@ bool take_away(Wiring& wiring) {
   return wiring.port.reset() && wiring.firewall.reset();  // the port is never without its filter
 }
 
-[[noreturn]] void be_keeper(const std::function<Result<Wiring>()>& make, int netns, std::vector<int> keep, int channel) {
+[[noreturn]] void be_wiring_process(const std::function<Result<Wiring>()>& make, int netns, std::vector<int> keep,
+                                    int channel) {
   block_signals();
   ::prctl(PR_SET_NAME, "bailey-network");
   Fd end(channel), sandbox(netns);
@@ -73,18 +74,18 @@ bool take_away(Wiring& wiring) {
 
 }  // namespace
 
-Result<Keeper> Keeper::begin(const std::function<Result<Wiring>()>& make, int netns, std::vector<int> keep) {
+Result<WiringProcess> WiringProcess::begin(const std::function<Result<Wiring>()>& make, int netns, std::vector<int> keep) {
   SocketPair pair = TRY(create_socket_pair());
-  Keeper keeper;
-  keeper.pid_ = ::fork();
-  if (keeper.pid_ < 0) return sys_error("forking for the network", errno);
-  if (keeper.pid_ == 0) be_keeper(make, netns, std::move(keep), pair.theirs.release());
-  if (is_a_processor_idle()) step_aside(keeper.pid_);
-  keeper.channel_ = std::move(pair.ours);
-  return keeper;
+  WiringProcess wiring_process;
+  wiring_process.pid_ = ::fork();
+  if (wiring_process.pid_ < 0) return sys_error("forking for the network", errno);
+  if (wiring_process.pid_ == 0) be_wiring_process(make, netns, std::move(keep), pair.theirs.release());
+  if (is_a_processor_idle()) step_aside(wiring_process.pid_);
+  wiring_process.channel_ = std::move(pair.ours);
+  return wiring_process;
 }
 
-Result<> Keeper::await() {
+Result<> WiringProcess::await() {
   MakingAnswer answer;
   const auto got =
       receive_message(channel_.get(), reinterpret_cast<char*>(&answer), sizeof answer, "waiting for the network to be made");
@@ -98,7 +99,7 @@ Result<> Keeper::await() {
   return std::unexpected(Error{answer.message, answer.remedy, answer.fault, answer.sys, {}});
 }
 
-bool Keeper::let_go() {
+bool WiringProcess::let_go() {
   char byte;
   const bool there = ::recv(channel_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
   channel_.reset();
