@@ -76,6 +76,8 @@ Result<> Dispatcher::make_ready() {
       if (!verdict.allowed) record_.refusals.push_back(verdict);
     return std::unexpected(refusal(decision_.verdicts));
   }
+  // Not before: what descriptors the caller opened has been looked at (secrets/source.h), and this one is not among them.
+  foreground_ = TRY(Foreground::open(options_.signals));
   enter("state");
   store_ = TRY(StateStore::open());
   timer_.lap("state directory");
@@ -91,10 +93,9 @@ const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
                                   .events = events,
                                   .cgroup_parent = policy_.cgroup_parent,
                                   .streams = streams,
-                                  .signals = options_.signals,
                                   .progress = options_.progress},
                    std::move(timer_));
-  record_ = sandbox_->run();
+  record_ = foreground_->run(*sandbox_, streams);
   return record_;
 }
 

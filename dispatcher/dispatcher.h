@@ -20,6 +20,7 @@
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
+#include "dispatcher/foreground.h"
 #include "dispatcher/mount_table.h"
 #include "dispatcher/policy.h"
 #include "dispatcher/progress.h"
@@ -85,7 +86,8 @@ class Dispatcher {
   Record record_;
   std::optional<StateStore> store_;
   std::unique_ptr<Backend> backend_;
-  std::optional<Sandbox> sandbox_;  // to the end: it holds back the signals until the record is written
+  std::optional<Foreground> foreground_;  // to the end: it holds back the signals until the record is written
+  std::optional<Sandbox> sandbox_;
 };
 
 // Tells a watcher how long the making of a sandbox with this time limit may take; nullopt: it has none.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <utility>
 
 #include "base/log.h"
@@ -24,7 +25,7 @@ constexpr int64_t kLeastMakingMs = 5'000;
 constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kSignals, kExit, kFinalReport, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
+enum PollSlot : size_t { kExit, kFinalReport, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
 
 int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
@@ -42,20 +43,6 @@ Sandbox::Sandbox(Spec spec, About about, SandboxContext surroundings, StepTimer 
   record_.seccomp_log = spec_.request().seccomp_log;
 }
 
-Record Sandbox::run() {
-  deadline_ = clock::Deadline::in_ms((spec_.limits().wall_ms ? making_ms(*spec_.limits().wall_ms) : around_.making_ms) -
-                                     timer_.total_ns() / 1'000'000);
-  expect_by(deadline_);
-  if (auto lived = live(); !lived) blame(std::move(lived).error().in_step(step_));
-  release();
-  record_.setup_ns = timer_.total_ns();
-  record_.steps = timer_.steps();
-  if (auto written = around_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
-  around_.events.emit("released", spec_.id());
-  if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
-  return std::move(record_);
-}
-
 int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastMakingMs, SandboxContext::kMostMakingMs); }
 
 void Sandbox::enter(const char* step) {
@@ -70,7 +57,16 @@ void Sandbox::expect_by(const clock::Deadline& due) {
 // For what only a hung file system makes long. Without a time limit a run waits for it, as any program does.
 void Sandbox::expect_release() { expect_by(spec_.limits().wall_ms ? clock::Deadline::in_ms(kReleaseMs) : clock::Deadline()); }
 
-// Why the making ended: by itself, or by us.
+std::unexpected<Error> Sandbox::end_making(Stop why, int signal) {
+  stop_ = why;
+  ended_by_ = signal;
+  if (why == Stop::signal)
+    return fail(Fault::failed, "signal " + std::to_string(signal) + " ended it before the command had started");
+  return fail(Fault::failed, "the sandbox was not ready within the time limit",
+              "is its root or a volume on a file system that does not respond? 'bailey doctor' tries this host");
+}
+
+// The making ended by itself or by end_making().
 void Sandbox::blame(Error error) {
   record_.outcome = Outcome::setup_failed;
   if (stop_ == Stop::timed_out) record_.outcome = Outcome::timed_out;
@@ -78,52 +74,20 @@ void Sandbox::blame(Error error) {
   record_.error = std::move(error);
 }
 
-// While the sandbox is made.
-Result<> Sandbox::until_ready(std::span<pollfd> fds) {
-  std::vector<pollfd> set(fds.begin(), fds.end());
-  set.push_back({signals_.fd(), POLLIN, 0});
-  const auto is_ready = [](const pollfd& one) { return one.revents != 0; };
-  for (;;) {
-    if (::poll(set.data(), set.size(), deadline_.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
-    if (is_ready(set.back())) notice_early_signals();
-    if (ended_by_ != 0) {
-      stop_ = Stop::signal;
-      return fail(Fault::failed, "signal " + std::to_string(ended_by_) + " ended it before the command had started");
-    }
-    std::copy_n(set.begin(), fds.size(), fds.begin());
-    if (std::ranges::any_of(fds, is_ready)) return {};
-    if (deadline_.passed()) {
-      stop_ = Stop::timed_out;
-      return fail(Fault::failed, "the sandbox was not ready within the time limit",
-                  "is its root or a volume on a file system that does not respond? 'bailey doctor' tries this host");
-    }
-  }
-}
-
-// The first request to stop ends the making; what else comes waits for the workload.
-void Sandbox::notice_early_signals() {
-  while (const int number = signals_.next()) {
-    if (!ends_the_making(number)) early_signals_.push_back(number);
-    else if (ended_by_ == 0) ended_by_ = number;
-  }
-}
-
-Result<> Sandbox::live() {
+Result<> Sandbox::admit() {
+  deadline_ = clock::Deadline::in_ms((spec_.limits().wall_ms ? making_ms(*spec_.limits().wall_ms) : around_.making_ms) -
+                                     timer_.total_ns() / 1'000'000);
+  expect_by(deadline_);
   TRY(around_.audit.admit(spec_, about_, record_.filter));
   json::Object admitted;
   admitted.set("trust", spec_.request().trust);
   admitted.set("backend", about_.name);
   around_.events.emit("admitted", spec_.id(), std::move(admitted));
-  TRY(create());
-  TRY(start());
-  return supervise();
+  return {};
 }
 
-Result<> Sandbox::create() {
-  enter("state");
-  signals_ = TRY(SignalInbox::open(around_.signals));
-  timer_.lap(step_);
-
+Result<> Sandbox::create(Patience& patience) {
+  TRY(admit());
   TRY(reserve_network());
   enter("create");
   Steps steps;
@@ -172,12 +136,8 @@ Result<> Sandbox::create() {
   (void)streams_.take_workload_ends();
   timer_.lap("host files");
   steps.clear();
-  Fd terminal = TRY(instance_->await_created(*this, steps));
-  if (options.terminal) {
-    copy_terminal_size(terminal.get());
-    TRY(streams_.attach_terminal(std::move(terminal)));
-    if (options.attach_stdin) caller_terminal_ = TRY(RawTerminal::enter(options.in));
-  }
+  Fd terminal = TRY(instance_->await_created(patience, steps));
+  if (options.terminal) TRY(streams_.attach_terminal(std::move(terminal)));
   timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
   around_.events.emit("created", spec_.id());
@@ -223,12 +183,12 @@ Result<> Sandbox::connect_network() {
   return {};
 }
 
-Result<> Sandbox::start() {
+Result<> Sandbox::start(Patience& patience) {
   enter("start");
   TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
-  TRY(instance_->start(*this, steps));
+  TRY(instance_->start(patience, steps));
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();
   using LeaveOut = host::Cgroup::LeaveOut;
@@ -239,56 +199,44 @@ Result<> Sandbox::start() {
   deadline_ = spec_.limits().wall_ms ? clock::Deadline::in_ms(*spec_.limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);
   if (around_.progress) around_.progress->workload_started();
-  for (const int number : std::exchange(early_signals_, {})) forward(number);
   json::Object started;
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
   if (instance_->has_begun()) around_.events.emit("started", spec_.id(), std::move(started));
-  return {};
-}
-
-Result<> Sandbox::supervise() {
   enter("supervise");
-  const End end = TRY(wait_for_end());
-  record_.calls = instance_->calls();
-  const auto close_the_books = [this] {
-    record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
-    phase_ = Phase::stopped;
-    drain();
-    expect_release();
-    measure();
-  };
-  if (end == End::announced) close_the_books();  // while the kernel takes the sandbox down, a fifth of a millisecond
-  Ending ending{Ending::Kind::signaled, SIGKILL, {}};
-  if (end != End::unending && ends_soon()) ending = TRY(instance_->reap());
-  else give_up_ = clock::Deadline::in_ms(0);
-  if (end != End::announced) close_the_books();
-  measure_children();
-  judge(ending);
-
-  json::Object exited;
-  exited.set("verdict", to_text(record_.outcome));
-  exited.set("exit_code", exit_code(record_));
-  around_.events.emit("exited", spec_.id(), std::move(exited));
   return {};
 }
 
-std::vector<pollfd> Sandbox::poll_set() const {
-  std::vector<pollfd> set(kStreams);
-  set[kSignals] = {signals_.fd(), POLLIN, 0};
-  set[kExit] = {phase_ == Phase::running ? instance_->exit_fd() : -1, POLLIN, 0};
-  set[kFinalReport] = {phase_ == Phase::running ? instance_->final_report_fd() : -1, POLLIN, 0};
-  // What nobody serves after the end must not be waited for either: it would be readable for ever.
-  const bool served = phase_ != Phase::stopped;
+void Sandbox::add_interest(std::vector<pollfd>& set) const {
+  const bool runs =
+      phase_ == Phase::running;  // what nobody serves after the end must not be waited for: it is readable for ever
+  const auto when_running = [&](int fd) { return pollfd{runs ? fd : -1, POLLIN, 0}; };
+  const size_t first = set.size();
+  set.resize(first + kStreams);
+  const auto slots = std::span(set).subspan(first);
+  slots[kExit] = when_running(instance_->exit_fd());
+  slots[kFinalReport] = when_running(instance_->final_report_fd());
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
-  set[kOom] = {served && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1, POLLIN, 0};
-  set[kCalls] = {phase_ == Phase::running ? instance_->calls_fd() : -1, POLLIN, 0};
-  set[kNames] = {served ? leases_.network.names_fd() : -1, POLLIN, 0};
-  set[kRelay] = {served ? leases_.network.relay_fd() : -1, POLLIN, 0};
-  set[kUplink] = {served ? leases_.network.uplink_fd() : -1, POLLIN, 0};
+  slots[kOom] = when_running(runs && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
+  slots[kCalls] = when_running(instance_->calls_fd());
+  slots[kNames] = when_running(leases_.network.names_fd());
+  slots[kRelay] = when_running(leases_.network.relay_fd());
+  slots[kUplink] = when_running(leases_.network.uplink_fd());
   streams_.add_interest(set);
-  return set;
+}
+
+clock::Deadline Sandbox::due() const {
+  if (phase_ == Phase::draining) return drained_by_;
+  return stop_ == Stop::none || phase_ != Phase::running ? deadline_ : kill_again_;
+}
+
+Result<> Sandbox::serve(std::span<const pollfd> set) {
+  if (phase_ == Phase::draining) return go_on_draining();
+  const std::optional<End> end = look(set);
+  if (!end) return {};
+  end_ = *end;
+  return begin_draining();
 }
 
 // Whether exit_fd comes within kEndMs, if need be by a kill: PID 1 has sent its final report, or is a zombie already.
@@ -296,36 +244,91 @@ bool Sandbox::ends_soon() {
   return await_end(instance_->exit_fd(), clock::Deadline::in_ms(kEndMs)) || kill_and_await_end(instance_->exit_fd());
 }
 
-Result<Sandbox::End> Sandbox::wait_for_end() {
-  for (;;) {
-    std::vector<pollfd> set = poll_set();
-    const clock::Deadline& next = stop_ == Stop::none ? deadline_ : kill_again_;
-    if (::poll(set.data(), set.size(), next.poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
-    if (set[kExit].revents != 0) return End::ended;
-    if (set[kFinalReport].revents != 0 && instance_->take_final_report()) return End::announced;
-    if (set[kSignals].revents != 0) forward_signals();
-    if ((set[kOom].revents & POLLIN) != 0) notice_oom();
-    if (set[kCalls].revents != 0) instance_->serve_calls();
-    if (set[kNames].revents != 0) serve_names();
-    if (set[kRelay].revents != 0)
-      log::warning("the published ports are closed: their process ended with " + leases_.network.end_relay());
-    if (set[kUplink].revents != 0) {
-      record_.network_lost = leases_.network.end_uplink();
-      log::warning("the sandbox has no way out any more: " + record_.network_lost);
-    }
-    streams_.serve();
-    if (streams_.over_cap()) {
-      if (stop_ == Stop::none) stop(Stop::output_limit);
-      streams_.abandon();
-    }
-    if (give_up_.passed()) return End::unending;
-    if (next.passed()) stop(stop_ == Stop::none ? Stop::timed_out : stop_);
+std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
+  if (set[kExit].revents != 0) return End::ended;
+  if (set[kFinalReport].revents != 0 && instance_->take_final_report()) return End::announced;
+  if ((set[kOom].revents & POLLIN) != 0) notice_oom();
+  if (set[kCalls].revents != 0) instance_->serve_calls();
+  if (set[kNames].revents != 0) serve_names();
+  if (set[kRelay].revents != 0)
+    log::warning("the published ports are closed: their process ended with " + leases_.network.end_relay());
+  if (set[kUplink].revents != 0) {
+    record_.network_lost = leases_.network.end_uplink();
+    log::warning("the sandbox has no way out any more: " + record_.network_lost);
   }
+  streams_.serve();
+  if (streams_.over_cap()) {
+    if (stop_ == Stop::none) stop(Stop::output_limit);
+    streams_.abandon();
+  }
+  if (give_up_.passed()) return End::unending;
+  if (due().passed()) stop(Stop::timed_out);
+  return {};
+}
+
+// An end that was announced is waited for last: the kernel takes the sandbox down meanwhile, a fifth of a millisecond.
+Result<> Sandbox::begin_draining() {
+  record_.calls = instance_->calls();
+  if (end_ != End::announced) TRY(await_instance_end());
+  record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
+  phase_ = Phase::draining;
+  streams_.workload_ended();
+  return go_on_draining();
+}
+
+Result<> Sandbox::await_instance_end() {
+  ending_ = {Ending::Kind::signaled, SIGKILL, {}};
+  if (end_ != End::unending && ends_soon()) ending_ = TRY(instance_->reap());
+  else give_up_ = clock::Deadline::in_ms(0);
+  return {};
+}
+
+// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who ended it.
+Result<> Sandbox::go_on_draining() {
+  expect_release();
+  for (bool progress = true; progress;) {
+    progress = streams_.serve();
+    if (progress) drained_by_ = clock::Deadline();
+    if (streams_.over_cap() && stop_ == Stop::none) stop_ = Stop::output_limit;
+    if (streams_.over_cap() || streams_.drained() || drained_by_.passed()) return settle();
+  }
+  if (stop_ != Stop::none && drained_by_.never()) drained_by_ = clock::Deadline::in_ms(kDrainPatienceMs);
+  expect_by({});  // a reader may take its time
+  return {};
+}
+
+Result<> Sandbox::abandon_output() { return phase_ == Phase::draining ? settle() : Result<>(); }
+
+Result<> Sandbox::settle() {
+  expect_release();
+  streams_.abandon();
+  measure();
+  if (end_ == End::announced) TRY(await_instance_end());
+  measure_children();
+  judge(ending_);
+  phase_ = Phase::stopped;
+  json::Object exited;
+  exited.set("verdict", to_text(record_.outcome));
+  exited.set("exit_code", exit_code(record_));
+  around_.events.emit("exited", spec_.id(), std::move(exited));
+  return {};
+}
+
+Record Sandbox::finish(Result<> lived) {
+  if (!lived) blame(std::move(lived).error().in_step(step_));
+  release();
+  record_.setup_ns = timer_.total_ns();
+  record_.steps = timer_.steps();
+  if (auto written = around_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
+  around_.events.emit("released", spec_.id());
+  if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
+  return std::move(record_);
 }
 
 // Kills everything. Called again until the end is seen: a process that is being born may miss the first one.
 void Sandbox::stop(Stop why) {
-  stop_ = why;
+  if (phase_ != Phase::running) return;
+  if (stop_ == Stop::none) stop_ = why;
   kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
   if (give_up_.never()) {
     give_up_ = clock::Deadline::in_ms(kEndMs);
@@ -334,23 +337,8 @@ void Sandbox::stop(Stop why) {
   instance_->kill_all();
 }
 
-void Sandbox::forward_signals() {
-  while (const int number = signals_.next()) {
-    const bool request_to_stop = number == SIGTERM || number == SIGINT;
-    if (request_to_stop && ++stop_requests_ > 1) {
-      if (phase_ == Phase::running && stop_ == Stop::none) stop(Stop::signal);
-      continue;
-    }
-    forward(number);
-  }
-}
-
-void Sandbox::forward(int number) {
+void Sandbox::signal(int number) {
   if (phase_ != Phase::running) return;
-  if (number == SIGWINCH) {
-    if (streams_.terminal() >= 0) copy_terminal_size(streams_.terminal());
-    return;
-  }
   if (auto sent = instance_->signal(number); !sent) log::warning(sent.error().message);
 }
 
@@ -365,32 +353,6 @@ void Sandbox::notice_oom() {
 
 void Sandbox::serve_names() {
   if (auto served = leases_.network.serve_names(); !served) log::warning(served.error().message);
-}
-
-// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who
-// ended it.
-void Sandbox::drain() {
-  streams_.workload_ended();
-  stop_requests_ = 0;
-  for (;;) {
-    expect_release();
-    const bool progress = streams_.serve();
-    if (streams_.over_cap()) {
-      if (stop_ == Stop::none) stop_ = Stop::output_limit;
-      break;
-    }
-    if (streams_.drained()) break;
-    if (progress) continue;
-    expect_by({});  // a reader may take its time
-    std::vector<pollfd> set = poll_set();
-    const int ready = ::poll(set.data(), set.size(), stop_ == Stop::none ? -1 : kDrainPatienceMs);
-    if (ready == 0) break;
-    if (set[kSignals].revents != 0) forward_signals();
-    if (stop_requests_ > 0) break;
-  }
-  expect_release();
-  streams_.abandon();
-  caller_terminal_ = RawTerminal();
 }
 
 // What it used and what it wrote.
@@ -484,7 +446,6 @@ void Sandbox::release() {
   if (instance_ && !instance_->end(end)) leave_behind();
   instance_.reset();
   streams_.abandon();
-  caller_terminal_ = RawTerminal();
   if (auto removed = leases_.cgroup.remove(); !removed) {
     log::warning(removed.error().message + "; 'bailey gc' tries again");
     entry_.leave();  // which is how gc finds it

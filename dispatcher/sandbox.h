@@ -1,24 +1,28 @@
 // Sandbox: the one lifecycle, whatever the backend. One process owns one Sandbox and is single-threaded.
 //
-//   admitted --create--> created --start--> running --supervise--> stopped --release--> released
-//             state entry,          job handed       poll loop: output,       everything taken down
-//             cgroup, pipes,        to PID 1         signals, deadline, oom   in reverse order
+// clang-format off
+//   admitted --create--> created --start--> running --serve...--> draining --serve...--> stopped --finish--> released
+//             state entry,          job handed       output, deadline,      the rest of             everything taken down
+//             cgroup, pipes,        to PID 1         oom, network           the output              in reverse order
 //             backend's sandbox
+// clang-format on
 //
-// An error in any phase goes straight to release, and what was made until then is unmade.
+// After an error in any phase only finish() may follow; it takes down what was made until then.
 //
-// From create to its destruction it owns the process's signals: TERM, INT, HUP, QUIT, USR1 and USR2 go to the
-// workload once each time they come, the second TERM or INT kills the sandbox, WINCH resizes the pty. Before
-// the workload has started the first TERM, INT, HUP or QUIT ends the making. The workload lives in a session of its own,
-// so the terminal's Ctrl-C reaches it through us only.
+// The caller has the poll loop, the signals and the terminal (dispatcher/foreground.h is one such caller):
+//
+//   while (!sandbox.is_settled()) { add_interest(set); poll(set, due()); serve(set) }
 //
 // The time limit holds twice: once for the making, counted from the start of Bailey (5 seconds at least, 2 minutes
 // at most), once for the workload, counted from its start. What was killed and does not end within kEndMs
 // (base/pidfd.h), because the kernel waits for a file system, is left to gc, and the record says so.
 #pragma once
 
+#include <poll.h>
+
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,14 +31,13 @@
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
+#include "dispatcher/patience.h"
 #include "dispatcher/progress.h"
 #include "dispatcher/record.h"
-#include "dispatcher/signal_inbox.h"
 #include "dispatcher/spec.h"
 #include "dispatcher/state_store.h"
 #include "dispatcher/step_timer.h"
 #include "dispatcher/streams.h"
-#include "dispatcher/terminal.h"
 
 namespace bailey::dispatcher {
 
@@ -48,58 +51,66 @@ struct SandboxContext {
   std::string cgroup_parent;          // the policy's
   StreamOptions streams;              // the caller's side; terminal and cap are the spec's
   int64_t making_ms = kMostMakingMs;  // how long the making may take, of a sandbox without a time limit
-  int signals = -1;                   // from a watcher; -1: this process's own
   Progress* progress = nullptr;       // for a watcher; nullptr: nobody watches
 };
 
-class Sandbox : private Patience {
+class Sandbox {
  public:
-  enum class Phase { admitted, created, running, stopped, released };
+  enum class Phase { admitted, created, running, draining, stopped, released };
+  enum class Stop { none, timed_out, output_limit, signal };
   // How long the making may take, of a sandbox with that time limit.
   static int64_t making_ms(int64_t wall_ms);
 
   // `timer` began with the process and has the laps up to admission.
-  Sandbox(Spec spec, About about, SandboxContext surroundings, StepTimer timer);
+  Sandbox(Spec spec, About about, SandboxContext context, StepTimer timer);
 
-  // The whole life. What went wrong stands in the record; the sandbox is released in every case.
-  Record run();
+  // The making. `patience` waits: until due(), or until somebody asks for the end, which end_making() then makes the error of.
+  Result<> create(Patience& patience);
+  Result<> start(Patience& patience);
+  std::unexpected<Error> end_making(Stop why, int signal = 0);  // timed_out or signal
 
-  // Its parts, in this order.
-  Result<> create();
-  Result<> start();
-  Result<> supervise();
-  void release();
+  // From start() until is_settled(). add_interest appends entries to a set for poll(2); serve takes just these afterwards.
+  // due(): when serve is wanted without an event; during the making, its time limit.
+  void add_interest(std::vector<pollfd>& set) const;
+  Result<> serve(std::span<const pollfd> set);
+  clock::Deadline due() const;
+  bool is_settled() const { return phase_ >= Phase::stopped; }
+
+  void signal(int number);                              // to the workload; nothing happens when none is running
+  void stop(Stop why);                                  // kills everything in a running sandbox; the first reason counts
+  Result<> abandon_output();                            // while draining: what was not passed on is lost
+  int terminal() const { return streams_.terminal(); }  // the pty's master, from create() on; -1: it has none
+
+  // Releases it. `lived`: the first error, or none. Once.
+  Record finish(Result<> lived);
 
   Phase phase() const { return phase_; }
 
  private:
-  enum class Stop { none, timed_out, output_limit, signal };
   enum class End { announced, ended, unending };  // announced: by PID 1's final report
-  Result<> live();
-  Result<> until_ready(std::span<pollfd> fds) override;
-  Result<End> wait_for_end();
-  bool ends_soon();
-  void notice_early_signals();
+  Result<> admit();
   void blame(Error error);
   void enter(const char* step);
   void expect_by(const clock::Deadline& due);
   void expect_release();
-  void leave_behind();
-  void drain();
-  void stop(Stop why);
-  void forward_signals();
-  void forward(int number);
-  void notice_oom();
-  void serve_names();
   Result<> begin_making();
   Result<> begin_making_again();
   Result<> reserve_network();
   Result<> connect_network();
+  std::optional<End> look(std::span<const pollfd> set);
+  bool ends_soon();
+  Result<> begin_draining();
+  Result<> go_on_draining();
+  Result<> await_instance_end();
+  Result<> settle();
+  void notice_oom();
+  void serve_names();
   void measure();
   void measure_cpu(const host::CgroupUsage& usage);
   void measure_children();
   void judge(const Ending& ending);
-  std::vector<pollfd> poll_set() const;
+  void leave_behind();
+  void release();
 
   Spec spec_;
   About about_;
@@ -109,19 +120,17 @@ class Sandbox : private Patience {
   Phase phase_ = Phase::admitted;
   const char* step_ = "audit";  // what an error of the moment belongs to
   Stop stop_ = Stop::none;
-  int stop_requests_ = 0;  // TERM and INT so far
   bool oom_told_ = false;
   int64_t started_ns_ = 0;
-  int ended_by_ = 0;                // the signal that ended the making
-  std::vector<int> early_signals_;  // for the workload, from before its start
-  clock::Deadline deadline_, kill_again_, give_up_;
+  int ended_by_ = 0;  // the signal that ended the making
+  clock::Deadline deadline_, kill_again_, give_up_, drained_by_;
+  End end_ = End::ended;
+  Ending ending_;
 
   // Held from create to release, in the order of making; release goes backwards.
-  SignalInbox signals_;
   StateEntry entry_;
   Leases leases_;
   Streams streams_;
-  RawTerminal caller_terminal_;
   std::unique_ptr<Instance> instance_;
 };
 

@@ -1,6 +1,6 @@
 // RawTerminal: the caller's terminal in raw mode while a workload has a pty of its own, so that every key, ^C
 // included, is the pty's business. Restored on destruction; the signals that would end us are blocked and
-// answered by the lifecycle (dispatcher/sandbox.h), so that only SIGKILL leaves it raw.
+// taken by dispatcher/foreground.h, so that only SIGKILL leaves it raw.
 #pragma once
 
 #include <memory>

@@ -26,7 +26,7 @@ namespace bailey::tests {
 using network::tests::Running;
 using Answers = std::map<std::string, std::string>;  // "tcp:203.0.113.2:80" -> "connected"
 
-class SandboxNetwork : public Contract, protected network::tests::SandboxContext {
+class SandboxNetwork : public Contract, protected network::tests::Surroundings {
  protected:
   virtual std::string net() const = 0;  // the word of --net
   // Every run of this fixture goes through it.

@@ -134,7 +134,7 @@ class Stepped {
 
 constexpr long kInitSocket = 3;  // native/child.cc
 
-class EverySystemCall : public Contract, protected network::tests::SandboxContext {
+class EverySystemCall : public Contract, protected network::tests::Surroundings {
  protected:
   void SetUp() override {
     Contract::SetUp();

@@ -348,7 +348,7 @@ const std::string& Running::said(const std::string& text) {
   return said_;
 }
 
-void SandboxContext::enter() {
+void Surroundings::enter() {
   real_ = must(Netns::of_this_thread());
   ASSERT_EQ(unshare(CLONE_NEWNET), 0);
   host_ = must(Netns::of_this_thread());
@@ -370,7 +370,7 @@ void SandboxContext::enter() {
   }
 }
 
-void SandboxContext::add_ipv6() {
+void Surroundings::add_ipv6() {
   write_sysctl("ipv6/conf/all/forwarding", "1");
   run(host_, {"ip", "address", "add", "2001:db8:113::1/64", "dev", "up0", "nodad"});
   run(outside_, {"ip", "address", "add", "2001:db8:113::2/64", "dev", "net0", "nodad"});
@@ -381,14 +381,14 @@ void SandboxContext::add_ipv6() {
   }
 }
 
-void SandboxContext::leave() {
+void Surroundings::leave() {
   if (!real_) return;
   ASSERT_EQ(setns(real_.fd(), CLONE_NEWNET), 0);
   for (Netns* held : {&real_, &host_, &outside_}) *held = Netns();
   socket_ = NetlinkSocket();
 }
 
-void SandboxContext::write_sysctl(const std::string& name, const std::string& value) {
+void Surroundings::write_sysctl(const std::string& name, const std::string& value) {
   must(files::write_existing(AT_FDCWD, "/proc/sys/net/" + name, value));
 }
 

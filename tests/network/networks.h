@@ -109,7 +109,7 @@ class Running {
 };
 
 // Those namespaces. Between enter() and leave() this process, and what it starts, is on the host of them.
-class SandboxContext {
+class Surroundings {
  protected:
   void enter();
   void leave();
@@ -121,7 +121,7 @@ class SandboxContext {
 };
 
 // With the bridge, and without Bailey.
-class NetworkTest : public testing::Test, protected SandboxContext {
+class NetworkTest : public testing::Test, protected Surroundings {
  protected:
   void SetUp() override;
   void TearDown() override;

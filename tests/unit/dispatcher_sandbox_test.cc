@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "dispatcher/admission.h"
+#include "dispatcher/foreground.h"
 #include "dispatcher/garbage.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/sandbox.h"
@@ -70,7 +71,7 @@ class SandboxTest : public testing::Test {
                                      .streams = streams,
                                      .making_ms = making_ms_},
                       StepTimer(began));
-      record = sandbox.run();
+      record = Foreground::open().value().run(sandbox, streams);
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
     }
     EXPECT_EQ(std::accumulate(record.steps.begin(), record.steps.end(), int64_t{0},
