@@ -103,10 +103,14 @@ bool Pump::notice_gone_reader() {
   return true;
 }
 
-bool Pump::has_input() const {
+// By one look: between two of them there may come something, which is no end.
+Pump::Source Pump::look_at_source() const {
   pollfd one{source_.get(), POLLIN, 0};
-  return ::poll(&one, 1, 0) > 0 && (one.revents & POLLIN) != 0;
+  if (::poll(&one, 1, 0) <= 0) return Source::empty;
+  return (one.revents & POLLIN) != 0 ? Source::has_input : Source::ended;
 }
+
+bool Pump::has_input() const { return look_at_source() == Source::has_input; }
 
 void Pump::close() {
   source_.reset();
@@ -142,9 +146,12 @@ Pump::Step Pump::splice_some(uint64_t budget) {
   if (err == EINTR) return Step::moved;
   if (err == EAGAIN) return has_input() ? Step::sink_full : Step::source_empty;
   if (err == EINVAL) return way_ = Way::copy, Step::moved;  // a sink that cannot be spliced to
-  if (has_input()) return fail_sink(err);
   // A sink that is not open for writing says so before there is anything to write, which is no loss yet.
-  if (polls(source_.get(), POLLIN)) return close(), Step::ended;
+  switch (look_at_source()) {
+    case Source::has_input: return fail_sink(err);
+    case Source::ended: return close(), Step::ended;
+    case Source::empty: break;
+  }
   return Step::source_empty;
 }
 
@@ -211,8 +218,8 @@ bool Pump::serve(uint64_t budget, bool source_is_dead) {
     const uint64_t left = budget - (taken_ - taken_before);
     if (left == 0 && pending_.empty()) {
       if (!progress && notice_gone_reader()) return true;
-      if (has_input()) return progress;
-      if (source_is_dead || polls(source_.get(), POLLIN)) return close(), true;
+      const Source source = look_at_source();
+      if (source == Source::ended || (source == Source::empty && source_is_dead)) return close(), true;
       return progress;
     }
     const bool splices = way_ == Way::splice && pending_.empty() && !has_little_input();

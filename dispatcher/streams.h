@@ -61,6 +61,8 @@ class Pump {
   std::optional<std::string> captured;
 
  private:
+  enum class Source { empty, has_input, ended };
+  Source look_at_source() const;
   enum class Step { moved, source_empty, sink_full, ended };
   enum class Kind { file, stream, socket, terminal };
   Step splice_some(uint64_t budget);

@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -33,6 +34,31 @@ TEST(Pump, FillsAPipeThatNobodyReadsByBytesAndNotByLines) {
     expected += line;
   }
   EXPECT_EQ(take(sink.read.get()), expected);
+}
+
+TEST(Pump, TakesNothingThatComesAtItsLimitForTheEnd) {
+  constexpr int kTimes = 2000;
+  std::atomic<int> wanted = -1, written = -1;
+  for (int i = 0; i < kTimes; ++i) {
+    Pipe source = create_pipe().value(), sink = create_pipe().value();
+    const int fd = source.write.get();
+    Pump pump(std::move(source.read), std::move(sink.write), Pump::Way::splice);
+    put(fd, "x");
+    pump.serve(1, false);
+    ASSERT_EQ(pump.taken(), 1U);
+    std::thread writer([&, fd, i] {
+      while (wanted != i) {}
+      for (volatile int pause = 0; pause < i % 97; pause = pause + 1) {}
+      (void)!::write(fd, "y", 1);
+      written = i;
+    });
+    wanted = i;
+    while (written != i) pump.serve(0, false);
+    writer.join();
+    pump.serve(0, false);
+    ASSERT_FALSE(pump.finished()) << "after " << i;
+    ASSERT_TRUE(pump.has_input());
+  }
 }
 
 TEST(Streams, KeepStdoutAndStderrApart) {
