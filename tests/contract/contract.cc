@@ -129,10 +129,12 @@ void Contract::make_busybox_root(const std::string& directory) const {
 void Contract::collect_garbage() const {
   const auto is_state = [](const std::string& line) { return line.starts_with("state "); };
   const auto deadline = clock::Deadline::in_ms(60'000);
+  const auto is_clean = [&] { return std::ranges::none_of(leaks_->added(), is_state); };
+  Outcome got;
   do {
-    const Outcome got = run_bailey({.arguments = {"gc"}});
-    ASSERT_EQ(got.exit_code, 0) << got;
-  } while (std::ranges::any_of(leaks_->added(), is_state) && !deadline.passed() && usleep(10'000) == 0);
+    got = run_bailey({.arguments = {"gc"}});
+  } while ((got.exit_code != 0 || !is_clean()) && !deadline.passed() && usleep(10'000) == 0);
+  ASSERT_EQ(got.exit_code, 0) << got;
 }
 
 std::string text_of(const json::Value& value, std::string_view key) {
