@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <csignal>
 
 namespace bailey {
 
@@ -13,6 +14,15 @@ Result<int> await_child(pid_t pid) {
     if (::waitpid(pid, &status, __WALL) == pid) return status;
     if (errno != EINTR) return sys_error("waiting for child " + std::to_string(pid), errno);
   }
+}
+
+void reset_signals() {
+  struct sigaction standard{};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number) (void)::sigaction(number, &standard, nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 std::string describe_status(int status) {

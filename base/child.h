@@ -15,6 +15,10 @@ namespace bailey {
 // (ECHILD), which is so for every number below 1; nothing was waited for then.
 Result<int> await_child(pid_t pid);
 
+// In a process that will exec: every signal has its default action and none is blocked. Our own ignored and blocked ones
+// (SIGPIPE, those of a signalfd) would be inherited. Async-signal-safe, for between clone and exec.
+void reset_signals();
+
 // Of such a status: "exit code 0", "signal 11".
 std::string describe_status(int status);
 

@@ -44,11 +44,7 @@ void set_up_child(const Stdio& stdio) {
   // CLOEXEC and not closed: Boost reports a failed exec through a descriptor of its own, and `program` may be
   // /proc/self/fd/N.
   ::syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
-  // What we ignore or block (SIGPIPE, what a signalfd reads) is inherited by exec.
-  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  reset_signals();
 }
 
 // Numbers 3 and above, so that no dup2 of set_up_child overwrites an end that it still needs.

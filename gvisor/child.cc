@@ -12,6 +12,7 @@
 
 #include <cerrno>
 
+#include "base/child.h"
 #include "gvisor/plan.h"
 #include "seccomp/builtin.h"
 
@@ -35,6 +36,7 @@ class Child {
     if (::setsid() < 0) fail(ChildStep::session);
     place_descriptors();
     reset_signals();
+    ::umask(022);
     forbid_set_id_files();
     if (in_.hold >= 0) wait_for_go();
     static const char* const kNoEnvironment[] = {nullptr};
@@ -112,16 +114,6 @@ class Child {
     if (in_.job >= 0 && ::dup2(in_.job, kJobFd) < 0) fail(ChildStep::descriptors);
     if (in_.report >= 0 && ::dup2(in_.report, kReportFd) < 0) fail(ChildStep::descriptors);
     if (in_.spare >= 0) (void)::dup2(in_.spare, kSpareFd);  // only speed: RLIMIT_NOFILE may forbid it
-  }
-
-  void reset_signals() {
-    struct sigaction standard{};
-    standard.sa_handler = SIG_DFL;
-    for (int number = 1; number < 65; ++number) (void)::sigaction(number, &standard, nullptr);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::umask(022);
   }
 
   void forbid_set_id_files() {

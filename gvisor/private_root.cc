@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/detached_mount.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "bundle/writer.h"
@@ -29,17 +30,10 @@ constexpr const char* kInodes = "8192";
 constexpr size_t kLogCap = 64 * 1024;
 
 Result<Fd> create_tmpfs() {
-  const Fd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
-  if (!context) return sys_error("opening tmpfs (fsopen)", errno);
-  const auto set = [&](const char* key, const char* value) {
-    return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0);
-  };
-  if (set("size", kBytes) < 0 || set("nr_inodes", kInodes) < 0 || set("mode", "0755") < 0 || set("source", "bailey") < 0 ||
-      ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
-    return sys_error("creating the runtime tmpfs", errno);
-  Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
-  if (!mount) return sys_error("mounting the runtime tmpfs (fsmount)", errno);
-  return mount;
+  const MountOption options[] = {{"size", kBytes}, {"nr_inodes", kInodes}, {"mode", "0755"}, {"source", "bailey"}};
+  const int mount = create_detached_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (mount < 0) return sys_error("creating the runtime tmpfs", -mount);
+  return Fd(mount);
 }
 
 // What the files of one private root are made with; remembers the directory and the first error's name.
@@ -290,7 +284,7 @@ class Builder {
     return {};
   }
 
-  // init reads and writes here as its own user, who is the only one that may: the environment stands in it, and the report.
+  // init reads and writes here as its own user, who is the only one that may: the environment is in it, and the report.
   // An ordinary user has no id to give to that user: everybody inside may then.
   Result<> build_channel() {
     const uint32_t user = plan_.init_user;

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "base/id_maps.h"
 #include "base/pidfd.h"
 
 namespace bailey::gvisor {
@@ -110,8 +111,7 @@ Result<> join_user_namespace(int fd) {
 // The builder's namespaces: its caller is 0 there and nobody else exists. This process is a copy of one that cannot be dumped,
 // whose /proc files belong to root; it may write its own maps only while it can be.
 Result<> enter_user_namespace() {
-  const std::string uid_map = "0 " + std::to_string(::geteuid()) + " 1\n",
-                    gid_map = "0 " + std::to_string(::getegid()) + " 1\n";
+  const SingleId user{0, ::geteuid()}, group{0, ::getegid()};
   if (::prctl(PR_SET_DUMPABLE, 1) < 0) return sys_error("prctl", errno);
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
     auto failed = sys_error("creating a user namespace", errno);
@@ -120,9 +120,7 @@ Result<> enter_user_namespace() {
         "allow them (sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns), or run as root";
     return failed;
   }
-  TRY(files::write_existing(AT_FDCWD, "/proc/self/setgroups", "deny"));
-  TRY(files::write_existing(AT_FDCWD, "/proc/self/uid_map", uid_map));
-  TRY(files::write_existing(AT_FDCWD, "/proc/self/gid_map", gid_map));
+  TRY(write_single_id_maps(0, user, group));
   if (::prctl(PR_SET_DUMPABLE, 0) < 0) return sys_error("prctl", errno);
   return {};
 }

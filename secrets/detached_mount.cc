@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/child.h"
+#include "base/detached_mount.h"
 
 namespace bailey::secrets {
 
@@ -19,27 +20,9 @@ namespace {
 
 constexpr unsigned kAttributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-struct Option {
-  const char* key;
-  const char* value;  // nullptr: a flag
-};
-
-// A descriptor, or -errno. No allocation: also runs in the child.
-int create_mount(const char* type, const Option* options, size_t count) {
-  const Fd fs(::fsopen(type, FSOPEN_CLOEXEC));
-  if (!fs) return -errno;
-  for (size_t i = 0; i < count; ++i) {
-    const unsigned command = options[i].value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
-    if (::fsconfig(fs.get(), command, options[i].key, options[i].value, 0) < 0) return -errno;
-  }
-  if (::fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) return -errno;
-  const int mount = ::fsmount(fs.get(), FSMOUNT_CLOEXEC, kAttributes);
-  return mount < 0 ? -errno : mount;
-}
-
 int create_ramfs() {
-  const Option options[] = {{"mode", "0755"}};
-  return create_mount("ramfs", options, 1);
+  const MountOption options[] = {{"mode", "0755"}};
+  return create_detached_mount("ramfs", options, kAttributes);
 }
 
 int make_read_only(int mount) {
@@ -91,8 +74,8 @@ Result<> receive_error(int channel, const char* attempted) {
 Result<DetachedMount> DetachedMount::create(size_t bytes, size_t files) {
   DetachedMount result;
   const std::string size = std::to_string(bytes), inodes = std::to_string(files);
-  const Option options[] = {{"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
-  int mount = create_mount("tmpfs", options, std::size(options));
+  const MountOption options[] = {{"noswap", nullptr}, {"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}};
+  int mount = create_detached_mount("tmpfs", options, kAttributes);
   if (mount == -EINVAL) mount = create_ramfs();  // before Linux 6.3, or in a user namespace
   if (mount == -EPERM) {
     TRY(result.create_in_child());

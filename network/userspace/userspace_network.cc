@@ -21,7 +21,8 @@
 
 #include "base/child.h"
 #include "base/clock.h"
-#include "base/files.h"
+#include "base/detached_mount.h"
+#include "base/id_maps.h"
 #include "network/bridge/link.h"
 #include "network/bridge/port.h"
 #include "network/userspace/guard.h"
@@ -50,8 +51,6 @@ class Dumpable {
   int before_;
 };
 
-std::string map_line(uint32_t inner, uint32_t outer) { return std::to_string(inner) + " " + std::to_string(outer) + " 1\n"; }
-
 // The caller's own ids and every capability over what is made from now on; of the host nothing more than before.
 Result<> enter_user_namespace() {
   const uint32_t uid = ::geteuid(), gid = ::getegid();
@@ -62,24 +61,17 @@ Result<> enter_user_namespace() {
     failed.error().remedy = kNamespaces;
     return failed;
   }
-  TRY(files::write_existing(AT_FDCWD, "/proc/self/setgroups", "deny"));
-  TRY(files::write_existing(AT_FDCWD, "/proc/self/uid_map", map_line(uid, uid)));
-  return files::write_existing(AT_FDCWD, "/proc/self/gid_map", map_line(gid, gid));
+  return write_single_id_maps(0, {uid, uid}, {gid, gid});
 }
 
 // As root: a tun device that the uplink may open, whatever the host's own allows, in a tmpfs of its own. Others have the
 // host's.
 Result<Fd> create_devices() {
   if (::geteuid() != 0) return Fd();
-  const Fd context(static_cast<int>(::syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC)));
-  if (!context) return sys_error("creating a tmpfs for a tun device", errno);
-  for (const auto& [key, value] : {std::pair{"size", "64k"}, {"nr_inodes", "4"}, {"mode", "0755"}})
-    if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, key, value, 0) < 0)
-      return sys_error("creating a tmpfs for a tun device", errno);
-  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
-    return sys_error("creating a tmpfs for a tun device", errno);
-  Fd mount(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)));
-  if (!mount) return sys_error("creating a tmpfs for a tun device", errno);
+  const MountOption options[] = {{"size", "64k"}, {"nr_inodes", "4"}, {"mode", "0755"}};
+  const int made = create_detached_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  if (made < 0) return sys_error("creating a tmpfs for a tun device", -made);
+  Fd mount(made);
   constexpr unsigned kMisc = 10, kTun = 200;  // Documentation/admin-guide/devices.txt
   if (::mknodat(mount.get(), "tun", S_IFCHR | 0666, makedev(kMisc, kTun)) < 0 || ::fchmodat(mount.get(), "tun", 0666, 0) < 0)
     return sys_error("creating a tun device", errno);
@@ -124,13 +116,6 @@ Error with_remedy(Error error) {
   ::_exit(0);
 }
 
-Result<> map_own_ids_to_root(pid_t pid) {
-  const std::string files = "/proc/" + std::to_string(pid);
-  TRY(files::write_existing(AT_FDCWD, files + "/setgroups", "deny"));
-  TRY(files::write_existing(AT_FDCWD, files + "/uid_map", map_line(0, ::geteuid())));
-  return files::write_existing(AT_FDCWD, files + "/gid_map", map_line(0, ::getegid()));
-}
-
 }  // namespace
 
 Result<OwnedNetns> create_owned_netns() {
@@ -146,7 +131,7 @@ Result<OwnedNetns> create_owned_netns() {
   const auto make = [&]() -> Result<OwnedNetns> {
     Fd owner = TRY(receive_fd(channel.ours.get()));
     Fd netns = TRY(receive_fd(channel.ours.get()));
-    TRY(map_own_ids_to_root(child));
+    TRY(write_single_id_maps(child, {0, ::geteuid()}, {0, ::getegid()}));
     return OwnedNetns{std::move(owner), Netns(std::move(netns))};
   };
   auto made = make();
@@ -216,11 +201,9 @@ Result<> UserspaceNetwork::start(const UplinkProgram& program, const UplinkArgum
   if (::fcntl(output_.get(), F_SETFL, O_NONBLOCK) < 0) return sys_error("making a pipe non-blocking", errno);
   channel.theirs.reset();  // so that the guard's end is the end of the file
 
-  const std::string files = "/proc/" + std::to_string(pid_);
   const bool root = ::geteuid() == 0;
-  if (!root) TRY(files::write_existing(AT_FDCWD, files + "/setgroups", "deny"));
-  TRY(files::write_existing(AT_FDCWD, files + "/uid_map", map_line(0, root ? kNobody : ::geteuid())));
-  TRY(files::write_existing(AT_FDCWD, files + "/gid_map", map_line(0, root ? kNobody : ::getegid())));
+  TRY(write_single_id_maps(pid_, {0, root ? kNobody : ::geteuid()}, {0, root ? kNobody : ::getegid()},
+                           root ? Setgroups::leave : Setgroups::deny));
   const GuardStart start{pid_};
   if (::send(channel_.get(), &start, sizeof start, MSG_NOSIGNAL) < 0) return sys_error("starting its guard", errno);
   return receive(names);
