@@ -62,6 +62,23 @@ bool catches(pid_t pid, int number) {
   return true;
 }
 
+// What runsc can do here is found out by a sandbox of its own before the first one is made.
+TEST_F(LifecycleContract, EndsByATermDuringTheFirstTrialOfGvisors) {
+  std::filesystem::remove_all("/run/bailey/.runsc");  // what earlier runs have found out
+  BaileyProcess process(options({}, {"/bin/sleep", "60"}));
+  const std::string pid = std::to_string(process.pid());
+  const auto deadline = clock::Deadline::in_ms(60'000);
+  while (read_file("/proc/" + pid + "/task/" + pid + "/children").empty() && !process.ended() && !deadline.passed())
+    usleep(500);
+  ASSERT_FALSE(process.ended()) << process.finish();
+  process.signal(SIGTERM);
+  const Outcome got = process.finish();
+  EXPECT_EQ(got.exit_code, 128 + SIGTERM) << got;
+  EXPECT_EQ(got.text("verdict"), "signaled") << got;
+  EXPECT_EQ(got.number("signal"), SIGTERM) << got;
+  EXPECT_EQ(run({"/bin/true"}).exit_code, 0);
+}
+
 // nohup, and `trap '' INT` in a shell: a program that is run with a signal ignored leaves it so, and its children with it.
 TEST_F(LifecycleContract, LeavesASignalAloneThatItsCallerIgnores) {
   RunOptions wish = options({}, {"/bin/sh", "-c", "echo up; sleep 1; echo done"});

@@ -45,7 +45,7 @@ class CgroupAccount : public ::testing::Test {
     r.memory.limit = r.memory.swap = memory;
     return Cgroup::create(mounts_, "", std::string("test-") + what + "-" + std::to_string(::getpid()), r);
   }
-  // A child that enters the cgroup and exits with what `act` answers. Answers its pid.
+  // A child that enters the cgroup and exits with what `act` answers. Returns its pid.
   static pid_t run_in(const Cgroup& cgroup, const std::function<int()>& act) {
     clone_args args{};
     args.exit_signal = SIGCHLD;
@@ -67,7 +67,7 @@ class CgroupAccount : public ::testing::Test {
   std::unique_ptr<tests::LeakCheck> leaks_;
 };
 
-// In a network namespace of its own: datagrams to sockets that nobody reads, up to `most` bytes. Answers how many MiB of them
+// In a network namespace of its own: datagrams to sockets that nobody reads, up to `most` bytes. Returns how many MiB of them
 // could be read back, or 100 and more when it could not try.
 int fill_sockets(int64_t most) {
   if (::unshare(CLONE_NEWNET) != 0) return 101;
@@ -115,6 +115,25 @@ TEST_F(CgroupAccount, BuffersOfSocketsAreWithinTheMemoryLimit) {
   const CgroupUsage usage = cgroup->usage();
   const uint64_t peak = v2() ? usage.peak_memory_bytes.value_or(0) : usage.peak_socket_memory_bytes.value_or(0);
   EXPECT_GE(peak, static_cast<uint64_t>(WEXITSTATUS(status)) * kMiB * 3 / 4);
+}
+
+TEST_F(CgroupAccount, WhatASandboxMadeInVainUsedIsLeftOut) {
+  auto cgroup = make("vain", 64 * kMiB);
+  ASSERT_TRUE(cgroup) << cgroup.error().message;
+  const auto burn = [](int64_t us) {
+    const auto microseconds = [](const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; };
+    rusage used{};
+    while (microseconds(used.ru_utime) + microseconds(used.ru_stime) < us) ::getrusage(RUSAGE_SELF, &used);
+    return 0;
+  };
+  EXPECT_EQ(wait_status(run_in(*cgroup, [&] { return burn(200'000); })), 0);
+  EXPECT_GE(cgroup->usage().cpu_us.value_or(0), 200'000);
+  cgroup->leave_out_cpu_time();
+  cgroup->begin_account(Cgroup::LeaveOut::peaks);
+  EXPECT_LT(cgroup->usage().cpu_us.value_or(INT64_MAX), 100'000);
+  EXPECT_EQ(wait_status(run_in(*cgroup, [&] { return burn(200'000); })), 0);
+  EXPECT_GE(cgroup->usage().cpu_us.value_or(0), 200'000);
+  EXPECT_LT(cgroup->usage().cpu_us.value_or(INT64_MAX), 390'000);
 }
 
 TEST_F(CgroupAccount, WhatWasUsedBeforeIsLeftOut) {
