@@ -4,7 +4,7 @@
 namespace bailey {
 
 // Where `pid`, a new process, waits for the processor that this one runs on, this one goes on with another, when its affinity
-// has any; the affinity is afterwards what it was. Answers whether it went. What fails costs time and nothing else.
+// has any; the affinity is afterwards what it was. Returns whether it went. What fails costs time and nothing else.
 //
 // A kernel starts a new process on an idle processor; one that packs the processors of a virtual machine (sched_vcpu_pack)
 // mostly does not, and what was to be done beside this process is done after it. It is this process that goes and not the new

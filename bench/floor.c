@@ -134,7 +134,7 @@ static void become_inner_root(const struct Handed* handed) {
   write_file(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "0");
 }
 
-// Its working directory is the new root afterwards. Answers the stage, as in native/root/builder.h.
+// Its working directory is the new root afterwards. Returns the stage, as in native/root/builder.h.
 static int make_root(int root) {
   set_attributes(AT_FDCWD, "/", AT_RECURSIVE, 0, MS_PRIVATE, 0);
   need(mount("floor", "/proc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1073741824,nr_inodes=1048576"), "stage");

@@ -60,7 +60,7 @@ struct SplitArguments {
 };
 SplitArguments split_command(const CLI::App& app, const std::vector<std::string>& arguments);
 
-// "bailey: MESSAGE" and "  remedy: REMEDY" on stderr, control characters escaped. Answers the exit code that
+// "bailey: MESSAGE" and "  remedy: REMEDY" on stderr, control characters escaped. Returns the exit code that
 // the fault stands for: 125, 126 or 127.
 int report(const Error& error);
 int exit_code(Fault fault);

@@ -115,7 +115,7 @@ Result<std::string> try_userspace(const dispatcher::Policy& policy) {
 std::vector<Probe> try_network(const dispatcher::Policy& policy) {
   const Probe userspace = judged("userspace network", try_userspace(policy), "no `--net userspace`");
   if (::geteuid() != 0)
-    return {{"bridge network", Probe::State::degraded, "it takes root", "no `--net bridge`", "run as root"}, userspace};
+    return {{"bridge network", Probe::State::degraded, "it requires root", "no `--net bridge`", "run as root"}, userspace};
   return {judged("bridge network", try_leases(), "no `--net bridge`"),
           judged("bridge's range", find_range(policy.bridge), "no `--net bridge`"),
           judged("bridge's names", find_foreign(), "starts on the bridge that get the slot of such a name are refused"),

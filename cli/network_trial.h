@@ -13,8 +13,8 @@
 namespace bailey::cli {
 
 // As root: a bridge, a port and a filter are made and removed in a network namespace that ends with this; then whether the host
-// has a range for the bridge and forwards. Changes nothing on the host. As anybody else one line says that it takes root. The
-// userspace network is made as for a run, in a child.
+// has a range for the bridge and forwards. Changes nothing on the host. As anybody else one line says that it requires root.
+// The userspace network is made as for a run, in a child.
 std::vector<host::Probe> try_network(const dispatcher::Policy& policy);
 
 // What was removed, and what is left because it is somebody else's: for people, one line each; as "network_slots" and

@@ -102,7 +102,7 @@ struct Account {
 class Instance {
  public:
   virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
-  // Waits until the sandbox is made and PID 1 waits for its job; once, before start. Answers the pty's master when
+  // Waits until the sandbox is made and PID 1 waits for its job; once, before start. Returns the pty's master when
   // process().terminal, else an empty descriptor. Errors: what failed in the making; Patience's. Steps name what this waited
   // for, in order, without overlap.
   virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;

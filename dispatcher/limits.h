@@ -31,10 +31,10 @@ struct Limit {
   std::optional<uint64_t> (*get)(const LimitValues&);
   void (*set)(LimitValues&, std::optional<uint64_t>);
   // What the request asks for, kUnlimited included; nullopt when it says nothing. The only places that know where a limit
-  // stands in a request. `ask` writes it there.
+  // is in a request. `ask` writes it there.
   std::optional<uint64_t> (*asked)(const Request&);
   void (*ask)(Request&, uint64_t);
-  std::string_view in_config = {};  // where it stands in the OCI configuration; empty: in Request::limits
+  std::string_view in_config = {};  // where it is in the OCI configuration; empty: in Request::limits
 };
 
 std::span<const Limit> limits();

@@ -71,7 +71,7 @@ void decode_limits(ObjectView& view, Request& request) {
   for (const Limit& limit : limits()) {
     if (!limit.in_config.empty()) {
       if (view.has(limit.name) && view.value(limit.name))
-        view.fault(limit.name, "stands in the configuration: $.config." + std::string(limit.in_config));
+        view.fault(limit.name, "is in the configuration: $.config." + std::string(limit.in_config));
       continue;
     }
     const json::Value* value = view.value(limit.name);

@@ -45,7 +45,7 @@ class Pump {
   // it at its next write. fd -1 where that cannot be seen, or is not for good: another reader may open a FIFO.
   pollfd sink_watch() const;
   // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source,
-  // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Answers whether
+  // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Returns whether
   // anything moved or ended.
   bool serve(uint64_t budget, bool source_is_dead);
   bool has_input() const;                            // something waits in the source
@@ -109,7 +109,7 @@ class Streams {
 
   void add_interest(std::vector<pollfd>& set) const;  // exactly kPollSlots elements
   static constexpr size_t kPollSlots = 5;
-  // Moves what can be moved. Answers whether anything did.
+  // Moves what can be moved. Returns whether anything did.
   bool serve();
   // The workload has ended: its stdin is closed, and an empty source is a finished one.
   void workload_ended();

@@ -23,7 +23,7 @@ std::string file_name(const Identity& identity) {
   return std::to_string(identity.device) + "-" + std::to_string(identity.inode) + ".json";
 }
 
-// The directory, made when it is missing. Not a link, this user's, closed to others: what stands in it is believed. The one
+// The directory, made when it is missing. Not a link, this user's, closed to others: what is in it is believed. The one
 // above it is not made here (the state store does that), and nothing is made in one that may be another user's trap.
 Result<Fd> open_directory(const std::string& runtime_directory) {
   const Fd above = TRY(files::open(runtime_directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));

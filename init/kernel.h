@@ -39,7 +39,7 @@ void* map(size_t size);  // anonymous, private, zero; nullptr when there is no m
 void unmap(void* at, size_t size);
 
 // Starts entry(argument) in a process that shares this memory until it executes or exits; waits for that.
-// `stack` is its highest address, 16-aligned. Answers the pid. With Descriptors::shared a descriptor that the process opens is
+// `stack` is its highest address, 16-aligned. Returns the pid. With Descriptors::shared a descriptor that the process opens is
 // ours as well, and so is one that it closes; it gets a copy of its own when it executes.
 enum class Descriptors { copied, shared };
 long spawn_sharing(void* stack, void (*entry)(void*), void* argument, Descriptors descriptors);
@@ -79,7 +79,7 @@ long act_as(uint32_t uid, uint32_t gid);
 long drop_capabilities();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();
-// `program`: count instructions (sock_filter). Answers the listener when the flags ask for one, else 0.
+// `program`: count instructions (sock_filter). Returns the listener when the flags ask for one, else 0.
 long install_filter(const void* program, unsigned short count, unsigned flags);
 // One message over a socket, with a descriptor.
 long send_descriptor(int socket, const void* message, size_t size, int descriptor);

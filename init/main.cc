@@ -176,7 +176,7 @@ Frame keep_orders(Inbox& inbox, size_t at) {
   return frame;
 }
 
-// Answers when the whole job is there, with its size.
+// Returns when the whole job is there, with its size.
 size_t receive_job(const Channel& channel, Inbox& inbox) {
   inbox.bytes = static_cast<char*>(kernel::map(kInboxBytes));
   if (!inbox.bytes) fail(channel, Step::read_job, ENOMEM);

@@ -48,7 +48,7 @@ long execute(const char* path, const Job& job, bool& interpreter_missing) {
 
 // As execvp: a name with a slash is not searched for; an empty element of PATH is the working directory;
 // EACCES is only reported when no later element has the program. Unlike it, ENOEXEC is an error and not a
-// shell script. Answers an errno.
+// shell script. Returns an errno.
 long search_and_execute(const Job& job, bool& interpreter_missing) {
   const char* name = job.argv[0];
   if (!*name) return ENOENT;

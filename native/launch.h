@@ -58,7 +58,7 @@ struct FinishInputs {
 // Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps as for begin.
 Result<Launched> finish(PendingLaunch begun, FinishInputs inputs, dispatcher::Steps& steps);
 
-// Waits until the sandbox is made. Answers the pty's master with plan.terminal. On error, Patience's too, the caller kills and
+// Waits until the sandbox is made. Returns the pty's master with plan.terminal. On error, Patience's too, the caller kills and
 // reaps. Steps gain, for each step of the child, how long this waited for it: what was done while the parent was busy costs
 // nothing.
 Result<Fd> await_setup(const Launched& launched, const Plan& plan, dispatcher::Patience& patience, dispatcher::Steps& steps);

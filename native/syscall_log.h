@@ -24,7 +24,7 @@ class SyscallLog {
                                  dispatcher::SeccompLog mode);
 
   int fd() const { return listener_.get(); }  // -1 when no process with the filter is left
-  // Answers what waits, a bounded number of calls; never waits itself.
+  // Returns what waits, a bounded number of calls; never waits itself.
   void serve();
   dispatcher::LoggedCalls calls() const;
 

@@ -61,7 +61,7 @@ std::optional<Verdict> refuse_published(const Request& request, const Level& lev
 Verdict judge_filtered(const Request& request, const Level& level, const Policy& policy, const HostFacts& facts) {
   const bool bridge = request.network == NetworkMode::bridge;
   if (bridge && facts.euid != 0)
-    return {kName, false, "the network 'bridge' takes root: it makes links and packet filters on the host",
+    return {kName, false, "the network 'bridge' requires root: it makes links and packet filters on the host",
             "--net userspace or none, or run as root"};
   const std::span<const network::Grant> egress = resolve_egress(request, level);
   for (const network::Grant& grant : egress)

@@ -57,7 +57,7 @@ void judge_namespaces(const bundle::Config& config, const Level& level, Findings
     if (level.untrusted)
       findings.add("the untrusted level '" + level.name + "' never joins " + what, "leave its path out: a new one is made");
     else if (space.type == bundle::NamespaceType::network)
-      findings.add(what + " goes round --net", "leave its path out, and use --net");
+      findings.add(what + " bypasses --net", "leave its path out, and use --net");
   }
 }
 

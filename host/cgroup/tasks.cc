@@ -75,7 +75,7 @@ bool holds_this_process(std::span<const Cgroup::Directory> directories) {
   });
 }
 
-// Also keeps new processes from being born, and thaws. Answers whether the kernel has killed all of them.
+// Also keeps new processes from being born, and thaws. Returns whether the kernel has killed all of them.
 bool end_all_at_once(std::span<const Cgroup::Directory> directories) {
   bool killed = true;
   for (const auto& directory : directories) {

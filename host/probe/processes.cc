@@ -31,7 +31,7 @@ using State = Probe::State;
 // signals.
 constexpr int64_t kFullLandlock = 6;
 
-// A process that ends at once, in the cgroup of `cgroup` when that is a descriptor. Answers its pidfd, -1 on
+// A process that ends at once, in the cgroup of `cgroup` when that is a descriptor. Returns its pidfd, -1 on
 // failure.
 int clone_with_pidfd(int cgroup) {
   int pidfd = -1;

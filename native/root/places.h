@@ -1,6 +1,6 @@
 // Where things go in a root that somebody else may have shaped: paths resolved inside it, component by component, by
 // openat2(RESOLVE_IN_ROOT), so that no link of it leads outside (CVE-2021-30465, CVE-2024-45310). Runs between clone and exec:
-// allocates nothing. Answers are descriptors or -errno, if not said otherwise.
+// allocates nothing. Results are descriptors or -errno, if not said otherwise.
 #pragma once
 
 #include <sys/types.h>

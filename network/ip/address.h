@@ -35,7 +35,7 @@ std::string to_text(const Address& address);  // 192.0.2.7, 2001:db8::7
 // is refused, as two ways to say one thing. Nothing around either.
 Result<Address> parse_address(std::string_view text);
 
-// As it stands in packets and messages: 4 or 16 bytes.
+// As it is in packets and messages: 4 or 16 bytes.
 struct WireAddress {
   std::array<uint8_t, 16> bytes{};
   uint8_t length = 4;

@@ -21,7 +21,7 @@ struct Field {
   uint8_t base, offset, size;
 };
 constexpr Field kEtherTo{"ether daddr", NFT_PAYLOAD_LL_HEADER, 0, 6}, kEtherFrom{"ether saddr", NFT_PAYLOAD_LL_HEADER, 6, 6};
-// As it stands in the frame: 0x8100 for a VLAN's, which `meta protocol` would look through.
+// As it is in the frame: 0x8100 for a VLAN's, which `meta protocol` would look through.
 constexpr Field kEtherType{"ether type", NFT_PAYLOAD_LL_HEADER, 12, 2};
 constexpr Field kIpFrom{"ip saddr", NFT_PAYLOAD_NETWORK_HEADER, 12, 4}, kIpTo{"ip daddr", NFT_PAYLOAD_NETWORK_HEADER, 16, 4};
 constexpr Field kIp6From{"ip6 saddr", NFT_PAYLOAD_NETWORK_HEADER, 8, 16},

@@ -35,7 +35,7 @@ Result<Publish> parse_publish(std::string_view text) {
   const bool brackets = rest.starts_with('[');
   if (brackets) {
     const size_t end = rest.find("]:");
-    if (end == rest.npos) return bad(text, "an IPv6 address stands in brackets, and a colon behind them");
+    if (end == rest.npos) return bad(text, "an IPv6 address is in brackets, and a colon behind them");
     parts.push_back(rest.substr(1, end - 1));
     rest.remove_prefix(end + 2);
   }

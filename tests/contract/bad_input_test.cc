@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 struct Case {
   const char* what;
   Arguments flags;
-  std::vector<std::string> says;  // each of them stands in stderr
+  std::vector<std::string> says;  // each of them is in stderr
   Arguments command = {"/bin/echo", "STARTED"};
 };
 

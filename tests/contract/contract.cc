@@ -47,7 +47,7 @@ void Contract::TearDown() {
   probes_.reset();
   if (leaks_) leaks_->expect_clean();
   if (find_difference(backend_) && !asked_for_difference_)
-    ADD_FAILURE() << "stands in the table of differences and does not ask differs_here()";
+    ADD_FAILURE() << "is in the table of differences and does not ask differs_here()";
 }
 
 bool Contract::differs_here() {

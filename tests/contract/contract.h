@@ -14,7 +14,7 @@
 //   network_test, bridge_test, userspace_test (sandbox_network.h)
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
-// BAILEY_CONTRACT_USER: the whole suite as an ordinary user (ordinary_user.h). What that user is refused by nature stands in
+// BAILEY_CONTRACT_USER: the whole suite as an ordinary user (ordinary_user.h). What that user is refused by nature is in
 // one table, differences.cc; nothing is skipped. Comments "peer fault N" name what the closest comparable program gets wrong;
 // the numbers are those of docs/threat-model.md.
 #pragma once
@@ -42,7 +42,7 @@ class Contract : public ::testing::Test {
 
   bool gvisor() const { return backend_ != "native"; }
   const std::string& backend() const { return backend_; }
-  // Whether this test stands in the table of differences for this caller and backend. Then it has tried what stands there in
+  // Whether this test is in the table of differences for this caller and backend. Then it has tried what stands there in
   // place of the test, which has to return: if (differs_here()) return;
   bool differs_here();
 

@@ -17,7 +17,7 @@ namespace bailey::tests {
 
 class HungFileSystem {
  public:
-  // Answers everything at first. Error: no /dev/fuse.
+  // Returns everything at first. Error: no /dev/fuse.
   static Result<HungFileSystem> create();
   HungFileSystem(HungFileSystem&&) noexcept;
   ~HungFileSystem();  // every request that waits, and every later one, fails with ENOTCONN

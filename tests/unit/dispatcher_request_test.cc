@@ -76,7 +76,7 @@ TEST(RequestDocument, TakesLimitsAsPeopleWriteThem) {
 
 TEST(RequestDocument, SaysWhereTheOtherLimitsStand) {
   const std::string faults = faults_of("{\"limits\":\n {\"memory\": \"1G\"}}");
-  EXPECT_NE(faults.find("r:2: $.limits.memory: stands in the configuration: $.config.linux.resources.memory.limit"),
+  EXPECT_NE(faults.find("r:2: $.limits.memory: is in the configuration: $.config.linux.resources.memory.limit"),
             std::string::npos)
       << faults;
 }
