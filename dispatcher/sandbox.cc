@@ -132,7 +132,8 @@ Result<> Sandbox::create(Patience& patience) {
   timer_.lap(step_);
 
   enter("create");
-  if (TRY(around_.backend.renew())) TRY(begin_making_again());
+  const bool has_changed = TRY(around_.backend.renew());
+  if (has_changed) TRY(begin_making_again());
   (void)streams_.take_workload_ends();
   timer_.lap("host files");
   steps.clear();

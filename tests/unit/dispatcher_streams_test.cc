@@ -48,7 +48,7 @@ TEST(Pump, TakesNothingThatComesAtItsLimitForTheEnd) {
     ASSERT_EQ(pump.taken(), 1U);
     std::thread writer([&, fd, i] {
       while (wanted != i) {}
-      for (volatile int pause = 0; pause < i % 97; pause = pause + 1) {}
+      for (int pause = 0; pause < i % 97; ++pause) (void)wanted.load();
       (void)!::write(fd, "y", 1);
       written = i;
     });
