@@ -15,8 +15,7 @@
 //
 // BAILEY_CONTRACT_BACKEND names the backend, there is no default: native, gvisor, gvisor-2022 (Debian 12's runsc).
 // BAILEY_CONTRACT_USER: the whole suite as an ordinary user (ordinary_user.h). What that user is refused by nature is in
-// one table, differences.cc; nothing is skipped. Comments "peer fault N" name what the closest comparable program gets wrong;
-// the numbers are those of docs/threat-model.md.
+// one table, differences.cc; nothing is skipped. Comments that begin with "Elsewhere:" name what another runtime got wrong.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -20,7 +20,7 @@ TEST_F(ExitContract, PassesOnTheExitCodeOfTheCommand) {
   }
 }
 
-// Peer fault 14: a PID 1 that dies of its own signal reports 0, because PID 1 ignores it and nothing acts as init.
+// Elsewhere: a PID 1 that dies of its own signal reports 0, because PID 1 ignores it and nothing acts as init.
 TEST_F(ExitContract, ReportsTheSignalThatEndedTheCommand) {
   const struct {
     const char* name;
@@ -34,7 +34,7 @@ TEST_F(ExitContract, ReportsTheSignalThatEndedTheCommand) {
   }
 }
 
-// Peer fault 2: command not found gave rc 159 and no message.
+// Elsewhere: command not found gave rc 159 and no message.
 TEST_F(ExitContract, SaysThatTheCommandIsNotFound) {
   for (const char* command : {"/no/such/program", "no-such-program"}) {
     const Outcome got = run({command});
@@ -77,7 +77,7 @@ TEST_F(ExitContract, EndsWithItsCommandAndNotWithWhatThatLeft) {
   EXPECT_EQ(got.out, "gone\n");
 }
 
-// Peer fault 3: a memory limit that could not be applied was dropped with a warning.
+// Elsewhere: a memory limit that could not be applied was dropped with a warning.
 TEST_F(ExitContract, EndsACommandThatTakesMoreMemoryThanItMay) {
   if (differs_here()) return;
   const Outcome got = run(with_probes({"--memory", "128M"}), {probe("memory"), "600"});
@@ -108,7 +108,7 @@ TEST_F(ExitContract, LimitsTheSizeAndTheFilesOfTmp) {
   EXPECT_NE(size.out.find("No space left"), std::string::npos) << size;
 }
 
-// Peer fault 13: `--pids 20` killed the sentry. The limit that the guest sees is the one asked for.
+// Elsewhere: `--pids 20` killed the sentry. The limit that the guest sees is the one asked for.
 TEST_F(ExitContract, LimitsTheNumberOfProcesses) {
   if (differs_here()) return;
   const Outcome got = run(with_probes({"--pids", "20"}), {probe("processes"), "200"});

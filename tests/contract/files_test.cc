@@ -56,7 +56,7 @@ TEST_F(FilesContract, GivesAnEtcOfItsOwn) {
   EXPECT_NE(got.out.find("certs"), std::string::npos) << got;
 }
 
-// Peer fault 1: git and perl failed because /dev/null was EACCES (a nodev tmpfs) or missing (user namespace).
+// Elsewhere: git and perl failed because /dev/null was EACCES (a nodev tmpfs) or missing (user namespace).
 TEST_F(FilesContract, GivesProperDevices) {
   for (const Arguments& flags : {Arguments{}, Arguments{"--user", "1000:1000"}}) {
     const Outcome got = shell(
@@ -162,7 +162,7 @@ TEST_F(FilesContract, TakesTheSetIdBitsOfAFileThatItChanges) {
   }
 }
 
-// Peer fault 9: a read-only volume with a submount wrote to the host. Ours is read-only all the way down.
+// Elsewhere: a read-only volume with a submount wrote to the host. Ours is read-only all the way down.
 TEST_F(FilesContract, RefusesWritesBelowAReadOnlyVolumeToo) {
   const TempDir own;
   const std::string volume = caller() == Caller::root ? own.path() : prepared().submount, sub = volume + "/sub";
@@ -252,7 +252,7 @@ TEST_F(FilesContract, KeepsTheWritesToAWritableRootInMemory) {
   EXPECT_EQ(list_tree(root.path()), before);
 }
 
-// Peer fault 1: setgid was killed by the filter, so a static busybox as another user failed.
+// Elsewhere: setgid was killed by the filter, so a static busybox as another user failed.
 TEST_F(FilesContract, RunsInAnotherRootAsAnotherUser) {
   BAILEY_REQUIRE("busybox");
   const TempDir root;

@@ -17,7 +17,7 @@ namespace {
 
 using LifecycleContract = Contract;
 
-// Peer fault 13: TERM reached runsc and not the guest's handler.
+// Elsewhere: TERM reached runsc and not the guest's handler.
 TEST_F(LifecycleContract, BringsTermAndIntToTheHandlerOnce) {
   const struct {
     int number;
@@ -114,7 +114,7 @@ TEST_F(LifecycleContract, LeavesNothingAfterAHundredRuns) {
   }
 }
 
-// Peer fault 5: parallel starts with mapped user namespaces failed (15-36 % with 8 in flight). Fault 12: each run left
+// Elsewhere: parallel starts with mapped user namespaces failed (15-36 % with 8 in flight), and each run left
 // something.
 TEST_F(LifecycleContract, RunsSixteenAtOnce) {
   const auto talker = [&](int code) {
@@ -133,7 +133,7 @@ TEST_F(LifecycleContract, RunsSixteenAtOnce) {
   }
 }
 
-// Peer fault 12: the launcher killed with -9 and the workload lived on. Bailey, killed at any time, leaves what `gc` removes.
+// Elsewhere: the launcher killed with -9 and the workload lived on. Bailey, killed at any time, leaves what `gc` removes.
 TEST_F(LifecycleContract, LeavesNothingAfterTheLauncherWasKilled) {
   const int tries = gvisor() ? 25 : 80;
   std::minstd_rand random(static_cast<unsigned>(getpid()));

@@ -172,7 +172,7 @@ TEST_F(ProcessContract, HasTheHostNameAskedFor) {
   EXPECT_EQ(got.out, "");
 }
 
-// Peer fault 4: `kill(0, SIGKILL)` killed the launcher and every process of the launcher's group on the host.
+// Elsewhere: `kill(0, SIGKILL)` killed the launcher and every process of the launcher's group on the host.
 TEST_F(ProcessContract, CannotHurtTheProcessGroupOfItsCaller) {
   const pid_t bystander = fork();
   if (bystander == 0) {

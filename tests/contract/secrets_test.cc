@@ -22,7 +22,7 @@ const std::string kSecret = "correct horse battery staple " + std::to_string(std
 
 class SecretsContract : public Contract {
  protected:
-  // A file that only root may read: it must be opened before any user namespace (peer fault 10).
+  // A file that only root may read: it must be opened before any user namespace.
   std::string secret_file(const TempDir& directory) const { return directory.write("db.pass", kSecret, 0600); }
 };
 
@@ -66,7 +66,7 @@ TEST_F(SecretsContract, ReadsADescriptorAndHonoursPlaceModeAndOwner) {
   EXPECT_EQ(got.out.substr(0, kSecret.size() + 8), kSecret + "\n444 77 ") << got;
 }
 
-// Peer fault 10: a secret at another path failed on a read-only root.
+// Elsewhere: a secret at another path failed on a read-only root.
 TEST_F(SecretsContract, PutsASecretIntoAReadOnlyRoot) {
   const TempDir directory;
   const Outcome got = shell({"--secret", "db=" + secret_file(directory) + ":/opt/app/secret"}, "cat /opt/app/secret");
