@@ -33,7 +33,7 @@
 
 namespace bailey::dispatcher {
 
-// What a backend may want to know before there is a Spec.
+// The input of a backend before there is a Spec.
 struct BackendContext {
   const Policy& policy;
   const Request& request;           // its runsc and platform

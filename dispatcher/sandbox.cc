@@ -284,7 +284,7 @@ Result<> Sandbox::await_instance_end() {
   return {};
 }
 
-// What the workload wrote before its end is passed on, however long the reader takes, unless it was us who ended it.
+// Passes on the output from before the workload's end, however long the reader takes, unless it was us who ended the workload.
 Result<> Sandbox::go_on_draining() {
   expect_release();
   for (bool progress = true; progress;) {
