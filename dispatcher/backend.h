@@ -128,9 +128,9 @@ class Instance {
   // Whether a runtime of its own runs in the sandbox's cgroup when await_created has returned; what it holds is not the
   // command's.
   virtual bool has_booted() const { return false; }
-  // Readable when PID 1 has sent its final report before it ends; -1: there is none, or it was taken. take_final_report answers
-  // whether it was that nothing else of the sandbox lives: what the workload used and wrote is settled, and exit_fd is only
-  // about the kernel's taking down of the sandbox.
+  // Readable when PID 1 has sent its final report before it ends; -1: there is none, or it was taken. take_final_report returns
+  // true if nothing else of the sandbox is alive: its use and its output are final, and exit_fd only waits until the kernel has
+  // taken the sandbox down.
   virtual int final_report_fd() const { return -1; }
   virtual bool take_final_report() { return false; }
   // After exit_fd has announced it, else it waits for that; after it no process of the sandbox exists. Once.

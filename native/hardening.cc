@@ -21,7 +21,7 @@ int halve(__rlimit_resource resource) {
   return setrlimit(resource, &limit) < 0 ? errno : 0;
 }
 
-// The host's limit is in fs/inotify; the one of our namespace, in user/, is counted beside it (namespaces(7)).
+// The host's limit is in fs/inotify; the one of our namespace, in user/, is counted as well (namespaces(7)).
 int halve_inotify() {
   char text[24];
   int fd = open("/proc/sys/fs/inotify/max_user_instances", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
