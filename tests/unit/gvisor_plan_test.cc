@@ -155,7 +155,7 @@ TEST(Resources, LeaveTheSentryRoomBesidesTheLimitsAskedFor) {
   const bundle::Resources got = cgroup_resources(asked, "systrap");
   EXPECT_EQ(got.memory.limit, 96 << 20);
   EXPECT_EQ(got.memory.swap, -1);
-  EXPECT_EQ(got.pids_limit, 464);
+  EXPECT_EQ(got.pids_limit, 664);
   EXPECT_EQ(got.cpu.quota, 50000);
   EXPECT_EQ(cgroup_resources(asked, "ptrace").pids_limit, 1264);
   asked.pids_limit = INT64_MAX;
