@@ -170,7 +170,7 @@ class Run {
       if (auto chosen = dispatcher_.choose(); !chosen) {
         explanation.backend_fault = std::move(chosen).error();
       } else {
-        explanation.plan = TRY(dispatcher_.backend().explain(*decision.spec));
+        explanation.plan = TRY(dispatcher_.explain());
         if (is_filtered(decision.spec->request().network))
           explanation.filter = TRY(network::explain(lease_spec(*decision.spec)));
       }

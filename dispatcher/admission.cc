@@ -200,7 +200,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.request_ = std::move(request);
   spec.facts_ = std::move(facts);
   spec.verdicts_ = decision.verdicts;
-  decision.spec = std::move(spec);
+  decision.spec = std::make_shared<const Spec>(std::move(spec));
   return decision;
 }
 

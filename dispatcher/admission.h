@@ -1,7 +1,7 @@
 // Admission: runs every guard and is the only maker of a Spec.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,9 +15,9 @@ class Admission {
   explicit Admission(const Policy& policy) : policy_(policy) {}
 
   struct Decision {
-    std::string id;                 // the request's, or the one that was drawn
-    std::vector<Verdict> verdicts;  // all guards', refusals included
-    std::optional<Spec> spec;       // absent when any refused
+    std::string id;                    // the request's, or the one that was drawn
+    std::vector<Verdict> verdicts;     // all guards', refusals included
+    std::shared_ptr<const Spec> spec;  // none when any refused
   };
   // Draws the id when the request has none (32 hexadecimal digits of getrandom(2)). Error only when that fails.
   Result<Decision> judge(Request request, HostFacts facts) const;

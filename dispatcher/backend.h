@@ -1,10 +1,14 @@
-// Backend and Instance: the seam between the domain and what really isolates. A new backend is one folder, one BackendKind,
-// one line in cli/ and a green contract suite.
+// Backend, SandboxPlan and Instance: the seam between the domain and what really isolates. A new backend is one folder, one
+// BackendKind, one line in cli/ and a green contract suite.
 //
-//   create, await_created      start                       reap
-//   -----------> [created] -----------> [running] ... [ended] ------> Ending
-//   the sandbox exists,        the job is handed to PID 1   every process is gone and waited for
-//   PID 1 waits for a job
+// clang-format off
+//   Backend::plan               create, await_created       start                       reap
+//   -----------> [SandboxPlan] -----------> [created] -----------> [running] ... [ended] ------> Ending
+//   all that will be done,      the sandbox exists,         the job is handed to PID 1   every process is gone and waited for
+//   as data                     PID 1 waits for a job
+// clang-format on
+//
+// A Backend holds nothing of a particular sandbox: its plan belongs to the SandboxPlan, and from create() on to the Instance.
 #pragma once
 
 #include <memory>
@@ -36,7 +40,7 @@ struct Stdio {
 
 // What a sandbox holds on the host and gc can find again from its name. Move-only; member order is teardown order from the last
 // to the first. The caller keeps them until reap() has answered. Staged secrets are not here: the backend, which alone knows
-// the id map, stages spec.secrets() in create() (secrets/stage.h).
+// the id map, stages Spec::secrets() in create() (secrets/stage.h).
 struct Leases {
   host::Cgroup cgroup;     // empty: this host offers none and no limit needs one
   network::Lease network;  // empty: the spec's network is none or the host's
@@ -106,7 +110,7 @@ class Instance {
   // process().terminal, else an empty descriptor. Errors: what failed in the making; Patience's. Steps name what this waited
   // for, in order, without overlap.
   virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;
-  // How its user ids stand on the host, from await_created on. Empty: they are no ids of the host's.
+  // How its user ids are mapped on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
   // Hands over the job; returns when PID 1 has begun the command, or cannot. Steps as for create. Errors: Patience's.
   virtual Result<> start(Patience& patience, Steps& steps) = 0;
@@ -140,33 +144,38 @@ class Instance {
   virtual bool end(clock::Deadline deadline) = 0;
 };
 
+// What a backend will do for one sandbox, compiled from its Spec and complete before anything is made.
+class SandboxPlan {
+ public:
+  virtual ~SandboxPlan() = default;  // ends what begin() made, unless an Instance has taken it over
+  virtual FilterAbout filter() const { return {}; }
+  // What the sandbox's cgroup is created with: the limits asked for, plus what the backend's own processes need, so that the
+  // workload meets its limits where it asked for them.
+  virtual bundle::Resources resources() const = 0;
+  // As --explain prints it. Starts nothing.
+  virtual Result<json::Value> explain() const = 0;
+  // Begins what needs no lease but the network's and takes long, so that it goes on while the others are taken. Nothing where a
+  // process has to be made inside its cgroup (v2). Signals as for create. Steps name what it took, in order, without overlap.
+  virtual Result<> begin(const Leases&, Steps&) { return {}; }
+  // Whether create() needs the links of the network to be there and up; otherwise they come between it and await_created.
+  virtual bool needs_links_at_create() const { return true; }
+  // Once. Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must
+  // start with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for
+  // it: what the caller does until await_created costs no time. Steps as for begin.
+  virtual Result<std::unique_ptr<Instance>> create(Leases& leases, Stdio stdio, Steps& steps) = 0;
+};
+
+// Outlives its plans and their Instances.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual BackendKind kind() const = 0;
   // Cheap after the first call; may probe. Fault::unavailable with the remedy when this host cannot.
   virtual Result<About> about() = 0;
-  // Refuses every field that this backend could not enforce, all of them in one error; never ignores one.
-  virtual Result<> check(const Spec& spec) = 0;
-  // Of a spec that check() took.
-  virtual FilterAbout filter(const Spec&) { return {}; }
-  // What the sandbox's cgroup is created with: the limits asked for, plus what this backend's own processes need, so that the
-  // workload meets its limits where it asked for them. Pure.
-  virtual bundle::Resources resources(const Spec& spec) const = 0;
-  // The plan as --explain prints it. Starts nothing.
-  virtual Result<json::Value> explain(const Spec& spec) = 0;
-  // Begins what needs no lease but the network's and takes long, so that it goes on while the others are taken; what it makes
-  // ends with create's Instance, or with the Backend. Nothing where a process has to be made inside its cgroup (v2). Signals as
-  // for create.
-  virtual Result<> begin(const Spec&, const Leases&, Steps&) { return {}; }
-  // Whether create() needs the links of the network to be there and up; else they come between it and await_created.
-  virtual bool needs_links_at_create() const { return true; }
-  // Called with the forwarded signals (TERM, INT, HUP, QUIT, USR1, USR2, WINCH) blocked and SIGPIPE handled: PID 1 must start
-  // with an empty mask and default actions. Undoes all of it on error. Begins to make the sandbox and does not wait for it:
-  // what the caller does until await_created costs no time. `spec` and the Backend outlive that. Steps as there.
-  virtual Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) = 0;
-  // Between the two: whether something of the host that create() took as it was the last time has changed since. Then it is
-  // read anew, the Instance must be ended, and the next create() uses what is there now.
+  // Refuses every field that this backend could not enforce, all of them in one error; never ignores one. Makes nothing.
+  virtual Result<std::unique_ptr<SandboxPlan>> plan(std::shared_ptr<const Spec> spec) = 0;
+  // Whether something of the host that plans take as it was the last time has changed since. It is read anew then: a sandbox
+  // that was made meanwhile must be ended, and a new plan uses what is there now.
   virtual Result<bool> renew() { return false; }
 };
 

@@ -64,9 +64,16 @@ Result<> Dispatcher::choose() {
   backend_ = TRY(options_.make_backend(spec.backend(), {policy_, spec.request(), options_.starts}));
   record_.backend = TRY(backend_->about());
   record_.why_backend = spec.why_backend();
-  TRY(backend_->check(spec));
+  plan_ = TRY(backend_->plan(decision_.spec));
   timer_.lap(step_);
   return {};
+}
+
+// A copy of the host's files that is older than they are would be shown as the plan.
+Result<json::Value> Dispatcher::explain() {
+  const bool has_changed = TRY(backend_->renew());
+  if (has_changed) plan_ = TRY(backend_->plan(decision_.spec));
+  return plan_->explain();
 }
 
 Result<> Dispatcher::make_ready() {
@@ -86,7 +93,7 @@ Result<> Dispatcher::make_ready() {
 
 const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
   if (auto ready = make_ready(); !ready) return fail(std::move(ready).error());
-  sandbox_.emplace(std::move(*decision_.spec), record_.backend,
+  sandbox_.emplace(decision_.spec, std::move(plan_), record_.backend,
                    SandboxContext{.backend = *backend_,
                                   .store = *store_,
                                   .audit = audit_,

@@ -3,7 +3,7 @@
 //   take        the request
 //   use_policy  the policy, and its audit
 //   judge       facts of the host, then every guard: decision()
-//   choose      the backend of the admitted spec, which says whether it can do all of it: backend(), about()
+//   choose      the backend of the admitted spec, which plans the sandbox or says what it cannot enforce: about(), explain()
 //   run         all that is left to do of these steps, then the whole life of the sandbox
 //
 // In this order; each step needs those before it. An error ends the way: fail() makes the record of it and tells the audit.
@@ -69,7 +69,7 @@ class Dispatcher {
   const Request& request() const { return request_; }
   const Policy& policy() const { return policy_; }
   const Admission::Decision& decision() const { return decision_; }
-  Backend& backend() const { return *backend_; }  // after choose()
+  Result<json::Value> explain();  // the backend's plan, after choose()
   const About& about() const { return record_.backend; }
 
  private:
@@ -86,6 +86,7 @@ class Dispatcher {
   Record record_;
   std::optional<StateStore> store_;
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<SandboxPlan> plan_;
   std::optional<Foreground> foreground_;  // to the end: it holds back the signals until the record is written
   std::optional<Sandbox> sandbox_;
 };

@@ -31,16 +31,21 @@ int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + tim
 
 }  // namespace
 
-Sandbox::Sandbox(Spec spec, About about, SandboxContext surroundings, StepTimer timer)
-    : spec_(std::move(spec)), about_(std::move(about)), around_(std::move(surroundings)), timer_(std::move(timer)) {
-  record_.id = spec_.id();
-  record_.trust = spec_.request().trust;
-  record_.network = network_of(spec_.request());
+Sandbox::Sandbox(std::shared_ptr<const Spec> spec, std::unique_ptr<SandboxPlan> plan, About about, SandboxContext context,
+                 StepTimer timer)
+    : spec_(std::move(spec)),
+      plan_(std::move(plan)),
+      about_(std::move(about)),
+      around_(std::move(context)),
+      timer_(std::move(timer)) {
+  record_.id = spec_->id();
+  record_.trust = spec_->request().trust;
+  record_.network = network_of(spec_->request());
   record_.backend = about_;
-  record_.why_backend = spec_.why_backend();
-  record_.limits = spec_.limits();
-  record_.filter = around_.backend.filter(spec_);
-  record_.seccomp_log = spec_.request().seccomp_log;
+  record_.why_backend = spec_->why_backend();
+  record_.limits = spec_->limits();
+  record_.filter = plan_->filter();
+  record_.seccomp_log = spec_->request().seccomp_log;
 }
 
 int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastMakingMs, SandboxContext::kMostMakingMs); }
@@ -55,7 +60,7 @@ void Sandbox::expect_by(const clock::Deadline& due) {
 }
 
 // For what only a hung file system makes long. Without a time limit a run waits for it, as any program does.
-void Sandbox::expect_release() { expect_by(spec_.limits().wall_ms ? clock::Deadline::in_ms(kReleaseMs) : clock::Deadline()); }
+void Sandbox::expect_release() { expect_by(spec_->limits().wall_ms ? clock::Deadline::in_ms(kReleaseMs) : clock::Deadline()); }
 
 std::unexpected<Error> Sandbox::end_making(Stop why, int signal) {
   stop_ = why;
@@ -75,14 +80,14 @@ void Sandbox::blame(Error error) {
 }
 
 Result<> Sandbox::admit() {
-  deadline_ = clock::Deadline::in_ms((spec_.limits().wall_ms ? making_ms(*spec_.limits().wall_ms) : around_.making_ms) -
+  deadline_ = clock::Deadline::in_ms((spec_->limits().wall_ms ? making_ms(*spec_->limits().wall_ms) : around_.making_ms) -
                                      timer_.total_ns() / 1'000'000);
   expect_by(deadline_);
-  TRY(around_.audit.admit(spec_, about_, record_.filter));
+  TRY(around_.audit.admit(*spec_, about_, record_.filter));
   json::Object admitted;
-  admitted.set("trust", spec_.request().trust);
+  admitted.set("trust", spec_->request().trust);
   admitted.set("backend", about_.name);
-  around_.events.emit("admitted", spec_.id(), std::move(admitted));
+  around_.events.emit("admitted", spec_->id(), std::move(admitted));
   return {};
 }
 
@@ -91,42 +96,42 @@ Result<> Sandbox::create(Patience& patience) {
   TRY(reserve_network());
   enter("create");
   Steps steps;
-  if (!host::has_unified_cgroups_only()) TRY(around_.backend.begin(spec_, leases_, steps));
+  if (!host::has_unified_cgroups_only()) TRY(plan_->begin(leases_, steps));
   timer_.lap(steps, "begin, rest");
 
   enter("state");
-  entry_ = TRY(around_.store.create(spec_.id(), cgroup_collector(around_.store, around_.cgroup_parent)));
+  entry_ = TRY(around_.store.create(spec_->id(), cgroup_collector(around_.store, around_.cgroup_parent)));
   timer_.lap(step_);
 
   enter("cgroup");
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
-  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_.id(), around_.backend.resources(spec_)));
+  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_->id(), plan_->resources()));
   timer_.lap(step_);
 
-  if (around_.backend.needs_links_at_create()) TRY(connect_network());
+  if (plan_->needs_links_at_create()) TRY(connect_network());
 
   enter("streams");
   StreamOptions options = around_.streams;
-  options.terminal = spec_.process().terminal;
+  options.terminal = spec_->process().terminal;
   std::optional<uint64_t>& cap = record_.limits.output_bytes;
   const bool captures = options.output == StreamOptions::Output::capture;
-  if (captures && !cap && !spec_.request().limits.output_bytes) cap = kCapturedOutputBytes;
+  if (captures && !cap && !spec_->request().limits.output_bytes) cap = kCapturedOutputBytes;
   options.cap = cap;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 
   TRY(begin_making());
-  if (!around_.backend.needs_links_at_create()) TRY(connect_network());
+  if (!plan_->needs_links_at_create()) TRY(connect_network());
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
   enter("state record");
   StateRecord state = TRY(StateRecord::of_this_process());
   state.backend = about_.name;
-  state.trust = spec_.request().trust;
+  state.trust = spec_->request().trust;
   state.cgroups = leases_.cgroup.paths();
   state.address = record_.network_address;
   state.address6 = record_.network_address6;
-  state.shared_network = spec_.request().shared_network;
+  state.shared_network = spec_->request().shared_network;
   state.published = record_.published;
   TRY(entry_.write(state));
   timer_.lap(step_);
@@ -141,7 +146,7 @@ Result<> Sandbox::create(Patience& patience) {
   if (options.terminal) TRY(streams_.attach_terminal(std::move(terminal)));
   timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
-  around_.events.emit("created", spec_.id());
+  around_.events.emit("created", spec_->id());
   return {};
 }
 
@@ -149,7 +154,7 @@ Result<> Sandbox::begin_making() {
   enter("create");
   Steps steps;
   Stdio ends = TRY(streams_.copy_workload_ends());
-  instance_ = TRY(around_.backend.create(spec_, leases_, std::move(ends), steps));
+  instance_ = TRY(plan_->create(leases_, std::move(ends), steps));
   if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
   timer_.lap(steps, "create, rest");
   return {};
@@ -162,13 +167,14 @@ Result<> Sandbox::begin_making_again() {
                 "'bailey gc' removes what is left");
   instance_.reset();
   leases_.cgroup.leave_out_cpu_time();
+  plan_ = TRY(around_.backend.plan(spec_));
   return begin_making();
 }
 
 Result<> Sandbox::reserve_network() {
-  if (!is_filtered(spec_.request().network)) return {};
+  if (!is_filtered(spec_->request().network)) return {};
   enter("address");
-  leases_.network = TRY(network::Lease::reserve(lease_spec(spec_), around_.store.directory()));
+  leases_.network = TRY(network::Lease::reserve(lease_spec(*spec_), around_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
   if (const auto address6 = leases_.network.address6()) record_.network_address6 = network::to_text(*address6);
   for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
@@ -179,14 +185,14 @@ Result<> Sandbox::reserve_network() {
 Result<> Sandbox::connect_network() {
   if (!leases_.network) return {};
   enter("bridge");
-  TRY(leases_.network.connect(lease_spec(spec_)));
+  TRY(leases_.network.connect(lease_spec(*spec_)));
   timer_.lap(step_);
   return {};
 }
 
 Result<> Sandbox::start(Patience& patience) {
   enter("start");
-  TRY(around_.audit.start(spec_, about_, record_.filter, instance_->uid_map()));
+  TRY(around_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
   TRY(instance_->start(patience, steps));
@@ -197,14 +203,14 @@ Result<> Sandbox::start(Patience& patience) {
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   // The making's own is over; a workload without a time limit has none.
-  deadline_ = spec_.limits().wall_ms ? clock::Deadline::in_ms(*spec_.limits().wall_ms) : clock::Deadline();
+  deadline_ = spec_->limits().wall_ms ? clock::Deadline::in_ms(*spec_->limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);
   if (around_.progress) around_.progress->workload_started();
   json::Object started;
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
-  if (instance_->has_begun()) around_.events.emit("started", spec_.id(), std::move(started));
+  if (instance_->has_begun()) around_.events.emit("started", spec_->id(), std::move(started));
   enter("supervise");
   return {};
 }
@@ -311,7 +317,7 @@ Result<> Sandbox::settle() {
   json::Object exited;
   exited.set("verdict", to_text(record_.outcome));
   exited.set("exit_code", exit_code(record_));
-  around_.events.emit("exited", spec_.id(), std::move(exited));
+  around_.events.emit("exited", spec_->id(), std::move(exited));
   return {};
 }
 
@@ -321,7 +327,7 @@ Record Sandbox::finish(Result<> lived) {
   record_.setup_ns = timer_.total_ns();
   record_.steps = timer_.steps();
   if (auto written = around_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
-  around_.events.emit("released", spec_.id());
+  around_.events.emit("released", spec_->id());
   if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
   return std::move(record_);
 }
@@ -349,7 +355,7 @@ void Sandbox::notice_oom() {
   const host::CgroupUsage usage = leases_.cgroup.usage();
   if (usage.oom_kills.value_or(0) == 0 || oom_told_) return;
   oom_told_ = true;
-  around_.events.emit("oom", spec_.id());
+  around_.events.emit("oom", spec_->id());
 }
 
 void Sandbox::serve_names() {
@@ -377,8 +383,8 @@ void Sandbox::measure() {
   record_.captured_stdout = streams_.take_captured_stdout();
   record_.captured_stderr = streams_.take_captured_stderr();
   if (auto failure = streams_.failure()) add_loss(record_, std::move(*failure));
-  if (record_.output_truncated) around_.events.emit("output_truncated", spec_.id());
-  if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_.id());
+  if (record_.output_truncated) around_.events.emit("output_truncated", spec_->id());
+  if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_->id());
 }
 
 // The cgroup counts exactly; PID 1, which is in that count, knows its own part, and tells user from system exactly.

@@ -61,8 +61,9 @@ class Sandbox {
   // How long the making may take, of a sandbox with that time limit.
   static int64_t making_ms(int64_t wall_ms);
 
-  // `timer` began with the process and has the laps up to admission.
-  Sandbox(Spec spec, About about, SandboxContext context, StepTimer timer);
+  // `plan`: of `spec`, by the context's backend. `timer` began with the process and has the laps up to admission.
+  Sandbox(std::shared_ptr<const Spec> spec, std::unique_ptr<SandboxPlan> plan, About about, SandboxContext context,
+          StepTimer timer);
 
   // The making. `patience` waits: until due(), or until somebody asks for the end, which end_making() then makes the error of.
   Result<> create(Patience& patience);
@@ -112,7 +113,8 @@ class Sandbox {
   void leave_behind();
   void release();
 
-  Spec spec_;
+  std::shared_ptr<const Spec> spec_;
+  std::unique_ptr<SandboxPlan> plan_;
   About about_;
   SandboxContext around_;
   StepTimer timer_;

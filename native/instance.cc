@@ -57,9 +57,9 @@ Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps
     return {};
   }
   started_ = told;
-  if (verdicts_) {
+  if (const SeccompPlan& filters = plan_->seccomp; filters.verdicts) {  // calls are reported
     if (!(*report)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
-    log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), verdicts_, log_mode_));
+    log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), filters.verdicts, filters.log));
   }
   return {};
 }

@@ -1,6 +1,8 @@
 // A sandbox of the native backend: PID 1 of its namespaces (our init) and the socket to it.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/pidfd.h"
@@ -15,15 +17,12 @@ namespace bailey::native {
 class NativeInstance final : public dispatcher::Instance {
  public:
   // `job`: init/encode.h. `process` is for messages. Owns everything that it is given.
-  // `plan` stays the caller's, until await_created has answered.
-  NativeInstance(const Plan& plan, Launched launched, IdMap ids, std::string job, bundle::Process process)
-      : plan_(&plan),
+  NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids, std::string job, bundle::Process process)
+      : plan_(std::move(plan)),
         ids_(std::move(ids)),
         launched_(std::move(launched)),
         job_(std::move(job)),
-        process_(std::move(process)),
-        verdicts_(plan.seccomp.verdicts),
-        log_mode_(plan.seccomp.log) {}
+        process_(std::move(process)) {}
   ~NativeInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override {
@@ -47,13 +46,11 @@ class NativeInstance final : public dispatcher::Instance {
  private:
   dispatcher::Ending ending(int status);
 
-  const Plan* plan_;
+  std::unique_ptr<const Plan> plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
   Launched launched_;
   std::string job_;
   bundle::Process process_;
-  std::shared_ptr<const seccomp::FilterRules> verdicts_;  // when calls are reported
-  dispatcher::SeccompLog log_mode_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   std::optional<init::Report> started_, final_report_;

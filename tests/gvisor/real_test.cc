@@ -104,7 +104,10 @@ class RealRunsc : public testing::TestWithParam<const char*> {
       running.err = std::move(err.read);
     }
     dispatcher::Steps steps;
-    auto created = backend_->create(*spec, running.leases, std::move(stdio), steps);
+    auto plan = backend_->plan(std::move(spec));
+    EXPECT_TRUE(plan) << plan.error().message;
+    if (!plan) return running;
+    auto created = (*plan)->create(running.leases, std::move(stdio), steps);
     EXPECT_TRUE(created) << created.error().message;
     if (!created) return running;
     running.instance = std::move(*created);

@@ -188,7 +188,7 @@ TEST(Admission, RunsUntrustedCodeNativelyOnlyWithBothConsents) {
       request.runtime = RuntimeChoice::native;
       request.unsafe_opt_ins.native_for_untrusted = caller_agrees;
       const auto decision = judge(request, policy);
-      EXPECT_EQ(decision.spec.has_value(), policy_agrees && caller_agrees);
+      EXPECT_EQ(decision.spec != nullptr, policy_agrees && caller_agrees);
       if (!decision.spec) continue;
       EXPECT_EQ(decision.spec->backend(), BackendKind::native);
       EXPECT_TRUE(decision.spec->why_backend().starts_with("UNSAFE"));

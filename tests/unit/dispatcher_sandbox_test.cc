@@ -62,7 +62,7 @@ class SandboxTest : public testing::Test {
     streams.output = output_;
     Record record;
     {
-      Sandbox sandbox(std::move(*decision.spec), backend_.about().value(),
+      Sandbox sandbox(decision.spec, backend_.plan(decision.spec).value(), backend_.about().value(),
                       SandboxContext{.backend = backend_,
                                      .store = store,
                                      .audit = audit,

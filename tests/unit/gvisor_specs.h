@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <memory>
 #include <utility>
 
 #include "dispatcher/admission.h"
@@ -21,7 +21,7 @@ inline dispatcher::Request wish(std::vector<std::string> arguments = {"/bin/true
   return request;
 }
 
-inline std::optional<dispatcher::Spec> admit(dispatcher::Request request) {
+inline std::shared_ptr<const dispatcher::Spec> admit(dispatcher::Request request) {
   auto facts = dispatcher::gather_host_facts(request);
   if (!facts) {
     ADD_FAILURE() << facts.error().message;

@@ -26,14 +26,14 @@ dispatcher::Request trusted_request() {
   return request;
 }
 
-dispatcher::Spec admit(dispatcher::Request request) {
+std::shared_ptr<const dispatcher::Spec> admit(dispatcher::Request request) {
   const dispatcher::Policy policy = dispatcher::builtin_policy();
   auto facts = dispatcher::gather_host_facts(request);
   EXPECT_TRUE(facts) << facts.error().message;
   auto decision = dispatcher::Admission(policy).judge(std::move(request), std::move(*facts));
   EXPECT_TRUE(decision) << decision.error().message;
   EXPECT_TRUE(decision->spec) << dispatcher::refusal(decision->verdicts).message;
-  return std::move(*decision->spec);
+  return decision->spec;
 }
 
 const RootOperation* find(const Plan& plan, Kind kind, const std::string& path) {
@@ -43,7 +43,7 @@ const RootOperation* find(const Plan& plan, Kind kind, const std::string& path) 
 }
 
 TEST(NativePlan, UnsharesEveryNamespace) {
-  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const Plan plan = *compile(*admit(trusted_request()), kHost);
   for (const uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS})
     EXPECT_TRUE(plan.clone_flags & flag) << std::hex << flag;
   EXPECT_TRUE(plan.new_cgroup_namespace);
@@ -54,14 +54,14 @@ TEST(NativePlan, KeepsTheHostNetworkOnlyWhenItWasAdmitted) {
   dispatcher::Request request = trusted_request();
   request.network = dispatcher::NetworkMode::host;
   request.unsafe_opt_ins.host_network = true;
-  const Plan plan = *compile(admit(std::move(request)), kHost);
+  const Plan plan = *compile(*admit(std::move(request)), kHost);
   EXPECT_FALSE(plan.clone_flags & CLONE_NEWNET);
   EXPECT_FALSE(plan.loopback_up);
   EXPECT_TRUE(plan.clone_flags & CLONE_NEWUSER);
 }
 
 TEST(NativePlan, MountsTheHostsUsrReadOnlyWithoutSetIdAndDevices) {
-  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const Plan plan = *compile(*admit(trusted_request()), kHost);
   const RootOperation* usr = find(plan, Kind::attach_tree, "/usr");
   ASSERT_NE(usr, nullptr);
   const uint64_t wanted = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
@@ -71,7 +71,7 @@ TEST(NativePlan, MountsTheHostsUsrReadOnlyWithoutSetIdAndDevices) {
 }
 
 TEST(NativePlan, MasksKernelFilesAndSealsDev) {
-  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const Plan plan = *compile(*admit(trusted_request()), kHost);
   for (const char* path : {"/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list"})
     EXPECT_NE(find(plan, Kind::mask, path), nullptr) << path;
   for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/bus"})
@@ -86,7 +86,7 @@ TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
   using Within = RootOperation::Within;
   dispatcher::Request request = trusted_request();
   request.config.root = bundle::Root{"/usr/share", true};
-  const Plan directory = *compile(admit(std::move(request)), kHost);
+  const Plan directory = *compile(*admit(std::move(request)), kHost);
   for (const RootOperation& op : directory.root.operations) {
     EXPECT_NE(op.within, Within::own_root) << op.path;
     if (op.within != Within::own_proc) continue;
@@ -96,7 +96,7 @@ TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
   EXPECT_EQ(find(directory, Kind::file_system, "/tmp")->within, Within::foreign);
   EXPECT_EQ(find(directory, Kind::mask, "/proc/kcore")->within, Within::own_proc);
 
-  const Plan host = *compile(admit(trusted_request()), kHost);
+  const Plan host = *compile(*admit(trusted_request()), kHost);
   EXPECT_EQ(find(host, Kind::file_system, "/proc")->within, Within::own_root);
   EXPECT_STREQ(find(host, Kind::file_system, "/proc")->name(), "proc");
   EXPECT_STREQ(find(host, Kind::file, "/etc/passwd")->name(), "etc/passwd");
@@ -105,7 +105,7 @@ TEST(NativePlan, WalksToEveryPlaceThatIsNotItsOwn) {
 }
 
 TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
-  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const Plan plan = *compile(*admit(trusted_request()), kHost);
   int devices = 0;
   for (const TreeSource& tree : plan.root.trees) {
     if (tree.kind != TreeSource::Kind::device) continue;
@@ -119,7 +119,7 @@ TEST(NativePlan, ChecksEachDeviceAgainstItsNumbers) {
 // The rules of /proc and /dev let nobody make or remove anything there; a second one for a mount that is writable would.
 TEST(NativePlan, HasOneLandlockRuleForEachPlace) {
   dispatcher::Request request = trusted_request();
-  const Plan plan = *compile(admit(std::move(request)), kHost);
+  const Plan plan = *compile(*admit(std::move(request)), kHost);
   std::map<std::string, uint64_t> rights;
   for (const LandlockRule& rule : plan.landlock.rules) EXPECT_TRUE(rights.emplace(rule.path, rule.rights).second) << rule.path;
   const std::vector<LandlockPlace> narrow = {{"/dev", LandlockAccess::devices}, {"/proc", LandlockAccess::kernel}};
@@ -133,11 +133,11 @@ TEST(NativePlan, HasOneLandlockRuleForEachPlace) {
 TEST(NativePlan, KeepsAnOomScoreAboveTheDefaultUnlessItWasAskedFor) {
   HostTraits host = kHost;
   host.own_oom_score = 800;
-  EXPECT_EQ(compile(admit(trusted_request()), host)->oom_score_adj, 800);
-  EXPECT_LT(compile(admit(trusted_request()), kHost)->oom_score_adj, 800);
+  EXPECT_EQ(compile(*admit(trusted_request()), host)->oom_score_adj, 800);
+  EXPECT_LT(compile(*admit(trusted_request()), kHost)->oom_score_adj, 800);
   dispatcher::Request request = trusted_request();
   request.config.process->oom_score_adj = 300;
-  EXPECT_EQ(compile(admit(std::move(request)), host)->oom_score_adj, 300);
+  EXPECT_EQ(compile(*admit(std::move(request)), host)->oom_score_adj, 300);
 }
 
 // Without a range setgroups(2) is closed: the groups would be missing without a word.
@@ -146,9 +146,9 @@ TEST(NativePlan, RefusesGroupsThatNobodyCanMap) {
   request.config.process->user = {.uid = 5, .gid = 6, .additional_gids = {7}};
   HostTraits host = kHost;
   host.ids = IdMapKind::subordinate;
-  EXPECT_TRUE(compile(admit(request), host));
+  EXPECT_TRUE(compile(*admit(request), host));
   host.ids = IdMapKind::single;
-  const auto refused = compile(admit(request), host);
+  const auto refused = compile(*admit(request), host);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().fault, Fault::refused);
   EXPECT_NE(refused.error().message.find("group"), std::string::npos) << refused.error().message;
@@ -177,7 +177,7 @@ TEST(IdMap, PutsIdsAboveTheRangeIntoIt) {
 }
 
 TEST(NativePlan, GivesNoCapability) {
-  const Plan plan = *compile(admit(trusted_request()), kHost);
+  const Plan plan = *compile(*admit(trusted_request()), kHost);
   EXPECT_EQ(plan.caps, CapsPlan{});
 }
 

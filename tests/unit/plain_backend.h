@@ -71,24 +71,26 @@ class PlainInstance : public Instance {
   Pipe never_ = create_pipe().value();
 };
 
-class PlainBackend : public Backend {
- public:
+// Switches for what a backend may do wrong.
+struct PlainBehaviour {
   bool refuses_to_begin = false, refuses_to_create = false, is_never_ready = false, does_not_end = false;
   pid_t made = -1;
   std::function<void()> on_create = [] {};
-  BackendKind kind() const override { return BackendKind::native; }
-  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
-  Result<> check(const Spec&) override { return {}; }
-  FilterAbout filter(const Spec&) override { return {"narrowed", "f00d", {}}; }
-  bundle::Resources resources(const Spec& spec) const override { return spec.config().linux.resources; }
-  Result<json::Value> explain(const Spec&) override { return json::Value(); }
-  Result<> begin(const Spec&, const Leases&, Steps&) override {
-    if (refuses_to_begin) return fail(Fault::unavailable, "will not", "ask another one");
+};
+
+class PlainPlan : public SandboxPlan {
+ public:
+  PlainPlan(std::shared_ptr<const Spec> spec, PlainBehaviour& behaviour) : spec_(std::move(spec)), behaviour_(behaviour) {}
+  FilterAbout filter() const override { return {"narrowed", "f00d", {}}; }
+  bundle::Resources resources() const override { return spec_->config().linux.resources; }
+  Result<json::Value> explain() const override { return json::Value(); }
+  Result<> begin(const Leases&, Steps&) override {
+    if (behaviour_.refuses_to_begin) return fail(Fault::unavailable, "will not", "ask another one");
     return {};
   }
-  Result<std::unique_ptr<Instance>> create(const Spec& spec, Leases& leases, Stdio stdio, Steps& steps) override {
-    if (refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
-    on_create();
+  Result<std::unique_ptr<Instance>> create(Leases& leases, Stdio stdio, Steps& steps) override {
+    if (behaviour_.refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
+    behaviour_.on_create();
     const Pipe gate = create_pipe().value();
     const pid_t pid = ::fork();
     if (pid == 0) {
@@ -102,7 +104,7 @@ class PlainBackend : public Backend {
       ::dup2(stdio.out.get(), 1);
       ::dup2(stdio.err.get(), 2);
       std::vector<char*> argv;
-      for (const std::string& argument : spec.process().args) argv.push_back(const_cast<char*>(argument.c_str()));
+      for (const std::string& argument : spec_->process().args) argv.push_back(const_cast<char*>(argument.c_str()));
       argv.push_back(nullptr);
       ::execvp(argv[0], argv.data());
       ::_exit(127);
@@ -112,10 +114,23 @@ class PlainBackend : public Backend {
     Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     Fd gate_end = gate.write.duplicate().value();
     auto instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
-    instance->is_never_ready = is_never_ready;
-    instance->does_not_end = does_not_end;
-    made = pid;
+    instance->is_never_ready = behaviour_.is_never_ready;
+    instance->does_not_end = behaviour_.does_not_end;
+    behaviour_.made = pid;
     return instance;
+  }
+
+ private:
+  std::shared_ptr<const Spec> spec_;
+  PlainBehaviour& behaviour_;
+};
+
+class PlainBackend : public Backend, public PlainBehaviour {
+ public:
+  BackendKind kind() const override { return BackendKind::native; }
+  Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
+  Result<std::unique_ptr<SandboxPlan>> plan(std::shared_ptr<const Spec> spec) override {
+    return std::make_unique<PlainPlan>(std::move(spec), *this);
   }
 };
 
