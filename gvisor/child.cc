@@ -38,7 +38,6 @@ class Child {
     reset_signals();
     ::umask(022);
     forbid_set_id_files();
-    if (in_.hold >= 0) wait_for_go();
     static const char* const kNoEnvironment[] = {nullptr};
     ::execve("/runsc/runsc", const_cast<char* const*>(in_.arguments), const_cast<char* const*>(kNoEnvironment));
     fail(ChildStep::exec);
@@ -121,15 +120,6 @@ class Child {
     // slow gVisor down by speculation controls.
     errno = seccomp::install_filter(seccomp::kHost.program, SECCOMP_FILTER_FLAG_SPEC_ALLOW);
     if (errno) fail(ChildStep::filter);
-  }
-
-  void wait_for_go() {
-    char byte = 0;
-    ssize_t got = -1;
-    do {
-      got = ::read(in_.hold, &byte, 1);
-    } while (got < 0 && errno == EINTR);
-    if (got != 1) ::_exit(125);  // the parent gave up
   }
 
   const ChildInputs& in_;

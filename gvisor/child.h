@@ -6,7 +6,6 @@
 //                                             pivots into it, drops the host's tree,
 //                                             is forbidden set-id files and devices (seccomp/profiles/host.seccomp)
 //           <------- Failure{step, errno} ---  on an error, then exits
-//   'g'     --------------------------------> only when held: goes on
 //           <------------- end of file ------ exec of /runsc/runsc
 //
 // runsc is PID 1 there: when it ends, for whatever reason, the kernel kills the sentry, the gofer and their stubs and reports
@@ -61,7 +60,6 @@ struct ChildInputs {
   int job = -1, report = -1;  // become kJobFd and kReportFd
   int status = -1;            // write end; CLOEXEC
   int parents_status = -1;    // the parent's end, closed first: or the parent's death would not be seen
-  int hold = -1;              // read end; waits for one byte before exec
   int spare = -1;             // left open at a high number
   const char* const* arguments = nullptr;
 };

@@ -40,21 +40,17 @@ bool SandboxInstance::end(clock::Deadline deadline) {
   return end_child(launched_.pidfd.get(), deadline);
 }
 
-// With a pipe to init: until init waits for its job. Builds without one find the job when they start, so they are held before
-// their exec until start(); with a terminal that cannot wait, because runsc makes the terminal.
 Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) {
-  if (launched_.go && !plan_.terminal) return Fd();
   int64_t begin = clock::monotonic_ns();
   const auto lap = [&](const char* name) {
     const int64_t now = clock::monotonic_ns();
     steps.push_back({name, now - begin});
     begin = now;
   };
-  TRY(release(launched_, patience));
+  TRY(await_exec(launched_, patience));
   Fd terminal;
   if (plan_.terminal) terminal = TRY(receive_console(launched_, patience));
   lap("launch");
-  if (plan_.channel_directory) return terminal;
   TRY(await_report(patience));
   lap(dispatcher::kBootStep);
   if (!last_) return std::unexpected(boot_failure());
@@ -63,15 +59,7 @@ Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispat
 
 Result<> SandboxInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  if (plan_.channel_directory) {
-    TRY(release(launched_, patience));
-    TRY(await_channel_report(patience));
-    steps.push_back({dispatcher::kBootStep, clock::monotonic_ns() - begin});
-    if (!last_) return std::unexpected(boot_failure());
-    return {};
-  }
   if (last_->kind != init::ReportKind::ready) return {};
-  last_.reset();
   TRY(send_job(patience));
   TRY(await_report(patience));
   steps.push_back({"start", clock::monotonic_ns() - begin});
@@ -88,6 +76,8 @@ Error SandboxInstance::boot_failure() {
 }
 
 Result<> SandboxInstance::await_report(dispatcher::Patience& patience) {
+  last_.reset();
+  if (plan_.channel_directory) return await_channel_report(patience);
   pollfd fds[2] = {{launched_.report.get(), POLLIN, 0}, {launched_.pidfd.get(), POLLIN, 0}};
   TRY(patience.until_ready(fds));
   if ((fds[0].revents & POLLIN) != 0) last_ = TRY(init::receive_report(launched_.report.get()));
@@ -112,6 +102,7 @@ Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
 // Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
 // is no error: exit_fd says so, and reap() knows why.
 Result<> SandboxInstance::send_job(dispatcher::Patience& patience) {
+  if (plan_.channel_directory) return put_job(launched_.root, plan_, plan_.job);
   const int pipe = launched_.job.get();
   (void)::fcntl(pipe, F_SETPIPE_SZ,
                 static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
@@ -163,9 +154,10 @@ bool SandboxInstance::take_final_report() {
 }
 
 Result<> SandboxInstance::hear_channel() {
-  const std::string bytes = TRY(read_channel_report(launched_.root));
-  for (size_t at = 0; at + sizeof(init::Report) <= bytes.size(); at += sizeof(init::Report))
-    last_ = TRY(init::parse_report(std::string_view(bytes).substr(at, sizeof(init::Report))));
+  constexpr size_t kSize = sizeof(init::Report);
+  const std::string bytes = TRY(read_channel_reports(launched_.root));
+  for (; (channel_reports_ + 1) * kSize <= bytes.size(); ++channel_reports_)
+    last_ = TRY(init::parse_report(std::string_view(bytes).substr(channel_reports_ * kSize, kSize)));
   return {};
 }
 

@@ -22,7 +22,7 @@ class SandboxInstance final : public dispatcher::Instance {
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
-  bool has_booted() const override { return !plan_.channel_directory; }
+  bool has_booted() const override { return true; }
   bool has_begun() const override { return last_ && last_->kind != init::ReportKind::failed; }
   dispatcher::Account account() const override;
   int final_report_fd() const override { return heard_ ? -1 : launched_.report.get(); }
@@ -32,7 +32,7 @@ class SandboxInstance final : public dispatcher::Instance {
 
  private:
   Result<> send_job(dispatcher::Patience& patience);
-  // Waits for init's next report, or until the sandbox has ended.
+  // Waits for init's next report, or until the sandbox has ended: then there is none.
   Result<> await_report(dispatcher::Patience& patience);
   Result<> await_channel_report(dispatcher::Patience& patience);
   Error boot_failure();
@@ -45,7 +45,8 @@ class SandboxInstance final : public dispatcher::Instance {
   bundle::Process process_;  // what init was to run, for messages
   Launched launched_;
   std::optional<init::Report> last_;
-  bool heard_ = false;  // init says no more
+  size_t channel_reports_ = 0;  // heard from the channel directory
+  bool heard_ = false;          // init says no more
   bool killed_ = false;
   bool reaped_ = false;
 };

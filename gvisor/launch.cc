@@ -69,7 +69,7 @@ Error child_error(const Failure& failure, const PrivateRoot& root) {
 // Both ends of everything that connects us to the child.
 struct Ends {
   ChildEnds child;
-  Fd job, report, status, go;  // ours
+  Fd job, report, status;  // ours
 };
 
 Result<Ends> connect(LaunchInputs& in) {
@@ -82,11 +82,7 @@ Result<Ends> connect(LaunchInputs& in) {
   Pipe status = TRY(create_pipe());
   out.status = std::move(status.read);
   out.child.status = TRY(raise(status.write));
-  if (in.plan->channel_directory) {
-    Pipe hold = TRY(create_pipe());
-    out.child.hold = TRY(raise(hold.read));
-    out.go = std::move(hold.write);
-  } else {
+  if (!in.plan->channel_directory) {
     Pipe job = TRY(create_pipe()), report = TRY(create_pipe());
     out.child.job = TRY(raise(job.read));
     out.child.report = TRY(raise(report.write));
@@ -98,20 +94,6 @@ Result<Ends> connect(LaunchInputs& in) {
     TRY(raise_in_place(out.child.spare));
   }
   return out;
-}
-
-// End of file: runsc was executed.
-Result<> await_exec(int status, const PrivateRoot& root, dispatcher::Patience& patience) {
-  pollfd said{status, POLLIN, 0};
-  TRY(patience.until_ready({&said, 1}));
-  Failure failure;
-  ssize_t got = -1;
-  do {
-    got = ::read(status, &failure, sizeof failure);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return sys_error("waiting for runsc to be executed", errno);
-  if (got == sizeof failure) return std::unexpected(child_error(failure, root));
-  return {};
 }
 
 }  // namespace
@@ -128,11 +110,17 @@ Result<ExitStatus> wait_for(int pidfd) {
   return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
 }
 
-Result<> release(Launched& launched, dispatcher::Patience& patience) {
-  if (launched.go && ::write(launched.go.get(), "g", 1) != 1 && errno != EPIPE) return sys_error("starting runsc", errno);
-  launched.go.reset();
-  if (!launched.status) return {};
-  TRY(await_exec(launched.status.get(), launched.root, patience));
+// The status pipe is at its end: runsc was executed.
+Result<> await_exec(Launched& launched, dispatcher::Patience& patience) {
+  pollfd said{launched.status.get(), POLLIN, 0};
+  TRY(patience.until_ready({&said, 1}));
+  Failure failure;
+  ssize_t got = -1;
+  do {
+    got = ::read(launched.status.get(), &failure, sizeof failure);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return sys_error("waiting for runsc to be executed", errno);
+  if (got == sizeof failure) return std::unexpected(child_error(failure, launched.root));
   launched.status.reset();
   launched.root.attachments.clear();
   return {};
@@ -164,7 +152,6 @@ Result<Launched> launch(LaunchInputs in, dispatcher::Steps& steps) {
   out.root = std::move(spawned.root);
   out.job = std::move(ends.job);
   out.report = std::move(ends.report);
-  out.go = std::move(ends.go);
   out.status = std::move(ends.status);
   out.pidfd = pending.release();
   return out;

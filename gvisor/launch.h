@@ -16,7 +16,6 @@ struct Launched {
   Fd pidfd;   // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
   Fd job;     // write end to init (init/channel.h); empty with plan.channel_directory
   Fd report;  // read end; empty likewise
-  Fd go;      // with plan.channel_directory: the child is held before exec until release()
   Fd status;  // says how its exec went
   PrivateRoot root;
 };
@@ -24,8 +23,8 @@ struct Launched {
 // Steps gain "private_root and clone". The child is a copy of this process: not after threads exist.
 Result<Launched> launch(LaunchInputs inputs, dispatcher::Steps& steps);
 
-// Lets a held child go on and waits until it has executed runsc; once, nothing to do a second time. Errors: Patience's too.
-Result<> release(Launched& launched, dispatcher::Patience& patience);
+// Waits until the child has executed runsc; once. Errors: Patience's too.
+Result<> await_exec(Launched& launched, dispatcher::Patience& patience);
 
 // The pty's master, which runsc sends when the sandbox exists. Error when runsc ends before; Patience's too.
 Result<Fd> receive_console(const Launched& launched, dispatcher::Patience& patience);

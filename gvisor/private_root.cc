@@ -66,6 +66,15 @@ class Filler {
     if (::fchmodat(root_, path.c_str(), mode, 0) < 0) return failed("chmod", path, errno);
     return {};
   }
+  // To a user inside; where this one has no id to give, with `mode` to everybody.
+  Result<> give(const std::string& path, uint32_t user, mode_t mode_for_all) {
+    Result<> given = own(path, user, user);
+    return given || given.error().sys != EINVAL ? given : mode(path, mode_for_all);
+  }
+  Result<> rename(const std::string& from, const std::string& to) {
+    if (::renameat(root_, from.c_str(), root_, to.c_str()) < 0) return failed("rename", from, errno);
+    return {};
+  }
 
  private:
   static std::unexpected<Error> failed(std::string_view verb, const std::string& path, int err) {
@@ -287,14 +296,8 @@ class Builder {
   // init reads and writes here as its own user, who is the only one that may: the environment is in it, and the report.
   // An ordinary user has no id to give to that user: everybody inside may then.
   Result<> build_channel() {
-    const uint32_t user = plan_.init_user;
     TRY(fill_.directory("channel", 0700));
-    TRY(fill_.file("channel/job", plan_.job, 0600));
-    Result<> given = fill_.own("channel/job", user, user);
-    if (given) return fill_.own("channel", user, user);
-    if (given.error().sys != EINVAL) return given;
-    TRY(fill_.mode("channel/job", 0644));
-    return fill_.mode("channel", 0777);
+    return fill_.give("channel", plan_.init_user, 0777);
   }
 
   // runsc opens a pty in a devpts that the child mounts, and sends its master to the socket.
@@ -331,13 +334,21 @@ Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, 
   return root;
 }
 
-Result<std::string> read_channel_report(const PrivateRoot& root) {
+// Whole or not at all: init looks for it all the time.
+Result<> put_job(const PrivateRoot& root, const Plan& plan, std::string_view job) {
+  Filler fill(root.mount.get());
+  TRY(fill.file("channel/new-job", job, 0600));
+  TRY(fill.give("channel/new-job", plan.init_user, 0644));
+  return fill.rename("channel/new-job", "channel/job");
+}
+
+Result<std::string> read_channel_reports(const PrivateRoot& root) {
   auto opened = files::open_beneath(root.mount.get(), "channel/report", O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!opened) {
     if (opened.error().sys == ENOENT) return std::string();
     return std::unexpected(std::move(opened).error());
   }
-  // The workload may write here, too: at most its own ending is forged, and no more than a few reports are read.
+  // A workload that may write here (of an ordinary user) forges at most its own ending; no more than a few reports are read.
   return files::read_fd(opened->get(), 16 * sizeof(init::Report), "init's report");
 }
 

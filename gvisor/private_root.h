@@ -38,8 +38,10 @@ enum class OpenedIn { this_mount_namespace, the_parents };
 // In the parent's: each is opened again by its path and must be the same file.
 Result<PrivateRoot> create_private_root(const Plan& plan, const Binary& binary, const Sources& sources, OpenedIn opened_in);
 
-// The report that init left in the channel directory; empty when there is none.
-Result<std::string> read_channel_report(const PrivateRoot& root);
+// Hands the job over to an init that waits for it in the channel directory.
+Result<> put_job(const PrivateRoot& root, const Plan& plan, std::string_view job);
+// The reports that init left in the channel directory; empty when there is none.
+Result<std::string> read_channel_reports(const PrivateRoot& root);
 // What runsc said about its end: the errors of its log, and the first line of its kernel's panic. Empty when there is none.
 std::string read_last_words(const PrivateRoot& root);
 // Pure. Of {"msg","level","time"} objects, which runsc writes without anything between them, the messages of level error,

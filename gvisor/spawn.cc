@@ -53,7 +53,6 @@ class Prepared {
     child_.report = ends.report.get();
     child_.status = ends.status.get();
     child_.parents_status = parents_status;
-    child_.hold = ends.hold.get();
     child_.spare = ends.spare.get();
     child_.arguments = arguments_.data();
   }

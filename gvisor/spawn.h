@@ -33,7 +33,6 @@ struct LaunchInputs {
 struct ChildEnds {
   Fd in, out, err;
   Fd job, report;  // empty with plan.channel_directory
-  Fd hold;         // only with it
   Fd status;
   Fd spare;
 };

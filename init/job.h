@@ -1,8 +1,9 @@
 // The job: what PID 1 is to run, as data, and the report it gives back. Between init (no libc) and a backend.
 //
+// clang-format off
 //   backend                                    init (PID 1 of either backend)
 //   --------------------------------------------------------------------------------------------------------
-//                                        <---  Report{ready}: it runs and waits for its job (two pipes only)
+//                                        <---  Report{ready}: it runs and waits for its job, which may have been sent
 //   Order{signal}*                       --->  kept, and delivered as soon as the workload runs
 //   JobHeader, rlimits, gids, strings    --->  read until total_bytes are there
 //                                        <---  Report{started, pid}, or
@@ -11,13 +12,15 @@
 //   end of file, or anything else        --->  the dispatcher is gone: kills all and exits with 137
 //                                        <---  Report{exited or signaled, value} when everything else is dead
 //                                              and reaped; then exits with value, or 128 + value
+// clang-format on
 //
 // argv of init:
 //   "init" FD      one SOCK_SEQPACKET socket for both directions (native). A job is cut into messages of at
 //                  most kMaxChunk bytes, because a socket's buffer does not hold a whole one.
 //   "init" IN OUT  two pipes (gVisor with --pass-fd); the backend keeps its end of IN open until the end.
-//   "init" DIR     DIR/job is read and removed, DIR/report is written (gVisor builds without --pass-fd). No
-//                  orders, no end of file, and the workload can write to the report if it may write to DIR.
+//   "init" DIR     DIR/job is waited for, read and removed, DIR/report is written (gVisor builds without --pass-fd). The job
+//                  has to appear whole (rename(2)). No orders, no end of file, and the workload can write to the report if it
+//                  may write to DIR.
 //   ... "as=UID"   behind any of these: init becomes that user before anything else, and keeps CAP_KILL, CAP_CHOWN,
 //                  CAP_SETUID, CAP_SETGID and CAP_SETPCAP, with which it was started. The job then has to set the
 //                  workload's user, another one, which gets no capability.

@@ -35,7 +35,7 @@ struct Channel {
   int in = -1;                     // job and orders
   int out = -1;                    // reports
   bool lives = false;              // `in` stays open and is watched
-  const char* job_file = nullptr;  // of the DIR form
+  const char* job_file = nullptr;  // of the DIR form, in which `in` is -1 until that file is there
 };
 
 // The job's memory: the bytes as they come, and the pointers into them.
@@ -148,11 +148,10 @@ bool open_channel(long argc, const char* const* argv, Channel& channel) {
     channel = {parse_number(argv[1]), parse_number(argv[2]), true, nullptr};
   } else if (argc == 2 && join(job_path, sizeof job_path, argv[1], "job") &&
              join(report_path, sizeof report_path, argv[1], "report")) {
-    channel.in = static_cast<int>(kernel::open(job_path, O_RDONLY | O_CLOEXEC, 0));
     channel.out = static_cast<int>(kernel::open(report_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     channel.job_file = job_path;
   }
-  return channel.in > 2 && channel.out > 2;
+  return channel.out > 2 && (channel.in > 2 || channel.job_file);
 }
 
 // Descriptors that the launcher leaked are closed before anything else is done with the sandbox.
@@ -161,6 +160,17 @@ void close_all_but(int a, int b) {
   kernel::close_range(3, low - 1);
   if (low != high) kernel::close_range(low + 1, high - 1);
   kernel::close_range(high + 1, ~0u);
+}
+
+// A gVisor that needs the DIR form tells nobody that the host has made a file: it is looked for, more and more rarely.
+int await_file(const Channel& channel) {
+  constexpr long kFirstRestNs = 1'000'000, kLongestRestNs = 32'000'000;
+  for (long rest = kFirstRestNs;; rest = rest < kLongestRestNs ? 2 * rest : rest) {
+    const long opened = kernel::open(channel.job_file, O_RDONLY | O_CLOEXEC, 0);
+    if (opened >= 0) return static_cast<int>(opened);
+    if (opened != -ENOENT) fail(channel, Step::read_job, static_cast<int>(-opened));
+    kernel::poll(nullptr, 0, rest);
+  }
 }
 
 // Takes the orders at the front of the inbox and answers what follows them.
@@ -299,14 +309,15 @@ void forget_ignored_signals() {
     kernel::write(2, kUsage, sizeof kUsage - 1);
     kernel::exit(kExitFailed);
   }
-  close_all_but(channel.in, channel.out);
+  close_all_but(channel.in < 0 ? channel.out : channel.in, channel.out);
   if (became < 0) fail(channel, Step::protect, static_cast<int>(-became));
   kernel::hide_self();
   if (!user) forget_ignored_signals();
   const long signals = kernel::open_signals(~kNotForwarded);
   if (signals < 0) fail(channel, Step::read_job, static_cast<int>(-signals));
 
-  if (channel.in != channel.out && channel.lives) send(channel, {kReportMagic, ReportKind::ready, 0, Step::none, 0});
+  send(channel, {kReportMagic, ReportKind::ready, 0, Step::none, 0});
+  if (channel.job_file) channel.in = await_file(channel);
 
   Inbox inbox;
   const Job job = open_job(channel, inbox);

@@ -37,13 +37,20 @@ bool NativeInstance::end(clock::Deadline deadline) {
   return end_child(launched_.pidfd.get(), deadline);
 }
 
+Result<std::optional<init::ReportWithDescriptor>> NativeInstance::await_report(dispatcher::Patience& patience) {
+  pollfd report_comes{launched_.socket.get(), POLLIN, 0};
+  TRY(patience.until_ready({&report_comes, 1}));
+  return init::receive_report_and_descriptor(launched_.socket.get());
+}
+
+// A job that is sent before init is ready is read as soon as it is.
 Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
     TRY(init::send_job(launched_.socket.get(), job_));
-    pollfd report_comes{launched_.socket.get(), POLLIN, 0};
-    TRY(patience.until_ready({&report_comes, 1}));
-    return init::receive_report_and_descriptor(launched_.socket.get());
+    auto first = TRY(await_report(patience));
+    if (first && first->report.kind == init::ReportKind::ready) return await_report(patience);
+    return first;
   }();
   job_.clear();
   steps.push_back({"start", clock::monotonic_ns() - begin});

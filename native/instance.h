@@ -7,7 +7,7 @@
 
 #include "base/pidfd.h"
 #include "dispatcher/backend.h"
-#include "init/job.h"
+#include "init/channel.h"
 #include "native/identity/id_map.h"
 #include "native/launch.h"
 #include "native/syscall_log.h"
@@ -44,6 +44,7 @@ class NativeInstance final : public dispatcher::Instance {
   bool end(clock::Deadline deadline) override;
 
  private:
+  Result<std::optional<init::ReportWithDescriptor>> await_report(dispatcher::Patience& patience);
   dispatcher::Ending ending(int status);
 
   std::unique_ptr<const Plan> plan_;

@@ -128,13 +128,12 @@ std::optional<init::Report> InitOutcome::find(init::ReportKind kind) const {
 }
 
 InitSandbox::InitSandbox(InitOptions options) : options_(std::move(options)) {
-  if (options_.transport == Transport::directory) return;  // starts when the job is there
   Fd in, out;
   if (options_.transport == Transport::pipes) {
     Pipe job = *create_pipe(), reports = *create_pipe();
     to_init_ = std::move(job.write), in = std::move(job.read);
     from_init_ = std::move(reports.read), out = std::move(reports.write);
-  } else {
+  } else if (options_.transport == Transport::socket) {
     SocketPair pair = *create_socket_pair();
     to_init_ = std::move(pair.ours), in = std::move(pair.theirs);
   }
@@ -221,8 +220,8 @@ void InitSandbox::send(const bundle::Process& process, init::UserChange change) 
 
 void InitSandbox::send_bytes(const std::string& job) {
   if (options_.transport == Transport::directory) {
-    directory_.write("job", job, 0600);
-    start({}, {});
+    directory_.write("new-job", job, 0600);
+    ASSERT_EQ(::rename(directory_.file("new-job").c_str(), directory_.file("job").c_str()), 0);
     return;
   }
   auto sent = init::send_job(to_init(), job);

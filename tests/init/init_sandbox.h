@@ -50,7 +50,6 @@ class InitSandbox {
   pid_t pid() const { return pid_; }  // of init in namespaces, of runsc otherwise
   int to_init() const { return to_init_.get(); }
   int from_init() const { return from_init_ ? from_init_.get() : to_init_.get(); }
-  // The job; with Transport::directory this is what starts init.
   void send(const bundle::Process& process, init::UserChange change = init::UserChange::by_backend);
   void send_bytes(const std::string& job);
   // Blocks until init says that the workload runs (false: it said something else or ended).
