@@ -153,6 +153,44 @@ Verdict check_untrusted(const bundle::Config& config) {
   return {"invariants", true, "every namespace is new, no privilege, hook or device", {}};
 }
 
+// The sandbox's request as it would be with this command.
+Request with_job(const Spec& spec, const JobRequest& wish) {
+  Request request = spec.request();
+  request.runtime = spec.backend() == BackendKind::native ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  request.awaits_job = false;
+  if (!request.config.process) request.config.process.emplace();
+  bundle::Process& process = *request.config.process;
+  process.args = wish.args;
+  for (const std::string& variable : wish.env) {
+    const std::string_view name = std::string_view(variable).substr(0, variable.find('=') + 1);
+    std::erase_if(process.env, [&](const std::string& old) { return old.starts_with(name); });
+    process.env.push_back(variable);
+  }
+  if (wish.cwd) process.cwd = *wish.cwd;
+  if (wish.umask) process.user.umask = *wish.umask;
+  for (const bundle::Rlimit& limit : wish.rlimits) {
+    std::erase_if(process.rlimits, [&](const bundle::Rlimit& old) { return old.type == limit.type; });
+    process.rlimits.push_back(limit);
+  }
+  if (wish.wall_ms) request.limits.wall_ms = wish.wall_ms;
+  if (wish.output_bytes) request.limits.output_bytes = wish.output_bytes;
+  return request;
+}
+
+// Rule: a job stays within the limits that its sandbox was made with, whatever the policy allows by now.
+Verdict check_within_sandbox(const Spec& spec, const JobRequest& wish) {
+  for (const bundle::Rlimit& limit : wish.rlimits) {
+    const auto& own = spec.process().rlimits;
+    const auto found = std::ranges::find(own, limit.type, &bundle::Rlimit::type);
+    if (found != own.end() && limit.hard > found->hard)
+      return {"sandbox", false,
+              limit.type + " " + std::to_string(limit.hard) + " is above " + std::to_string(found->hard) +
+                  ", which its sandbox was made with",
+              "ask for no more than that, or make the sandbox with a higher one"};
+  }
+  return {"sandbox", true, "within the limits of " + spec.id(), {}};
+}
+
 }  // namespace
 
 Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) const {
@@ -165,6 +203,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   for (bundle::Mount& mount : request.config.mounts) name_once(mount.destination);
   for (secrets::Request& secret : request.secrets) name_once(secret.destination);
   for (secrets::Request& secret : facts.secret_files) name_once(secret.destination);
+  if (request.awaits_job && !request.config.process) request.config.process.emplace();
   Decision decision;
   if (request.id.empty()) request.id = TRY_WITH(draw_id(), "drawing an id");
   decision.id = request.id;
@@ -194,6 +233,8 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.config_ = complete(request, facts, spec.limits_, order);
   if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
   if (!decision.verdicts.back().allowed) return decision;
+  if (!spec.config_.process->args.empty()) decision.job = make_job(*spec.config_.process, spec.limits_, request);
+  spec.config_.process->args.clear();
   // The caller's mounts are the last ones (bundle/builder.h).
   spec.source_index_.assign(spec.config_.mounts.size() - order.size(), -1);
   for (const size_t i : order) spec.source_index_.push_back(facts.volumes[i].fd ? static_cast<int>(i) : -1);
@@ -201,6 +242,23 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   spec.facts_ = std::move(facts);
   spec.verdicts_ = decision.verdicts;
   decision.spec = std::make_shared<const Spec>(std::move(spec));
+  return decision;
+}
+
+Job Admission::make_job(bundle::Process process, LimitValues limits, const Request& request) {
+  return Job(std::move(process), std::move(limits), request.limits.output_bytes == kUnlimited);
+}
+
+Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish) const {
+  const Request request = with_job(spec, wish);
+  JobDecision decision;
+  for (const NamedGuard& guard : guards()) decision.verdicts.push_back(guard.judge(request, policy_, spec.facts_));
+  decision.verdicts.push_back(check_within_sandbox(spec, wish));
+  if (!std::ranges::all_of(decision.verdicts, &Verdict::allowed)) return decision;
+  LimitValues limits = resolve_limits(request, *find_level(policy_, request.trust));
+  lower_to_hard_limits(limits, request, spec.facts_);
+  bundle::Config config = complete(request, spec.facts_, limits, mount_order(request.config.mounts));
+  decision.job = make_job(std::move(*config.process), std::move(limits), request);
   return decision;
 }
 

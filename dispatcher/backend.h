@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "bundle/host_rootfs.h"
+#include "dispatcher/job.h"
 #include "dispatcher/patience.h"
 #include "dispatcher/spec.h"
 #include "host/cgroup/cgroup.h"
@@ -112,8 +113,9 @@ class Instance {
   virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;
   // How its user ids are mapped on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
-  // Hands over the job; returns when PID 1 has begun the command, or cannot. Steps as for create. Errors: Patience's.
-  virtual Result<> start(Patience& patience, Steps& steps) = 0;
+  // Hands over the job, minutes later if need be; returns when PID 1 has begun its command, or cannot. Once: the sandbox ends
+  // with it. Steps as for create. Errors: a job that no init takes (bad_input); Patience's.
+  virtual Result<> start(const Job& job, Patience& patience, Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.
   virtual Result<> signal(int number) = 0;
   // SIGKILL to everything in the sandbox, at once and for sure.

@@ -102,7 +102,7 @@ const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
                                   .streams = streams,
                                   .progress = options_.progress},
                    std::move(timer_));
-  record_ = foreground_->run(*sandbox_, streams);
+  record_ = foreground_->run(*sandbox_, *decision_.job, streams);
   return record_;
 }
 

@@ -15,21 +15,21 @@ Result<Foreground> Foreground::open(int signals_from_watcher) {
   return foreground;
 }
 
-Record Foreground::run(Sandbox& sandbox, const StreamOptions& streams) {
+Record Foreground::run(Sandbox& sandbox, const Job& job, const StreamOptions& streams) {
   sandbox_ = &sandbox;
-  Result<> lived = live(streams);
+  Result<> lived = live(job, streams);
   terminal_ = RawTerminal();
   sandbox_ = nullptr;
   return sandbox.finish(std::move(lived));
 }
 
-Result<> Foreground::live(const StreamOptions& streams) {
+Result<> Foreground::live(const Job& job, const StreamOptions& streams) {
   TRY(sandbox_->create(*this));
   if (sandbox_->terminal() >= 0) {
     copy_terminal_size(sandbox_->terminal());
     if (streams.attach_stdin) terminal_ = TRY(RawTerminal::enter(streams.in));
   }
-  TRY(sandbox_->start(*this));
+  TRY(sandbox_->start(job, *this));
   for (const int number : std::exchange(early_signals_, {})) TRY(pass_on(number));
   return watch();
 }

@@ -23,12 +23,12 @@ class Foreground : private Patience {
   // Takes the signals: this process's own, or those of a watcher (SignalInbox::open).
   static Result<Foreground> open(int signals_from_watcher = -1);
 
-  // The whole life of a sandbox that was made with these streams; it is released in every case.
-  Record run(Sandbox& sandbox, const StreamOptions& streams);
+  // The whole life of a sandbox that was made with these streams and runs this job; it is released in every case.
+  Record run(Sandbox& sandbox, const Job& job, const StreamOptions& streams);
 
  private:
   Result<> until_ready(std::span<pollfd> fds) override;
-  Result<> live(const StreamOptions& streams);
+  Result<> live(const Job& job, const StreamOptions& streams);
   Result<> watch();
   void notice_early_signals();
   Result<> pass_signals_on();

@@ -4,7 +4,7 @@
 //   request.h     the wish             request_json.h  as a document
 //   policy.h      levels and ceilings  guards.h        verdicts over (Request, Policy, HostFacts)
 //   limits.h      the table of limits  names.h        their and the enumerations' words
-//   admission.h   the only maker of    spec.h          the immutable Spec
+//   admission.h   the only maker of    spec.h, job.h   the immutable Spec (what is made) and Job (what runs in it)
 //   backend.h     Backend, Instance    sandbox.h       the one lifecycle around an Instance
 //   record.h      result record        audit.h, events.h, state_store.h    what is written down
 #pragma once
@@ -53,7 +53,8 @@ struct RunLimits {
 };
 
 struct Request {
-  std::string id;  // empty: admission draws a random one
+  std::string id;           // empty: admission draws a random one
+  bool awaits_job = false;  // the sandbox may have no command of its own: what runs in it comes later, as JobRequests
   std::string trust = "untrusted";
   RuntimeChoice runtime = RuntimeChoice::automatic;
   NetworkMode network = NetworkMode::none;
@@ -73,6 +74,19 @@ struct Request {
   std::string platform;  // gvisor: "systrap", "ptrace", "kvm"; empty: the best that works
   std::string runsc;     // path given by the caller; empty: policy, PATH, usual places
   friend bool operator==(const Request&, const Request&) = default;
+};
+
+// The wish for a job in a sandbox that is there. What is absent is as the sandbox's own request has it; user, terminal and
+// capabilities always are.
+struct JobRequest {
+  std::vector<std::string> args;
+  std::vector<std::string> env;  // KEY=VALUE; in place of the sandbox's variable of that name
+  std::optional<std::string> cwd;
+  std::optional<uint32_t> umask;
+  std::vector<bundle::Rlimit> rlimits;  // in place of the sandbox's of that type, and not above it
+  std::optional<int64_t> wall_ms;       // negative: unlimited, as in RunLimits
+  std::optional<uint64_t> output_bytes;
+  friend bool operator==(const JobRequest&, const JobRequest&) = default;
 };
 
 }  // namespace bailey::dispatcher

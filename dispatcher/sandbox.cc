@@ -113,10 +113,6 @@ Result<> Sandbox::create(Patience& patience) {
   enter("streams");
   StreamOptions options = around_.streams;
   options.terminal = spec_->process().terminal;
-  std::optional<uint64_t>& cap = record_.limits.output_bytes;
-  const bool captures = options.output == StreamOptions::Output::capture;
-  if (captures && !cap && !spec_->request().limits.output_bytes) cap = kCapturedOutputBytes;
-  options.cap = cap;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 
@@ -190,12 +186,13 @@ Result<> Sandbox::connect_network() {
   return {};
 }
 
-Result<> Sandbox::start(Patience& patience) {
+Result<> Sandbox::start(const Job& job, Patience& patience) {
   enter("start");
   TRY(around_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
-  TRY(instance_->start(patience, steps));
+  limit(job);
+  TRY(instance_->start(job, patience, steps));
   record_.started_wall_ns = clock::wall_ns();
   started_ns_ = clock::monotonic_ns();
   using LeaveOut = host::Cgroup::LeaveOut;
@@ -203,7 +200,7 @@ Result<> Sandbox::start(Patience& patience) {
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
   // The making's own is over; a workload without a time limit has none.
-  deadline_ = spec_->limits().wall_ms ? clock::Deadline::in_ms(*spec_->limits().wall_ms) : clock::Deadline();
+  deadline_ = job.limits().wall_ms ? clock::Deadline::in_ms(*job.limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);
   if (around_.progress) around_.progress->workload_started();
   json::Object started;
@@ -213,6 +210,16 @@ Result<> Sandbox::start(Patience& patience) {
   if (instance_->has_begun()) around_.events.emit("started", spec_->id(), std::move(started));
   enter("supervise");
   return {};
+}
+
+// What is the job's own of them: the time, and what it may write.
+void Sandbox::limit(const Job& job) {
+  record_.limits.wall_ms = job.limits().wall_ms;
+  record_.limits.output_bytes = job.limits().output_bytes;
+  const bool captures = around_.streams.output == StreamOptions::Output::capture;
+  if (captures && !job.limits().output_bytes && !job.wants_unlimited_output())
+    record_.limits.output_bytes = kCapturedOutputBytes;
+  streams_.limit(record_.limits.output_bytes);
 }
 
 void Sandbox::add_interest(std::vector<pollfd>& set) const {

@@ -31,6 +31,7 @@
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
+#include "dispatcher/job.h"
 #include "dispatcher/patience.h"
 #include "dispatcher/progress.h"
 #include "dispatcher/record.h"
@@ -67,7 +68,7 @@ class Sandbox {
 
   // The making. `patience` waits: until due(), or until somebody asks for the end, which end_making() then makes the error of.
   Result<> create(Patience& patience);
-  Result<> start(Patience& patience);
+  Result<> start(const Job& job, Patience& patience);
   std::unexpected<Error> end_making(Stop why, int signal = 0);  // timed_out or signal
 
   // From start() until is_settled(). add_interest appends entries to a set for poll(2); serve takes just these afterwards.
@@ -98,6 +99,7 @@ class Sandbox {
   Result<> begin_making_again();
   Result<> reserve_network();
   Result<> connect_network();
+  void limit(const Job& job);
   std::optional<End> look(std::span<const pollfd> set);
   bool ends_soon();
   Result<> begin_draining();

@@ -1,4 +1,5 @@
-// Spec: an admitted request. Immutable; only admission can make one, and backends take nothing else, so no path skips a guard.
+// Spec: the sandbox of an admitted request; what runs in it is a Job. Immutable; only admission can make one, and backends take
+// nothing else, so no path skips a guard.
 #pragma once
 
 #include <span>
@@ -25,6 +26,7 @@ class Spec {
   const std::string& id() const { return request_.id; }
   const Request& request() const { return request_; }       // as asked, with the id drawn
   const bundle::Config& config() const { return config_; }  // complete: run's mounts, masks, namespaces and limits are in it
+  // What its jobs share: user, terminal, capabilities; and the rest as a job has it that says nothing else. `args` is empty.
   const bundle::Process& process() const { return *config_.process; }
   const Level& level() const { return level_; }
   BackendKind backend() const { return backend_; }

@@ -106,6 +106,7 @@ class Streams {
   Result<Stdio> copy_workload_ends() const;
   Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Backend::create
   int terminal() const { return terminal_.get(); }
+  void limit(std::optional<uint64_t> cap) { options_.cap = cap; }  // in place of StreamOptions::cap
 
   void add_interest(std::vector<pollfd>& set) const;  // exactly kPollSlots elements
   static constexpr size_t kPollSlots = 5;

@@ -9,7 +9,6 @@
 #include "gvisor/instance.h"
 #include "gvisor/platform.h"
 #include "host/oom_score.h"
-#include "init/encode.h"
 #include "secrets/stage.h"
 
 namespace bailey::gvisor {
@@ -54,8 +53,9 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
     const auto& asked = spec_->request().config.process;
     if ((!asked || !asked->oom_score_adj) && host::own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
 
-    if (!plan.terminal) init::relay_output(plan.job, is_one_pipe(stdio.out.get(), stdio.err.get()));
-
+    const Relay relay = plan.terminal                                   ? Relay::none
+                        : is_one_pipe(stdio.out.get(), stdio.err.get()) ? Relay::merged
+                                                                        : Relay::apart;
     LaunchInputs inputs;
     inputs.plan = &plan;
     inputs.binary = &runsc_->binary;
@@ -72,7 +72,7 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
     inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;
     Launched launched = TRY(launch(std::move(inputs), steps));
 
-    return std::make_unique<SandboxInstance>(std::move(plan), spec_->process(), std::move(launched));
+    return std::make_unique<SandboxInstance>(std::move(plan), relay, std::move(launched));
   }
 
  private:

@@ -31,8 +31,8 @@ constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox 
 
 }  // namespace
 
-SandboxInstance::SandboxInstance(Plan plan, bundle::Process process, Launched launched)
-    : plan_(std::move(plan)), process_(std::move(process)), launched_(std::move(launched)) {}
+SandboxInstance::SandboxInstance(Plan plan, Relay relay, Launched launched)
+    : plan_(std::move(plan)), relay_(relay), launched_(std::move(launched)) {}
 
 bool SandboxInstance::end(clock::Deadline deadline) {
   if (reaped_ || !launched_.pidfd) return true;
@@ -57,10 +57,13 @@ Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispat
   return terminal;
 }
 
-Result<> SandboxInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
+Result<> SandboxInstance::start_process(bundle::Process process, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
+  process_ = std::move(process);
   if (last_->kind != init::ReportKind::ready) return {};
-  TRY(send_job(patience));
+  std::string job = TRY(encode_job(plan_, process_));
+  if (relay_ != Relay::none) init::relay_output(job, relay_ == Relay::merged);
+  TRY(send_job(job, patience));
   TRY(await_report(patience));
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
@@ -101,13 +104,12 @@ Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
 
 // Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
 // is no error: exit_fd says so, and reap() knows why.
-Result<> SandboxInstance::send_job(dispatcher::Patience& patience) {
-  if (plan_.channel_directory) return put_job(launched_.root, plan_, plan_.job);
+Result<> SandboxInstance::send_job(std::string_view job, dispatcher::Patience& patience) {
+  if (plan_.channel_directory) return put_job(launched_.root, plan_, job);
   const int pipe = launched_.job.get();
-  (void)::fcntl(pipe, F_SETPIPE_SZ,
-                static_cast<int>(std::max<size_t>(plan_.job.size(), kLeastPipe)));  // may be above the user's cap
+  (void)::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(std::max<size_t>(job.size(), kLeastPipe)));  // may be above the user's cap
   if (::fcntl(pipe, F_SETFL, O_NONBLOCK) < 0) return sys_error("preparing init's pipe", errno);
-  std::string_view rest = plan_.job;
+  std::string_view rest = job;
   while (!rest.empty()) {
     const ssize_t sent = ::write(pipe, rest.data(), rest.size());
     if (sent >= 0) rest.remove_prefix(static_cast<size_t>(sent));

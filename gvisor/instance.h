@@ -11,13 +11,19 @@
 
 namespace bailey::gvisor {
 
+// How init passes on what the workload writes (init/relay.h): not at all, or from two pipes or one.
+enum class Relay { none, apart, merged };
+
 class SandboxInstance final : public dispatcher::Instance {
  public:
-  SandboxInstance(Plan plan, bundle::Process process, Launched launched);
+  SandboxInstance(Plan plan, Relay relay, Launched launched);
   ~SandboxInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
-  Result<> start(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
+  Result<> start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override {
+    return start_process(job.process(), patience, steps);
+  }
+  Result<> start_process(bundle::Process process, dispatcher::Patience& patience, dispatcher::Steps& steps);
   // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
   Result<> signal(int number) override;
   void kill_all() override;
@@ -31,7 +37,7 @@ class SandboxInstance final : public dispatcher::Instance {
   bool end(clock::Deadline deadline) override;
 
  private:
-  Result<> send_job(dispatcher::Patience& patience);
+  Result<> send_job(std::string_view job, dispatcher::Patience& patience);
   // Waits for init's next report, or until the sandbox has ended: then there is none.
   Result<> await_report(dispatcher::Patience& patience);
   Result<> await_channel_report(dispatcher::Patience& patience);
@@ -42,6 +48,7 @@ class SandboxInstance final : public dispatcher::Instance {
   bool has_end() const;
 
   Plan plan_;
+  Relay relay_;
   bundle::Process process_;  // what init was to run, for messages
   Launched launched_;
   std::optional<init::Report> last_;

@@ -100,15 +100,10 @@ bool raised_by_runsc(std::string_view type) {
 
 // The pids limit as the workload meets it: gVisor enforces RLIMIT_NPROC for a user without CAP_SYS_RESOURCE, uid 0 included,
 // over the whole sandbox. The host's pids cgroup counts the sentry's threads and cannot serve (docs/gvisor.md, "Limits").
-std::vector<bundle::Rlimit> workload_limits(const Spec& spec) {
-  std::vector<bundle::Rlimit> limits = spec.process().rlimits;
-  const std::optional<int64_t> pids = spec.config().linux.resources.pids_limit;
-  if (!pids || *pids <= 0) return limits;
-  const uint64_t most = static_cast<uint64_t>(*pids);
+void limit_processes(std::vector<bundle::Rlimit>& limits, uint64_t most) {
   const auto asked = std::ranges::find(limits, "RLIMIT_NPROC", &bundle::Rlimit::type);
   if (asked == limits.end()) limits.push_back({"RLIMIT_NPROC", most, most});
   else *asked = {"RLIMIT_NPROC", std::min(asked->soft, most), std::min(asked->hard, most)};
-  return limits;
 }
 
 // gVisor's kernel lets a process stop, kill and trace PID 1 when both have one user. So init becomes another user than the
@@ -124,8 +119,7 @@ void protect_init(bundle::Process& init, const bundle::Process& workload, bool a
   if (ambient) init.capabilities.inheritable = init.capabilities.ambient = kept;
 }
 
-bundle::Process init_process(const bundle::Process& workload, const std::vector<bundle::Rlimit>& limits,
-                             bool channel_directory) {
+bundle::Process init_process(const bundle::Process& workload, bool channel_directory) {
   bundle::Process init;
   init.args = {kInitPath};
   if (channel_directory) init.args.emplace_back(kChannelInside);
@@ -136,13 +130,14 @@ bundle::Process init_process(const bundle::Process& workload, const std::vector<
   init.console_size = workload.console_size;
   init.no_new_privileges = true;
   protect_init(init, workload, !channel_directory);
-  std::ranges::copy_if(limits, std::back_inserter(init.rlimits), [](const auto& limit) { return raised_by_runsc(limit.type); });
+  std::ranges::copy_if(workload.rlimits, std::back_inserter(init.rlimits),
+                       [](const auto& limit) { return raised_by_runsc(limit.type); });
   return init;
 }
 
 // What every sandbox has, whatever runs in it.
-Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, dispatcher::NetworkMode network_mode,
-                        bool writable) {
+Plan begin_plan(const PlanInputs& inputs, const bundle::Process& workload, dispatcher::NetworkMode network_mode,
+                bool writable) {
   Plan plan;
   plan.runsc_id = inputs.runsc_id;
   plan.terminal = workload.terminal;
@@ -150,14 +145,13 @@ Result<Plan> begin_plan(const PlanInputs& inputs, bundle::Process workload, disp
   plan.init_user = user_of_init(workload);
   plan.spare_fd = inputs.traits->has_flag("directfs");
   plan.oom_score_adj = workload.oom_score_adj;
-  plan.config.process = init_process(workload, workload.rlimits, plan.channel_directory);
+  plan.config.process = init_process(workload, plan.channel_directory);
   plan.config.root = bundle::Root{"/rootfs", !writable};
   using enum bundle::NamespaceType;
   for (const auto type : {pid, mount, ipc, uts}) plan.config.linux.namespaces.push_back({type, {}});
   plan.joins_network = dispatcher::is_filtered(network_mode);
   if (network_mode != dispatcher::NetworkMode::host)
     plan.config.linux.namespaces.push_back({network, plan.joins_network ? "/netns" : ""});
-  plan.job = TRY(init::encode_job(workload, init::UserChange::by_init));
   return plan;
 }
 
@@ -176,9 +170,9 @@ Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   TRY(check_plan(spec, *inputs.traits));
   const dispatcher::NetworkMode network = spec.request().network;
   const bool writable = spec.request().root_writes == dispatcher::Writes::memory;
-  bundle::Process workload = spec.process();
-  workload.rlimits = workload_limits(spec);
-  Plan plan = TRY(begin_plan(inputs, std::move(workload), network, writable));
+  Plan plan = begin_plan(inputs, spec.process(), network, writable);
+  const std::optional<int64_t> pids = spec.config().linux.resources.pids_limit;
+  if (pids && *pids > 0) plan.most_processes = static_cast<uint64_t>(*pids);
   plan.config.hostname = spec.config().hostname;
   plan.config.domainname = spec.config().domainname;
 
@@ -212,7 +206,7 @@ bundle::Process trial_process() {
 }
 
 Result<Plan> compile_trial(const PlanInputs& inputs) {
-  Plan plan = TRY(begin_plan(inputs, trial_process(), dispatcher::NetworkMode::none, false));
+  Plan plan = begin_plan(inputs, trial_process(), dispatcher::NetworkMode::none, false);
   plan.config.mounts.push_back({"/proc", "proc", "proc", {}, {}, {}});
   add_channel(plan);
   RunscOptions options;
@@ -220,6 +214,11 @@ Result<Plan> compile_trial(const PlanInputs& inputs) {
   options.id = plan.runsc_id;
   plan.arguments = runsc_arguments(*inputs.traits, options);
   return plan;
+}
+
+Result<std::string> encode_job(const Plan& plan, bundle::Process process) {
+  if (plan.most_processes) limit_processes(process.rlimits, *plan.most_processes);
+  return init::encode_job(process, init::UserChange::by_init);
 }
 
 Result<std::string> draw_runsc_id() {

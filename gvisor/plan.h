@@ -1,5 +1,5 @@
 // Plan: everything that running a Spec under gVisor takes, as plain data: what runsc is told (its arguments and config.json),
-// what the private root holds, and init's job. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
+// and what the private root holds. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
 //
 // runsc never sees the host's file tree. It runs in a mount namespace whose root is a tmpfs of ours:
 //
@@ -58,13 +58,13 @@ struct Plan {
   RootKind root = RootKind::host;
   std::vector<bundle::RootEntry> entries;  // host: all of the root; overlay: what is ours of its /etc
   std::vector<Bind> binds;                 // in order
-  std::string job;                         // init/job.h
   bool terminal = false;
   uint32_t init_user = 0;          // inside, while the workload runs
   bool channel_directory = false;  // the job goes through /channel instead of descriptors
   bool joins_network = false;      // /netns is there: Sources::netns
   bool spare_fd = false;           // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
   std::optional<int> oom_score_adj;
+  std::optional<uint64_t> most_processes;  // of the workload: RLIMIT_NPROC of its jobs
 };
 
 struct PlanInputs {
@@ -78,12 +78,14 @@ struct PlanInputs {
 // Every field of the Spec that gVisor would not enforce and that this file does not rewrite, in one error (Fault::refused).
 // docs/gvisor.md lists both.
 Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
-// Fault::refused as check_plan; bad_input from the job's encoding.
+// Fault::refused as check_plan.
 Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
 // The plan of a sandbox that runs nothing but init: init as its own workload says how it is used and ends with 125, which is
 // proof enough that the platform carries processes.
 bundle::Process trial_process();
 Result<Plan> compile_trial(const PlanInputs& inputs);
+// What init is given to run `process` in a sandbox of that plan. Errors: bad_input of init/encode.h.
+Result<std::string> encode_job(const Plan& plan, bundle::Process process);
 // "bailey-" and 32 hexadecimal digits of getrandom(2).
 Result<std::string> draw_runsc_id();
 json::Value explain_plan(const Plan& plan);

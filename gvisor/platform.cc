@@ -29,12 +29,12 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   inputs.stdio.out = std::move(out.write);
   dispatcher::Steps steps;
   Launched launched = TRY(launch(std::move(inputs), steps));
-  SandboxInstance instance(std::move(plan), trial_process(), std::move(launched));
+  SandboxInstance instance(std::move(plan), Relay::none, std::move(launched));
   const clock::Deadline deadline = clock::Deadline::in_ms(limit_ms);
   dispatcher::PatienceUntil patience(deadline);
   const auto started = [&]() -> Result<> {
     TRY(instance.await_created(patience, steps));
-    return instance.start(patience, steps);
+    return instance.start_process(trial_process(), patience, steps);
   }();
   if (started && await_end(instance.exit_fd(), deadline)) return instance.reap();
   if (!started && !deadline.passed()) return std::unexpected(started.error());

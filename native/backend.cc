@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "host/oom_score.h"
-#include "init/encode.h"
 #include "native/instance.h"
 #include "native/launch.h"
 #include "native/plan.h"
@@ -58,15 +57,12 @@ class NativePlan final : public dispatcher::SandboxPlan {
     // Version 2 lets a process in cheaply only where it is made.
     const int cgroup = leases.cgroup.clone_into_fd();
     if (!begun_ || cgroup >= 0) TRY(begin_in(cgroup, leases, steps));
-    std::string job = TRY(
-        init::encode_job(spec_->process(), init::UserChange::by_backend, {plan_->seccomp.on_top, plan_->seccomp.on_top_flags}));
     const secrets::Stage stage = TRY(stage_secrets(steps));
     PendingLaunch begun = std::move(*begun_);
     begun_.reset();
     Launched launched = TRY(
         finish(std::move(begun), {.stdio = std::move(stdio), .cgroup = &leases.cgroup, .secrets = stage.mount_fd()}, steps));
-    return std::make_unique<NativeInstance>(std::move(plan_), std::move(launched), std::move(ids_), std::move(job),
-                                            spec_->process());
+    return std::make_unique<NativeInstance>(std::move(plan_), std::move(launched), std::move(ids_));
   }
 
  private:

@@ -44,15 +44,17 @@ Result<std::optional<init::ReportWithDescriptor>> NativeInstance::await_report(d
 }
 
 // A job that is sent before init is ready is read as soon as it is.
-Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps& steps) {
+Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
+  const SeccompPlan& filters = plan_->seccomp;
+  const std::string encoded =
+      TRY(init::encode_job(job.process(), init::UserChange::by_backend, {filters.on_top, filters.on_top_flags}));
   auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
-    TRY(init::send_job(launched_.socket.get(), job_));
+    TRY(init::send_job(launched_.socket.get(), encoded));
     auto first = TRY(await_report(patience));
     if (first && first->report.kind == init::ReportKind::ready) return await_report(patience);
     return first;
   }();
-  job_.clear();
   steps.push_back({"start", clock::monotonic_ns() - begin});
   if (!report) return std::unexpected(std::move(report).error().in_step("start"));
   // No report: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
@@ -60,11 +62,11 @@ Result<> NativeInstance::start(dispatcher::Patience& patience, dispatcher::Steps
   began_ = true;
   const init::Report& told = (*report)->report;
   if (told.kind == init::ReportKind::failed) {
-    not_started_ = init::start_error(told, process_);
+    not_started_ = init::start_error(told, job.process());
     return {};
   }
   started_ = told;
-  if (const SeccompPlan& filters = plan_->seccomp; filters.verdicts) {  // calls are reported
+  if (filters.verdicts) {  // calls are reported
     if (!(*report)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
     log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), filters.verdicts, filters.log));
   }

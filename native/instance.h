@@ -16,20 +16,15 @@ namespace bailey::native {
 
 class NativeInstance final : public dispatcher::Instance {
  public:
-  // `job`: init/encode.h. `process` is for messages. Owns everything that it is given.
-  NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids, std::string job, bundle::Process process)
-      : plan_(std::move(plan)),
-        ids_(std::move(ids)),
-        launched_(std::move(launched)),
-        job_(std::move(job)),
-        process_(std::move(process)) {}
+  NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids)
+      : plan_(std::move(plan)), ids_(std::move(ids)), launched_(std::move(launched)) {}
   ~NativeInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override {
     return await_setup(launched_, *plan_, patience, steps);
   }
   std::vector<bundle::IdMapping> uid_map() const override { return ids_.uids(); }
-  Result<> start(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
+  Result<> start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
@@ -50,8 +45,6 @@ class NativeInstance final : public dispatcher::Instance {
   std::unique_ptr<const Plan> plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
   Launched launched_;
-  std::string job_;
-  bundle::Process process_;
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   std::optional<init::Report> started_, final_report_;

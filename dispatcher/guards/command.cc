@@ -1,6 +1,6 @@
-// Rule: there is a command, and everything about it is what it seems: an id that is a name, no NUL that would cut an argument
-// short, KEY=VALUE in the environment, names that a kernel takes and a line of /etc/hosts holds, a working directory that leads
-// through nothing of the host (CVE-2024-21626 went in by a working directory of /proc/self/fd/N).
+// Rule: there is a command, unless one is to come later, and everything about it is what it seems: an id that is a name, no NUL
+// that would cut an argument short, KEY=VALUE in the environment, names that a kernel takes and a line of /etc/hosts holds, a
+// working directory that leads through nothing of the host (CVE-2024-21626 went in by a working directory of /proc/self/fd/N).
 #include <algorithm>
 
 #include "base/units.h"
@@ -25,8 +25,8 @@ void judge_host_name(const std::string& what, const std::string& name, Findings&
     findings.add(what + " with a blank or control character in it", "letters, digits, '-' and '.'");
 }
 
-void judge_process(const bundle::Process& process, Findings& findings) {
-  if (process.args.empty() || process.args.front().empty()) findings.add("no command", "give one behind --");
+void judge_process(const bundle::Process& process, bool needs_command, Findings& findings) {
+  if (process.args.empty() ? needs_command : process.args.front().empty()) findings.add("no command", "give one behind --");
   if (std::ranges::any_of(process.args, has_nul))
     findings.add("an argument with a NUL in it", "take it out: exec would cut the argument there");
   for (const std::string& entry : process.env)
@@ -50,7 +50,7 @@ Verdict guard_command(const Request& request, const Policy&, const HostFacts&) {
     if (auto name = units::check_name("id", request.id); !name) findings.add(name.error().message, name.error().remedy);
   judge_host_name("a host name", request.config.hostname, findings);
   judge_host_name("a domain name", request.config.domainname, findings);
-  judge_process(request.config.process.value_or(bundle::Process{}), findings);
+  judge_process(request.config.process.value_or(bundle::Process{}), !request.awaits_job, findings);
   return findings.verdict("command", request.config.process && !request.config.process->args.empty()
                                          ? request.config.process->args.front()
                                          : "none");

@@ -30,6 +30,7 @@ constexpr int64_t kPatienceMs = 120'000;
 
 // One sandbox with pipes at its ends.
 struct Running {
+  std::optional<dispatcher::Job> job;
   dispatcher::Leases leases;
   std::unique_ptr<dispatcher::Instance> instance;
   Fd terminal;
@@ -92,9 +93,10 @@ class RealRunsc : public testing::TestWithParam<const char*> {
 
   Running create(dispatcher::Request request) {
     Running running;
-    auto spec = admit(std::move(request));
-    if (!spec) return running;
-    const bool terminal = spec->process().terminal;
+    auto decision = decide(std::move(request));
+    if (!decision.spec) return running;
+    running.job = decision.job;
+    const bool terminal = decision.spec->process().terminal;
     dispatcher::Stdio stdio;
     if (!terminal) {
       Pipe in = std::move(*create_pipe()), out = std::move(*create_pipe()), err = std::move(*create_pipe());
@@ -104,7 +106,7 @@ class RealRunsc : public testing::TestWithParam<const char*> {
       running.err = std::move(err.read);
     }
     dispatcher::Steps steps;
-    auto plan = backend_->plan(std::move(spec));
+    auto plan = backend_->plan(decision.spec);
     EXPECT_TRUE(plan) << plan.error().message;
     if (!plan) return running;
     auto created = (*plan)->create(running.leases, std::move(stdio), steps);
@@ -120,7 +122,7 @@ class RealRunsc : public testing::TestWithParam<const char*> {
   static void start(Running& running) {
     dispatcher::Steps steps;
     dispatcher::PatienceUntil patience(clock::Deadline::in_ms(60'000));
-    const auto started = running.instance->start(patience, steps);
+    const auto started = running.instance->start(*running.job, patience, steps);
     EXPECT_TRUE(started) << started.error().message;
   }
   static Ending reap(Running& running) {

@@ -208,5 +208,90 @@ TEST(Admission, RefusesFactsOfAnotherRequest) {
   EXPECT_FALSE(Admission(builtin_policy(true)).judge(request, HostFacts{}));
 }
 
+// A sandbox that waits for its jobs.
+std::shared_ptr<const Spec> waiting(Request request) {
+  request.awaits_job = true;
+  request.config.process->args.clear();
+  const auto decision = judge(std::move(request));
+  EXPECT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  EXPECT_FALSE(decision.job);
+  return decision.spec;
+}
+
+const Verdict* find_refusal(const Admission::JobDecision& decision) {
+  const auto found = std::ranges::find(decision.verdicts, false, &Verdict::allowed);
+  return found == decision.verdicts.end() ? nullptr : &*found;
+}
+
+TEST(Admission, SplitsARequestIntoASandboxAndAJob) {
+  Request request = wish();
+  request.config.process->args = {"/bin/echo", "hello"};
+  request.config.process->env = {"A=1"};
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.job);
+  EXPECT_EQ(decision.job->process().args, request.config.process->args);
+  EXPECT_TRUE(decision.spec->process().args.empty());
+  EXPECT_EQ(decision.spec->process().env, decision.job->process().env);
+  EXPECT_TRUE(decision.job->limits() == decision.spec->limits());
+
+  request.config.process->args.clear();
+  EXPECT_FALSE(judge(request).spec) << "a request without a command has to say that one comes later";
+}
+
+TEST(Admission, CompletesALateJobAsOneThatComesWithItsSandbox) {
+  Request request = wish();
+  request.config.process->args = {"/bin/echo", "hello"};
+  request.config.process->env = {"A=1", "AB=2"};
+  request.config.process->cwd = "/tmp";
+  request.limits.wall_ms = 7000;
+  const auto at_once = judge(request);
+  const auto spec = waiting(request);
+  const Policy policy = builtin_policy(true);
+  const auto late = Admission(policy).judge(*spec, {.args = request.config.process->args});
+  ASSERT_TRUE(late.job);
+  EXPECT_EQ(late.job->process(), at_once.job->process());
+  EXPECT_TRUE(late.job->limits() == at_once.job->limits());
+  EXPECT_EQ(late.verdicts.size(), guards().size() + 1);
+
+  const auto other = Admission(policy).judge(*spec, {.args = {"/bin/true"},
+                                                     .env = {"A=changed", "NEW=x"},
+                                                     .cwd = "/usr",
+                                                     .umask = 077,
+                                                     .rlimits = {{"RLIMIT_NOFILE", 20, 30}},
+                                                     .wall_ms = 100,
+                                                     .output_bytes = 5});
+  ASSERT_TRUE(other.job);
+  const bundle::Process& process = other.job->process();
+  EXPECT_EQ(process.cwd, "/usr");
+  EXPECT_EQ(process.user.umask, 077u);
+  const auto has_variable = [&](const char* entry) { return std::ranges::count(process.env, entry) == 1; };
+  EXPECT_TRUE(has_variable("A=changed") && has_variable("AB=2") && has_variable("NEW=x") && !has_variable("A=1"));
+  EXPECT_EQ(std::ranges::find(process.rlimits, "RLIMIT_NOFILE", &bundle::Rlimit::type)->hard, 30u);
+  EXPECT_EQ(other.job->limits().wall_ms, 100);
+  EXPECT_EQ(other.job->limits().output_bytes, 5u);
+}
+
+TEST(Admission, JudgesALateJobByEveryGuardAndByThePolicyOfNow) {
+  const auto spec = waiting(wish());
+  Policy policy = builtin_policy(true);
+  const auto refused_by = [&](const JobRequest& wanted) -> std::string {
+    const auto decision = Admission(policy).judge(*spec, wanted);
+    const Verdict* refusal = find_refusal(decision);
+    EXPECT_EQ(decision.job.has_value(), refusal == nullptr);
+    return refusal ? refusal->guard : "";
+  };
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}}), "");
+  EXPECT_EQ(refused_by({}), "command");
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}, .env = {"no variable"}}), "command");
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}, .cwd = "/proc/self/fd/3"}), "command");
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}, .rlimits = {{"RLIMIT_CORE", 1, 1}}}), "limits");
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}, .wall_ms = 1'000'000'000}), "limits");
+  const uint64_t own = std::ranges::find(spec->process().rlimits, "RLIMIT_NOFILE", &bundle::Rlimit::type)->hard;
+  policy.levels["untrusted"].ceilings.open_files = 2 * own;
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}, .rlimits = {{"RLIMIT_NOFILE", own + 1, own + 1}}}), "sandbox");
+  policy.levels["untrusted"].runtimes = {};
+  EXPECT_EQ(refused_by({.args = {"/bin/true"}}), "trust");
+}
+
 }  // namespace
 }  // namespace bailey::dispatcher

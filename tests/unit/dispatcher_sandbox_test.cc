@@ -71,7 +71,7 @@ class SandboxTest : public testing::Test {
                                      .streams = streams,
                                      .making_ms = making_ms_},
                       StepTimer(began));
-      record = Foreground::open().value().run(sandbox, streams);
+      record = Foreground::open().value().run(sandbox, *decision.job, streams);
       EXPECT_EQ(sandbox.phase(), Sandbox::Phase::released);
     }
     EXPECT_EQ(std::accumulate(record.steps.begin(), record.steps.end(), int64_t{0},

@@ -21,7 +21,7 @@ inline dispatcher::Request wish(std::vector<std::string> arguments = {"/bin/true
   return request;
 }
 
-inline std::shared_ptr<const dispatcher::Spec> admit(dispatcher::Request request) {
+inline dispatcher::Admission::Decision decide(dispatcher::Request request) {
   auto facts = dispatcher::gather_host_facts(request);
   if (!facts) {
     ADD_FAILURE() << facts.error().message;
@@ -35,8 +35,9 @@ inline std::shared_ptr<const dispatcher::Spec> admit(dispatcher::Request request
     return {};
   }
   if (!decision->spec) ADD_FAILURE() << dispatcher::refusal(decision->verdicts).message;
-  return std::move(decision->spec);
+  return std::move(*decision);
 }
+inline std::shared_ptr<const dispatcher::Spec> admit(dispatcher::Request request) { return decide(std::move(request)).spec; }
 
 // What the reference build and Debian's of 2022 list, as far as anything here asks for it.
 inline Traits reference_traits() {

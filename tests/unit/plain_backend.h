@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/files.h"
 #include "dispatcher/backend.h"
 
 namespace bailey::dispatcher {
@@ -33,9 +34,12 @@ class PlainInstance : public Instance {
     pid_ = 0;
     return true;
   }
-  Result<> start(Patience&, Steps& steps) override {
+  Result<> start(const Job& job, Patience&, Steps& steps) override {
     steps.push_back({"gate", 0});
-    if (::write(gate_.get(), "g", 1) != 1) return sys_error("opening the gate", errno);
+    std::string words;
+    for (const std::string& argument : job.process().args) words.append(argument).append(1, '\0');
+    TRY(files::write_fd(gate_.get(), words, "the gate"));
+    gate_.reset();
     return {};
   }
   Result<Fd> await_created(Patience& patience, Steps&) override {
@@ -91,20 +95,21 @@ class PlainPlan : public SandboxPlan {
   Result<std::unique_ptr<Instance>> create(Leases& leases, Stdio stdio, Steps& steps) override {
     if (behaviour_.refuses_to_create) return fail(Fault::unavailable, "will not", "ask another one");
     behaviour_.on_create();
-    const Pipe gate = create_pipe().value();
+    Pipe gate = create_pipe().value();
     const pid_t pid = ::fork();
     if (pid == 0) {
       ::setsid();
       sigset_t none;
       sigemptyset(&none);
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      char byte;
-      if (::read(gate.read.get(), &byte, 1) != 1) ::_exit(0);
+      gate.write.reset();
+      std::string words = files::read_fd(gate.read.get(), 1 << 20, "the gate").value();
+      if (words.empty()) ::_exit(0);
       ::dup2(stdio.in.get(), 0);
       ::dup2(stdio.out.get(), 1);
       ::dup2(stdio.err.get(), 2);
       std::vector<char*> argv;
-      for (const std::string& argument : spec_->process().args) argv.push_back(const_cast<char*>(argument.c_str()));
+      for (size_t at = 0; at < words.size(); at = words.find('\0', at) + 1) argv.push_back(words.data() + at);
       argv.push_back(nullptr);
       ::execvp(argv[0], argv.data());
       ::_exit(127);
@@ -112,8 +117,7 @@ class PlainPlan : public SandboxPlan {
     if (auto attached = leases.cgroup.attach(pid); !attached) return std::unexpected(attached.error());
     steps.push_back({"fork", 1});
     Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    Fd gate_end = gate.write.duplicate().value();
-    auto instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate_end));
+    auto instance = std::make_unique<PlainInstance>(pid, std::move(pidfd), std::move(gate.write));
     instance->is_never_ready = behaviour_.is_never_ready;
     instance->does_not_end = behaviour_.does_not_end;
     behaviour_.made = pid;
