@@ -107,10 +107,12 @@ struct Account {
 class Instance {
  public:
   virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
-  // Waits until the sandbox is made and PID 1 waits for its job; once, before start. Returns the pty's master when
-  // process().terminal, else an empty descriptor. Errors: what failed in the making; Patience's. Steps name what this waited
-  // for, in order, without overlap.
+  // Waits until the sandbox is made; once. Returns the pty's master when Spec::process().terminal, otherwise an empty
+  // descriptor. Errors: what failed in the making; Patience's. Steps name what this waited for, in order, without overlap.
   virtual Result<Fd> await_created(Patience& patience, Steps& steps) = 0;
+  // Waits until PID 1 has reported that it waits for its job; once, after await_created. start() needs it not: a job that comes
+  // before is taken as soon as PID 1 is ready. Errors: it ended; Patience's.
+  virtual Result<> await_ready(Patience&) { return {}; }
   // How its user ids are mapped on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
   // Hands over the job, minutes later if need be; returns when PID 1 has begun its command, or cannot. Once: the sandbox ends

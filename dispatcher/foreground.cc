@@ -42,10 +42,10 @@ Result<> Foreground::until_ready(std::span<pollfd> fds) {
   for (;;) {
     if (::poll(set.data(), set.size(), sandbox_->due().poll_ms()) < 0 && errno != EINTR) return sys_error("poll", errno);
     if (is_ready(set.back())) notice_early_signals();
-    if (ended_by_ != 0) return sandbox_->end_making(Sandbox::Stop::signal, ended_by_);
+    if (ended_by_ != 0) return sandbox_->end_making(Stop::signal, ended_by_);
     std::copy_n(set.begin(), fds.size(), fds.begin());
     if (std::ranges::any_of(fds, is_ready)) return {};
-    if (sandbox_->due().passed()) return sandbox_->end_making(Sandbox::Stop::timed_out);
+    if (sandbox_->due().passed()) return sandbox_->end_making(Stop::timed_out);
   }
 }
 
@@ -79,7 +79,7 @@ Result<> Foreground::pass_on(int number) {
   const bool request_to_stop = number == SIGTERM || number == SIGINT;
   if (sandbox_->phase() != Sandbox::Phase::running) return request_to_stop ? sandbox_->abandon_output() : Result<>();
   if (request_to_stop && ++stop_requests_ > 1) {
-    sandbox_->stop(Sandbox::Stop::signal);
+    sandbox_->stop(Stop::signal);
   } else if (number == SIGWINCH) {
     if (sandbox_->terminal() >= 0) copy_terminal_size(sandbox_->terminal());
   } else {

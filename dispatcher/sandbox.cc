@@ -1,6 +1,5 @@
 #include "dispatcher/sandbox.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "dispatcher/garbage.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/networks.h"
+#include "dispatcher/verdict.h"
 #include "host/cgroup/cgroup.h"
 
 namespace bailey::dispatcher {
@@ -26,8 +26,6 @@ constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may t
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
 enum PollSlot : size_t { kExit, kFinalReport, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
-
-int64_t microseconds(const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; }
 
 }  // namespace
 
@@ -186,8 +184,21 @@ Result<> Sandbox::connect_network() {
   return {};
 }
 
+Result<> Sandbox::await_ready(Patience& patience) {
+  enter("ready");
+  TRY(instance_->await_ready(patience));
+  timer_.lap(step_);
+  phase_ = Phase::ready;
+  deadline_ = clock::Deadline();
+  expect_by(deadline_);
+  around_.events.emit("ready", spec_->id());
+  if (around_.on_ready) around_.on_ready();
+  return {};
+}
+
 Result<> Sandbox::start(const Job& job, Patience& patience) {
   enter("start");
+  if (phase_ == Phase::ready) begin_late_start(job);
   TRY(around_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
@@ -212,6 +223,13 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
   return {};
 }
 
+// Its set-up time is that of the making and of this: what it waited in between is nobody's.
+void Sandbox::begin_late_start(const Job& job) {
+  timer_.skip();
+  deadline_ = clock::Deadline::in_ms(job.limits().wall_ms ? making_ms(*job.limits().wall_ms) : around_.making_ms);
+  expect_by(deadline_);
+}
+
 // What is the job's own of them: the time, and what it may write.
 void Sandbox::limit(const Job& job) {
   record_.limits.wall_ms = job.limits().wall_ms;
@@ -223,26 +241,25 @@ void Sandbox::limit(const Job& job) {
 }
 
 void Sandbox::add_interest(std::vector<pollfd>& set) const {
-  const bool runs =
-      phase_ == Phase::running;  // what nobody serves after the end must not be waited for: it is readable for ever
-  const auto when_running = [&](int fd) { return pollfd{runs ? fd : -1, POLLIN, 0}; };
+  // What nobody serves after the end must not be waited for: it is readable for ever.
+  const auto while_it_lives = [&](int fd) { return pollfd{lives() ? fd : -1, POLLIN, 0}; };
   const size_t first = set.size();
   set.resize(first + kStreams);
   const auto slots = std::span(set).subspan(first);
-  slots[kExit] = when_running(instance_->exit_fd());
-  slots[kFinalReport] = when_running(instance_->final_report_fd());
+  slots[kExit] = while_it_lives(instance_->exit_fd());
+  slots[kFinalReport] = while_it_lives(phase_ == Phase::running ? instance_->final_report_fd() : -1);
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
-  slots[kOom] = when_running(runs && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
-  slots[kCalls] = when_running(instance_->calls_fd());
-  slots[kNames] = when_running(leases_.network.names_fd());
-  slots[kRelay] = when_running(leases_.network.relay_fd());
-  slots[kUplink] = when_running(leases_.network.uplink_fd());
+  slots[kOom] = while_it_lives(lives() && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
+  slots[kCalls] = while_it_lives(instance_->calls_fd());
+  slots[kNames] = while_it_lives(leases_.network.names_fd());
+  slots[kRelay] = while_it_lives(leases_.network.relay_fd());
+  slots[kUplink] = while_it_lives(leases_.network.uplink_fd());
   streams_.add_interest(set);
 }
 
 clock::Deadline Sandbox::due() const {
   if (phase_ == Phase::draining) return drained_by_;
-  return stop_ == Stop::none || phase_ != Phase::running ? deadline_ : kill_again_;
+  return stop_ == Stop::none || !lives() ? deadline_ : kill_again_;
 }
 
 Result<> Sandbox::serve(std::span<const pollfd> set) {
@@ -284,7 +301,7 @@ std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
 Result<> Sandbox::begin_draining() {
   record_.calls = instance_->calls();
   if (end_ != End::announced) TRY(await_instance_end());
-  record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
+  if (started_ns_ != 0) record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
   phase_ = Phase::draining;
   streams_.workload_ended();
   return go_on_draining();
@@ -318,8 +335,8 @@ Result<> Sandbox::settle() {
   streams_.abandon();
   measure();
   if (end_ == End::announced) TRY(await_instance_end());
-  measure_children();
-  judge(ending_);
+  count_cpu_of_children(record_);
+  judge(record_, {ending_, stop_, started_ns_ != 0});
   phase_ = Phase::stopped;
   json::Object exited;
   exited.set("verdict", to_text(record_.outcome));
@@ -341,7 +358,7 @@ Record Sandbox::finish(Result<> lived) {
 
 // Kills everything. Called again until the end is seen: a process that is being born may miss the first one.
 void Sandbox::stop(Stop why) {
-  if (phase_ != Phase::running) return;
+  if (!lives()) return;
   if (stop_ == Stop::none) stop_ = why;
   kill_again_ = clock::Deadline::in_ms(kKillAgainMs);
   if (give_up_.never()) {
@@ -372,7 +389,7 @@ void Sandbox::serve_names() {
 // What it used and what it wrote.
 void Sandbox::measure() {
   const host::CgroupUsage usage = leases_.cgroup.usage();
-  measure_cpu(usage);
+  count_cpu(record_, usage, instance_->account());
   record_.peak_memory_bytes = usage.peak_memory_bytes;
   record_.peak_socket_memory_bytes = usage.peak_socket_memory_bytes;
   record_.max_rss_bytes = instance_->account().max_rss_bytes;
@@ -392,55 +409,6 @@ void Sandbox::measure() {
   if (auto failure = streams_.failure()) add_loss(record_, std::move(*failure));
   if (record_.output_truncated) around_.events.emit("output_truncated", spec_->id());
   if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_->id());
-}
-
-// The cgroup counts exactly; PID 1, which is in that count, knows its own part, and tells user from system exactly.
-void Sandbox::measure_cpu(const host::CgroupUsage& usage) {
-  const Account account = instance_->account();
-  record_.user_us = account.own_cpu_us ? account.user_us : std::nullopt;
-  record_.system_us = account.own_cpu_us ? account.system_us : std::nullopt;
-  if (!usage.cpu_us) return;
-  // What PID 1 used before it joined the cgroup is in its own part only; what it has waited for is exact.
-  const int64_t waited_for = record_.user_us.value_or(0) + record_.system_us.value_or(0);
-  record_.cpu_us = std::max(waited_for, *usage.cpu_us - account.own_cpu_us.value_or(0));
-  if (!record_.user_us) record_.user_us = usage.user_us, record_.system_us = usage.system_us;
-  const host::CpuSplit split =
-      host::split_cpu_time(*record_.cpu_us, record_.user_us.value_or(0), record_.system_us.value_or(0));
-  record_.user_us = split.user_us;
-  record_.system_us = split.system_us;
-}
-
-// Where no cgroup has told: of what PID 1 waited for, else of all that was waited for here, PID 1 included.
-void Sandbox::measure_children() {
-  if (record_.cpu_us) return;
-  rusage children{};
-  if (!record_.user_us && ::getrusage(RUSAGE_CHILDREN, &children) == 0) {
-    record_.user_us = microseconds(children.ru_utime);
-    record_.system_us = microseconds(children.ru_stime);
-  }
-  if (record_.user_us) record_.cpu_us = *record_.user_us + record_.system_us.value_or(0);
-}
-
-// The verdict: what we did to it comes first, then what the kernel did, then what it did itself.
-void Sandbox::judge(const Ending& ending) {
-  if (ending.kind == Ending::Kind::signaled) record_.signal = ending.value;
-  const bool killed = (ending.kind == Ending::Kind::signaled && ending.value == SIGKILL) ||
-                      (ending.kind == Ending::Kind::exited && ending.value == 128 + SIGKILL);
-  if (stop_ == Stop::timed_out) {
-    record_.outcome = Outcome::timed_out;
-  } else if (stop_ == Stop::output_limit) {
-    record_.outcome = Outcome::output_limit;
-  } else if (ending.kind == Ending::Kind::not_started) {
-    record_.outcome = Outcome::setup_failed;
-    record_.error = Error(ending.error).in_step("exec");
-  } else if (killed && record_.oom_kills.value_or(0) > 0) {
-    record_.outcome = Outcome::out_of_memory;
-  } else if (ending.kind == Ending::Kind::signaled) {
-    record_.outcome = Outcome::signaled;
-  } else {
-    record_.outcome = Outcome::exited;
-    record_.exit_code = ending.value;
-  }
 }
 
 // What could not be ended keeps its cgroup and its ids: gc removes them when it has ended.

@@ -2,14 +2,20 @@
 //
 // clang-format off
 //   admitted --create--> created --start--> running --serve...--> draining --serve...--> stopped --finish--> released
-//             state entry,          job handed       output, deadline,      the rest of             everything taken down
-//             cgroup, pipes,        to PID 1         oom, network           the output              in reverse order
-//             backend's sandbox
+//                           |                  ^
+//                      await_ready           start
+//                           v                  |
+//                         ready --serve... ----+   for minutes, if need be
+//
+//   create     state entry, cgroup, pipes, the backend's sandbox        start    hands the job to PID 1
+//   running    output, deadline, memory, network                        draining the rest of the output
+//   finish     takes everything down in reverse order
 // clang-format on
 //
 // After an error in any phase only finish() may follow; it takes down what was made until then.
 //
-// The caller has the poll loop, the signals and the terminal (dispatcher/foreground.h is one such caller):
+// A sandbox whose job is there is started from `created`; one that waits for a job is served from `ready` on, so that its end
+// is noticed. The caller has the poll loop, the signals and the terminal (dispatcher/foreground.h is one such caller):
 //
 //   while (!sandbox.is_settled()) { add_interest(set); poll(set, due()); serve(set) }
 //
@@ -20,6 +26,7 @@
 
 #include <poll.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +34,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pidfd.h"
 #include "base/result.h"
 #include "dispatcher/audit.h"
 #include "dispatcher/backend.h"
@@ -39,6 +47,7 @@
 #include "dispatcher/state_store.h"
 #include "dispatcher/step_timer.h"
 #include "dispatcher/streams.h"
+#include "dispatcher/verdict.h"
 
 namespace bailey::dispatcher {
 
@@ -53,12 +62,12 @@ struct SandboxContext {
   StreamOptions streams;              // the caller's side; terminal and cap are the spec's
   int64_t making_ms = kMostMakingMs;  // how long the making may take, of a sandbox without a time limit
   Progress* progress = nullptr;       // for a watcher; nullptr: nobody watches
+  std::function<void()> on_ready = {};
 };
 
 class Sandbox {
  public:
-  enum class Phase { admitted, created, running, draining, stopped, released };
-  enum class Stop { none, timed_out, output_limit, signal };
+  enum class Phase { admitted, created, ready, running, draining, stopped, released };
   // How long the making may take, of a sandbox with that time limit.
   static int64_t making_ms(int64_t wall_ms);
 
@@ -68,19 +77,22 @@ class Sandbox {
 
   // The making. `patience` waits: until due(), or until somebody asks for the end, which end_making() then makes the error of.
   Result<> create(Patience& patience);
+  // For a job that comes later: PID 1 waits for it. A job that is there already needs no such wait.
+  Result<> await_ready(Patience& patience);
   Result<> start(const Job& job, Patience& patience);
   std::unexpected<Error> end_making(Stop why, int signal = 0);  // timed_out or signal
 
-  // From start() until is_settled(). add_interest appends entries to a set for poll(2); serve takes just these afterwards.
-  // due(): when serve is wanted without an event; during the making, its time limit.
+  // From await_ready() or start() until is_settled(). add_interest appends entries to a set for poll(2); serve takes just these
+  // afterwards. due(): when serve is wanted without an event; during the making, its time limit.
   void add_interest(std::vector<pollfd>& set) const;
   Result<> serve(std::span<const pollfd> set);
   clock::Deadline due() const;
   bool is_settled() const { return phase_ >= Phase::stopped; }
 
-  void signal(int number);                              // to the workload; nothing happens when none is running
-  void stop(Stop why);                                  // kills everything in a running sandbox; the first reason counts
-  Result<> abandon_output();                            // while draining: what was not passed on is lost
+  void signal(int number);    // to the workload; nothing happens when none is running
+  void stop(Stop why);        // kills everything in it, from ready on; the first reason counts
+  Result<> abandon_output();  // while draining: what was not passed on is lost
+  int pid() const { return instance_ ? pid_of(instance_->exit_fd()) : 0; }  // of its first process; 0: it has none (any more)
   int terminal() const { return streams_.terminal(); }  // the pty's master, from create() on; -1: it has none
 
   // Releases it. `lived`: the first error, or none. Once.
@@ -99,7 +111,9 @@ class Sandbox {
   Result<> begin_making_again();
   Result<> reserve_network();
   Result<> connect_network();
+  void begin_late_start(const Job& job);
   void limit(const Job& job);
+  bool lives() const { return phase_ == Phase::ready || phase_ == Phase::running; }
   std::optional<End> look(std::span<const pollfd> set);
   bool ends_soon();
   Result<> begin_draining();
@@ -109,9 +123,6 @@ class Sandbox {
   void notice_oom();
   void serve_names();
   void measure();
-  void measure_cpu(const host::CgroupUsage& usage);
-  void measure_children();
-  void judge(const Ending& ending);
   void leave_behind();
   void release();
 

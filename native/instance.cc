@@ -43,7 +43,14 @@ Result<std::optional<init::ReportWithDescriptor>> NativeInstance::await_report(d
   return init::receive_report_and_descriptor(launched_.socket.get());
 }
 
-// A job that is sent before init is ready is read as soon as it is.
+Result<> NativeInstance::await_ready(dispatcher::Patience& patience) {
+  const auto report = TRY(await_report(patience));
+  if (!report) return fail(Fault::failed, "the sandbox ended before it was ready", "see the kernel log; was it the OOM killer?");
+  if (report->report.kind != init::ReportKind::ready) return std::unexpected(init::start_error(report->report, {}));
+  ready_ = true;
+  return {};
+}
+
 Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const SeccompPlan& filters = plan_->seccomp;
@@ -52,8 +59,9 @@ Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience&
   auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
     TRY(init::send_job(launched_.socket.get(), encoded));
     auto first = TRY(await_report(patience));
-    if (first && first->report.kind == init::ReportKind::ready) return await_report(patience);
-    return first;
+    if (ready_ || !first || first->report.kind != init::ReportKind::ready) return first;
+    ready_ = true;
+    return await_report(patience);
   }();
   steps.push_back({"start", clock::monotonic_ns() - begin});
   if (!report) return std::unexpected(std::move(report).error().in_step("start"));

@@ -23,6 +23,7 @@ class NativeInstance final : public dispatcher::Instance {
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override {
     return await_setup(launched_, *plan_, patience, steps);
   }
+  Result<> await_ready(dispatcher::Patience& patience) override;
   std::vector<bundle::IdMapping> uid_map() const override { return ids_.uids(); }
   Result<> start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
@@ -48,7 +49,7 @@ class NativeInstance final : public dispatcher::Instance {
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   std::optional<init::Report> started_, final_report_;
-  bool began_ = false, heard_ = false, reaped_ = false;
+  bool ready_ = false, began_ = false, heard_ = false, reaped_ = false;
 };
 
 }  // namespace bailey::native

@@ -1,0 +1,118 @@
+#include "tests/sandbox/live_sandbox.h"
+
+#include <poll.h>
+
+#include <csignal>
+
+#include "base/clock.h"
+#include "dispatcher/limits.h"
+#include "gvisor/backend.h"
+#include "native/backend.h"
+#include "tests/support/require.h"
+#include "tests/support/run_bailey.h"
+
+namespace bailey::tests {
+
+using namespace dispatcher;
+
+namespace {
+
+constexpr int64_t kPatienceMs = 120'000;
+
+std::unique_ptr<Backend> make_backend(const std::string& name) {
+  const std::string runtime = StateStore::default_path();
+  if (name == "native") return native::make_backend(runtime, {});
+  return gvisor::create_backend({.runsc = name == "gvisor" ? runsc_path() : runsc_2022_path(),
+                                 .search_path = "",
+                                 .platform = "",
+                                 .runtime_directory = runtime});
+}
+
+}  // namespace
+
+LiveSandbox::LiveSandbox(const std::string& backend)
+    : name_(backend),
+      policy_(builtin_policy()),
+      backend_(make_backend(backend)),
+      store_(std::make_unique<StateStore>(StateStore::open().value())),
+      audit_(Audit::open(directory_.file("audit")).value()),
+      events_(Sink::open(directory_.file("events"), Sink::Writing::lines).value()) {}
+
+void LiveSandbox::create(Request request) {
+  HostFacts facts = gather_host_facts(request).value();
+  Admission::Decision decision = Admission(policy_).judge(std::move(request), std::move(facts)).value();
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  spec_ = decision.spec;
+  const int64_t began = clock::monotonic_ns();
+  auto plan = backend_->plan(spec_);
+  ASSERT_TRUE(plan) << plan.error().message;
+  StreamOptions streams;
+  streams.output = StreamOptions::Output::capture;
+  sandbox_ = std::make_unique<Sandbox>(spec_, std::move(*plan), backend_->about().value(),
+                                       SandboxContext{.backend = *backend_,
+                                                      .store = *store_,
+                                                      .audit = audit_,
+                                                      .events = events_,
+                                                      .cgroup_parent = "",
+                                                      .streams = streams,
+                                                      .on_ready = [this] { ++times_ready_; }},
+                                       StepTimer(began));
+  PatienceUntil patience(clock::Deadline::in_ms(kPatienceMs));
+  lived_ = sandbox_->create(patience);
+  ASSERT_TRUE(lived_) << lived_.error().message;
+}
+
+void LiveSandbox::await_ready() {
+  PatienceUntil patience(clock::Deadline::in_ms(kPatienceMs));
+  lived_ = sandbox_->await_ready(patience);
+  ASSERT_TRUE(lived_) << lived_.error().message;
+}
+
+Admission::JobDecision LiveSandbox::judge(const JobRequest& wish) const { return Admission(policy_).judge(*spec_, wish); }
+
+void LiveSandbox::start(const Job& job) {
+  PatienceUntil patience(clock::Deadline::in_ms(kPatienceMs));
+  lived_ = sandbox_->start(job, patience);
+  ASSERT_TRUE(lived_) << lived_.error().message;
+}
+
+bool LiveSandbox::serve(int64_t ms) {
+  const auto deadline = clock::Deadline::in_ms(ms);
+  while (!sandbox_->is_settled() && !deadline.passed()) {
+    std::vector<pollfd> set;
+    sandbox_->add_interest(set);
+    const int64_t wait =
+        std::min<int64_t>(deadline.poll_ms(), sandbox_->due().never() ? kPatienceMs : sandbox_->due().poll_ms());
+    if (::poll(set.data(), set.size(), static_cast<int>(wait)) < 0 && errno != EINTR) return false;
+    lived_ = sandbox_->serve(set);
+    if (!lived_) return false;
+  }
+  return sandbox_->is_settled();
+}
+
+Record LiveSandbox::finish() { return sandbox_->finish(std::move(lived_)); }
+
+Request waiting_request(const std::string& backend) {
+  Request request;
+  request.trust = "trusted";
+  request.runtime = backend == "native" ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  request.awaits_job = true;
+  return request;
+}
+
+void OnEachBackend::SetUp() {
+  const std::string name = GetParam();
+  if (name == "native") {
+    BAILEY_REQUIRE("root", "cgroup");
+  } else {
+    BAILEY_REQUIRE("root", "cgroup", name == "gvisor" ? "runsc" : "runsc-2022");
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  leaks_ = std::make_unique<LeakCheck>();
+}
+
+void OnEachBackend::TearDown() {
+  if (leaks_) leaks_->expect_clean();
+}
+
+}  // namespace bailey::tests

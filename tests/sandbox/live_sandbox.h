@@ -1,0 +1,62 @@
+// A sandbox of a real backend, driven step by step by a loop that is not run's.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "dispatcher/admission.h"
+#include "dispatcher/sandbox.h"
+#include "tests/support/leaks.h"
+#include "tests/support/temp_dir.h"
+
+namespace bailey::tests {
+
+class LiveSandbox {
+ public:
+  // By the built-in policy, in the runtime directory of this user. `backend`: "native", "gvisor" or "gvisor-2022".
+  explicit LiveSandbox(const std::string& backend);
+  LiveSandbox(const LiveSandbox&) = delete;
+
+  void create(dispatcher::Request request);
+  void await_ready();
+  dispatcher::Admission::JobDecision judge(const dispatcher::JobRequest& wish) const;
+  void start(const dispatcher::Job& job);
+  // Serves it until it has ended, or for so long; whether it has ended.
+  bool serve(int64_t ms = 120'000);
+  dispatcher::Record finish();
+
+  dispatcher::Sandbox& sandbox() { return *sandbox_; }
+  int times_ready() const { return times_ready_; }
+  std::string events() const { return read_file(directory_.file("events")); }
+
+ private:
+  TempDir directory_;
+  std::string name_;
+  dispatcher::Policy policy_;
+  std::unique_ptr<dispatcher::Backend> backend_;
+  std::unique_ptr<dispatcher::StateStore> store_;
+  dispatcher::Audit audit_;
+  dispatcher::Events events_;
+  std::shared_ptr<const dispatcher::Spec> spec_;
+  std::unique_ptr<dispatcher::Sandbox> sandbox_;
+  Result<> lived_;
+  int times_ready_ = 0;
+};
+
+// A request that waits for its jobs, for a backend by that name.
+dispatcher::Request waiting_request(const std::string& backend);
+
+// Once for each backend.
+class OnEachBackend : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+  bool gvisor() const { return std::string_view(GetParam()) != "native"; }
+
+ private:
+  std::unique_ptr<LeakCheck> leaks_;
+};
+
+}  // namespace bailey::tests
