@@ -246,7 +246,10 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
 }
 
 Job Admission::make_job(bundle::Process process, LimitValues limits, const Request& request) {
-  return Job(std::move(process), std::move(limits), request.limits.output_bytes == kUnlimited);
+  Job job(std::move(process), std::move(limits));
+  job.as_pid_1_ = request.as_pid_1;
+  job.wants_unlimited_output_ = request.limits.output_bytes == kUnlimited;
+  return job;
 }
 
 Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish) const {

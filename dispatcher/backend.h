@@ -116,7 +116,8 @@ class Instance {
   // How its user ids are mapped on the host, from await_created on. Empty: they are no ids of the host's.
   virtual std::vector<bundle::IdMapping> uid_map() const { return {}; }
   // Hands over the job, minutes later if need be; returns when PID 1 has begun its command, or cannot. Once: the sandbox ends
-  // with it. Steps as for create. Errors: a job that no init takes (bad_input); Patience's.
+  // with it. Steps as for create. Errors: a job that no init takes (bad_input); Patience's. With Job::as_pid_1() PID 1 tells
+  // nothing more: exit_fd and reap() do.
   virtual Result<> start(const Job& job, Patience& patience, Steps& steps) = 0;
   // To the workload, through PID 1; a workload that has ended already is not an error.
   virtual Result<> signal(int number) = 0;

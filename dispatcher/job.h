@@ -14,16 +14,17 @@ class Job {
   const bundle::Process& process() const { return process_; }
   // In force over it: wall_ms from its start, output_bytes of both its streams together. The others are the sandbox's.
   const LimitValues& limits() const { return limits_; }
+  // PID 1 becomes it, and no further job can come.
+  bool as_pid_1() const { return as_pid_1_; }
   // Its request says that its output has no limit, rather than nothing.
   bool wants_unlimited_output() const { return wants_unlimited_output_; }
 
  private:
   friend class Admission;
-  Job(bundle::Process process, LimitValues limits, bool wants_unlimited_output)
-      : process_(std::move(process)), limits_(std::move(limits)), wants_unlimited_output_(wants_unlimited_output) {}
+  Job(bundle::Process process, LimitValues limits) : process_(std::move(process)), limits_(std::move(limits)) {}
   bundle::Process process_;
   LimitValues limits_;
-  bool wants_unlimited_output_;
+  bool as_pid_1_ = false, wants_unlimited_output_ = false;
 };
 
 }  // namespace bailey::dispatcher

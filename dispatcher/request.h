@@ -54,6 +54,7 @@ struct RunLimits {
 
 struct Request {
   std::string id;           // empty: admission draws a random one
+  bool as_pid_1 = false;    // the command becomes PID 1, as the OCI specification has it; otherwise that is Bailey's init
   bool awaits_job = false;  // the sandbox may have no command of its own: what runs in it comes later, as JobRequests
   std::string trust = "untrusted";
   RuntimeChoice runtime = RuntimeChoice::automatic;

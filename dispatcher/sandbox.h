@@ -99,6 +99,7 @@ class Sandbox {
   Record finish(Result<> lived);
 
   Phase phase() const { return phase_; }
+  uint64_t output_bytes() const { return streams_.out().taken() + streams_.err().taken(); }  // passed on so far
 
  private:
   enum class End { announced, ended, unending };  // announced: by PID 1's final report

@@ -57,14 +57,17 @@ Result<Fd> SandboxInstance::await_created(dispatcher::Patience& patience, dispat
   return terminal;
 }
 
-Result<> SandboxInstance::start_process(bundle::Process process, dispatcher::Patience& patience, dispatcher::Steps& steps) {
+Result<> SandboxInstance::start_process(bundle::Process process, bool as_pid_1, dispatcher::Patience& patience,
+                                        dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   process_ = std::move(process);
   if (last_->kind != init::ReportKind::ready) return {};
   std::string job = TRY(encode_job(plan_, process_));
-  if (relay_ != Relay::none) init::relay_output(job, relay_ == Relay::merged);
+  if (as_pid_1) init::become_pid_1(job);
+  else if (relay_ != Relay::none) init::relay_output(job, relay_ == Relay::merged);
   TRY(send_job(job, patience));
   TRY(await_report(patience));
+  is_workload_ = heard_ = as_pid_1;
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
 }
@@ -124,7 +127,7 @@ Result<> SandboxInstance::send_job(std::string_view job, dispatcher::Patience& p
 }
 
 Result<> SandboxInstance::signal(int number) {
-  if (!plan_.channel_directory) return init::send_signal(launched_.job.get(), number);
+  if (!plan_.channel_directory && !is_workload_) return init::send_signal(launched_.job.get(), number);
   const clock::Deadline deadline = clock::Deadline::in_ms(kKillRetryMs);
   for (;;) {
     if (TRY(run_inside(launched_.pidfd.get(), kill_arguments(plan_.runsc_id, number))) == 0) return {};
@@ -165,6 +168,7 @@ Result<> SandboxInstance::hear_channel() {
 
 Result<> SandboxInstance::hear_all() {
   if (plan_.channel_directory) return hear_channel();
+  heard_ &= !is_workload_;
   while (!heard_) {
     const std::optional<init::Report> next = TRY(init::receive_report(launched_.report.get()));
     if (next) last_ = next;
@@ -186,11 +190,17 @@ Result<Ending> SandboxInstance::reap() {
       case init::ReportKind::ready: break;
     }
   }
-  return judge_runsc_end({status, killed_, started, read_last_words(launched_.root)});
+  return judge_runsc_end({.status = status,
+                          .killed_by_us = killed_,
+                          .workload_started = started,
+                          .of_workload = started && is_workload_,
+                          .words = read_last_words(launched_.root)});
 }
 
 Ending judge_runsc_end(const RunscEnd& end) {
   const ExitStatus& status = end.status;
+  if (end.of_workload && !end.killed_by_us && !status.by_signal && end.words.empty())
+    return {Ending::Kind::exited, status.value, {}};
   const bool sandbox_killed = status.by_signal ? status.value == SIGKILL : status.value == kSandboxKilled;
   if (end.killed_by_us || sandbox_killed) return {Ending::Kind::signaled, SIGKILL, {}};
   const std::string how =

@@ -21,9 +21,9 @@ class SandboxInstance final : public dispatcher::Instance {
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   Result<> start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override {
-    return start_process(job.process(), patience, steps);
+    return start_process(job.process(), job.as_pid_1(), patience, steps);
   }
-  Result<> start_process(bundle::Process process, dispatcher::Patience& patience, dispatcher::Steps& steps);
+  Result<> start_process(bundle::Process process, bool as_pid_1, dispatcher::Patience& patience, dispatcher::Steps& steps);
   // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
   Result<> signal(int number) override;
   void kill_all() override;
@@ -54,6 +54,7 @@ class SandboxInstance final : public dispatcher::Instance {
   std::optional<init::Report> last_;
   size_t channel_reports_ = 0;  // heard from the channel directory
   bool heard_ = false;          // init says no more
+  bool is_workload_ = false;    // init has become it, or has failed to
   bool killed_ = false;
   bool reaped_ = false;
 };
@@ -63,6 +64,7 @@ struct RunscEnd {
   ExitStatus status;
   bool killed_by_us = false;
   bool workload_started = false;
+  bool of_workload = false;  // the workload was PID 1: without words the code is its own, 128 + N for a signal
   std::string words;
 };
 dispatcher::Ending judge_runsc_end(const RunscEnd& end);

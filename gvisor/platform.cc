@@ -34,7 +34,7 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   dispatcher::PatienceUntil patience(deadline);
   const auto started = [&]() -> Result<> {
     TRY(instance.await_created(patience, steps));
-    return instance.start_process(trial_process(), patience, steps);
+    return instance.start_process(trial_process(), false, patience, steps);
   }();
   if (started && await_end(instance.exit_fd(), deadline)) return instance.reap();
   if (!started && !deadline.passed()) return std::unexpected(started.error());

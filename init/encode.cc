@@ -162,6 +162,13 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
   }
 }
 
+void add_flags(std::string& job, uint32_t flags) {
+  JobHeader header{};
+  std::memcpy(&header, job.data(), sizeof header);
+  header.flags |= flags;
+  std::memcpy(job.data(), &header, sizeof header);
+}
+
 }  // namespace
 
 Result<uint32_t> parse_rlimit(std::string_view name) {
@@ -214,12 +221,8 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   return job;
 }
 
-void relay_output(std::string& job, bool merged) {
-  JobHeader header{};
-  std::memcpy(&header, job.data(), sizeof header);
-  header.flags |= kJobRelay | (merged ? kJobMerged : 0u);
-  std::memcpy(job.data(), &header, sizeof header);
-}
+void relay_output(std::string& job, bool merged) { add_flags(job, kJobRelay | (merged ? kJobMerged : 0u)); }
+void become_pid_1(std::string& job) { add_flags(job, kJobInPlace); }
 
 Result<Report> parse_report(std::string_view bytes) {
   Report report;

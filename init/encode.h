@@ -41,6 +41,9 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
 // The encoded job asks init to relay the workload's stdout and stderr (relay.h); `merged`: through one pipe.
 void relay_output(std::string& job, bool merged);
 
+// The encoded job makes PID 1 the workload itself.
+void become_pid_1(std::string& job);
+
 // RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) names the value.
 Result<uint32_t> parse_rlimit(std::string_view name);
 

@@ -12,6 +12,10 @@
 //   end of file, or anything else        --->  the dispatcher is gone: kills all and exits with 137
 //                                        <---  Report{exited or signaled, value} when everything else is dead
 //                                              and reaped; then exits with value, or 128 + value
+//
+// A job with kJobInPlace makes PID 1 the workload itself:
+//                                        <---  Report{started, 1} as the last act before the exec, then the end of file; or
+//                                              Report{failed} in its place, or behind it, and exits with 125
 // clang-format on
 //
 // argv of init:
@@ -78,6 +82,7 @@ enum JobFlags : uint32_t {
   kJobTerminal = 4,  // descriptor 0 becomes the controlling terminal of the workload
   kJobRelay = 8,     // the workload's 1 and 2 are pipes of init's, passed on to init's own 1 and 2 (relay.h)
   kJobMerged = 16,   // with it: one pipe for both, passed on to 1
+  kJobInPlace = 32,  // this process becomes the workload; without kJobRelay and without a listener
 };
 
 struct JobRlimit {

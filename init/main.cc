@@ -290,6 +290,21 @@ long open_relay(const Channel& channel, Relay& relay, const Job& job, uint32_t u
   return done < 0 ? done : back;
 }
 
+void announce(void* channel) {
+  send(*static_cast<const Channel*>(channel), {kReportMagic, ReportKind::started, 1, Step::none, 0});
+}
+
+// PID 1 from now on is what the job says. The channel is closed by its exec.
+[[noreturn]] void become_the_workload(Channel channel, const Job& job) {
+  const long out = kernel::duplicate_above(channel.out, 3);
+  if (out < 0) fail(channel, Step::streams, static_cast<int>(-out));
+  if (channel.lives) kernel::close(channel.in);
+  if (!channel.lives || channel.out != channel.in) kernel::close(channel.out);
+  channel.out = static_cast<int>(out);
+  const Start failed = become_workload(job, announce, &channel);
+  fail(channel, failed.failed, failed.error, failed.detail);
+}
+
 // An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload. The first process of
 // a kernel of its own ("as=") has inherited none, and a call costs it some 50 us.
 void forget_ignored_signals() {
@@ -322,6 +337,7 @@ void forget_ignored_signals() {
   Inbox inbox;
   const Job job = open_job(channel, inbox);
   if (!channel.lives) kernel::close(channel.in);
+  if (job.header->flags & kJobInPlace) become_the_workload(channel, job);
   Relay relay;
   if (job.header->flags & kJobRelay)
     if (const long opened = open_relay(channel, relay, job, user); opened < 0)

@@ -13,10 +13,13 @@ namespace {
 constexpr size_t kStackBytes = 32 << 10;               // PATH search holds a path of PATH_MAX on it
 constexpr const char* kDefaultPath = "/bin:/usr/bin";  // what execvp takes when there is no PATH
 
-// Shared with the new process: it runs on this memory until it executes.
-struct Shared {
+// The process that becomes the workload: a new one, which shares this memory until it executes, or PID 1 itself.
+struct Becoming {
   const Job* job;
   bool terminal_is_ours;
+  bool in_place;
+  void (*announce)(void*);
+  void* argument;
   Start result;
 };
 
@@ -110,64 +113,87 @@ long enter_directory(const char* path) {
   return size < 0 ? size : name[0] == '/' ? 0 : -EXDEV;
 }
 
-// In the new process. Must not return, and must not write to memory that start_workload still needs.
-void become_workload(void* argument) {
-  auto* shared = static_cast<Shared*>(argument);
-  const Job& job = *shared->job;
-  auto require = [shared](Step step, long result, uint32_t detail = 0) {
-    if (result >= 0) return;
-    shared->result.failed = step;
-    shared->result.error = static_cast<int>(-result);
-    shared->result.detail = detail;
-    kernel::exit(kExitFailed);
+long leave_descriptors(const Job& job, bool in_place) {
+  if (in_place) return 0;  // they are closed on exec, and an error is told through one of them
+  if (wants_listener(job)) return kernel::close_range_on_exec(3, ~0u);  // the table is PID 1's as well
+  kernel::close_range(3, ~0u);
+  return 0;
+}
+
+// Returns when it failed. In a new process it must not write to memory that start_workload still needs.
+void become(Becoming& self) {
+  const Job& job = *self.job;
+  auto works = [&self](Step step, long result, uint32_t detail = 0) {
+    if (result >= 0) return true;
+    self.result.failed = step;
+    self.result.error = static_cast<int>(-result);
+    self.result.detail = detail;
+    return false;
   };
 
-  require(Step::session, shared->terminal_is_ours ? kernel::setpgid(0, 0) : kernel::setsid());
-  if (job.header->flags & kJobTerminal) require(Step::terminal, take_terminal(shared->terminal_is_ours));
+  if (!self.in_place && !works(Step::session, self.terminal_is_ours ? kernel::setpgid(0, 0) : kernel::setsid())) return;
+  if ((job.header->flags & kJobTerminal) && !works(Step::terminal, take_terminal(self.terminal_is_ours))) return;
   for (uint32_t i = 0; i < job.header->rlimit_count; ++i) {
     const JobRlimit& limit = job.rlimits[i];
     const auto resource = static_cast<uint32_t>(limit.resource);
-    require(Step::rlimit, limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL,
-            resource);
+    const long set = limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL;
+    if (!works(Step::rlimit, set, resource)) return;
   }
-  if (job.header->flags & kJobSetUser) require(Step::user, set_user(job));
+  if ((job.header->flags & kJobSetUser) && !works(Step::user, set_user(job))) return;
   if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);
-  if (wants_listener(job)) require(Step::seccomp, kernel::close_range_on_exec(3, ~0u));  // the table is PID 1's as well
-  else kernel::close_range(3, ~0u);
-  require(Step::cwd, enter_directory(job.cwd));
+  if (!works(Step::seccomp, leave_descriptors(job, self.in_place))) return;
+  if (!works(Step::cwd, enter_directory(job.cwd))) return;
+  if (self.announce) self.announce(self.argument);
   kernel::block_signals(0);
   if (job.header->filter_count) {
     const long listener =
         kernel::install_filter(job.filter, static_cast<unsigned short>(job.header->filter_count), job.header->filter_flags);
-    require(Step::seccomp, listener);
-    if (wants_listener(job)) shared->result.listener = static_cast<int>(listener);
+    if (!works(Step::seccomp, listener)) return;
+    if (wants_listener(job)) self.result.listener = static_cast<int>(listener);
   }
   bool interpreter_missing = false;
   const long error = search_and_execute(job, interpreter_missing);
-  require(error == ENOENT && interpreter_missing ? Step::interpreter : Step::exec, -error);
+  works(error == ENOENT && interpreter_missing ? Step::interpreter : Step::exec, -error);
+}
+
+void become_or_exit(void* becoming) {
+  become(*static_cast<Becoming*>(becoming));
+  kernel::exit(kExitFailed);
+}
+
+bool has_terminal(const Job& job) {
+  int group = 0;
+  return (job.header->flags & kJobTerminal) && kernel::ioctl(0, TIOCGPGRP, &group) == 0;
 }
 
 }  // namespace
 
 Start start_workload(const Job& job) {
-  Shared shared{&job, false, {}};
-  if (job.header->flags & kJobTerminal) {
-    int group = 0;
-    shared.terminal_is_ours = kernel::ioctl(0, TIOCGPGRP, &group) == 0;
-  }
+  Becoming becoming{&job, has_terminal(job), false, nullptr, nullptr, {}};
   auto* stack = static_cast<char*>(kernel::map(kStackBytes));
   // The listener comes to us by the shared table: once the filter is on, the new process can be sure of no call by which it
   // could hand it over.
   const auto descriptors = wants_listener(job) ? kernel::Descriptors::shared : kernel::Descriptors::copied;
-  const long pid = stack ? kernel::spawn_sharing(stack + kStackBytes, become_workload, &shared, descriptors) : -ENOMEM;
+  const long pid = stack ? kernel::spawn_sharing(stack + kStackBytes, become_or_exit, &becoming, descriptors) : -ENOMEM;
   if (stack) kernel::unmap(stack, kStackBytes);
   if (pid < 0) {
-    shared.result.failed = Step::fork;
-    shared.result.error = static_cast<int>(-pid);
+    becoming.result.failed = Step::fork;
+    becoming.result.error = static_cast<int>(-pid);
   } else {
-    shared.result.pid = static_cast<int>(pid);
+    becoming.result.pid = static_cast<int>(pid);
   }
-  return shared.result;
+  return becoming.result;
+}
+
+Start become_workload(const Job& job, void (*announce)(void*), void* argument) {
+  Becoming becoming{&job, has_terminal(job), true, announce, argument, {}};
+  if (wants_listener(job)) {
+    becoming.result.failed = Step::seccomp;
+    becoming.result.error = EINVAL;
+  } else {
+    become(becoming);
+  }
+  return becoming.result;
 }
 
 }  // namespace bailey::init

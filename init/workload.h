@@ -1,4 +1,4 @@
-// Starts the workload's first process from a job.
+// Starts the workload's first process from a job, or becomes it.
 #pragma once
 
 #include "init/job_reader.h"
@@ -18,5 +18,9 @@ struct Start {
 // groups and user, umask, working directory, its filter, signals all default and unblocked, no descriptor but 0-2. Every
 // signal is blocked here.
 Start start_workload(const Job& job);
+
+// The same in this process, which is PID 1 and stays it: returns only when it failed. It keeps its descriptors above 2 until
+// then, all of which have to be closed on exec, and its session. `announce` is called right before the exec.
+Start become_workload(const Job& job, void (*announce)(void* argument), void* argument);
 
 }  // namespace bailey::init

@@ -45,7 +45,8 @@ Result<std::optional<init::ReportWithDescriptor>> NativeInstance::await_report(d
 
 Result<> NativeInstance::await_ready(dispatcher::Patience& patience) {
   const auto report = TRY(await_report(patience));
-  if (!report) return fail(Fault::failed, "the sandbox ended before it was ready", "see the kernel log; was it the OOM killer?");
+  if (!report)
+    return fail(Fault::failed, "the sandbox ended before it was ready", "see the kernel log; was it the OOM killer?");
   if (report->report.kind != init::ReportKind::ready) return std::unexpected(init::start_error(report->report, {}));
   ready_ = true;
   return {};
@@ -54,14 +55,21 @@ Result<> NativeInstance::await_ready(dispatcher::Patience& patience) {
 Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
   const SeccompPlan& filters = plan_->seccomp;
-  const std::string encoded =
+  std::string encoded =
       TRY(init::encode_job(job.process(), init::UserChange::by_backend, {filters.on_top, filters.on_top_flags}));
+  if (job.as_pid_1()) init::become_pid_1(encoded);
   auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
     TRY(init::send_job(launched_.socket.get(), encoded));
     auto first = TRY(await_report(patience));
-    if (ready_ || !first || first->report.kind != init::ReportKind::ready) return first;
-    ready_ = true;
-    return await_report(patience);
+    if (!ready_ && first && first->report.kind == init::ReportKind::ready) {
+      ready_ = true;
+      first = TRY(await_report(patience));
+    }
+    if (!job.as_pid_1() || !first || first->report.kind != init::ReportKind::started) return first;
+    // It says so right before its exec, which closes the socket; what comes instead is why that failed.
+    auto failed = TRY(await_report(patience));
+    is_workload_ = heard_ = !failed;
+    return failed ? std::move(failed) : std::move(first);
   }();
   steps.push_back({"start", clock::monotonic_ns() - begin});
   if (!report) return std::unexpected(std::move(report).error().in_step("start"));
@@ -81,7 +89,11 @@ Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience&
   return {};
 }
 
-Result<> NativeInstance::signal(int number) { return init::send_signal(launched_.socket.get(), number); }
+Result<> NativeInstance::signal(int number) {
+  if (!is_workload_) return init::send_signal(launched_.socket.get(), number);
+  if (::syscall(SYS_pidfd_send_signal, launched_.pidfd.get(), number, nullptr, 0) == 0 || errno == ESRCH) return {};
+  return sys_error("sending a signal to the workload", errno);
+}
 
 // The kernel kills everything in a pid namespace whose PID 1 ends (pid_namespaces(7)).
 void NativeInstance::kill_all() { ::syscall(SYS_pidfd_send_signal, launched_.pidfd.get(), SIGKILL, nullptr, 0); }
@@ -108,7 +120,7 @@ bool NativeInstance::take_final_report() {
 
 dispatcher::Account NativeInstance::account() const {
   dispatcher::Account account;
-  if (started_) account.own_cpu_us = static_cast<int64_t>(started_->own_cpu_us);
+  if (started_ && !is_workload_) account.own_cpu_us = static_cast<int64_t>(started_->own_cpu_us);
   if (final_report_ && is_end(*final_report_)) {
     account.own_cpu_us = static_cast<int64_t>(final_report_->own_cpu_us);
     init::fill_account(account, *final_report_);

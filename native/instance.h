@@ -50,6 +50,7 @@ class NativeInstance final : public dispatcher::Instance {
   std::optional<Error> not_started_;
   std::optional<init::Report> started_, final_report_;
   bool ready_ = false, began_ = false, heard_ = false, reaped_ = false;
+  bool is_workload_ = false;  // PID 1 has become it
 };
 
 }  // namespace bailey::native

@@ -14,10 +14,7 @@ using namespace dispatcher;
 namespace {
 
 class LateJob : public OnEachBackend {};
-INSTANTIATE_TEST_SUITE_P(Backends, LateJob, testing::Values("native", "gvisor", "gvisor-2022"), [](const auto& backend) {
-  const std::string name = backend.param;
-  return name == "gvisor-2022" ? std::string("gvisor2022") : name;
-});
+INSTANTIATE_TEST_SUITE_P(Backends, LateJob, testing::Values("native", "gvisor", "gvisor-2022"), name_of_backend);
 
 TEST_P(LateJob, IsWaitedForForFiveSecondsThatAreNoRunTime) {
   LiveSandbox live(GetParam());
@@ -124,6 +121,72 @@ TEST_P(LateJob, IsNeededByNoSandboxThatIsReleasedBefore) {
   EXPECT_EQ(never_ready.finish().started_wall_ns, 0);
   EXPECT_EQ(never_started.finish().started_wall_ns, 0);
 }  // the leak check is the test
+
+// As the OCI specification has it: no init of ours is there.
+class JobAsPid1 : public OnEachBackend {
+ protected:
+  static Request request() {
+    Request request = waiting_request(GetParam());
+    request.as_pid_1 = true;
+    return request;
+  }
+  static Record run(const JobRequest& wish) {
+    LiveSandbox live(GetParam());
+    live.create(request());
+    live.await_ready();
+    live.start(*live.judge(wish).job);
+    EXPECT_TRUE(live.serve());
+    return live.finish();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Backends, JobAsPid1, testing::Values("native", "gvisor", "gvisor-2022"), name_of_backend);
+
+TEST_P(JobAsPid1, TakesThePlaceOfInit) {
+  const Record record =
+      run({.args = {"/bin/sh", "-c", "echo $$; tr '\\0' ' ' < /proc/1/cmdline; id -u; pwd; (cd /proc/self/fd && echo *); exit 9"},
+           .cwd = "/usr",
+           .umask = 027,
+           .rlimits = {{"RLIMIT_NOFILE", 99, 99}}});
+  EXPECT_EQ(record.outcome, Outcome::exited) << (record.error ? record.error->message : "");
+  EXPECT_EQ(record.exit_code, 9);
+  const std::string out = record.captured_stdout.value_or("-");
+  EXPECT_TRUE(out.starts_with("1\n/bin/sh -c ")) << out;
+  EXPECT_TRUE(out.ends_with("0\n/usr\n0 1 2 3\n")) << "3 is the directory that is read: " << out;
+}
+
+TEST_P(JobAsPid1, IsTheLastToEnd) {
+  const Record record = run({.args = {"/bin/sh", "-c", "sleep 600 & sleep 600 & exit 0"}});
+  EXPECT_EQ(record.outcome, Outcome::exited);
+  EXPECT_EQ(exit_code(run({.args = {"/bin/sh", "-c", "exit 143"}})), 143);
+}
+
+TEST_P(JobAsPid1, GetsItsSignalsAndIsStopped) {
+  LiveSandbox live(GetParam());
+  live.create(request());
+  live.await_ready();
+  live.start(
+      *live.judge({.args = {"/bin/sh", "-c", "trap 'echo caught; exit 3' TERM; echo set; while :; do sleep 0.05; done"}}).job);
+  while (live.captured() == 0 && !live.sandbox().is_settled()) live.serve(20);
+  live.sandbox().signal(SIGTERM);
+  ASSERT_TRUE(live.serve());
+  const Record record = live.finish();
+  EXPECT_EQ(record.captured_stdout.value_or("-"), "set\ncaught\n");
+  EXPECT_EQ(exit_code(record), 3);
+}
+
+TEST_P(JobAsPid1, ThatCannotBeExecutedIsToldAsOfARun) {
+  EXPECT_EQ(exit_code(run({.args = {"/no/such/program"}})), 127);
+  EXPECT_EQ(exit_code(run({.args = {"/etc/passwd"}})), 126);
+  const Record record = run({.args = {"/bin/true"}, .cwd = "/no/such/directory"});
+  EXPECT_EQ(record.outcome, Outcome::setup_failed);
+  ASSERT_TRUE(record.error);
+  EXPECT_NE(record.error->message.find("/no/such/directory"), std::string::npos) << record.error->message;
+}
+
+TEST_P(JobAsPid1, HasATimeLimit) {
+  const Record record = run({.args = {"/bin/sleep", "600"}, .wall_ms = 1000});
+  EXPECT_EQ(record.outcome, Outcome::timed_out);
+}
 
 }  // namespace
 }  // namespace bailey::tests

@@ -111,6 +111,12 @@ void OnEachBackend::SetUp() {
   leaks_ = std::make_unique<LeakCheck>();
 }
 
+std::string name_of_backend(const testing::TestParamInfo<const char*>& backend) {
+  std::string name = backend.param;
+  std::erase(name, '-');
+  return name;
+}
+
 void OnEachBackend::TearDown() {
   if (leaks_) leaks_->expect_clean();
 }

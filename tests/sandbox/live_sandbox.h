@@ -28,6 +28,7 @@ class LiveSandbox {
   dispatcher::Record finish();
 
   dispatcher::Sandbox& sandbox() { return *sandbox_; }
+  uint64_t captured() const { return sandbox_->output_bytes(); }  // so far
   int times_ready() const { return times_ready_; }
   std::string events() const { return read_file(directory_.file("events")); }
 
@@ -58,5 +59,7 @@ class OnEachBackend : public testing::TestWithParam<const char*> {
  private:
   std::unique_ptr<LeakCheck> leaks_;
 };
+// For INSTANTIATE_TEST_SUITE_P.
+std::string name_of_backend(const testing::TestParamInfo<const char*>& backend);
 
 }  // namespace bailey::tests

@@ -73,7 +73,7 @@ TEST(RunscLog, TakesTheLineOfAPanicAndNoMore) {
 TEST(RunscEnd, IsAKillWhenItWasOneAndAFailureOtherwise) {
   using Kind = dispatcher::Ending::Kind;
   const auto judge = [](bool by_signal, int value, bool by_us, const char* words) {
-    return judge_runsc_end({{by_signal, value}, by_us, false, words});
+    return judge_runsc_end({.status = {by_signal, value}, .killed_by_us = by_us, .words = words});
   };
   EXPECT_EQ(judge(true, 9, true, "cannot read client sync file").kind, Kind::signaled);
   EXPECT_EQ(judge(true, 9, false, "").kind, Kind::signaled);     // the kernel's OOM killer took runsc itself
@@ -89,7 +89,7 @@ TEST(RunscEnd, IsAKillWhenItWasOneAndAFailureOtherwise) {
 
 TEST(RunscEnd, NamesTheCauseInOurWords) {
   const auto explain = [](const char* words) {
-    const auto failed = judge_runsc_end({{false, 128}, false, false, words});
+    const auto failed = judge_runsc_end({.status = {false, 128}, .words = words});
     EXPECT_NE(failed.error.remedy, "");
     return failed.error.message;
   };
