@@ -94,7 +94,7 @@ int receive_fds(int socket, int* fds, size_t room) {
   return static_cast<int>(held);
 }
 
-Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what) {
+Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what, int flags) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxPassedFds)] = {};
   iovec data{bytes, room};
   msghdr message{};
@@ -104,7 +104,7 @@ Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, co
   message.msg_controllen = sizeof control;
   ssize_t got = -1;
   do {
-    got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    got = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
   } while (got < 0 && errno == EINTR);
   if (got < 0) return sys_error(what, errno);
   ReceivedMessage received{static_cast<size_t>(got), Fd()};

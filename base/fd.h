@@ -70,7 +70,8 @@ struct ReceivedMessage {
   size_t size = 0;
   Fd descriptor;
 };
-Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what);
+// `flags`: MSG_DONTWAIT, for one.
+Result<ReceivedMessage> receive_message(int socket, char* bytes, size_t room, const char* what, int flags = 0);
 
 // A message whose point is its descriptor; one without is an error.
 Result<Fd> receive_fd(int socket);

@@ -99,6 +99,13 @@ Result<> Audit::start(const Spec& spec, const About& about, const FilterAbout& f
   return append(std::move(line));
 }
 
+Result<> Audit::exec(const Spec& spec, const Job& job) const {
+  if (!fd_) return {};
+  json::Object line = line_of("exec", spec.id(), spec.request().trust);
+  line.set("command", job.process().args.front());
+  return append(std::move(line));
+}
+
 Result<> Audit::exit(const Record& record) const {
   if (!fd_) return {};
   json::Object line = line_of("exit", record.id, record.trust);

@@ -1,4 +1,4 @@
-// Audit: one JSON line for each admit, refuse, start and exit, for the operator. The file is the policy's
+// Audit: one JSON line for each admit, refuse, start, exec and exit, for the operator. The file is the policy's
 // (`audit_file`); it is opened before anything else is made, and when it cannot be opened or written nothing
 // starts. A line never holds an environment, an argument (only the command's name) or anything of a secret;
 // control characters are escaped. The file is open for appending and a line is written in one piece unless the disk is full,
@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "dispatcher/job.h"
 #include "dispatcher/record.h"
 #include "dispatcher/spec.h"
 
@@ -26,6 +27,7 @@ class Audit {
   // `uid_map`: Instance::uid_map, so that files and processes of the host can be told to be this sandbox's.
   Result<> start(const Spec& spec, const About& about, const FilterAbout& filter,
                  const std::vector<bundle::IdMapping>& uid_map) const;
+  Result<> exec(const Spec& spec, const Job& job) const;  // a further job
   Result<> exit(const Record& record) const;
 
  private:

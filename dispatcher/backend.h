@@ -11,7 +11,10 @@
 // A Backend holds nothing of a particular sandbox: its plan belongs to the SandboxPlan, and from create() on to the Instance.
 #pragma once
 
+#include <poll.h>
+
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,7 @@
 #include "dispatcher/job.h"
 #include "dispatcher/patience.h"
 #include "dispatcher/spec.h"
+#include "dispatcher/task.h"
 #include "host/cgroup/cgroup.h"
 #include "network/lease.h"
 
@@ -63,14 +67,6 @@ inline bundle::NetworkNames network_names(const Leases& leases) {
   return names;
 }
 
-// How it ended. `not_started`: init could not execute the command; `error` says why (Fault::not_found, not_executable, ...).
-struct Ending {
-  enum class Kind { exited, signaled, not_started };
-  Kind kind = Kind::exited;
-  int value = 0;  // exit code or signal number
-  Error error;
-};
-
 struct About {
   std::string name;      // "native", "gvisor"
   std::string version;   // of what isolates: kernel release, runsc's label
@@ -94,16 +90,6 @@ struct LoggedCalls {
   uint64_t others = 0;
 };
 
-// What PID 1 knows of the workload's use. Absent: it could not say so, or it did not live to.
-struct Account {
-  // Of the CPU time that the cgroup counts, what is PID 1's and that of the making. Absent also where a runtime's own processes
-  // are in that count: it is then taken from the command's start on.
-  std::optional<int64_t> own_cpu_us;
-  std::optional<int64_t> wall_us;             // from the command's start to its end
-  std::optional<int64_t> user_us, system_us;  // of what was waited for
-  std::optional<uint64_t> max_rss_bytes;      // largest of one process
-};
-
 class Instance {
  public:
   virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
@@ -125,9 +111,11 @@ class Instance {
   virtual void kill_all() = 0;
   // Readable (POLLIN) when the sandbox has ended; valid from create to reap. The Instance owns it.
   virtual int exit_fd() const = 0;
-  // Readable when the filter has reported calls (SeccompLog), -1: none can come. Whoever made one waits until serve_calls.
-  virtual int calls_fd() const { return -1; }
-  virtual void serve_calls() {}
+  // What its owner's loop has to serve beside exit_fd: what PID 1 says, the streams of tasks, the calls that a filter reports
+  // (whoever made one waits until then). From await_ready or start on. add_interest appends entries for poll(2); serve takes
+  // just these. Errors: PID 1 says what it never says.
+  virtual void add_interest(std::vector<pollfd>&) const {}
+  virtual Result<> serve(std::span<const pollfd>) { return {}; }
   virtual LoggedCalls calls() const { return {}; }
   // From start on; more of it after the final report or reap().
   virtual Account account() const { return {}; }
@@ -137,11 +125,15 @@ class Instance {
   // Whether a runtime of its own runs in the sandbox's cgroup when await_created has returned; what it holds is not the
   // command's.
   virtual bool has_booted() const { return false; }
-  // Readable when PID 1 has sent its final report before it ends; -1: there is none, or it was taken. take_final_report returns
-  // true if nothing else of the sandbox is alive: its use and its output are final, and exit_fd only waits until the kernel has
-  // taken the sandbox down.
-  virtual int final_report_fd() const { return -1; }
-  virtual bool take_final_report() { return false; }
+  // Whether PID 1 has sent its final report: nothing else of the sandbox is alive then, its use and its output are final, and
+  // exit_fd only waits until the kernel has taken the sandbox down.
+  virtual bool has_announced_end() const { return false; }
+  // Begins a further job, at any time from await_ready on, beside others; its streams are pipes of the sandbox's own, whose
+  // bytes are passed on to and from these. Whether it could begin the Task tells. Errors: a job that no init takes (bad_input);
+  // one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
+  virtual Result<std::unique_ptr<Task>> exec(const Job&, Stdio) {
+    return fail(Fault::unavailable, "this sandbox takes no further jobs");
+  }
   // After exit_fd has announced it, else it waits for that; after it no process of the sandbox exists. Once.
   virtual Result<Ending> reap() = 0;
   // Kills and reaps what is left, once; nothing after reap(). False: something was killed and has not ended by the deadline,

@@ -25,7 +25,7 @@ constexpr int64_t kLeastMakingMs = 5'000;
 constexpr int64_t kReleaseMs = 20'000;  // most of it is how long a cgroup may take to become empty
 constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it was us who ended the workload
 
-enum PollSlot : size_t { kExit, kFinalReport, kOom, kCalls, kNames, kRelay, kUplink, kStreams };
+enum PollSlot : size_t { kExit, kOom, kNames, kRelay, kUplink, kStreams };
 
 }  // namespace
 
@@ -247,14 +247,13 @@ void Sandbox::add_interest(std::vector<pollfd>& set) const {
   set.resize(first + kStreams);
   const auto slots = std::span(set).subspan(first);
   slots[kExit] = while_it_lives(instance_->exit_fd());
-  slots[kFinalReport] = while_it_lives(phase_ == Phase::running ? instance_->final_report_fd() : -1);
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
   slots[kOom] = while_it_lives(lives() && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
-  slots[kCalls] = while_it_lives(instance_->calls_fd());
   slots[kNames] = while_it_lives(leases_.network.names_fd());
   slots[kRelay] = while_it_lives(leases_.network.relay_fd());
   slots[kUplink] = while_it_lives(leases_.network.uplink_fd());
   streams_.add_interest(set);
+  if (lives()) instance_->add_interest(set);
 }
 
 clock::Deadline Sandbox::due() const {
@@ -264,6 +263,7 @@ clock::Deadline Sandbox::due() const {
 
 Result<> Sandbox::serve(std::span<const pollfd> set) {
   if (phase_ == Phase::draining) return go_on_draining();
+  TRY(instance_->serve(set.subspan(kStreams + Streams::kPollSlots)));
   const std::optional<End> end = look(set);
   if (!end) return {};
   end_ = *end;
@@ -277,9 +277,8 @@ bool Sandbox::ends_soon() {
 
 std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
   if (set[kExit].revents != 0) return End::ended;
-  if (set[kFinalReport].revents != 0 && instance_->take_final_report()) return End::announced;
+  if (instance_->has_announced_end()) return End::announced;
   if ((set[kOom].revents & POLLIN) != 0) notice_oom();
-  if (set[kCalls].revents != 0) instance_->serve_calls();
   if (set[kNames].revents != 0) serve_names();
   if (set[kRelay].revents != 0)
     log::warning("the published ports are closed: their process ended with " + leases_.network.end_relay());
@@ -366,6 +365,12 @@ void Sandbox::stop(Stop why) {
     expect_by(clock::Deadline::in_ms(kReleaseMs));
   }
   instance_->kill_all();
+}
+
+Result<std::unique_ptr<Task>> Sandbox::exec(const Job& job, Stdio streams) {
+  if (!lives()) return fail(Fault::failed, "sandbox " + spec_->id() + " runs no further job: it has ended, or is not ready");
+  TRY(around_.audit.exec(*spec_, job));
+  return instance_->exec(job, std::move(streams));
 }
 
 void Sandbox::signal(int number) {

@@ -89,6 +89,8 @@ class Sandbox {
   clock::Deadline due() const;
   bool is_settled() const { return phase_ >= Phase::stopped; }
 
+  // A further job, from ready on until the end of the sandbox, which is its end at the latest. serve() serves it.
+  Result<std::unique_ptr<Task>> exec(const Job& job, Stdio streams);
   void signal(int number);    // to the workload; nothing happens when none is running
   void stop(Stop why);        // kills everything in it, from ready on; the first reason counts
   Result<> abandon_output();  // while draining: what was not passed on is lost

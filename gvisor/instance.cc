@@ -14,7 +14,6 @@
 #include "base/units.h"
 #include "gvisor/arguments.h"
 #include "gvisor/failure.h"
-#include "init/channel.h"
 #include "init/encode.h"
 
 namespace bailey::gvisor {
@@ -32,11 +31,14 @@ constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox 
 }  // namespace
 
 SandboxInstance::SandboxInstance(Plan plan, Relay relay, Launched launched)
-    : plan_(std::move(plan)), relay_(relay), launched_(std::move(launched)) {}
+    : plan_(std::move(plan)), relay_(relay), launched_(std::move(launched)) {
+  talk_.open(launched_.job.get(), launched_.report.get());
+}
 
 bool SandboxInstance::end(clock::Deadline deadline) {
   if (reaped_ || !launched_.pidfd) return true;
   killed_ = reaped_ = true;
+  talk_.end();
   return end_child(launched_.pidfd.get(), deadline);
 }
 
@@ -65,9 +67,9 @@ Result<> SandboxInstance::start_process(bundle::Process process, bool as_pid_1, 
   std::string job = TRY(encode_job(plan_, process_));
   if (as_pid_1) init::become_pid_1(job);
   else if (relay_ != Relay::none) init::relay_output(job, relay_ == Relay::merged);
-  TRY(send_job(job, patience));
+  TRY(send_job(std::move(job)));
   TRY(await_report(patience));
-  is_workload_ = heard_ = as_pid_1;
+  is_workload_ = as_pid_1;
   steps.push_back({"start", clock::monotonic_ns() - begin});
   return {};
 }
@@ -84,9 +86,8 @@ Error SandboxInstance::boot_failure() {
 Result<> SandboxInstance::await_report(dispatcher::Patience& patience) {
   last_.reset();
   if (plan_.channel_directory) return await_channel_report(patience);
-  pollfd fds[2] = {{launched_.report.get(), POLLIN, 0}, {launched_.pidfd.get(), POLLIN, 0}};
-  TRY(patience.until_ready(fds));
-  if ((fds[0].revents & POLLIN) != 0) last_ = TRY(init::receive_report(launched_.report.get()));
+  const auto heard = TRY(talk_.await_report(patience, launched_.pidfd.get()));
+  if (heard) last_ = heard->report;
   return {};
 }
 
@@ -105,29 +106,32 @@ Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
   }
 }
 
-// Returns at once for a job that the pipe holds. A larger one is taken as soon as init runs; a sandbox that has ended meanwhile
-// is no error: exit_fd says so, and reap() knows why.
-Result<> SandboxInstance::send_job(std::string_view job, dispatcher::Patience& patience) {
+// A sandbox that has ended meanwhile is no error: exit_fd says so, and reap() knows why.
+Result<> SandboxInstance::send_job(std::string job) {
   if (plan_.channel_directory) return put_job(launched_.root, plan_, job);
-  const int pipe = launched_.job.get();
-  (void)::fcntl(pipe, F_SETPIPE_SZ, static_cast<int>(std::max<size_t>(job.size(), kLeastPipe)));  // may be above the user's cap
-  if (::fcntl(pipe, F_SETFL, O_NONBLOCK) < 0) return sys_error("preparing init's pipe", errno);
-  std::string_view rest = job;
-  while (!rest.empty()) {
-    const ssize_t sent = ::write(pipe, rest.data(), rest.size());
-    if (sent >= 0) rest.remove_prefix(static_cast<size_t>(sent));
-    else if (errno == EPIPE) return {};
-    else if (errno != EAGAIN && errno != EINTR) return sys_error("sending the job to init", errno);
-    if (rest.empty()) break;
-    pollfd fds[2] = {{pipe, POLLOUT, 0}, {launched_.pidfd.get(), POLLIN, 0}};
-    TRY(patience.until_ready(fds));
-    if (fds[1].revents) return {};
-  }
+  talk_.send(std::move(job));
   return {};
 }
 
+Result<std::unique_ptr<dispatcher::Task>> SandboxInstance::exec(const dispatcher::Job& job, dispatcher::Stdio streams) {
+  if (plan_.channel_directory)
+    return fail(Fault::unavailable, "this build of runsc passes no descriptors to a sandbox, which further jobs need",
+                "a newer runsc ('bailey doctor' names what is found), or --runtime native");
+  return talk_.exec(job, TRY(encode_job(plan_, job.process())), std::move(streams));
+}
+
+Result<> SandboxInstance::serve(std::span<const pollfd> set) {
+  TRY(talk_.serve(set));
+  take_reports();
+  return {};
+}
+
+void SandboxInstance::take_reports() {
+  while (const auto heard = talk_.take_report()) last_ = heard->report;
+}
+
 Result<> SandboxInstance::signal(int number) {
-  if (!plan_.channel_directory && !is_workload_) return init::send_signal(launched_.job.get(), number);
+  if (!plan_.channel_directory && !is_workload_) return talk_.send_signal(number), Result<>();
   const clock::Deadline deadline = clock::Deadline::in_ms(kKillRetryMs);
   for (;;) {
     if (TRY(run_inside(launched_.pidfd.get(), kill_arguments(plan_.runsc_id, number))) == 0) return {};
@@ -151,13 +155,6 @@ dispatcher::Account SandboxInstance::account() const {
   return account;
 }
 
-bool SandboxInstance::take_final_report() {
-  const auto next = init::receive_report(launched_.report.get());
-  if (next && *next) last_ = **next;
-  heard_ = !next || !*next || has_end();
-  return has_end();
-}
-
 Result<> SandboxInstance::hear_channel() {
   constexpr size_t kSize = sizeof(init::Report);
   const std::string bytes = TRY(read_channel_reports(launched_.root));
@@ -168,20 +165,18 @@ Result<> SandboxInstance::hear_channel() {
 
 Result<> SandboxInstance::hear_all() {
   if (plan_.channel_directory) return hear_channel();
-  heard_ &= !is_workload_;
-  while (!heard_) {
-    const std::optional<init::Report> next = TRY(init::receive_report(launched_.report.get()));
-    if (next) last_ = next;
-    heard_ = !next;
-  }
+  TRY(talk_.hear_the_rest());
+  take_reports();
   return {};
 }
 
 Result<Ending> SandboxInstance::reap() {
   const ExitStatus status = TRY(wait_for(launched_.pidfd.get()));
   reaped_ = true;
+  const auto heard = hear_all();
+  talk_.end();
   bool started = false;
-  if (hear_all() && last_) {
+  if (heard && last_) {
     switch (last_->kind) {
       case init::ReportKind::exited: return Ending{Ending::Kind::exited, last_->value, {}};
       case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, last_->value, {}};

@@ -7,7 +7,7 @@
 #include "base/pidfd.h"
 #include "dispatcher/backend.h"
 #include "gvisor/launch.h"
-#include "init/job.h"
+#include "init/conversation.h"
 
 namespace bailey::gvisor {
 
@@ -31,19 +31,22 @@ class SandboxInstance final : public dispatcher::Instance {
   bool has_booted() const override { return true; }
   bool has_begun() const override { return last_ && last_->kind != init::ReportKind::failed; }
   dispatcher::Account account() const override;
-  int final_report_fd() const override { return heard_ ? -1 : launched_.report.get(); }
-  bool take_final_report() override;
+  void add_interest(std::vector<pollfd>& set) const override { talk_.add_interest(set); }
+  Result<> serve(std::span<const pollfd> set) override;
+  bool has_announced_end() const override { return has_end(); }
+  Result<std::unique_ptr<dispatcher::Task>> exec(const dispatcher::Job& job, dispatcher::Stdio streams) override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 
  private:
-  Result<> send_job(std::string_view job, dispatcher::Patience& patience);
+  Result<> send_job(std::string job);
   // Waits for init's next report, or until the sandbox has ended: then there is none.
   Result<> await_report(dispatcher::Patience& patience);
   Result<> await_channel_report(dispatcher::Patience& patience);
   Error boot_failure();
   // Takes what init has said into last_, up to the end: every writer is gone.
   Result<> hear_all();
+  void take_reports();
   Result<> hear_channel();
   bool has_end() const;
 
@@ -51,9 +54,9 @@ class SandboxInstance final : public dispatcher::Instance {
   Relay relay_;
   bundle::Process process_;  // what init was to run, for messages
   Launched launched_;
+  init::Conversation talk_;  // over its pipes; with a channel directory there is none
   std::optional<init::Report> last_;
   size_t channel_reports_ = 0;  // heard from the channel directory
-  bool heard_ = false;          // init says no more
   bool is_workload_ = false;    // init has become it, or has failed to
   bool killed_ = false;
   bool reaped_ = false;

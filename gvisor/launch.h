@@ -14,7 +14,7 @@ namespace bailey::gvisor {
 
 struct Launched {
   Fd pidfd;   // of runsc, PID 1 of its namespace: readable when every process of the sandbox is gone
-  Fd job;     // write end to init (init/channel.h); empty with plan.channel_directory
+  Fd job;     // write end to init (init/conversation.h); empty with plan.channel_directory
   Fd report;  // read end; empty likewise
   Fd status;  // says how its exec went
   PrivateRoot root;

@@ -162,10 +162,11 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
   }
 }
 
-void add_flags(std::string& job, uint32_t flags) {
+void change_header(std::string& job, uint32_t flags, uint32_t number) {
   JobHeader header{};
   std::memcpy(&header, job.data(), sizeof header);
   header.flags |= flags;
+  header.number |= number;
   std::memcpy(job.data(), &header, sizeof header);
 }
 
@@ -221,8 +222,9 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   return job;
 }
 
-void relay_output(std::string& job, bool merged) { add_flags(job, kJobRelay | (merged ? kJobMerged : 0u)); }
-void become_pid_1(std::string& job) { add_flags(job, kJobInPlace); }
+void relay_output(std::string& job, bool merged) { change_header(job, kJobRelay | (merged ? kJobMerged : 0u), 0); }
+void become_pid_1(std::string& job) { change_header(job, kJobInPlace, 0); }
+void number_job(std::string& job, uint32_t number) { change_header(job, 0, number); }
 
 Result<Report> parse_report(std::string_view bytes) {
   Report report;

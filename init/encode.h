@@ -1,12 +1,14 @@
 // What a backend says to init and hears from it, in Bailey's terms. init/ is PID 1 of both backends:
 //
-//   the program   main.cc         PID 1: job, signals, orders, end
+//   the program   main.cc         PID 1: its job, signals, orders, end
+//                 tasks.cc        further jobs, and their streams
+//                 inbox.cc        frames as they come
 //                 workload.cc     from fork to execve
 //                 job_reader.cc   the parser
 //                 kernel.cc       system calls without a libc
 //   between them  job.h           the protocol
 //   the library   encode.h        jobs and reports
-//                 channel.h       sending and receiving them
+//                 conversation.h  the channel, and the jobs that run over it
 //                 image.h         the program as bytes
 //
 // Needs no privileges. Allocates: not between clone and exec (encode before the clone).
@@ -43,6 +45,9 @@ void relay_output(std::string& job, bool merged);
 
 // The encoded job makes PID 1 the workload itself.
 void become_pid_1(std::string& job);
+
+// The encoded job gets a number of its own (job.h).
+void number_job(std::string& job, uint32_t number);
 
 // RLIMIT_* number of "RLIMIT_NOFILE". Error (bad_input) names the value.
 Result<uint32_t> parse_rlimit(std::string_view name);

@@ -3,7 +3,7 @@
 // clang-format off
 //   backend                                    init (PID 1 of either backend)
 //   --------------------------------------------------------------------------------------------------------
-//                                        <---  Report{ready}: it runs and waits for its job, which may have been sent
+//                                        <---  Report{ready}: it runs and waits for a job, which may have been sent
 //   Order{signal}*                       --->  kept, and delivered as soon as the workload runs
 //   JobHeader, rlimits, gids, strings    --->  read until total_bytes are there
 //                                        <---  Report{started, pid}, or
@@ -12,6 +12,22 @@
 //   end of file, or anything else        --->  the dispatcher is gone: kills all and exits with 137
 //                                        <---  Report{exited or signaled, value} when everything else is dead
 //                                              and reaped; then exits with value, or 128 + value
+//
+// That is job 0, the sandbox's own: its end is the sandbox's end. Jobs with other numbers may come before, beside and after each
+// other, as long as the sandbox lives (both forms whose channel stays open). Each has three pipes in place of the sandbox's
+// streams, whose bytes travel over the channel, and starts, fails and ends alone:
+//
+//   JobHeader{number}, ...               --->
+//                                        <---  Report{started or failed, job}; after `failed` there is no such job
+//   Data{job, stream 0}, bytes           --->  its stdin; without bytes: that is at its end
+//                                        <---  Room{job, stream 0, bytes}: so much of it was taken
+//                                        <---  Data{job, stream 1 or 2}, bytes: its stdout or stderr; without bytes: its end
+//   Room{job, stream, bytes}             --->  so much of it was taken
+//   Order{signal, job}                   --->  to its first process
+//                                        <---  Report{exited or signaled, job}, the last of that job
+//
+// Of each stream at most kWindow bytes may be on their way, so that neither end waits for a reader of a job. A Room of no bytes
+// says that nobody takes any more. The backend reads whatever comes at once: init waits for it.
 //
 // A job with kJobInPlace makes PID 1 the workload itself:
 //                                        <---  Report{started, 1} as the last act before the exec, then the end of file; or
@@ -50,6 +66,11 @@ namespace bailey::init {
 inline constexpr uint32_t kJobMagic = 0x314a5942;     // "BYJ1"
 inline constexpr uint32_t kOrderMagic = 0x314f5942;   // "BYO1"
 inline constexpr uint32_t kReportMagic = 0x31525942;  // "BYR1"
+inline constexpr uint32_t kDataMagic = 0x31445942;    // "BYD1"
+inline constexpr uint32_t kRoomMagic = 0x314d5942;    // "BYM1"
+inline constexpr uint32_t kMaxData = 32u << 10;       // bytes of one Data
+inline constexpr uint32_t kWindow = 64u << 10;        // of a stream, on their way
+inline constexpr uint32_t kMostTasks = 128;           // jobs with a number, at one time
 inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // execve takes a quarter of the stack: 2 MiB by default
 inline constexpr uint32_t kMaxChunk = 64u << 10;
 inline constexpr uint32_t kMaxRlimits = 64;
@@ -72,6 +93,8 @@ struct JobHeader {
   uint32_t umask;
   uint32_t filter_count;  // instructions of a seccomp filter that the workload gets and PID 1 does not; 0: none
   uint32_t filter_flags;  // SECCOMP_FILTER_FLAG_*
+  uint32_t number;        // 0: the sandbox's own
+  uint32_t reserved;
   // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], JobInstruction[filter_count], then
   // NUL-terminated strings: cwd, argv..., env...
 };
@@ -100,6 +123,21 @@ struct JobInstruction {  // sock_filter
 struct Order {
   uint32_t magic;
   uint32_t signal;  // 1..64
+  uint32_t job;
+};
+
+struct Data {
+  uint32_t magic;
+  uint32_t size;  // of the bytes behind it
+  uint32_t job;
+  uint32_t stream;  // 0, 1, 2
+};
+
+struct Room {
+  uint32_t magic;
+  uint32_t bytes;
+  uint32_t job;
+  uint32_t stream;
 };
 
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5 };
@@ -131,11 +169,12 @@ struct Report {
   int32_t value;    // started: pid inside; failed: errno; exited: code; signaled: signal number
   Step step;        // of failed
   uint32_t detail;  // of failed at rlimit: the RLIMIT_* number
-  uint32_t reserved = 0;
+  uint32_t job = 0;
   // In microseconds: init's own CPU time so far, with what its process did before it became init (started, exited, signaled).
   uint64_t own_cpu_us = 0;
-  // exited, signaled. From `started` to the end of the workload's first process; then what all processes that were waited for
-  // have used, and the largest resident size of one of them. Orphans are waited for by init.
+  // exited, signaled. From `started` to the end of the job's first process; then what all processes that were waited for have
+  // used, and the largest resident size of one of them. Of a numbered job that is its first process and what that has waited
+  // for; of job 0 everything, because init waits for orphans.
   uint64_t wall_us = 0;
   uint64_t user_us = 0, system_us = 0;
   uint64_t max_rss_bytes = 0;

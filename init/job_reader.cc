@@ -26,15 +26,18 @@ bool take_strings(const char*& text, const char* end, size_t count, const char**
 }  // namespace
 
 Frame next_frame(const void* bytes, size_t size) {
-  if (size < 2 * sizeof(uint32_t)) return Frame::incomplete;
+  using Kind = Frame::Kind;
+  if (size < 2 * sizeof(uint32_t)) return {};
   const uint32_t magic = number_at(bytes, 0), value = number_at(bytes, 1);
-  if (magic == kOrderMagic && value >= 1 && value <= 64) return Frame::order;
-  if (magic == kJobMagic && value >= sizeof(JobHeader) && value <= kMaxJobBytes) return Frame::job;
-  return Frame::malformed;
+  if (magic == kJobMagic && value >= sizeof(JobHeader) && value <= kMaxJobBytes) return {Kind::job, value, 0, 0, 0};
+  const bool order = magic == kOrderMagic && value >= 1 && value <= 64;
+  const bool data = magic == kDataMagic && value <= kMaxData, room = magic == kRoomMagic && value <= kWindow;
+  if (!order && !data && !room) return {Kind::malformed, 0, 0, 0, 0};
+  if (size < (order ? sizeof(Order) : sizeof(Data))) return {};
+  if (order) return {Kind::order, sizeof(Order), value, number_at(bytes, 2), 0};
+  return {data ? Kind::data : Kind::room, static_cast<uint32_t>(sizeof(Data)) + (data ? value : 0), value, number_at(bytes, 2),
+          number_at(bytes, 3)};
 }
-
-uint32_t size_of_job(const void* bytes) { return number_at(bytes, 1); }
-uint32_t signal_of_order(const void* bytes) { return number_at(bytes, 1); }
 
 size_t pointers_of_job(const void* bytes, size_t size) {
   if (size < sizeof(JobHeader)) return 0;
@@ -45,7 +48,9 @@ size_t pointers_of_job(const void* bytes, size_t size) {
 }
 
 bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
-  if (pointers_of_job(bytes, size) == 0 || next_frame(bytes, size) != Frame::job || size_of_job(bytes) != size) return false;
+  if (pointers_of_job(bytes, size) == 0 || next_frame(bytes, size).kind != Frame::Kind::job ||
+      next_frame(bytes, size).size != size)
+    return false;
   const auto* header = static_cast<const JobHeader*>(bytes);
   if (header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids || header->filter_count > kMaxInstructions)
     return false;

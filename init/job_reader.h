@@ -19,11 +19,15 @@ struct Job {
   const char* const* env = nullptr;   // ends with nullptr
 };
 
-// What stands at the front of the bytes that have come so far.
-enum class Frame { incomplete, order, job, malformed };
+// What stands at the front of the bytes that have come so far, from the backend. Any alignment.
+struct Frame {
+  enum class Kind { incomplete, malformed, order, job, data, room };
+  Kind kind = Kind::incomplete;
+  uint32_t size = 0;             // when it is whole: of header and all that belongs to it
+  uint32_t value = 0;            // order: the signal; data: how many bytes; room: so many
+  uint32_t job = 0, stream = 0;  // order, data, room
+};
 Frame next_frame(const void* bytes, size_t size);
-uint32_t size_of_job(const void* bytes);      // of Frame::job: what it will have when it is whole
-uint32_t signal_of_order(const void* bytes);  // of Frame::order: 1..64
 
 // How many pointers read_job needs for a job of `size` bytes; 0: its counts cannot be true.
 size_t pointers_of_job(const void* bytes, size_t size);

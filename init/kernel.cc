@@ -206,15 +206,28 @@ void exit(int code) {
   for (;;) call(__NR_exit_group, code);
 }
 long getpid() { return call(__NR_getpid); }
-long wait_any(int* status, int flags) { return call(__NR_wait4, -1, address(status), flags | __WALL, 0); }
+namespace {
 
-Usage usage(Whose whose) {
-  rusage used{};
-  if (call(__NR_getrusage, whose == Whose::own ? RUSAGE_SELF : RUSAGE_CHILDREN, address(&used)) < 0) return {};
+Usage usage_of(const rusage& used) {
   const auto microseconds = [](const auto& time) {
     return static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
   };
   return {microseconds(used.ru_utime), microseconds(used.ru_stime), static_cast<uint64_t>(used.ru_maxrss) * 1024};
+}
+
+}  // namespace
+
+long wait_any(int* status, int flags, Usage* used) {
+  rusage its_own{};
+  const long pid = call(__NR_wait4, -1, address(status), flags | __WALL, used ? address(&its_own) : 0);
+  if (used && pid > 0) *used = usage_of(its_own);
+  return pid;
+}
+
+Usage usage(Whose whose) {
+  rusage used{};
+  if (call(__NR_getrusage, whose == Whose::own ? RUSAGE_SELF : RUSAGE_CHILDREN, address(&used)) < 0) return {};
+  return usage_of(used);
 }
 
 uint64_t monotonic_us() {

@@ -46,11 +46,12 @@ long spawn_sharing(void* stack, void (*entry)(void*), void* argument, Descriptor
 long execve(const char* path, const char* const* argv, const char* const* env);
 [[noreturn]] void exit(int code);
 long getpid();
-long wait_any(int* status, int flags);  // wait4(-1, ..., __WALL): orphans of every kind
 // Of this process, or of all that it and its children have waited for; all 0 where the kernel refuses to say.
 struct Usage {
   uint64_t user_us = 0, system_us = 0, max_rss_bytes = 0;
 };
+// wait4(-1, ..., __WALL): orphans of every kind. `used`: of that child and what it has waited for.
+long wait_any(int* status, int flags, Usage* used = nullptr);
 enum class Whose { own, children };
 Usage usage(Whose whose);
 uint64_t monotonic_us();

@@ -1,10 +1,11 @@
 // PID 1 of a sandbox. See job.h for what it reads and writes.
 //
 // clang-format off
-//   read the job -> start the workload -> wait { a child ended | a signal | an order | the dispatcher is gone } -> kill the rest
+//   read the first job -> start it -> wait { a child ended | a signal | a frame | bytes of a job | the dispatcher is gone }
+//                                  -> the workload (job 0) has ended: kill the rest, report
 // clang-format on
 //
-// It allocates the job's memory and nothing else, and gives it back once the workload runs.
+// It allocates the jobs' memory and little else, and gives that back once they run.
 #include <asm/signal.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -12,10 +13,11 @@
 #include <linux/signalfd.h>
 #include <linux/wait.h>
 
+#include "init/inbox.h"
 #include "init/job.h"
-#include "init/job_reader.h"
 #include "init/kernel.h"
 #include "init/relay.h"
+#include "init/tasks.h"
 #include "init/workload.h"
 
 namespace bailey::init {
@@ -37,16 +39,6 @@ struct Channel {
   bool lives = false;              // `in` stays open and is watched
   const char* job_file = nullptr;  // of the DIR form, in which `in` is -1 until that file is there
 };
-
-// The job's memory: the bytes as they come, and the pointers into them.
-struct Inbox {
-  char* bytes = nullptr;
-  size_t held = 0;
-  const char** pointers = nullptr;
-  size_t pointer_bytes = 0;
-  SignalSet early = 0;  // orders that came before the workload could take them
-};
-constexpr size_t kInboxBytes = kMaxJobBytes + kMaxChunk;
 
 void send(const Channel& channel, const Report& message) {
   while (kernel::write(channel.out, &message, sizeof message) == -EINTR) {}
@@ -173,111 +165,6 @@ int await_file(const Channel& channel) {
   }
 }
 
-// Takes the orders at the front of the inbox and answers what follows them.
-Frame keep_orders(Inbox& inbox, size_t at) {
-  Frame frame;
-  const size_t begin = at;
-  while ((frame = next_frame(inbox.bytes + at, inbox.held - at)) == Frame::order) {
-    inbox.early |= signal_bit(signal_of_order(inbox.bytes + at));
-    at += sizeof(Order);
-  }
-  inbox.held -= at - begin;
-  for (size_t i = begin; at > begin && i < inbox.held; ++i) inbox.bytes[i] = inbox.bytes[i + at - begin];
-  return frame;
-}
-
-// Returns when the whole job is there, with its size.
-size_t receive_job(const Channel& channel, Inbox& inbox) {
-  inbox.bytes = static_cast<char*>(kernel::map(kInboxBytes));
-  if (!inbox.bytes) fail(channel, Step::read_job, ENOMEM);
-  for (;;) {
-    const long got = kernel::read(channel.in, inbox.bytes + inbox.held, kInboxBytes - inbox.held);
-    if (got == -EINTR) continue;
-    if (got < 0) fail(channel, Step::read_job, static_cast<int>(-got));
-    if (got == 0) fail(channel, Step::read_job, ENODATA);
-    inbox.held += static_cast<size_t>(got);
-    const Frame frame = keep_orders(inbox, 0);
-    if (frame == Frame::malformed) fail(channel, Step::read_job, EBADMSG);
-    if (frame == Frame::job && inbox.held >= size_of_job(inbox.bytes)) break;
-  }
-  const size_t size = size_of_job(inbox.bytes);
-  if (keep_orders(inbox, size) != Frame::incomplete || inbox.held != size) fail(channel, Step::read_job, EBADMSG);
-  return size;
-}
-
-Job open_job(const Channel& channel, Inbox& inbox) {
-  const size_t size = receive_job(channel, inbox);
-  if (channel.job_file) kernel::unlink(channel.job_file);  // a read-only DIR keeps it, which is the caller's choice
-  const size_t pointers = pointers_of_job(inbox.bytes, size);
-  if (pointers == 0) fail(channel, Step::read_job, EBADMSG);
-  inbox.pointer_bytes = pointers * sizeof(char*);
-  inbox.pointers = static_cast<const char**>(kernel::map(inbox.pointer_bytes));
-  if (!inbox.pointers) fail(channel, Step::read_job, ENOMEM);
-  Job job;
-  if (!read_job(inbox.bytes, size, inbox.pointers, job)) fail(channel, Step::read_job, EBADMSG);
-  return job;
-}
-
-struct Workload {
-  int pid;
-  uint64_t began_us;
-};
-
-// The workload has ended: nothing of the sandbox outlives it.
-[[noreturn]] void finish(const Channel& channel, Relay& relay, const Workload& workload, int status) {
-  const uint64_t wall_us = kernel::monotonic_us() - workload.began_us;
-  end_the_rest();
-  const Report end = describe_end(status, wall_us);
-  relay.drain(channel.lives ? channel.in : -1);
-  send(channel, end);
-  kernel::exit(end.kind == ReportKind::signaled ? 128 + end.value : end.value);
-}
-
-// A stop is told only of a process that has made us its tracer (PTRACE_TRACEME): that is no end.
-bool is_stop(int status) { return (status & 0xff) == 0x7f; }
-
-void reap(const Channel& channel, Relay& relay, const Workload& workload) {
-  int status = 0;
-  for (long pid; (pid = kernel::wait_any(&status, WNOHANG)) > 0;) {
-    if (is_stop(status)) kernel::let_go(static_cast<int>(pid), status);
-    else if (pid == workload.pid) finish(channel, relay, workload, status);
-  }
-}
-
-void forward_signals(int signals, int workload) {
-  signalfd_siginfo infos[8];
-  for (long got; (got = kernel::read(signals, infos, sizeof infos)) > 0;)
-    for (size_t i = 0; i < static_cast<size_t>(got) / sizeof infos[0]; ++i)
-      if (infos[i].ssi_signo != SIGCHLD) kernel::kill(workload, static_cast<int>(infos[i].ssi_signo));
-}
-
-void follow_orders(const Channel& channel, int workload) {
-  char bytes[64 * sizeof(Order)];
-  const long got = kernel::read(channel.in, bytes, sizeof bytes);
-  if (got == -EINTR || got == -EAGAIN) return;
-  if (got <= 0) end_alone();
-  for (size_t at = 0, size = static_cast<size_t>(got); at < size; at += sizeof(Order)) {
-    if (next_frame(bytes + at, size - at) != Frame::order) end_alone();
-    kernel::kill(workload, static_cast<int>(signal_of_order(bytes + at)));
-  }
-}
-
-[[noreturn]] void watch(const Channel& channel, Relay& relay, int signals, const Workload& workload) {
-  pollfd entries[2 + Relay::kPollSlots] = {{signals, POLLIN, 0}, {channel.lives ? channel.in : -1, POLLIN, 0}};
-  for (bool child_may_have_ended = true;;) {
-    if (child_may_have_ended) reap(channel, relay, workload);
-    entries[0].revents = entries[1].revents = 0;
-    relay.add_interest(entries + 2);
-    const long ready = kernel::poll(entries, 2 + Relay::kPollSlots, relay.rest_ns());
-    if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
-    if (ready >= 0) relay.serve(entries + 2);
-    child_may_have_ended = ready < 0 || entries[0].revents;
-    if (entries[0].revents) forward_signals(signals, workload.pid);
-    if (entries[1].revents & POLLIN) follow_orders(channel, workload.pid);
-    else if (entries[1].revents) end_alone();
-  }
-}
-
 // A gVisor that needs the DIR form changes neither owner nor mode of a pipe: the workload can open its streams by name
 // (/dev/stdout) only when it was their owner from the beginning. Nothing else of the sandbox runs yet. `user`: init's own, 0 if
 // it stayed who it was.
@@ -312,6 +199,157 @@ void forget_ignored_signals() {
     if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
 }
 
+// A stop is told only of a process that has made us its tracer (PTRACE_TRACEME): that is no end.
+bool is_stop(int status) { return (status & 0xff) == 0x7f; }
+
+// PID 1 from its first job on.
+class Pid1 {
+ public:
+  // `user`: init's own, 0 if it stayed who it was.
+  Pid1(const Channel& channel, int signals, uint32_t user) : channel_(channel), signals_(signals), user_(user) {
+    tasks_.report_to(channel.out);
+  }
+
+  // With nobody to look after it waits in the read.
+  void await_first_job() {
+    while (!has_jobs_) {
+      const long got = inbox_.read(channel_.in);
+      if (got == -EINTR) continue;
+      if (got < 0) fail(channel_, Step::read_job, static_cast<int>(-got));
+      if (got == 0) fail(channel_, Step::read_job, ENODATA);
+      if (!follow_frames()) fail(channel_, Step::read_job, EBADMSG);
+    }
+  }
+
+  [[noreturn]] void watch() {
+    static pollfd entries[kFixedSlots + Tasks::kPollSlots];
+    entries[0] = {signals_, POLLIN, 0};
+    entries[1] = {channel_.lives ? channel_.in : -1, POLLIN, 0};
+    for (bool child_may_have_ended = true;;) {
+      if (child_may_have_ended) reap();
+      entries[0].revents = entries[1].revents = 0;
+      relay_.add_interest(entries + 2);
+      const unsigned of_tasks = tasks_.add_interest(entries + kFixedSlots);
+      const long ready = kernel::poll(entries, kFixedSlots + of_tasks, relay_.rest_ns());
+      if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
+      if (ready >= 0) relay_.serve(entries + 2), tasks_.serve(entries + kFixedSlots);
+      child_may_have_ended = ready < 0 || entries[0].revents;
+      if (entries[0].revents) forward_signals();
+      if (entries[1].revents & POLLIN) read_frames();
+      else if (entries[1].revents) end_alone();
+    }
+  }
+
+ private:
+  static constexpr unsigned kFixedSlots = 2 + Relay::kPollSlots;
+
+  // False: what has come is nothing that a backend sends.
+  bool follow_frames() {
+    for (;;) {
+      const Frame frame = inbox_.front();
+      switch (frame.kind) {
+        case Frame::Kind::incomplete: return true;
+        case Frame::Kind::malformed: return false;
+        case Frame::Kind::order: order(frame); break;
+        case Frame::Kind::data: tasks_.take(frame, inbox_.bytes()); break;
+        case Frame::Kind::room: tasks_.make_room(frame); break;
+        case Frame::Kind::job:
+          if (!begin_job(frame)) return false;
+      }
+      inbox_.drop(frame);
+    }
+  }
+
+  void order(const Frame& frame) {
+    if (frame.job != 0) tasks_.signal(frame.job, static_cast<int>(frame.value));
+    else if (workload_ > 0) kernel::kill(workload_, static_cast<int>(frame.value));
+    else early_ |= signal_bit(frame.value);
+  }
+
+  bool begin_job(const Frame& frame) {
+    const ReceivedJob received(inbox_.bytes(), frame.size);
+    const uint32_t number = reinterpret_cast<const JobHeader*>(inbox_.bytes())->number;
+    has_jobs_ = true;
+    if (number != 0) {
+      if (!channel_.lives) return false;
+      if (received.error()) tasks_.refuse(number, Step::read_job, received.error());
+      else tasks_.start(received.job(), number);
+      return true;
+    }
+    if (workload_ > 0) return false;
+    if (received.error()) fail(channel_, Step::read_job, received.error());
+    begin_workload(received.job());
+    return true;
+  }
+
+  void begin_workload(const Job& job) {
+    if (channel_.job_file) kernel::unlink(channel_.job_file);  // a read-only DIR keeps it, which is the caller's choice
+    if (!channel_.lives) kernel::close(channel_.in);
+    if (job.header->flags & kJobInPlace) become_the_workload(channel_, job);
+    if (job.header->flags & kJobRelay)
+      if (const long opened = open_relay(channel_, relay_, job, user_); opened < 0)
+        fail(channel_, Step::streams, static_cast<int>(-opened));
+    const Start start = start_workload(job);
+    began_us_ = kernel::monotonic_us();
+    if (start.failed != Step::none) fail(channel_, start.failed, start.error, start.detail);
+    workload_ = start.pid;
+    const Report message = describe_start(start);
+    if (start.listener >= 0) {
+      while (kernel::send_descriptor(channel_.out, &message, sizeof message, start.listener) == -EINTR) {}
+      kernel::close(start.listener);
+    } else {
+      send(channel_, message);
+    }
+    kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
+    for (unsigned number = 1; number <= kernel::kSignals; ++number)
+      if (early_ & signal_bit(number)) kernel::kill(workload_, static_cast<int>(number));
+  }
+
+  void read_frames() {
+    const long got = inbox_.read(channel_.in);
+    if (got == -EINTR || got == -EAGAIN) return;
+    if (got <= 0 || !follow_frames()) end_alone();
+  }
+
+  void reap() {
+    int status = 0;
+    kernel::Usage used;
+    for (long pid; (pid = kernel::wait_any(&status, WNOHANG, &used)) > 0;) {
+      if (is_stop(status)) kernel::let_go(static_cast<int>(pid), status);
+      else if (pid == workload_) finish(status);
+      else tasks_.ended(pid, status, used);
+    }
+  }
+
+  // The workload has ended: nothing of the sandbox outlives it.
+  [[noreturn]] void finish(int status) {
+    const uint64_t wall_us = kernel::monotonic_us() - began_us_;
+    end_the_rest();
+    const Report end = describe_end(status, wall_us);
+    relay_.drain(channel_.lives ? channel_.in : -1);
+    send(channel_, end);
+    kernel::exit(end.kind == ReportKind::signaled ? 128 + end.value : end.value);
+  }
+
+  void forward_signals() {
+    signalfd_siginfo infos[8];
+    for (long got; (got = kernel::read(signals_, infos, sizeof infos)) > 0;)
+      for (size_t i = 0; i < static_cast<size_t>(got) / sizeof infos[0]; ++i)
+        if (infos[i].ssi_signo != SIGCHLD && workload_ > 0) kernel::kill(workload_, static_cast<int>(infos[i].ssi_signo));
+  }
+
+  const Channel channel_;
+  const int signals_;
+  const uint32_t user_;
+  Inbox inbox_;
+  Relay relay_;
+  Tasks tasks_;
+  bool has_jobs_ = false;
+  int workload_ = -1;      // the first process of job 0
+  uint64_t began_us_ = 0;  // when it began
+  SignalSet early_ = 0;    // orders that came before it could take them
+};
+
 [[noreturn]] void run(long argc, const char* const* argv) {
   kernel::block_signals(~SignalSet{0});
   const uint32_t user = protecting_user(argc, argv);
@@ -334,30 +372,9 @@ void forget_ignored_signals() {
   send(channel, {kReportMagic, ReportKind::ready, 0, Step::none, 0});
   if (channel.job_file) channel.in = await_file(channel);
 
-  Inbox inbox;
-  const Job job = open_job(channel, inbox);
-  if (!channel.lives) kernel::close(channel.in);
-  if (job.header->flags & kJobInPlace) become_the_workload(channel, job);
-  Relay relay;
-  if (job.header->flags & kJobRelay)
-    if (const long opened = open_relay(channel, relay, job, user); opened < 0)
-      fail(channel, Step::streams, static_cast<int>(-opened));
-  const Start start = start_workload(job);
-  const Workload workload{start.pid, kernel::monotonic_us()};
-  kernel::unmap(inbox.pointers, inbox.pointer_bytes);
-  kernel::unmap(inbox.bytes, kInboxBytes);
-  if (start.failed != Step::none) fail(channel, start.failed, start.error, start.detail);
-  const Report message = describe_start(start);
-  if (start.listener >= 0) {
-    while (kernel::send_descriptor(channel.out, &message, sizeof message, start.listener) == -EINTR) {}
-    kernel::close(start.listener);
-  } else {
-    send(channel, message);
-  }
-  kernel::close_range(0, 2);  // the ends of the workload's pipes are the workload's alone
-  for (unsigned number = 1; number <= kernel::kSignals; ++number)
-    if (inbox.early & signal_bit(number)) kernel::kill(start.pid, static_cast<int>(number));
-  watch(channel, relay, static_cast<int>(signals), workload);
+  Pid1 self(channel, static_cast<int>(signals), user);
+  self.await_first_job();
+  self.watch();
 }
 
 }  // namespace

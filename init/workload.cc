@@ -18,6 +18,7 @@ struct Becoming {
   const Job* job;
   bool terminal_is_ours;
   bool in_place;
+  const int* streams;
   void (*announce)(void*);
   void* argument;
   Start result;
@@ -132,6 +133,8 @@ void become(Becoming& self) {
   };
 
   if (!self.in_place && !works(Step::session, self.terminal_is_ours ? kernel::setpgid(0, 0) : kernel::setsid())) return;
+  for (int i = 0; self.streams && i < 3; ++i)
+    if (!works(Step::streams, kernel::duplicate_to(self.streams[i], i))) return;
   if ((job.header->flags & kJobTerminal) && !works(Step::terminal, take_terminal(self.terminal_is_ours))) return;
   for (uint32_t i = 0; i < job.header->rlimit_count; ++i) {
     const JobRlimit& limit = job.rlimits[i];
@@ -168,8 +171,8 @@ bool has_terminal(const Job& job) {
 
 }  // namespace
 
-Start start_workload(const Job& job) {
-  Becoming becoming{&job, has_terminal(job), false, nullptr, nullptr, {}};
+Start start_workload(const Job& job, const int* streams) {
+  Becoming becoming{&job, has_terminal(job), false, streams, nullptr, nullptr, {}};
   auto* stack = static_cast<char*>(kernel::map(kStackBytes));
   // The listener comes to us by the shared table: once the filter is on, the new process can be sure of no call by which it
   // could hand it over.
@@ -186,7 +189,7 @@ Start start_workload(const Job& job) {
 }
 
 Start become_workload(const Job& job, void (*announce)(void*), void* argument) {
-  Becoming becoming{&job, has_terminal(job), true, announce, argument, {}};
+  Becoming becoming{&job, has_terminal(job), true, nullptr, announce, argument, {}};
   if (wants_listener(job)) {
     becoming.result.failed = Step::seccomp;
     becoming.result.error = EINVAL;

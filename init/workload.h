@@ -16,8 +16,8 @@ struct Start {
 
 // The new process gets: its own session (kill(0, SIGKILL) by it harms nobody else), the terminal, limits,
 // groups and user, umask, working directory, its filter, signals all default and unblocked, no descriptor but 0-2. Every
-// signal is blocked here.
-Start start_workload(const Job& job);
+// signal is blocked here. `streams`: three descriptors above 2 that become its 0, 1 and 2; nullptr: it gets ours.
+Start start_workload(const Job& job, const int* streams = nullptr);
 
 // The same in this process, which is PID 1 and stays it: returns only when it failed. It keeps its descriptors above 2 until
 // then, all of which have to be closed on exec, and its session. `announce` is called right before the exec.

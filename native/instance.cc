@@ -8,7 +8,7 @@
 #include <csignal>
 
 #include "base/clock.h"
-#include "init/channel.h"
+#include "base/log.h"
 #include "init/encode.h"
 
 namespace bailey::native {
@@ -34,65 +34,83 @@ bool is_end(const init::Report& report) {
 bool NativeInstance::end(clock::Deadline deadline) {
   if (reaped_ || launched_.pid < 0) return true;
   reaped_ = true;
+  talk_.end();
   return end_child(launched_.pidfd.get(), deadline);
 }
 
-Result<std::optional<init::ReportWithDescriptor>> NativeInstance::await_report(dispatcher::Patience& patience) {
-  pollfd report_comes{launched_.socket.get(), POLLIN, 0};
-  TRY(patience.until_ready({&report_comes, 1}));
-  return init::receive_report_and_descriptor(launched_.socket.get());
-}
-
 Result<> NativeInstance::await_ready(dispatcher::Patience& patience) {
-  const auto report = TRY(await_report(patience));
-  if (!report)
-    return fail(Fault::failed, "the sandbox ended before it was ready", "see the kernel log; was it the OOM killer?");
-  if (report->report.kind != init::ReportKind::ready) return std::unexpected(init::start_error(report->report, {}));
+  const auto heard = TRY(talk_.await_report(patience, launched_.pidfd.get()));
+  if (!heard) return fail(Fault::failed, "the sandbox ended before it was ready", "see the kernel log; was it the OOM killer?");
+  if (heard->report.kind != init::ReportKind::ready) return std::unexpected(init::start_error(heard->report, {}));
   ready_ = true;
   return {};
 }
 
+Result<std::string> NativeInstance::encode(const dispatcher::Job& job) const {
+  return init::encode_job(job.process(), init::UserChange::by_backend, {plan_->seccomp.on_top, plan_->seccomp.on_top_flags});
+}
+
+// Nothing: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
+Result<std::optional<init::Conversation::Heard>> NativeInstance::await_start(bool as_pid_1, dispatcher::Patience& patience) {
+  const auto next = [&] { return talk_.await_report(patience, launched_.pidfd.get()); };
+  auto first = TRY(next());
+  if (!ready_ && first && first->report.kind == init::ReportKind::ready) {
+    ready_ = true;
+    first = TRY(next());
+  }
+  if (!as_pid_1 || !first || first->report.kind != init::ReportKind::started) return first;
+  // It says so right before its exec, which closes the socket; what comes instead is why that failed.
+  auto failed = TRY(next());
+  is_workload_ = !failed;
+  return failed ? std::move(failed) : std::move(first);
+}
+
+// A job that is sent before init is ready is read as soon as it is.
 Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
   const int64_t begin = clock::monotonic_ns();
-  const SeccompPlan& filters = plan_->seccomp;
-  std::string encoded =
-      TRY(init::encode_job(job.process(), init::UserChange::by_backend, {filters.on_top, filters.on_top_flags}));
+  std::string encoded = TRY(encode(job));
   if (job.as_pid_1()) init::become_pid_1(encoded);
-  auto report = [&]() -> Result<std::optional<init::ReportWithDescriptor>> {
-    TRY(init::send_job(launched_.socket.get(), encoded));
-    auto first = TRY(await_report(patience));
-    if (!ready_ && first && first->report.kind == init::ReportKind::ready) {
-      ready_ = true;
-      first = TRY(await_report(patience));
-    }
-    if (!job.as_pid_1() || !first || first->report.kind != init::ReportKind::started) return first;
-    // It says so right before its exec, which closes the socket; what comes instead is why that failed.
-    auto failed = TRY(await_report(patience));
-    is_workload_ = heard_ = !failed;
-    return failed ? std::move(failed) : std::move(first);
-  }();
+  talk_.send(std::move(encoded));
+  auto heard = await_start(job.as_pid_1(), patience);
   steps.push_back({"start", clock::monotonic_ns() - begin});
-  if (!report) return std::unexpected(std::move(report).error().in_step("start"));
-  // No report: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
-  if (!report->has_value()) return {};
+  if (!heard) return std::unexpected(std::move(heard).error().in_step("start"));
+  if (!heard->has_value()) return {};
   began_ = true;
-  const init::Report& told = (*report)->report;
+  const init::Report& told = (*heard)->report;
   if (told.kind == init::ReportKind::failed) {
     not_started_ = init::start_error(told, job.process());
     return {};
   }
   started_ = told;
-  if (filters.verdicts) {  // calls are reported
-    if (!(*report)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
-    log_ = TRY(SyscallLog::open(std::move((*report)->descriptor), filters.verdicts, filters.log));
+  if (const SeccompPlan& filters = plan_->seccomp; filters.verdicts) {  // calls are reported
+    if (!(*heard)->descriptor) return fail(Fault::failed, "init gave no listener for the system calls that it was to report");
+    log_ = TRY(SyscallLog::open(std::move((*heard)->descriptor), filters.verdicts, filters.log));
   }
   return {};
 }
 
+Result<std::unique_ptr<dispatcher::Task>> NativeInstance::exec(const dispatcher::Job& job, dispatcher::Stdio streams) {
+  if (plan_->seccomp.verdicts)
+    return fail(Fault::refused, "a sandbox whose system calls are reported takes no further job", "leave --seccomp-log out");
+  return talk_.exec(job, TRY(encode(job)), std::move(streams));
+}
+
 Result<> NativeInstance::signal(int number) {
-  if (!is_workload_) return init::send_signal(launched_.socket.get(), number);
+  if (!is_workload_) return talk_.send_signal(number), Result<>();
   if (::syscall(SYS_pidfd_send_signal, launched_.pidfd.get(), number, nullptr, 0) == 0 || errno == ESRCH) return {};
   return sys_error("sending a signal to the workload", errno);
+}
+
+void NativeInstance::add_interest(std::vector<pollfd>& set) const {
+  set.push_back({log_ ? log_->fd() : -1, POLLIN, 0});
+  talk_.add_interest(set);
+}
+
+Result<> NativeInstance::serve(std::span<const pollfd> set) {
+  if (set.front().revents != 0) log_->serve();
+  TRY(talk_.serve(set.subspan(1)));
+  take_reports();
+  return {};
 }
 
 // The kernel kills everything in a pid namespace whose PID 1 ends (pid_namespaces(7)).
@@ -101,6 +119,9 @@ void NativeInstance::kill_all() { ::syscall(SYS_pidfd_send_signal, launched_.pid
 Result<dispatcher::Ending> NativeInstance::reap() {
   const int status = TRY(wait_for(launched_.pid));
   reaped_ = true;
+  if (auto heard = talk_.hear_the_rest(); !heard) log::debug(heard.error().message);
+  take_reports();
+  talk_.end();
   if (!began_ && WIFEXITED(status)) {
     not_started_.emplace();
     not_started_->message =
@@ -110,13 +131,13 @@ Result<dispatcher::Ending> NativeInstance::reap() {
   return ending(status);
 }
 
+void NativeInstance::take_reports() {
+  while (auto heard = talk_.take_report()) final_report_ = heard->report;
+}
+
 // Exited or signaled: init has killed and reaped all others. The end of the file, where it was killed itself, says nothing yet
 // of them.
-bool NativeInstance::take_final_report() {
-  heard_ = true;
-  if (auto report = init::receive_report(launched_.socket.get()); report && report->has_value()) final_report_ = **report;
-  return final_report_ && is_end(*final_report_);
-}
+bool NativeInstance::has_announced_end() const { return final_report_ && is_end(*final_report_); }
 
 dispatcher::Account NativeInstance::account() const {
   dispatcher::Account account;
@@ -130,7 +151,6 @@ dispatcher::Account NativeInstance::account() const {
 
 // Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.
 dispatcher::Ending NativeInstance::ending(int status) {
-  if (!heard_) take_final_report();
   if (final_report_ && final_report_->kind == init::ReportKind::exited) return {Kind::exited, final_report_->value, {}};
   if (final_report_ && final_report_->kind == init::ReportKind::signaled) return {Kind::signaled, final_report_->value, {}};
   if (WIFSIGNALED(status)) return {Kind::signaled, WTERMSIG(status), {}};

@@ -7,7 +7,7 @@
 
 #include "base/pidfd.h"
 #include "dispatcher/backend.h"
-#include "init/channel.h"
+#include "init/conversation.h"
 #include "native/identity/id_map.h"
 #include "native/launch.h"
 #include "native/syscall_log.h"
@@ -17,7 +17,9 @@ namespace bailey::native {
 class NativeInstance final : public dispatcher::Instance {
  public:
   NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids)
-      : plan_(std::move(plan)), ids_(std::move(ids)), launched_(std::move(launched)) {}
+      : plan_(std::move(plan)), ids_(std::move(ids)), launched_(std::move(launched)) {
+    talk_.open(launched_.socket.get(), launched_.socket.get());
+  }
   ~NativeInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override {
@@ -29,10 +31,10 @@ class NativeInstance final : public dispatcher::Instance {
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
-  int final_report_fd() const override { return heard_ ? -1 : launched_.socket.get(); }
-  bool take_final_report() override;
-  int calls_fd() const override { return log_ ? log_->fd() : -1; }
-  void serve_calls() override { log_->serve(); }
+  void add_interest(std::vector<pollfd>& set) const override;
+  Result<> serve(std::span<const pollfd> set) override;
+  bool has_announced_end() const override;
+  Result<std::unique_ptr<dispatcher::Task>> exec(const dispatcher::Job& job, dispatcher::Stdio streams) override;
   dispatcher::Account account() const override;
   bool has_begun() const override { return began_ && !not_started_; }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
@@ -40,16 +42,19 @@ class NativeInstance final : public dispatcher::Instance {
   bool end(clock::Deadline deadline) override;
 
  private:
-  Result<std::optional<init::ReportWithDescriptor>> await_report(dispatcher::Patience& patience);
+  Result<std::string> encode(const dispatcher::Job& job) const;
+  Result<std::optional<init::Conversation::Heard>> await_start(bool as_pid_1, dispatcher::Patience& patience);
+  void take_reports();
   dispatcher::Ending ending(int status);
 
   std::unique_ptr<const Plan> plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
   Launched launched_;
+  init::Conversation talk_;  // over its socket
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;
   std::optional<init::Report> started_, final_report_;
-  bool ready_ = false, began_ = false, heard_ = false, reaped_ = false;
+  bool ready_ = false, began_ = false, reaped_ = false;
   bool is_workload_ = false;  // PID 1 has become it
 };
 

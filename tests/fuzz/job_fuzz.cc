@@ -36,8 +36,15 @@ void check_job(const uint8_t* data, size_t size) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  for (size_t at = 0; next_frame(data + at, size - at) == Frame::order; at += sizeof(Order))
-    CHECK(signal_of_order(data + at) >= 1 && signal_of_order(data + at) <= 64);
+  for (size_t at = 0; at < size;) {
+    const Frame frame = next_frame(data + at, size - at);
+    if (frame.kind == Frame::Kind::incomplete || frame.kind == Frame::Kind::malformed) break;
+    CHECK(frame.size >= sizeof(Order));
+    CHECK(frame.kind != Frame::Kind::order || (frame.value >= 1 && frame.value <= 64));
+    CHECK(frame.kind != Frame::Kind::data || (frame.value <= kMaxData && frame.size == sizeof(Data) + frame.value));
+    if (frame.size > size - at) break;
+    at += frame.size;
+  }
   check_job(data, size);
   if (size < sizeof(JobHeader)) return 0;
   // The same with a head that fits, so that what lies behind it is reached.

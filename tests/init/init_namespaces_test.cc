@@ -12,8 +12,8 @@
 #include <random>
 
 #include "base/files.h"
-#include "init/channel.h"
 #include "init_sandbox.h"
+#include "plain_channel.h"
 #include "tests/support/leaks.h"
 #include "tests/support/process_memory.h"
 #include "tests/support/require.h"
@@ -68,7 +68,7 @@ TEST_F(InitNamespaces, ShowsNothingOfTheWorkload) {
     EXPECT_EQ(memory_of(sandbox.pid()).find("TOKEN=hush"), std::string::npos) << "the job's memory was not given back";
     EXPECT_NE(memory_of(::getpid()).find("TOKEN=hush"), std::string::npos) << "this way of looking finds nothing";
   }
-  EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGKILL));
+  EXPECT_TRUE(send_signal(sandbox.to_init(), SIGKILL));
   EXPECT_EQ(sandbox.finish().out, "init\ninit 200 0\nready\n");
 }
 
@@ -126,7 +126,7 @@ TEST_F(InitNamespaces, LetsGoOfTheStreams) {
   InitSandbox sandbox;
   sandbox.send(shell("exec >&- 2>&-; sleep 100000"));
   EXPECT_FALSE(sandbox.wait_for_output("nothing: end of file comes while the workload runs"));
-  EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGKILL));
+  EXPECT_TRUE(send_signal(sandbox.to_init(), SIGKILL));
   EXPECT_EQ(sandbox.finish().exit_code, 128 + SIGKILL);
 }
 
@@ -157,7 +157,7 @@ TEST_F(InitNamespaces, LetsGoOfARelayedStreamThatTheWorkloadClosed) {
   sandbox.send_bytes(relayed("echo said; exec >&- 2>&-; sleep 100000", false));
   EXPECT_TRUE(sandbox.wait_for_output("said"));
   EXPECT_FALSE(sandbox.wait_for_output("nothing: end of file comes while the workload runs"));
-  EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGKILL));
+  EXPECT_TRUE(send_signal(sandbox.to_init(), SIGKILL));
   EXPECT_EQ(sandbox.finish().exit_code, 128 + SIGKILL);
 }
 
@@ -225,7 +225,7 @@ TEST_F(InitNamespaces, NeverDiesOfItsJob) {
     std::string bytes = good;
     for (int i = 0; i < 1 + round % 4; ++i) bytes[random() % sizeof(init::JobHeader)] = static_cast<char>(random());
     InitSandbox sandbox;
-    (void)init::send_job(sandbox.to_init(), bytes);
+    (void)send_job(sandbox.to_init(), bytes);
     ::shutdown(sandbox.to_init(), SHUT_WR);  // so that it does not wait for more
     const InitOutcome got = sandbox.finish();
     EXPECT_EQ(got.signal, 0) << "round " << round;

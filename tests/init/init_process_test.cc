@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <ostream>
 
-#include "init/channel.h"
 #include "init_sandbox.h"
+#include "plain_channel.h"
 #include "tests/support/require.h"
 
 namespace bailey::tests {
@@ -252,16 +252,16 @@ TEST_P(InitChannel, OrdersReachTheHandler) {
   const std::pair<int, const char*> signals[] = {{SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"},  {SIGUSR1, "USR1"},
                                                  {SIGUSR2, "USR2"}, {SIGPIPE, "PIPE"}, {SIGWINCH, "WINCH"}};
   for (const auto& [number, name] : signals) {
-    EXPECT_TRUE(init::send_signal(sandbox.to_init(), number));
+    EXPECT_TRUE(send_signal(sandbox.to_init(), number));
     EXPECT_TRUE(sandbox.wait_for_output(std::string("got ") + name)) << name;
   }
-  EXPECT_TRUE(init::send_signal(sandbox.to_init(), SIGTERM));
+  EXPECT_TRUE(send_signal(sandbox.to_init(), SIGTERM));
   EXPECT_EQ(sandbox.finish().exit_code, 9);
 }
 
 TEST_P(InitChannel, AnOrderBeforeTheJobIsKept) {
   InitSandbox sandbox(options());
-  ASSERT_TRUE(init::send_signal(sandbox.to_init(), SIGTERM));
+  ASSERT_TRUE(send_signal(sandbox.to_init(), SIGTERM));
   sandbox.send(shell("while :; do sleep 1; done"));
   const InitOutcome got = sandbox.finish();
   ASSERT_TRUE(got.find(ReportKind::signaled)) << got.out;
@@ -272,7 +272,7 @@ TEST_P(InitChannel, StopAndContinueReachTheWorkload) {
   InitSandbox sandbox(options());
   sandbox.send(shell("trap 'exit 8' TERM; echo ready; while :; do sleep 0.05; done"));
   ASSERT_TRUE(sandbox.wait_for_output("ready"));
-  for (int number : {SIGSTOP, SIGTERM, SIGCONT}) EXPECT_TRUE(init::send_signal(sandbox.to_init(), number));
+  for (int number : {SIGSTOP, SIGTERM, SIGCONT}) EXPECT_TRUE(send_signal(sandbox.to_init(), number));
   EXPECT_EQ(sandbox.finish().exit_code, 8);
 }
 

@@ -17,8 +17,8 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "init/channel.h"
 #include "init/image.h"
+#include "plain_channel.h"
 
 namespace bailey::tests {
 
@@ -224,13 +224,13 @@ void InitSandbox::send_bytes(const std::string& job) {
     ASSERT_EQ(::rename(directory_.file("new-job").c_str(), directory_.file("job").c_str()), 0);
     return;
   }
-  auto sent = init::send_job(to_init(), job);
+  auto sent = send_job(to_init(), job);
   ASSERT_TRUE(sent) << sent.error().message;
 }
 
 bool InitSandbox::wait_started() {
   for (;;) {
-    auto report = init::receive_report(from_init());
+    auto report = receive_report(from_init());
     if (!report || !*report) return false;
     keep(**report);
     if ((*report)->kind != init::ReportKind::ready) return (*report)->kind == init::ReportKind::started;
@@ -271,7 +271,7 @@ InitOutcome InitSandbox::finish() {
       keep(*init::parse_report(bytes.substr(at, sizeof(init::Report))));
   } else if (to_init_) {
     for (;;) {
-      auto report = init::receive_report(from_init());
+      auto report = receive_report(from_init());
       if (!report || !*report) break;
       keep(**report);
     }

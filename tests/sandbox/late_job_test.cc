@@ -142,11 +142,11 @@ class JobAsPid1 : public OnEachBackend {
 INSTANTIATE_TEST_SUITE_P(Backends, JobAsPid1, testing::Values("native", "gvisor", "gvisor-2022"), name_of_backend);
 
 TEST_P(JobAsPid1, TakesThePlaceOfInit) {
-  const Record record =
-      run({.args = {"/bin/sh", "-c", "echo $$; tr '\\0' ' ' < /proc/1/cmdline; id -u; pwd; (cd /proc/self/fd && echo *); exit 9"},
-           .cwd = "/usr",
-           .umask = 027,
-           .rlimits = {{"RLIMIT_NOFILE", 99, 99}}});
+  const Record record = run(
+      {.args = {"/bin/sh", "-c", "echo $$; tr '\\0' ' ' < /proc/1/cmdline; id -u; pwd; (cd /proc/self/fd && echo *); exit 9"},
+       .cwd = "/usr",
+       .umask = 027,
+       .rlimits = {{"RLIMIT_NOFILE", 99, 99}}});
   EXPECT_EQ(record.outcome, Outcome::exited) << (record.error ? record.error->message : "");
   EXPECT_EQ(record.exit_code, 9);
   const std::string out = record.captured_stdout.value_or("-");

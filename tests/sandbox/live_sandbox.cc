@@ -1,6 +1,8 @@
 #include "tests/sandbox/live_sandbox.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -31,8 +33,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name) {
 }  // namespace
 
 LiveSandbox::LiveSandbox(const std::string& backend)
-    : name_(backend),
-      policy_(builtin_policy()),
+    : policy_(builtin_policy()),
       backend_(make_backend(backend)),
       store_(std::make_unique<StateStore>(StateStore::open().value())),
       audit_(Audit::open(directory_.file("audit")).value()),
@@ -77,17 +78,59 @@ void LiveSandbox::start(const Job& job) {
 }
 
 bool LiveSandbox::serve(int64_t ms) {
+  return serve_until([this] { return sandbox_->is_settled(); }, ms);
+}
+
+bool LiveSandbox::serve_until(const std::function<bool()>& done, int64_t ms) {
   const auto deadline = clock::Deadline::in_ms(ms);
-  while (!sandbox_->is_settled() && !deadline.passed()) {
+  while (!done() && !sandbox_->is_settled() && !deadline.passed()) {
     std::vector<pollfd> set;
     sandbox_->add_interest(set);
+    const size_t ours = set.size();
+    for (const LiveTask* task : tasks_)
+      for (const Fd* fd : {&task->out, &task->err}) set.push_back({task->reads ? fd->get() : -1, POLLIN, 0});
     const int64_t wait =
         std::min<int64_t>(deadline.poll_ms(), sandbox_->due().never() ? kPatienceMs : sandbox_->due().poll_ms());
     if (::poll(set.data(), set.size(), static_cast<int>(wait)) < 0 && errno != EINTR) return false;
-    lived_ = sandbox_->serve(set);
+    lived_ = sandbox_->serve(std::span(set).first(ours));
     if (!lived_) return false;
+    read_tasks();
   }
-  return sandbox_->is_settled();
+  return done();
+}
+
+std::unique_ptr<LiveTask> LiveSandbox::exec(const JobRequest& wish) {
+  auto live = std::make_unique<LiveTask>();
+  const auto decision = judge(wish);
+  EXPECT_TRUE(decision.job) << refusal(decision.verdicts).message;
+  Pipe in = create_pipe().value(), out = create_pipe().value(), err = create_pipe().value();
+  live->in = std::move(in.write);
+  live->out = std::move(out.read);
+  live->err = std::move(err.read);
+  for (const Fd* fd : {&live->out, &live->err}) ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
+  auto task = sandbox_->exec(*decision.job, {std::move(in.read), std::move(out.write), std::move(err.write)});
+  EXPECT_TRUE(task) << task.error().message;
+  if (task) live->task = std::move(*task);
+  tasks_.push_back(live.get());
+  return live;
+}
+
+void LiveSandbox::read_tasks() {
+  for (LiveTask* task : tasks_) {
+    for (auto [fd, into] : {std::pair{&task->out, &task->said}, {&task->err, &task->complained}}) {
+      char bytes[64 << 10];
+      ssize_t got = 0;
+      while (task->reads && *fd && (got = ::read(fd->get(), bytes, sizeof bytes)) > 0)
+        into->append(bytes, static_cast<size_t>(got));
+      if (task->reads && got == 0) fd->reset();
+    }
+  }
+}
+
+bool LiveSandbox::serve_until_ended(LiveTask& task) {
+  const bool ended = serve_until([&] { return task.task->has_ended(); });
+  read_tasks();
+  return ended;
 }
 
 Record LiveSandbox::finish() { return sandbox_->finish(std::move(lived_)); }

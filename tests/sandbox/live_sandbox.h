@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "dispatcher/admission.h"
 #include "dispatcher/sandbox.h"
@@ -12,6 +14,14 @@
 #include "tests/support/temp_dir.h"
 
 namespace bailey::tests {
+
+// A further job, with our ends of its streams.
+struct LiveTask {
+  std::unique_ptr<dispatcher::Task> task;
+  Fd in, out, err;
+  std::string said, complained;  // what was read of out and err so far
+  bool reads = true;             // out and err, while its sandbox is served
+};
 
 class LiveSandbox {
  public:
@@ -25,6 +35,10 @@ class LiveSandbox {
   void start(const dispatcher::Job& job);
   // Serves it until it has ended, or for so long; whether it has ended.
   bool serve(int64_t ms = 120'000);
+  // The same until `done`; whether it was.
+  bool serve_until(const std::function<bool()>& done, int64_t ms = 120'000);
+  std::unique_ptr<LiveTask> exec(const dispatcher::JobRequest& wish);
+  bool serve_until_ended(LiveTask& task);  // and all that it wrote was read
   dispatcher::Record finish();
 
   dispatcher::Sandbox& sandbox() { return *sandbox_; }
@@ -33,8 +47,8 @@ class LiveSandbox {
   std::string events() const { return read_file(directory_.file("events")); }
 
  private:
+  void read_tasks();
   TempDir directory_;
-  std::string name_;
   dispatcher::Policy policy_;
   std::unique_ptr<dispatcher::Backend> backend_;
   std::unique_ptr<dispatcher::StateStore> store_;
@@ -42,6 +56,7 @@ class LiveSandbox {
   dispatcher::Events events_;
   std::shared_ptr<const dispatcher::Spec> spec_;
   std::unique_ptr<dispatcher::Sandbox> sandbox_;
+  std::vector<LiveTask*> tasks_;
   Result<> lived_;
   int times_ready_ = 0;
 };

@@ -1,4 +1,4 @@
-#include "init/channel.h"
+#include "plain_channel.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,7 +9,9 @@
 
 #include "init/encode.h"
 
-namespace bailey::init {
+namespace bailey::tests {
+
+using namespace init;
 
 namespace {
 
@@ -55,15 +57,4 @@ Result<std::optional<Report>> receive_report(int fd) {
   return TRY(parse_report(bytes));
 }
 
-Result<std::optional<ReportWithDescriptor>> receive_report_and_descriptor(int socket) {
-  std::string bytes(sizeof(Report), '\0');
-  Result<ReceivedMessage> got = receive_message(socket, bytes.data(), bytes.size(), "reading init's report");
-  if (!got && got.error().sys == ECONNRESET) return std::nullopt;  // it ended without reading all that we sent
-  ReceivedMessage message = TRY(std::move(got));
-  if (message.size == 0) return std::nullopt;
-  bytes.resize(message.size);
-  const Report report = TRY(parse_report(bytes));
-  return ReportWithDescriptor{report, std::move(message.descriptor)};
-}
-
-}  // namespace bailey::init
+}  // namespace bailey::tests
