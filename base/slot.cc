@@ -34,16 +34,25 @@ Result<bool> lock_byte(const Fd& fd, uint32_t number) {
   return sys_error("locking a slot", errno);
 }
 
+Result<> unlock_byte(const Fd& fd, uint32_t number) {
+  struct flock lock = byte_lock(number);
+  lock.l_type = F_UNLCK;
+  return ::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0 ? Result<>() : sys_error("giving back a slot", errno);
+}
+
 }  // namespace
 
-Result<std::optional<Slot>> Slot::take(int directory, const std::string& file, uint32_t count) {
+Result<std::optional<Slot>> Slot::take(int directory, const std::string& file, uint32_t count,
+                                       const std::function<bool(uint32_t)>& is_free) {
   Slot slot;
   slot.lock_ = TRY(open_file(directory, file));
   uint32_t start = 0;
   if (::getrandom(&start, sizeof start, 0) != sizeof start) return sys_error("getrandom", errno);
   for (uint32_t i = 0; i < count; ++i) {
     slot.number_ = (start % count + i) % count;
-    if (TRY(lock_byte(slot.lock_, slot.number_))) return slot;
+    if (!TRY(lock_byte(slot.lock_, slot.number_))) continue;
+    if (!is_free || is_free(slot.number_)) return slot;
+    TRY(unlock_byte(slot.lock_, slot.number_));
   }
   return std::nullopt;
 }

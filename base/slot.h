@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -17,7 +18,9 @@ class Slot {
   Slot() = default;
   // A free one of 0 ... count-1, looked for from a random one on, so that what one holder left behind (a closing connection, a
   // file's owner) does not meet the next. `file` is made when missing; `directory` is a descriptor. Nothing: all are taken.
-  static Result<std::optional<Slot>> take(int directory, const std::string& file, uint32_t count);
+  // `is_free`: asked of one whose lock was just taken, where there are other reasons why it may not be had.
+  static Result<std::optional<Slot>> take(int directory, const std::string& file, uint32_t count,
+                                          const std::function<bool(uint32_t)>& is_free = {});
   // That one. Nothing: somebody has it.
   static Result<std::optional<Slot>> take_number(int directory, const std::string& file, uint32_t number);
 

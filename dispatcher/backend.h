@@ -49,6 +49,7 @@ struct Stdio {
 struct Leases {
   host::Cgroup cgroup;     // empty: this host offers none and no limit needs one
   network::Lease network;  // empty: the spec's network is none or the host's
+  int state = -1;          // the sandbox's directory in the state store, for what has to be found again; not owned
 };
 
 // How the sandbox is called on its network; empty when it has none of ours.
@@ -128,6 +129,10 @@ class Instance {
   // Whether PID 1 has sent its final report: nothing else of the sandbox is alive then, its use and its output are final, and
   // exit_fd only waits until the kernel has taken the sandbox down.
   virtual bool has_announced_end() const { return false; }
+  // By what Backend::attach finds an independent sandbox again, from create() on; it changes with start().
+  virtual std::string handle() const { return {}; }
+  // The sandbox goes on without this: the destructor and end() end nothing from now on. Of an independent one.
+  virtual void leave() {}
   // Begins a further job, at any time from await_ready on, beside others; its streams are pipes of the sandbox's own, whose
   // bytes are passed on to and from these. Whether it could begin the Task tells. Errors: a job that no init takes (bad_input);
   // one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
@@ -171,6 +176,9 @@ class Backend {
   virtual Result<About> about() = 0;
   // Refuses every field that this backend could not enforce, all of them in one error; never ignores one. Makes nothing.
   virtual Result<std::unique_ptr<SandboxPlan>> plan(std::shared_ptr<const Spec> spec) = 0;
+  // An independent sandbox of this backend that another process has left. `pidfd`: of its first process, which lives; `state`:
+  // its directory in the state store. Errors: a handle that this backend has not made.
+  virtual Result<std::unique_ptr<Instance>> attach(const std::string& handle, Fd pidfd, int state) = 0;
   // Whether something of the host that plans take as it was the last time has changed since. It is read anew then: a sandbox
   // that was made meanwhile must be ended, and a new plan uses what is there now.
   virtual Result<bool> renew() { return false; }

@@ -34,6 +34,7 @@ Verdict guard_limits(const Request&, const Policy&, const HostFacts&);
 Verdict guard_secrets(const Request&, const Policy&, const HostFacts&);
 Verdict guard_privileges(const Request&, const Policy&, const HostFacts&);  // namespaces, devices, hooks, capabilities, sysctl
 Verdict guard_annotations(const Request&, const Policy&, const HostFacts&);
+Verdict guard_lifetime(const Request&, const Policy&, const HostFacts&);  // what an independent sandbox cannot have
 
 std::span<const NamedGuard> guards();  // every guard, in the order of --explain
 

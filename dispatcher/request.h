@@ -30,6 +30,8 @@ constexpr bool is_filtered(NetworkMode mode) { return mode == NetworkMode::bridg
 // Which system calls the result record counts (native only): none, those that the filter refused, or every one (`bailey
 // seccomp trace`).
 enum class SeccompLog { off, denied, all };
+// Whether a sandbox ends with the process that made it, or goes on without it and is found again by its id.
+enum class Lifetime { tied, independent };
 enum class Writes { refuse, memory };  // of the root file system; volumes have their own ro and rw
 
 // Opt-ins of the caller; each needs the policy's consent as well. Named so that they grep.
@@ -63,6 +65,7 @@ struct Request {
   bool ipv6 = false;                                  // on the bridge, beside IPv4
   std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
   std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
+  Lifetime lifetime = Lifetime::tied;
   UnsafeOptIns unsafe_opt_ins;
   // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
   // mounts, masks and namespaces that `run` always has (bundle/builder.h).

@@ -99,6 +99,7 @@ Result<> Sandbox::create(Patience& patience) {
 
   enter("state");
   entry_ = TRY(around_.store.create(spec_->id(), cgroup_collector(around_.store, around_.cgroup_parent)));
+  leases_.state = entry_.directory();
   timer_.lap(step_);
 
   enter("cgroup");
@@ -119,15 +120,16 @@ Result<> Sandbox::create(Patience& patience) {
 
   // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
   enter("state record");
-  StateRecord state = TRY(StateRecord::of_this_process());
-  state.backend = about_.name;
-  state.trust = spec_->request().trust;
-  state.cgroups = leases_.cgroup.paths();
-  state.address = record_.network_address;
-  state.address6 = record_.network_address6;
-  state.shared_network = spec_->request().shared_network;
-  state.published = record_.published;
-  TRY(entry_.write(state));
+  state_ = TRY(StateRecord::of_this_process());
+  state_.independent = is_independent();
+  state_.backend = about_.name;
+  state_.trust = spec_->request().trust;
+  state_.cgroups = leases_.cgroup.paths();
+  state_.address = record_.network_address;
+  state_.address6 = record_.network_address6;
+  state_.shared_network = spec_->request().shared_network;
+  state_.published = record_.published;
+  TRY(write_state(Status::creating));
   timer_.lap(step_);
 
   enter("create");
@@ -140,7 +142,33 @@ Result<> Sandbox::create(Patience& patience) {
   if (options.terminal) TRY(streams_.attach_terminal(std::move(terminal)));
   timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
+  if (is_independent()) TRY(write_state(Status::created));
   around_.events.emit("created", spec_->id());
+  return {};
+}
+
+// Of a tied sandbox once: its record only describes.
+Result<> Sandbox::write_state(Status status) {
+  state_.status = status;
+  state_.sandbox = TRY(ProcessId::of(pid()));
+  state_.handle = instance_->handle();
+  return entry_.write(state_);
+}
+
+Result<> Sandbox::leave() {
+  const auto refuse = [&](std::string why) {
+    return fail(Fault::refused, "sandbox " + spec_->id() + " cannot go on without this process: " + why);
+  };
+  if (!is_independent()) return refuse("it was made to end with it");
+  if (phase_ != Phase::created && !lives()) return refuse("it does not run");
+  if (streams_.needs_owner()) return refuse("its streams are passed on by it");
+  instance_->leave();
+  instance_.reset();
+  leases_.cgroup.leave();
+  leases_ = Leases();
+  entry_.leave();
+  entry_ = StateEntry();
+  phase_ = Phase::released;
   return {};
 }
 
@@ -210,6 +238,7 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
   leases_.cgroup.begin_account(instance_->account().own_cpu_us ? LeaveOut::peaks : LeaveOut::all);
   timer_.lap(steps, "start, rest");
   phase_ = Phase::running;
+  if (is_independent()) TRY(write_state(Status::running));
   // The making's own is over; a workload without a time limit has none.
   deadline_ = job.limits().wall_ms ? clock::Deadline::in_ms(*job.limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);

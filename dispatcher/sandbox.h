@@ -99,6 +99,9 @@ class Sandbox {
 
   // Releases it. `lived`: the first error, or none. Once.
   Record finish(Result<> lived);
+  // In place of finish: an independent sandbox that is ready or runs goes on without this process. Whoever knows its id finds
+  // it again (dispatcher/attached.h). Error (refused): it needs this process.
+  Result<> leave();
 
   Phase phase() const { return phase_; }
   uint64_t output_bytes() const { return streams_.out().taken() + streams_.err().taken(); }  // passed on so far
@@ -116,6 +119,7 @@ class Sandbox {
   Result<> connect_network();
   void begin_late_start(const Job& job);
   void limit(const Job& job);
+  bool is_independent() const { return spec_->request().lifetime == Lifetime::independent; }
   bool lives() const { return phase_ == Phase::ready || phase_ == Phase::running; }
   std::optional<End> look(std::span<const pollfd> set);
   bool ends_soon();
@@ -126,6 +130,7 @@ class Sandbox {
   void notice_oom();
   void serve_names();
   void measure();
+  Result<> write_state(Status status);
   void leave_behind();
   void release();
 
@@ -135,6 +140,7 @@ class Sandbox {
   SandboxContext around_;
   StepTimer timer_;
   Record record_;
+  StateRecord state_;
   Phase phase_ = Phase::admitted;
   const char* step_ = "audit";  // what an error of the moment belongs to
   Stop stop_ = Stop::none;

@@ -8,15 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/files.h"
-#include "base/json.h"
 #include "base/units.h"
 
 namespace bailey::dispatcher {
@@ -24,6 +21,7 @@ namespace bailey::dispatcher {
 namespace {
 
 constexpr const char* kRecordName = "record.json";
+constexpr const char* kNewRecordName = "record.json.new";
 constexpr size_t kMaxRecordBytes = 64 << 10;
 constexpr size_t kMostLocks = 16 << 20;
 constexpr const char* kOwnPlace = "set XDG_RUNTIME_DIR to a directory of your own with mode 0700, such as /run/user/UID";
@@ -87,40 +85,6 @@ class TopLock {
   int fd_;
 };
 
-Result<uint64_t> start_time_of_this_process() {
-  const std::string stat = TRY(files::read("/proc/self/stat", 4096));
-  // Field 2 is the name in parentheses and may hold blanks and parentheses of its own.
-  size_t at = stat.rfind(')');
-  for (int field = 2; field < 22 && at != std::string::npos; ++field) at = stat.find(' ', at + 1);
-  uint64_t ticks = 0;
-  if (at == std::string::npos || std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), ticks).ec != std::errc())
-    return fail(Fault::failed, "/proc/self/stat has no start time");
-  return ticks;
-}
-
-Result<std::string> write_record(const std::string& id, const StateRecord& record) {
-  json::Object object;
-  object.set("id", id);
-  object.set("pid", record.pid);
-  object.set("pid_start_time", record.pid_start_time);
-  object.set("boot_id", record.boot_id);
-  object.set("backend", record.backend);
-  object.set("trust", record.trust);
-  json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
-  object.set("cgroups", std::move(cgroups));
-  if (!record.address.empty()) object.set("address", record.address);
-  if (!record.address6.empty()) object.set("address6", record.address6);
-  if (!record.shared_network.empty()) object.set("shared_network", record.shared_network);
-  if (!record.published.empty()) object.set("published", json::Array(record.published.begin(), record.published.end()));
-  object.set("created", record.created);
-  const json::Value document = std::move(object);
-  // gc would look for another cgroup than the one that is there.
-  if (const std::string where = json::find_not_utf8(document); !where.empty())
-    return fail(Fault::refused, "the state of sandbox " + id + ": " + where + " is not UTF-8",
-                "a cgroup_parent in the policy whose name is");
-  return json::write(document);
-}
-
 // Whose lock is on that file, by /proc/locks (proc_locks(5)): "4: FLOCK  ADVISORY  WRITE 1234 00:1c:567 0 EOF". 0: nobody's.
 int owner_of_lock(const struct stat& file) {
   const auto locks = files::read("/proc/locks", kMostLocks);
@@ -145,16 +109,6 @@ bool is_stuck(int pid) {
 
 }  // namespace
 
-Result<StateRecord> StateRecord::of_this_process() {
-  StateRecord record;
-  record.pid = ::getpid();
-  record.pid_start_time = TRY(start_time_of_this_process());
-  record.boot_id = TRY(files::read("/proc/sys/kernel/random/boot_id", 64));
-  while (!record.boot_id.empty() && record.boot_id.back() == '\n') record.boot_id.pop_back();
-  record.created = clock::wall_text(clock::wall_ns());
-  return record;
-}
-
 StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
   if (this != &other) {
     remove();
@@ -167,19 +121,21 @@ StateEntry& StateEntry::operator=(StateEntry&& other) noexcept {
 }
 
 Result<> StateEntry::write(const StateRecord& record) {
-  // No rename and no fsync: whoever reads without our lock is told nothing when the record is cut, and none
-  // of it has to outlive this boot. Where /run is no tmpfs an fsync costs more than the whole start.
-  auto file = files::open_at(directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  // No fsync: none of it has to outlive this boot, and where /run is no tmpfs an fsync costs more than the whole start.
+  auto file = files::open_at(directory_.get(), kNewRecordName, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
   if (!file) return std::unexpected(unusable(std::move(file).error(), path_));
-  if (auto written = files::write_fd(file->get(), TRY(write_record(id_, record)), kRecordName); !written)
+  if (auto written = files::write_fd(file->get(), TRY(encode_record(id_, record)), kRecordName); !written)
     return std::unexpected(unusable(std::move(written).error(), path_));
+  if (::renameat(directory_.get(), kNewRecordName, directory_.get(), kRecordName) != 0)
+    return std::unexpected(unusable(sys_error("rename", errno).error(), path_));
   return {};
 }
 
 void StateEntry::remove() {
   if (!directory_) return;
   ::unlinkat(directory_.get(), kRecordName, 0);
-  ::unlinkat(top_, id_.c_str(), AT_REMOVEDIR);  // what is left after an error is gc's: the lock goes with us
+  // A backend may have made something there. What is left after an error is gc's: the lock goes with us.
+  if (::unlinkat(top_, id_.c_str(), AT_REMOVEDIR) != 0 && errno == ENOTEMPTY) (void)files::remove_tree(top_, id_);
   directory_.reset();
 }
 
@@ -217,11 +173,41 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id, Fd& held
     return std::unexpected(std::move(directory).error());
   }
   if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) {
+    if (lives_alone(id)) return Holder::living;
     held = std::move(*directory);
     return Holder::dead;
   }
   if (errno == EWOULDBLOCK) return Holder::living;
   return sys_error("flock " + path_ + "/" + id, errno);
+}
+
+// Whether it is an independent sandbox whose first process runs. Without a record that can be read there is no such one.
+bool StateStore::lives_alone(const std::string& id) const {
+  const auto record = read(id);
+  if (!record || !record->independent) return false;
+  const auto process = record->sandbox.open();
+  return !process || *process;
+}
+
+Result<StateEntry> StateStore::attach(const std::string& id) {
+  TRY(units::check_name("sandbox", id));
+  const TopLock looking = TRY(TopLock::take(top_.get(), LOCK_SH));
+  auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+  if (!directory) return fail(Fault::bad_input, "there is no sandbox '" + id + "'", "look at the names in " + path_);
+  if (::flock(directory->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return sys_error("flock " + path_ + "/" + id, errno);
+    return fail(Fault::bad_input, "the sandbox '" + id + "' belongs to another process at this moment",
+                "try again when that one has left it");
+  }
+  const StateRecord record = TRY(read(id));
+  if (!record.independent)
+    return fail(Fault::bad_input, "the sandbox '" + id + "' has ended with its owner", "'bailey gc' removes what it left");
+  StateEntry entry;
+  entry.top_ = top_.get();
+  entry.id_ = id;
+  entry.path_ = path_;
+  entry.directory_ = std::move(*directory);
+  return entry;
 }
 
 // Nothing when the name is taken.
@@ -289,6 +275,16 @@ Result<std::vector<std::string>> StateStore::living() const {
   return living;
 }
 
+// .kept-WHAT -> ID: something of a backend's that an independent sandbox keeps as long as it is there.
+Result<> StateStore::drop_links_of_the_gone() {
+  for (const std::string& name : TRY(files::list(top_.get()))) {
+    struct stat info{};
+    if (name.starts_with(".kept-") && ::fstatat(top_.get(), name.c_str(), &info, 0) != 0 && errno == ENOENT)
+      ::unlinkat(top_.get(), name.c_str(), 0);
+  }
+  return {};
+}
+
 Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
   Sweep sweep;
   for (std::string& id : TRY(ids())) {
@@ -298,6 +294,7 @@ Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
     else if (*holder == Holder::living)
       if (auto why = why_it_stays(id)) sweep.left.push_back({std::move(id), std::move(*why)});
   }
+  TRY(drop_links_of_the_gone());
   return sweep;
 }
 
@@ -321,27 +318,7 @@ Result<StateRecord> StateStore::read(const std::string& id) const {
   const struct stat info = TRY(files::stat_fd(file.get(), name));
   if (!S_ISREG(info.st_mode)) return fail(Fault::failed, name + " is not a regular file");
   const std::string text = TRY(files::read_fd(file.get(), kMaxRecordBytes, name));
-  const json::Value document = TRY(json::parse(text, name));
-  StateRecord record;
-  json::Decoder decoder(json::UnknownKeys::ignore);
-  std::string recorded_id;
-  decoder.object(document, [&](json::ObjectView& object) {
-    object.require("id", recorded_id);
-    object.require("pid", record.pid);
-    object.require("pid_start_time", record.pid_start_time);
-    object.require("boot_id", record.boot_id);
-    object.require("backend", record.backend);
-    object.require("trust", record.trust);
-    object.require("cgroups", record.cgroups);
-    object.get("address", record.address);
-    object.get("address6", record.address6);
-    object.get("shared_network", record.shared_network);
-    object.get("published", record.published);
-    object.require("created", record.created);
-  });
-  TRY(decoder.finish(name));
-  if (recorded_id != id) return fail(Fault::failed, name + " is the record of '" + recorded_id + "'");
-  return record;
+  return decode_record(text, id, name);
 }
 
 }  // namespace bailey::dispatcher

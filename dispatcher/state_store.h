@@ -5,14 +5,17 @@
 //                           Mode 0700, the caller's own, never a link; an ordinary user also needs directories
 //                           above it that nobody else can replace
 //     ID/                   locked (flock(2)) by its owner; the kernel unlocks it however the owner ends
-//       record.json         describes the owner and what it has made
+//       record.json         describes the owner and what it has made; replaced by rename(2)
+//       to-init, from-init  the channel to an independent sandbox (init/named_channel.h)
 //     .NAME                 belongs to a backend; never collected
+//     .kept-WHAT -> ID      what an independent sandbox keeps without an owner; collected when ID is gone
 // clang-format on
 //
-// The lock decides whether an owner is alive; the record only describes. A record that is missing, cut or garbage changes
-// nothing for gc, because an id is the directory's name and gc finds everything by the id. A process holds a shared lock on
-// the top directory while it makes an entry, and an exclusive one while it looks for a dead owner, so nobody sees a half-made
-// entry. While a dead entry is collected only that entry is locked, so a slow one delays no other.
+// The lock decides whether an owner is alive; the record only describes, but for an independent sandbox: that one lives as long
+// as its first process, which is known by its start time and the boot id. A record that is missing, cut or garbage changes
+// nothing else for gc, because an id is the directory's name and gc finds everything by the id. A process holds a shared lock
+// on the top directory while it makes an entry, and an exclusive one while it looks for a dead owner, so nobody sees a
+// half-made entry. While a dead entry is collected only that entry is locked, so a slow one delays no other.
 #pragma once
 
 #include <cstdint>
@@ -23,22 +26,9 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "dispatcher/state_record.h"
 
 namespace bailey::dispatcher {
-
-struct StateRecord {
-  int pid = 0;
-  uint64_t pid_start_time =
-      0;  // field 22 of /proc/PID/stat: with the boot id it tells this process from a later one of that pid
-  std::string boot_id;
-  std::string backend, trust;
-  std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
-  std::string address, address6;                 // on the bridge; empty: it has none
-  std::string shared_network;                    // the name of the one that it shares; empty: none
-  std::vector<std::string> published;            // its ports on the host
-  std::string created;                           // RFC 3339
-  static Result<StateRecord> of_this_process();  // the first three and `created`
-};
 
 // This process's hold on one id. Removed from the disk on destruction, which comes before that of the store.
 class StateEntry {
@@ -47,9 +37,12 @@ class StateEntry {
   StateEntry(StateEntry&&) noexcept = default;
   StateEntry& operator=(StateEntry&& other) noexcept;
   ~StateEntry() { remove(); }
-  Result<> write(const StateRecord& record);  // once; until then the entry has no record
+  // In place of the one before, wholly or not at all; until the first time the entry has no record.
+  Result<> write(const StateRecord& record);
+  int directory() const { return directory_.get(); }  // its descriptor; the entry's
   void remove();
-  void leave() { directory_.reset(); }  // unlocked and still there: gc takes it for a dead one's
+  // Unlocked and still there. gc takes it for a dead one's unless its record is of an independent sandbox that lives.
+  void leave() { directory_.reset(); }
 
  private:
   friend class StateStore;
@@ -84,6 +77,10 @@ class StateStore {
   };
   Result<Sweep> collect_dead(const Collector& collect);
 
+  // The hold on an independent sandbox that its owner has left. Errors (bad_input): there is none of that name, it has an owner
+  // at this moment, or it is not independent.
+  Result<StateEntry> attach(const std::string& id);
+
   // Of every sandbox that there is, dead ones included.
   Result<std::vector<std::string>> ids() const;
   // Of those whose owners live at this moment. Waits for who makes or collects an entry.
@@ -98,6 +95,8 @@ class StateStore {
   Result<Holder> holder_of(const std::string& id, Fd& held) const;
   Result<Holder> collect_if_dead(const std::string& id, const Collector& collect);
   Result<std::optional<StateEntry>> try_create(const std::string& id);
+  Result<> drop_links_of_the_gone();
+  bool lives_alone(const std::string& id) const;
   std::optional<Error> why_it_stays(const std::string& id) const;
   std::string path_;
   Fd top_;

@@ -80,6 +80,13 @@ Pump Pump::capturing(Fd source) {
   return pump;
 }
 
+Pump Pump::discarding(Fd source) {
+  Pump pump;
+  pump.source_ = std::move(source);
+  pump.discards_ = true;
+  return pump;
+}
+
 pollfd Pump::interest() const {
   if (finished()) return {-1, 0, 0};
   // Bytes that were taken are waited for at the sink: the source may say nothing more for as long as it likes.
@@ -190,6 +197,7 @@ Pump::Step Pump::copy_some(uint64_t budget) {
   if (got > 0) {
     taken_ += static_cast<uint64_t>(got);
     last_byte_ = into.back();
+    if (discards_) pending_.clear();
     return Step::moved;
   }
   if (got < 0 && err == EINTR) return Step::moved;
@@ -244,12 +252,23 @@ Result<> Streams::connect_output(Pump& pump, Fd& workload_end, int caller, const
   Pipe pipe = TRY(create_pipe());
   set_nonblocking(pipe.read.get());
   workload_end = std::move(pipe.write);
-  if (options_.output == StreamOptions::Output::capture) {
-    pump = Pump::capturing(std::move(pipe.read));
-    return {};
-  }
+  if (options_.output == StreamOptions::Output::capture) return pump = Pump::capturing(std::move(pipe.read)), Result<>();
+  if (options_.output == StreamOptions::Output::discard) return pump = Pump::discarding(std::move(pipe.read)), Result<>();
   Sink sink = TRY(sink_of_caller(caller, name));
   pump = Pump(std::move(pipe.read), std::move(sink.fd), sink.way);
+  return {};
+}
+
+Result<> Streams::hand_over() {
+  const auto copy = [](int fd, const char* name) -> Result<Fd> {
+    Fd own(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (!own) return sys_error(std::string("duplicating ") + name, errno);
+    return own;
+  };
+  if (options_.attach_stdin) workload_.in = TRY(copy(options_.in, "stdin"));
+  else workload_.in = TRY(create_pipe()).read;
+  workload_.out = TRY(copy(options_.out, "stdout"));
+  workload_.err = TRY(copy(options_.err, "stderr"));
   return {};
 }
 
@@ -257,6 +276,10 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   Streams streams;
   streams.options_ = options;
   if (options.terminal) return streams;  // its ends come with the terminal
+  if (options.output == StreamOptions::Output::hand_over) {
+    TRY(streams.hand_over());
+    return streams;
+  }
 
   if (options.attach_stdin) {
     TRY(check_input(options.in));
@@ -284,6 +307,8 @@ Result<> Streams::attach_terminal(Fd master) {
   Fd source = TRY(master.duplicate());
   if (options_.output == StreamOptions::Output::capture) {
     out_ = Pump::capturing(std::move(source));
+  } else if (options_.output == StreamOptions::Output::discard) {
+    out_ = Pump::discarding(std::move(source));
   } else {
     Sink sink = TRY(sink_of_caller(options_.out, "stdout"));
     out_ = Pump(std::move(source), std::move(sink.fd), Pump::Way::copy);

@@ -37,7 +37,8 @@ class Pump {
   Pump() = default;  // finished from the start
   // Owns both. What it reads from need not be O_NONBLOCK; what it writes to, neither.
   Pump(Fd source, Fd sink, Way way);
-  static Pump capturing(Fd source);  // into captured()
+  static Pump capturing(Fd source);  // into captured
+  static Pump discarding(Fd source);
 
   bool finished() const { return !source_ && pending_.empty(); }
   pollfd interest() const;  // fd -1 when finished
@@ -61,6 +62,7 @@ class Pump {
   std::optional<std::string> captured;
 
  private:
+  bool discards_ = false;
   enum class Source { empty, has_input, ended };
   Source look_at_source() const;
   enum class Step { moved, source_empty, sink_full, ended };
@@ -88,7 +90,9 @@ class Pump {
 };
 
 struct StreamOptions {
-  enum class Output { pass_on, capture };
+  // Passed on to the caller's, captured, thrown away; or the workload gets the caller's own descriptors, stdin too, so that
+  // nobody has to pass anything on. (A file or a pipe of the caller's is a descriptor like any other.)
+  enum class Output { pass_on, capture, discard, hand_over };
   Output output = Output::pass_on;
   bool attach_stdin = false;
   int in = 0, out = 1, err = 2;  // the caller's; not owned
@@ -124,12 +128,15 @@ class Streams {
   std::optional<Error> failure() const;
 
   bool merged() const { return merged_; }
+  // Whether it ends with this process: something is to be passed on, kept or thrown away.
+  bool needs_owner() const { return !in_.finished() || !drained() || options_.terminal; }
   const Pump& out() const { return out_; }
   const Pump& err() const { return err_; }
   std::optional<std::string> take_captured_stdout() { return std::exchange(out_.captured, std::nullopt); }
   std::optional<std::string> take_captured_stderr() { return std::exchange(err_.captured, std::nullopt); }
 
  private:
+  Result<> hand_over();
   Result<> connect_output(Pump& pump, Fd& workload_end, int caller, const char* name);
   Result<Pump> input_to(Fd sink) const;
   uint64_t budget() const;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "gvisor/attached.h"
 #include "gvisor/instance.h"
 #include "gvisor/platform.h"
 #include "host/oom_score.h"
@@ -70,6 +71,7 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
       };
     inputs.stdio = std::move(stdio);
     inputs.cgroup = leases.cgroup.empty() ? nullptr : &leases.cgroup;
+    inputs.state = leases.state;
     Launched launched = TRY(launch(std::move(inputs), steps));
 
     return std::make_unique<SandboxInstance>(std::move(plan), relay, std::move(launched));
@@ -102,6 +104,10 @@ class GvisorBackend final : public dispatcher::Backend {
     TRY(check_plan(*spec, runsc_->traits));
     const bundle::HostTree* tree = spec->host_rootfs() ? TRY(tree_.get()) : nullptr;
     return std::make_unique<GvisorPlan>(std::move(spec), runsc_, tree);
+  }
+
+  Result<std::unique_ptr<Instance>> attach(const std::string& handle, Fd pidfd, int state) override {
+    return gvisor::attach(handle, std::move(pidfd), state);
   }
 
   Result<bool> renew() override { return tree_.renew(); }

@@ -38,6 +38,7 @@ class Child {
     reset_signals();
     ::umask(022);
     forbid_set_id_files();
+    if (in_.independent && ::prctl(PR_SET_PDEATHSIG, 0) < 0) fail(ChildStep::parent);
     static const char* const kNoEnvironment[] = {nullptr};
     ::execve("/runsc/runsc", const_cast<char* const*>(in_.arguments), const_cast<char* const*>(kNoEnvironment));
     fail(ChildStep::exec);

@@ -61,6 +61,7 @@ struct ChildInputs {
   int status = -1;            // write end; CLOEXEC
   int parents_status = -1;    // the parent's end, closed first: or the parent's death would not be seen
   int spare = -1;             // left open at a high number
+  bool independent = false;   // goes on without its parent, once it is runsc
   const char* const* arguments = nullptr;
 };
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "gvisor/arguments.h"
+#include "gvisor/attached.h"
 #include "gvisor/failure.h"
 #include "init/encode.h"
 
@@ -143,6 +144,16 @@ Result<> SandboxInstance::signal(int number) {
 void SandboxInstance::kill_all() {
   killed_ = true;
   if (!reaped_ && launched_.pidfd) send_signal(launched_.pidfd.get(), SIGKILL);
+}
+
+std::string SandboxInstance::handle() const {
+  if (!plan_.independent) return {};
+  return handle_of(plan_.channel_directory || is_workload_ ? Reached::by_runsc : Reached::by_channel, plan_.runsc_id);
+}
+
+void SandboxInstance::leave() {
+  reaped_ = true;
+  talk_.end();
 }
 
 bool SandboxInstance::has_end() const {

@@ -35,6 +35,8 @@ class SandboxInstance final : public dispatcher::Instance {
   Result<> serve(std::span<const pollfd> set) override;
   bool has_announced_end() const override { return has_end(); }
   Result<std::unique_ptr<dispatcher::Task>> exec(const dispatcher::Job& job, dispatcher::Stdio streams) override;
+  std::string handle() const override;
+  void leave() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 

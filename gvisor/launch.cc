@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "init/named_channel.h"
 
 namespace bailey::gvisor {
 
@@ -82,7 +83,13 @@ Result<Ends> connect(LaunchInputs& in) {
   Pipe status = TRY(create_pipe());
   out.status = std::move(status.read);
   out.child.status = TRY(raise(status.write));
-  if (!in.plan->channel_directory) {
+  if (in.plan->independent && !in.plan->channel_directory) {
+    init::NamedChannel inits = TRY(init::create_named_channel(in.state)), ours = TRY(init::open_named_channel(in.state));
+    out.child.job = TRY(raise(inits.to_init));
+    out.child.report = TRY(raise(inits.from_init));
+    out.job = std::move(ours.to_init);
+    out.report = std::move(ours.from_init);
+  } else if (!in.plan->channel_directory) {
     Pipe job = TRY(create_pipe()), report = TRY(create_pipe());
     out.child.job = TRY(raise(job.read));
     out.child.report = TRY(raise(report.write));

@@ -171,6 +171,7 @@ Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   const dispatcher::NetworkMode network = spec.request().network;
   const bool writable = spec.request().root_writes == dispatcher::Writes::memory;
   Plan plan = begin_plan(inputs, spec.process(), network, writable);
+  plan.independent = spec.request().lifetime == dispatcher::Lifetime::independent;
   const std::optional<int64_t> pids = spec.config().linux.resources.pids_limit;
   if (pids && *pids > 0) plan.most_processes = static_cast<uint64_t>(*pids);
   plan.config.hostname = spec.config().hostname;

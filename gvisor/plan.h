@@ -59,6 +59,7 @@ struct Plan {
   std::vector<bundle::RootEntry> entries;  // host: all of the root; overlay: what is ours of its /etc
   std::vector<Bind> binds;                 // in order
   bool terminal = false;
+  bool independent = false;        // it goes on without the process that made it
   uint32_t init_user = 0;          // inside, while the workload runs
   bool channel_directory = false;  // the job goes through /channel instead of descriptors
   bool joins_network = false;      // /netns is there: Sources::netns

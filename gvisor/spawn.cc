@@ -54,6 +54,7 @@ class Prepared {
     child_.status = ends.status.get();
     child_.parents_status = parents_status;
     child_.spare = ends.spare.get();
+    child_.independent = in.plan->independent;
     child_.arguments = arguments_.data();
   }
   Prepared(const Prepared&) = delete;

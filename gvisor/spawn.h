@@ -27,6 +27,7 @@ struct LaunchInputs {
   int user_namespace = -1;                                // of an ordinary user's network; -1: the builder makes one
   dispatcher::Stdio stdio;
   const host::Cgroup* cgroup = nullptr;  // nullptr: this process's
+  int state = -1;                        // with plan.independent: where the channel to init is made
 };
 
 // The child's ends, all above kLastTarget.

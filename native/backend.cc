@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "host/oom_score.h"
+#include "init/attached_instance.h"
 #include "native/instance.h"
 #include "native/launch.h"
 #include "native/plan.h"
@@ -58,11 +59,17 @@ class NativePlan final : public dispatcher::SandboxPlan {
     const int cgroup = leases.cgroup.clone_into_fd();
     if (!begun_ || cgroup >= 0) TRY(begin_in(cgroup, leases, steps));
     const secrets::Stage stage = TRY(stage_secrets(steps));
+    init::NamedChannel inits, ours;
+    if (plan_->independent) {
+      TRY(ids_.keep(runtime_directory_, spec_->id()));
+      inits = TRY(init::create_named_channel(leases.state));
+      ours = TRY(init::open_named_channel(leases.state));
+    }
     PendingLaunch begun = std::move(*begun_);
     begun_.reset();
-    Launched launched = TRY(
-        finish(std::move(begun), {.stdio = std::move(stdio), .cgroup = &leases.cgroup, .secrets = stage.mount_fd()}, steps));
-    return std::make_unique<NativeInstance>(std::move(plan_), std::move(launched), std::move(ids_));
+    FinishInputs inputs{.stdio = std::move(stdio), .cgroup = &leases.cgroup, .secrets = stage.mount_fd(), .channel = &inits};
+    Launched launched = TRY(finish(std::move(begun), std::move(inputs), steps));
+    return std::make_unique<NativeInstance>(std::move(plan_), std::move(launched), std::move(ids_), std::move(ours));
   }
 
  private:
@@ -122,6 +129,13 @@ class NativeBackend final : public dispatcher::Backend {
     if (spec->host_rootfs()) host.tree = TRY(tree_.get());
     Plan plan = TRY(compile(*spec, host));
     return std::make_unique<NativePlan>(std::move(spec), host, runtime_directory_, std::move(plan));
+  }
+
+  Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state) override {
+    init::NamedChannel channel;
+    if (handle == kInitHandle) channel = TRY(init::open_named_channel(state));
+    else if (handle != kPid1Handle) return fail(Fault::failed, "'" + handle + "' is no sandbox of the native backend");
+    return std::make_unique<init::AttachedInstance>(std::move(pidfd), std::move(channel));
   }
 
   Result<bool> renew() override { return tree_.renew(); }

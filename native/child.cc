@@ -28,7 +28,8 @@ namespace bailey::native {
 
 namespace {
 
-constexpr int kInitSocket = 3;  // the only descriptor beside stdio that init is given
+// The only descriptors beside stdio that init is given: the socket, or the two FIFOs of an independent sandbox.
+constexpr int kInitIn = 3, kInitOut = 4;
 constexpr int kSetupFailed = 125;
 
 int64_t now_ns() {
@@ -106,6 +107,7 @@ class Child {
     if (in_.has_secrets) all &= take(root_inputs_.secrets);
     if (plan_.privileged)
       for (int& tree : in_.trees) all &= take(tree);
+    if (plan_.independent) all &= take(to_init_) && take(from_init_);
     join_ = rest;
     return all ? 0 : EBADMSG;
   }
@@ -213,7 +215,7 @@ class Child {
     if (::syscall(SYS_setresuid, user.uid, user.uid, user.uid) < 0) return errno;
     if (int error = apply_caps(plan_.caps)) return error;
     if (int error = set_no_new_privileges()) return error;
-    return ::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? errno : 0;
+    return ::prctl(PR_SET_PDEATHSIG, plan_.independent ? 0 : SIGKILL) < 0 ? errno : 0;
   }
 
   int restrict_paths() {
@@ -222,20 +224,26 @@ class Child {
     return failure.error;
   }
 
-  // Low numbers are settled before anything is closed: the image moves above the socket's place, then everything else goes.
+  // Low numbers are settled before anything is closed: all moves above their place, then everything else goes.
   [[noreturn]] void exec_init() {
-    const int image = ::fcntl(init_image_, F_DUPFD_CLOEXEC, kInitSocket + 1);
-    const bool settled = image >= 0 && ::dup2(in_.socket, kInitSocket) >= 0 && ::fcntl(kInitSocket, F_SETFD, 0) == 0 &&
-                         reset_signals() && ::syscall(SYS_close_range, kInitSocket + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+    const int last = plan_.independent ? kInitOut : kInitIn;
+    const auto raise = [last](int fd) { return ::fcntl(fd, F_DUPFD_CLOEXEC, last + 1); };
+    const int image = raise(init_image_);
+    const int in = raise(plan_.independent ? to_init_ : in_.socket), out = plan_.independent ? raise(from_init_) : -1;
+    bool settled = image >= 0 && put(in, kInitIn) && (!plan_.independent || put(out, kInitOut));
+    settled &= reset_signals() && ::syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
     char name[] = "init";
-    char number[] = {'0' + kInitSocket, '\0'};
-    char* const argv[] = {name, number, nullptr};
+    char first[] = {'0' + kInitIn, '\0'}, second[] = {'0' + kInitOut, '\0'};
+    char* const argv[] = {name, first, plan_.independent ? second : nullptr, nullptr};
     char* const no_environment[] = {nullptr};
     if (settled) ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
     const init::Report failed{init::kReportMagic, init::ReportKind::failed, errno, init::Step::init, 0};
-    send(failed);
+    (void)!::write(last, &failed, sizeof failed);
     ::_exit(kSetupFailed);
   }
+
+  // Not closed on exec.
+  static bool put(int fd, int number) { return fd >= 0 && ::dup2(fd, number) >= 0; }
 
   // Init wants every signal blocked, so that none is lost before it is ready to forward it (init/job.h). Handlers went with
   // CLONE_CLEAR_SIGHAND; what the dispatcher ignores (SIGPIPE) would outlive exec.
@@ -250,7 +258,8 @@ class Child {
   const ChildInputs& in_;
   const Plan& plan_;
   SetupReport report_;
-  int init_image_ = -1;  // sealed memfd
+  int init_image_ = -1;                // sealed memfd
+  int to_init_ = -1, from_init_ = -1;  // of an independent sandbox, in place of the socket
   int stdio_[3] = {-1, -1, -1};
   std::span<const int> join_;  // cgroup v1 `tasks` descriptors
   RootInputs root_inputs_;

@@ -113,6 +113,16 @@ Result<> NativeInstance::serve(std::span<const pollfd> set) {
   return {};
 }
 
+std::string NativeInstance::handle() const {
+  if (!plan_->independent) return {};
+  return is_workload_ ? kPid1Handle : kInitHandle;
+}
+
+void NativeInstance::leave() {
+  reaped_ = true;
+  talk_.end();
+}
+
 // The kernel kills everything in a pid namespace whose PID 1 ends (pid_namespaces(7)).
 void NativeInstance::kill_all() { ::syscall(SYS_pidfd_send_signal, launched_.pidfd.get(), SIGKILL, nullptr, 0); }
 

@@ -14,11 +14,18 @@
 
 namespace bailey::native {
 
+// What Backend::attach has to know: whether init is PID 1, which is reached over its channel, or the workload.
+inline constexpr const char* kInitHandle = "init";
+inline constexpr const char* kPid1Handle = "workload";
+
 class NativeInstance final : public dispatcher::Instance {
  public:
-  NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids)
-      : plan_(std::move(plan)), ids_(std::move(ids)), launched_(std::move(launched)) {
-    talk_.open(launched_.socket.get(), launched_.socket.get());
+  // `channel`: the owner's ends, with plan.independent; otherwise it is the socket.
+  NativeInstance(std::unique_ptr<const Plan> plan, Launched launched, IdMap ids, init::NamedChannel channel)
+      : plan_(std::move(plan)), ids_(std::move(ids)), launched_(std::move(launched)), channel_(std::move(channel)) {
+    const bool named = static_cast<bool>(channel_.to_init);
+    talk_.open(named ? channel_.to_init.get() : launched_.socket.get(),
+               named ? channel_.from_init.get() : launched_.socket.get());
   }
   ~NativeInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
@@ -38,6 +45,8 @@ class NativeInstance final : public dispatcher::Instance {
   dispatcher::Account account() const override;
   bool has_begun() const override { return began_ && !not_started_; }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
+  std::string handle() const override;
+  void leave() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 
@@ -50,6 +59,7 @@ class NativeInstance final : public dispatcher::Instance {
   std::unique_ptr<const Plan> plan_;
   IdMap ids_;  // given back last: the ids are in use until PID 1 is gone
   Launched launched_;
+  init::NamedChannel channel_;
   init::Conversation talk_;  // over its socket
   std::optional<SyscallLog> log_;
   std::optional<Error> not_started_;

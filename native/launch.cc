@@ -30,7 +30,7 @@ namespace {
 
 constexpr const char* kAccessTimesRemedy = "leave out its options for access times: they are locked in this mount namespace";
 constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
-constexpr size_t kHandedBesideTrees = 64;    // init, streams, secrets, and a cgroup of every hierarchy (at most 32)
+constexpr size_t kHandedBesideTrees = 64;    // init, streams, secrets, channel, and a cgroup of every hierarchy (at most 32)
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
 
 // init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
@@ -140,6 +140,8 @@ Result<> hand_over(const PendingLaunch& begun, const FinishInputs& in, const std
     for (const Fd* stream : {&in.stdio.in, &in.stdio.out, &in.stdio.err}) handed.push_back(stream->get());
   if (begun.inputs().has_secrets) handed.push_back(in.secrets);
   for (const Fd& tree : trees) handed.push_back(tree.get());
+  if (plan.independent)
+    for (const Fd* end : {&in.channel->to_init, &in.channel->from_init}) handed.push_back(end->get());
   if (in.cgroup)
     for (const Fd& fd : in.cgroup->join_fds()) handed.push_back(fd.get());
 

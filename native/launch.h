@@ -8,6 +8,7 @@
 #include "base/pidfd.h"
 #include "base/result.h"
 #include "dispatcher/backend.h"
+#include "init/named_channel.h"
 #include "native/child.h"
 #include "native/identity/id_map.h"
 
@@ -52,7 +53,8 @@ class PendingLaunch {
 struct FinishInputs {
   dispatcher::Stdio stdio;
   const host::Cgroup* cgroup = nullptr;
-  int secrets = -1;  // -1: none
+  int secrets = -1;                             // -1: none
+  const init::NamedChannel* channel = nullptr;  // with plan.independent: init's ends
 };
 
 // Lets the new process go to make the sandbox and does not wait for it; on error none is left. Steps as for begin.

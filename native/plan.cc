@@ -130,6 +130,7 @@ class Compiler {
     plan_.privileged = host_.ids == IdMapKind::own_range;
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
+    plan_.independent = spec_.request().lifetime == dispatcher::Lifetime::independent;
     if (!plan_.many_ids && !process.user.additional_gids.empty())
       problem(
           "additional groups (this user has one group id to give: no range in /etc/subuid and /etc/subgid that works, or "

@@ -40,6 +40,7 @@ struct Plan {
   bundle::User user;
   WantedIds ids;
   bool terminal = false;
+  bool independent = false;  // it goes on without the process that made it
   int oom_score_adj = 0;
   CapsPlan caps;
   LandlockPlan landlock;

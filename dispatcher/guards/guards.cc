@@ -16,6 +16,7 @@ constexpr std::array kGuards = {
     NamedGuard{"network", guard_network},       NamedGuard{"mounts", guard_mounts},
     NamedGuard{"limits", guard_limits},         NamedGuard{"secrets", guard_secrets},
     NamedGuard{"privileges", guard_privileges}, NamedGuard{"annotations", guard_annotations},
+    NamedGuard{"lifetime", guard_lifetime},
 };
 
 }  // namespace

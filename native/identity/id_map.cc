@@ -101,6 +101,12 @@ IdMapKind IdMap::kind_here() {
              : IdMapKind::single;
 }
 
+Result<> IdMap::keep(const std::string& runtime_directory, const std::string& id) const {
+  if (kind_ != IdMapKind::own_range) return {};
+  const Fd directory = TRY(files::open(runtime_directory, O_RDONLY | O_DIRECTORY));
+  return range_.keep(directory.get(), id);
+}
+
 Result<IdMap> IdMap::create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload,
                             const WantedIds& wanted) {
   IdMap map;

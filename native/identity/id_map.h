@@ -35,6 +35,9 @@ class IdMap {
   static Result<IdMap> create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload,
                               const WantedIds& wanted = {});
 
+  // What was reserved stays so as long as the sandbox `id` of that runtime directory is there, also without this process.
+  Result<> keep(const std::string& runtime_directory, const std::string& id) const;
+
   // Writes uid_map and gid_map of a process that waits in its new user namespace. Before it does anything there.
   Result<> write(int pid) const;
   const std::vector<bundle::IdMapping>& uids() const { return uids_; }

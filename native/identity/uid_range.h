@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "base/slot.h"
@@ -22,6 +23,10 @@ class UidRange {
   UidRange() = default;
   // The first free slot from a random start on. `directory`: the runtime directory's descriptor. Error when all are taken.
   static Result<UidRange> create(int directory);
+
+  // The range stays taken as long as `directory` has an entry of that name: the state of a sandbox that goes on without this
+  // process. By a symbolic link, .kept-uid-range-N -> NAME, which goes with the entry (dispatcher/state_store.h).
+  Result<> keep(int directory, const std::string& name) const;
 
   uint32_t first() const { return kFirst + slot_.number() * kSize; }
   uint32_t host_id(uint32_t inner) const { return first() + inner; }

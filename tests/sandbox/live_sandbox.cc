@@ -21,7 +21,9 @@ namespace {
 
 constexpr int64_t kPatienceMs = 120'000;
 
-std::unique_ptr<Backend> make_backend(const std::string& name) {
+}  // namespace
+
+std::unique_ptr<Backend> make_real_backend(const std::string& name) {
   const std::string runtime = StateStore::default_path();
   if (name == "native") return native::make_backend(runtime, {});
   return gvisor::create_backend({.runsc = name == "gvisor" ? runsc_path() : runsc_2022_path(),
@@ -30,16 +32,14 @@ std::unique_ptr<Backend> make_backend(const std::string& name) {
                                  .runtime_directory = runtime});
 }
 
-}  // namespace
-
 LiveSandbox::LiveSandbox(const std::string& backend)
     : policy_(builtin_policy()),
-      backend_(make_backend(backend)),
+      backend_(make_real_backend(backend)),
       store_(std::make_unique<StateStore>(StateStore::open().value())),
       audit_(Audit::open(directory_.file("audit")).value()),
       events_(Sink::open(directory_.file("events"), Sink::Writing::lines).value()) {}
 
-void LiveSandbox::create(Request request) {
+void LiveSandbox::create(Request request, StreamOptions streams) {
   HostFacts facts = gather_host_facts(request).value();
   Admission::Decision decision = Admission(policy_).judge(std::move(request), std::move(facts)).value();
   ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
@@ -47,8 +47,6 @@ void LiveSandbox::create(Request request) {
   const int64_t began = clock::monotonic_ns();
   auto plan = backend_->plan(spec_);
   ASSERT_TRUE(plan) << plan.error().message;
-  StreamOptions streams;
-  streams.output = StreamOptions::Output::capture;
   sandbox_ = std::make_unique<Sandbox>(spec_, std::move(*plan), backend_->about().value(),
                                        SandboxContext{.backend = *backend_,
                                                       .store = *store_,

@@ -29,7 +29,8 @@ class LiveSandbox {
   explicit LiveSandbox(const std::string& backend);
   LiveSandbox(const LiveSandbox&) = delete;
 
-  void create(dispatcher::Request request);
+  void create(dispatcher::Request request,
+              dispatcher::StreamOptions streams = {.output = dispatcher::StreamOptions::Output::capture});
   void await_ready();
   dispatcher::Admission::JobDecision judge(const dispatcher::JobRequest& wish) const;
   void start(const dispatcher::Job& job);
@@ -60,6 +61,8 @@ class LiveSandbox {
   Result<> lived_;
   int times_ready_ = 0;
 };
+
+std::unique_ptr<dispatcher::Backend> make_real_backend(const std::string& name);
 
 // A request that waits for its jobs, for a backend by that name.
 dispatcher::Request waiting_request(const std::string& backend);

@@ -311,7 +311,7 @@ TEST(Guards, AreEachNamedOnceAndNameThemselves) {
     EXPECT_EQ(std::ranges::find(names, guard.name), names.end());
     names.push_back(guard.name);
   }
-  EXPECT_EQ(names.size(), 8u);
+  EXPECT_EQ(names.size(), 9u);
 }
 
 }  // namespace

@@ -133,6 +133,9 @@ class PlainBackend : public Backend, public PlainBehaviour {
  public:
   BackendKind kind() const override { return BackendKind::native; }
   Result<About> about() override { return About{.name = "plain", .version = "1", .platform = ""}; }
+  Result<std::unique_ptr<Instance>> attach(const std::string&, Fd, int) override {
+    return fail(Fault::unavailable, "nobody can attach to it");
+  }
   Result<std::unique_ptr<SandboxPlan>> plan(std::shared_ptr<const Spec> spec) override {
     return std::make_unique<PlainPlan>(std::move(spec), *this);
   }

@@ -1,0 +1,18 @@
+// Rule: a sandbox that outlives the process that made it has nothing for which that process is needed: no network whose
+// resolver and filter are its children, no time limit that nobody would watch.
+#include "dispatcher/guards/findings.h"
+
+namespace bailey::dispatcher {
+
+Verdict guard_lifetime(const Request& request, const Policy& policy, const HostFacts&) {
+  if (request.lifetime == Lifetime::tied) return {"lifetime", true, "ends with its owner", {}};
+  Findings findings;
+  if (is_filtered(request.network))
+    findings.add(std::string("the network '") + to_text(request.network) + "' of a sandbox that has no owner",
+                 "--net none, or a sandbox that ends with its owner");
+  if (resolve_limits(request, judged_level(request, policy)).wall_ms)
+    findings.add("a time limit of a sandbox that has no owner", "--timeout unlimited, where the level allows it");
+  return findings.verdict("lifetime", "goes on without its owner");
+}
+
+}  // namespace bailey::dispatcher

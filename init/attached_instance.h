@@ -1,0 +1,39 @@
+// A sandbox that another process has made and left (Request::Lifetime::independent), as its new owner has it. Of either
+// backend, as long as init is its PID 1; a backend whose signals go another way overrides signal().
+#pragma once
+
+#include "base/pidfd.h"
+#include "dispatcher/backend.h"
+#include "init/conversation.h"
+#include "init/named_channel.h"
+
+namespace bailey::init {
+
+class AttachedInstance : public dispatcher::Instance {
+ public:
+  // `channel`: empty where PID 1 is the workload, or is reached in another way.
+  AttachedInstance(Fd pidfd, NamedChannel channel);
+  ~AttachedInstance() override { talk_.end(); }  // which does not end the sandbox
+
+  Result<Fd> await_created(dispatcher::Patience&, dispatcher::Steps&) override { return Fd(); }
+  Result<> start(const dispatcher::Job&, dispatcher::Patience&, dispatcher::Steps&) override;
+  Result<> signal(int number) override;
+  void kill_all() override;
+  int exit_fd() const override { return pidfd_.get(); }
+  dispatcher::Account account() const override;
+  void add_interest(std::vector<pollfd>& set) const override { talk_.add_interest(set); }
+  Result<> serve(std::span<const pollfd> set) override;
+  bool has_announced_end() const override;
+  // Error where nobody but the parent of its first process was told how it ended.
+  Result<dispatcher::Ending> reap() override;
+  bool end(clock::Deadline deadline) override;
+
+ private:
+  void take_reports();
+  Fd pidfd_;
+  NamedChannel channel_;
+  Conversation talk_;
+  std::optional<Report> final_report_;
+};
+
+}  // namespace bailey::init

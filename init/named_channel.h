@@ -1,0 +1,19 @@
+// The channel to an init that outlives the process which made it: two FIFOs (fifo(7)) in the sandbox's state directory. init
+// has both open for reading and writing, so that neither is ever at its end; whoever owns the sandbox opens the other ends by
+// name. What init says while nobody has them open stays there, and goes with init.
+#pragma once
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace bailey::init {
+
+struct NamedChannel {
+  Fd to_init, from_init;
+};
+// Makes them in `directory`, for this user alone, and opens init's ends.
+Result<NamedChannel> create_named_channel(int directory);
+// The owner's ends, O_NONBLOCK. Error: they are not there, or no init has them open.
+Result<NamedChannel> open_named_channel(int directory);
+
+}  // namespace bailey::init
