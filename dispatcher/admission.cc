@@ -93,10 +93,12 @@ void follow_links_of_default_root(std::string& path) {
 }
 
 // The order in which volumes are mounted: one on a directory before those below it, which it would hide. Otherwise the
-// caller's.
-std::vector<size_t> mount_order(const std::vector<bundle::Mount>& mounts) {
+// caller's, and always an engine's.
+std::vector<size_t> mount_order(const Request& request) {
+  const std::vector<bundle::Mount>& mounts = request.config.mounts;
   std::vector<size_t> order(mounts.size());
   std::iota(order.begin(), order.end(), size_t{0});
+  if (request.shape == Shape::complete) return order;
   std::ranges::stable_sort(order, {}, [&](size_t i) { return std::ranges::count(mounts[i].destination, '/'); });
   return order;
 }
@@ -113,10 +115,17 @@ void lower_to_hard_limits(LimitValues& values, const Request& request, const Hos
   lower("file_size", facts.hard_file_bytes);
 }
 
-// The whole configuration: the caller's wish, what `run` always has, and the limits in force.
+// The whole configuration: the caller's wish, what `run` always has, and the limits in force; of an engine's, its own with the
+// limits in force.
 bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits,
                         const std::vector<size_t>& order) {
   bundle::Config config = request.config;
+  if (request.shape == Shape::complete) {
+    for (size_t i = 0; i < config.mounts.size(); ++i)
+      if (is_bind(config.mounts[i])) config.mounts[i].source = facts.volumes[i].real_path;
+    write_limits(config, limits);
+    return config;
+  }
   if (config.root) config.root->readonly = request.root_writes == Writes::refuse;
   for (size_t i = 0; i < order.size(); ++i) {
     config.mounts[i] = request.config.mounts[order[i]];
@@ -131,7 +140,7 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
 }
 
 // The guards judged the wish; this looks at what came of it, so that a slip in what is added cannot open an untrusted sandbox.
-Verdict check_untrusted(const bundle::Config& config) {
+Verdict check_untrusted(const bundle::Config& config, Shape shape) {
   using enum bundle::NamespaceType;
   std::string missing;
   for (const auto& [type, name] : {std::pair{pid, "pid"},
@@ -144,12 +153,16 @@ Verdict check_untrusted(const bundle::Config& config) {
     const auto is_new = [&](const bundle::Namespace& space) { return space.type == type && space.path.empty(); };
     if (std::ranges::none_of(config.linux.namespaces, is_new)) missing.append(missing.empty() ? "" : ", ").append(name);
   }
+  // Bailey adds all of it to a request of `run`.
+  const std::string remedy = shape == Shape::run
+                                 ? "report this as a bug"
+                                 : "an engine's configuration with a new namespace of every type, noNewPrivileges "
+                                   "and no capabilities, or a level for code that you trust";
   if (!missing.empty())
-    return {"invariants", false, "the untrusted sandbox would share namespaces with the host: " + missing,
-            "report this as a bug"};
+    return {"invariants", false, "the untrusted sandbox would share namespaces with the host: " + missing, remedy};
   if (!config.process->no_new_privileges || !config.process->capabilities.empty() || !config.hooks.empty() ||
       !config.linux.devices.empty())
-    return {"invariants", false, "the untrusted sandbox would have privileges, hooks or devices", "report this as a bug"};
+    return {"invariants", false, "the untrusted sandbox would have privileges, hooks or devices", remedy};
   return {"invariants", true, "every namespace is new, no privilege, hook or device", {}};
 }
 
@@ -228,10 +241,10 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
     const auto egress = resolve_egress(request, *level);
     spec.egress_.assign(egress.begin(), egress.end());
   }
-  const std::vector<size_t> order = mount_order(request.config.mounts);
+  const std::vector<size_t> order = mount_order(request);
   spec.secrets_ = all_secrets(request, facts);
   spec.config_ = complete(request, facts, spec.limits_, order);
-  if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_));
+  if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_, request.shape));
   if (!decision.verdicts.back().allowed) return decision;
   if (!spec.config_.process->args.empty()) decision.job = make_job(*spec.config_.process, spec.limits_, request);
   spec.config_.process->args.clear();
@@ -260,7 +273,7 @@ Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish
   if (!std::ranges::all_of(decision.verdicts, &Verdict::allowed)) return decision;
   LimitValues limits = resolve_limits(request, *find_level(policy_, request.trust));
   lower_to_hard_limits(limits, request, spec.facts_);
-  bundle::Config config = complete(request, spec.facts_, limits, mount_order(request.config.mounts));
+  bundle::Config config = complete(request, spec.facts_, limits, mount_order(request));
   decision.job = make_job(std::move(*config.process), std::move(limits), request);
   return decision;
 }

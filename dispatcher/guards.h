@@ -41,13 +41,17 @@ std::span<const NamedGuard> guards();  // every guard, in the order of --explain
 // The level that a request is judged by: the one it names; an unknown one (which guard_trust refuses) counts as `untrusted`.
 const Level& judged_level(const Request& request, const Policy& policy);
 
+// Whether the engine wrote that mount of a complete request itself, and not its user.
+bool is_engines_mount(const Request& request, size_t index);
+
 // The secrets that the request names, and those of the directories that it names.
 std::vector<secrets::Request> all_secrets(const Request& request, const HostFacts& facts);
 
 // The backend that this request gets: what it names, or the level's first. Error when the level is unknown or does not list it.
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy);
 
-// The limits in force: what the request asks for (its RunLimits and its configuration), else the level's defaults.
+// The limits in force: what the request asks for (its RunLimits and its configuration), otherwise the level's defaults; of a
+// complete request the level's ceilings.
 LimitValues resolve_limits(const Request& request, const Level& level);
 
 // What the sandbox may reach: what the request names, else the level's default. Of a network that Bailey filters.

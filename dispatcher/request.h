@@ -34,6 +34,11 @@ enum class SeccompLog { off, denied, all };
 enum class Lifetime { tied, independent };
 enum class Writes { refuse, memory };  // of the root file system; volumes have their own ro and rw
 
+// run: Bailey adds what every sandbox of its own has (bundle/builder.h) and the level's default limits. complete: the
+// configuration is an engine's, with a root of its own; nothing is added to it, ceilings apply and defaults do not, and what
+// the level forbids is refused rather than changed.
+enum class Shape { run, complete };
+
 // Opt-ins of the caller; each needs the policy's consent as well. Named so that they grep.
 struct UnsafeOptIns {
   bool native_for_untrusted = false;  // --unsafe-native
@@ -66,6 +71,9 @@ struct Request {
   std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
   std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
   Lifetime lifetime = Lifetime::tied;
+  Shape shape = Shape::run;
+  std::vector<size_t>
+      engine_mounts;  // of a complete one: the config.mounts that the engine wrote itself; the others are its user's
   UnsafeOptIns unsafe_opt_ins;
   // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
   // mounts, masks and namespaces that `run` always has (bundle/builder.h).

@@ -7,6 +7,10 @@
 
 namespace bailey::dispatcher {
 
+bool writes_through_root(const Spec& spec) {
+  return spec.request().shape == Shape::complete && spec.config().root && !spec.config().root->readonly;
+}
+
 network::LeaseSpec lease_spec(const Spec& spec) {
   network::LeaseSpec lease;
   lease.bridge = spec.bridge();

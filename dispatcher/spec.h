@@ -61,6 +61,10 @@ class Spec {
   std::vector<Verdict> verdicts_;
 };
 
+// An engine's writable root is its directory itself; `run` never writes to the directory of a root. No backend has it yet.
+bool writes_through_root(const Spec& spec);
+inline constexpr const char* kWritesThroughRoot = "writes to the directory of the root (root.readonly false)";
+
 // What a sandbox of that spec asks of its network, if is_filtered(). Pure.
 network::LeaseSpec lease_spec(const Spec& spec);
 

@@ -58,7 +58,10 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   const bundle::Linux& linux_part = config.linux;
   Refusals refusals;
 
-  refusals.add_if(!config.annotations.empty(), "annotations, which are commands to runsc");
+  // Those of an engine's are its own notes; config.json carries none of them.
+  refusals.add_if(spec.request().shape == dispatcher::Shape::run && !config.annotations.empty(),
+                  "annotations, which are commands to runsc");
+  refusals.add_if(dispatcher::writes_through_root(spec), dispatcher::kWritesThroughRoot);
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!process.capabilities.empty(), "added capabilities");
   refusals.add_if(!process.apparmor_profile.empty() || !process.selinux_label.empty() || !linux_part.mount_label.empty(),

@@ -82,6 +82,7 @@ class Compiler {
 
   void refuse_what_is_not_enforced() {
     const bundle::Linux& l = config_.linux;
+    if (dispatcher::writes_through_root(spec_)) problem(dispatcher::kWritesThroughRoot);
     if (!config_.hooks.empty()) problem("hooks");
     if (!l.devices.empty()) problem("linux.devices");
     if (!l.sysctl.empty()) problem("linux.sysctl");
@@ -283,7 +284,10 @@ class Compiler {
     if (auto caps = compile_caps(spec_.process().capabilities)) plan_.caps = *caps;
     else problem(caps.error());
     if (!plan_.root.read_only) writable_.emplace_back("/");
-    plan_.landlock = compile_landlock(host_.landlock_abi, standard_landlock_places(writable_));
+    // An engine mounts into its containers later and sends them signals from joined processes, both of which a domain forbids.
+    const bool engines = spec_.request().shape == dispatcher::Shape::complete;
+    if (engines) plan_.landlock.why_off = "an engine's configuration asks for none";
+    else plan_.landlock = compile_landlock(host_.landlock_abi, standard_landlock_places(writable_));
   }
 
   size_t add_tree(TreeSource source) {

@@ -34,6 +34,10 @@ const Level& judged_level(const Request& request, const Policy& policy) {
   return untrusted ? *untrusted : nothing_allowed;
 }
 
+bool is_engines_mount(const Request& request, size_t index) {
+  return request.shape == Shape::complete && std::ranges::find(request.engine_mounts, index) != request.engine_mounts.end();
+}
+
 std::vector<secrets::Request> all_secrets(const Request& request, const HostFacts& facts) {
   std::vector<secrets::Request> all = request.secrets;
   all.insert(all.end(), facts.secret_files.begin(), facts.secret_files.end());
@@ -64,7 +68,7 @@ LimitValues resolve_limits(const Request& request, const Level& level) {
   LimitValues values;
   for (const Limit& limit : limits()) {
     std::optional<uint64_t> value = limit.asked(request);
-    if (!value) value = limit.get(level.defaults);
+    if (!value && request.shape == Shape::run) value = limit.get(level.defaults);
     if (!value) value = limit.get(level.ceilings);  // a ceiling without a default is the default
     limit.set(values, value == kUnlimited ? std::nullopt : value);
   }

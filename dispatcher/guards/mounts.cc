@@ -1,7 +1,9 @@
 // Rule: a volume is a plain directory or file of the host that is nobody's secret and nobody's power: judged by the opened
 // descriptor (what the kernel calls it, what type it has), never by the string, and its parents count as what they contain
 // (docs/policy.md lists the places). Inside it covers nothing that the sandbox is made of. The level says whether there may be
-// volumes, whether they may be written, and below which directories they and a --rootfs must lie.
+// volumes, whether they may be written, and below which directories they and a --rootfs must lie. Of an engine's configuration
+// that holds for the binds of its user; the file systems that are there for every container, and the binds that the engine
+// makes itself (its /etc/hosts, which lies where no user's volume may), are the engine's.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -28,6 +30,7 @@ struct Judgement {
   Findings findings;
 
   void judge_rootfs();
+  void judge_engines_mount(size_t index);
   void judge_volume(size_t index);
 
  private:
@@ -45,6 +48,13 @@ void Judgement::judge_rootfs() {
     return findings.add(name + why,
                         "unpack a root file system into a directory of its own, or leave --rootfs out for the host's /usr");
   judge_roots(facts.rootfs, name);
+}
+
+void Judgement::judge_engines_mount(size_t index) {
+  const bundle::Mount& mount = request.config.mounts[index];
+  if (is_bind(mount) && (index >= facts.volumes.size() || !facts.volumes[index].fd))
+    findings.add("mount " + shown(mount.source) + ":" + shown(mount.destination) + ": its source was not opened",
+                 "give a source that exists");
 }
 
 void Judgement::judge_volume(size_t index) {
@@ -133,7 +143,11 @@ void Judgement::judge_roots(const OpenedSource& source, const std::string& name)
 Verdict guard_mounts(const Request& request, const Policy& policy, const HostFacts& facts) {
   Judgement judgement{request, policy, judged_level(request, policy), facts, {}};
   judgement.judge_rootfs();
-  for (size_t i = 0; i < request.config.mounts.size(); ++i) judgement.judge_volume(i);
+  for (size_t i = 0; i < request.config.mounts.size(); ++i)
+    if (is_engines_mount(request, i)) judgement.judge_engines_mount(i);
+    else judgement.judge_volume(i);
+  if (request.shape == Shape::complete && !request.config.root)
+    judgement.findings.add("an engine's configuration without a root", "give root.path");
   const std::string root = request.config.root ? "root " + facts.rootfs.real_path : "the host's /usr as root";
   return judgement.findings.verdict("mounts", root + "; volumes: " + std::to_string(request.config.mounts.size()));
 }

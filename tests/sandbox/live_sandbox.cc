@@ -44,6 +44,7 @@ void LiveSandbox::create(Request request, StreamOptions streams) {
   Admission::Decision decision = Admission(policy_).judge(std::move(request), std::move(facts)).value();
   ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
   spec_ = decision.spec;
+  own_job_ = decision.job;
   const int64_t began = clock::monotonic_ns();
   auto plan = backend_->plan(spec_);
   ASSERT_TRUE(plan) << plan.error().message;
@@ -59,6 +60,14 @@ void LiveSandbox::create(Request request, StreamOptions streams) {
   PatienceUntil patience(clock::Deadline::in_ms(kPatienceMs));
   lived_ = sandbox_->create(patience);
   ASSERT_TRUE(lived_) << lived_.error().message;
+}
+
+Result<> LiveSandbox::plan(Request request) {
+  HostFacts facts = TRY(gather_host_facts(request));
+  const Admission::Decision decision = TRY(Admission(policy_).judge(std::move(request), std::move(facts)));
+  if (!decision.spec) return std::unexpected(refusal(decision.verdicts));
+  TRY(backend_->plan(decision.spec));
+  return {};
 }
 
 void LiveSandbox::await_ready() {

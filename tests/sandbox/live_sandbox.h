@@ -31,9 +31,12 @@ class LiveSandbox {
 
   void create(dispatcher::Request request,
               dispatcher::StreamOptions streams = {.output = dispatcher::StreamOptions::Output::capture});
+  // Its plan alone; or why its backend refuses it.
+  Result<> plan(dispatcher::Request request);
   void await_ready();
   dispatcher::Admission::JobDecision judge(const dispatcher::JobRequest& wish) const;
   void start(const dispatcher::Job& job);
+  void start_own() { start(*own_job_); }  // the job that came with its request
   // Serves it until it has ended, or for so long; whether it has ended.
   bool serve(int64_t ms = 120'000);
   // The same until `done`; whether it was.
@@ -56,6 +59,7 @@ class LiveSandbox {
   dispatcher::Audit audit_;
   dispatcher::Events events_;
   std::shared_ptr<const dispatcher::Spec> spec_;
+  std::optional<dispatcher::Job> own_job_;
   std::unique_ptr<dispatcher::Sandbox> sandbox_;
   std::vector<LiveTask*> tasks_;
   Result<> lived_;

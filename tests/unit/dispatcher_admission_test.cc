@@ -293,5 +293,74 @@ TEST(Admission, JudgesALateJobByEveryGuardAndByThePolicyOfNow) {
   EXPECT_EQ(refused_by({.args = {"/bin/true"}}), "trust");
 }
 
+// An engine's configuration, as far as the domain looks at it.
+Request engines(const TempDir& root, std::string trust = "trusted") {
+  Request request = wish(std::move(trust));
+  request.shape = Shape::complete;
+  request.config.root = bundle::Root{root.path(), false};
+  request.config.mounts = {{"/proc", "proc", "proc", {}, {}, {}}, {"/dev", "tmpfs", "tmpfs", {"mode=755"}, {}, {}}};
+  request.engine_mounts = {0, 1};
+  using enum bundle::NamespaceType;
+  for (const auto type : {pid, network, mount, ipc, uts, user, cgroup}) request.config.linux.namespaces.push_back({type, ""});
+  request.config.annotations["io.kubernetes.cri.container-type"] = "container";
+  return request;
+}
+
+TEST(Admission, AddsNothingToAnEnginesConfiguration) {
+  const TempDir root;
+  const Request request = engines(root);
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  bundle::Config expected = request.config;
+  expected.process->args.clear();
+  EXPECT_EQ(decision.spec->config(), expected);
+  EXPECT_EQ(decision.job->process(), *request.config.process);
+  EXPECT_TRUE(decision.spec->limits() == LimitValues{}) << "trusted has no ceilings for these, and defaults do not count";
+}
+
+TEST(Admission, AppliesCeilingsToAnEnginesConfigurationAndNoDefaults) {
+  const TempDir root;
+  Policy policy = builtin_policy(true);
+  policy.levels["trusted"].defaults.pids = 10;
+  policy.levels["trusted"].ceilings = {};
+  policy.levels["trusted"].ceilings.memory_bytes = 1 << 30;
+  const auto decision = judge(engines(root), policy);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  EXPECT_EQ(decision.spec->config().linux.resources.memory.limit, 1 << 30);
+  EXPECT_FALSE(decision.spec->config().linux.resources.pids_limit);
+  Request above = engines(root);
+  above.config.linux.resources.memory.limit = int64_t{2} << 30;
+  EXPECT_FALSE(judge(above, policy).spec);
+}
+
+TEST(Admission, RefusesWhatALevelForbidsInAnEnginesConfigurationRatherThanChangingIt) {
+  const TempDir root;
+  const auto reason = [&](Request request) {
+    const auto decision = judge(std::move(request));
+    EXPECT_FALSE(decision.spec);
+    return refusal(decision.verdicts).message;
+  };
+  EXPECT_NE(reason(engines(root, "untrusted")).find("privileges"), std::string::npos) << "without noNewPrivileges";
+  Request request = engines(root, "untrusted");
+  request.config.process->no_new_privileges = true;
+  EXPECT_TRUE(judge(request).spec) << refusal(judge(request).verdicts).message;
+  request.config.linux.namespaces.pop_back();
+  EXPECT_NE(reason(request).find("cgroup"), std::string::npos);
+  Request rootless = engines(root);
+  rootless.config.root.reset();
+  EXPECT_NE(reason(rootless).find("without a root"), std::string::npos);
+}
+
+TEST(Admission, TellsAnEnginesMountsFromThoseOfItsUser) {
+  const TempDir root;
+  Request request = engines(root);
+  request.config.mounts.push_back(volume("/etc/passwd", "/etc/hosts"));  // which no volume of a user's may be
+  EXPECT_FALSE(judge(request).spec);
+  request.engine_mounts.push_back(2);
+  EXPECT_TRUE(judge(request).spec) << refusal(judge(request).verdicts).message;
+  request.config.mounts.push_back({"/sys", "sysfs", "sysfs", {}, {}, {}});
+  EXPECT_FALSE(judge(request).spec) << "a user's volume is a bind or a tmpfs";
+}
+
 }  // namespace
 }  // namespace bailey::dispatcher
