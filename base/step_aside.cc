@@ -43,8 +43,9 @@ int processor_of(int pid) {
 }  // namespace
 
 // "0.20 0.18 0.12 1/80 11206": the fourth is how many run or would run, of how many (proc_loadavg(5)).
-bool is_a_processor_idle() {
+bool should_step_aside() {
   Text text;
+  if (read_start("/proc/cmdline", text).find(" sched_vcpu_pack=") == std::string_view::npos) return false;
   cpu_set_t mine;
   const int running = number_behind(read_start("/proc/loadavg", text), 0, 3);
   return running >= 0 && ::sched_getaffinity(0, sizeof mine, &mine) == 0 && running <= CPU_COUNT(&mine);

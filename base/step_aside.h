@@ -8,11 +8,13 @@ namespace bailey {
 //
 // A kernel starts a new process on an idle processor; one that packs the processors of a virtual machine (sched_vcpu_pack)
 // mostly does not, and what was to be done beside this process is done after it. It is this process that goes and not the new
-// one: a mask that was once set is the limit of a cpuset that grows later (Linux 6.2), and a sandbox may live long.
+// one: a mask that was once set is the limit of a cpuset that grows later (Linux 6.2), and a sandbox may live long. Children
+// that this one makes afterwards inherit that limit: not to be called where there will be some.
 bool step_aside(int pid);
 
-// Whether no more processes want to run on this host than this one may have processors. If not, to step aside is to wait
-// elsewhere: with two others that spin on two processors a start takes a sixth longer by it.
-bool is_a_processor_idle();
+// Whether it is worth to step aside: this kernel packs, by its command line (Linux with sched_vcpu_pack; no other does), and no
+// more processes want to run on this host than this one may have processors. If more do, to step aside is to wait elsewhere:
+// with two others that spin on two processors a start takes a sixth longer by it.
+bool should_step_aside();
 
 }  // namespace bailey

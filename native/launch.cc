@@ -246,7 +246,8 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   begun.pid_ = static_cast<int>(pid);
   begun.pidfd_ = Fd(pidfd);
   begun.socket_ = std::move(sockets.ours);
-  if (is_a_processor_idle()) step_aside(begun.pid_);
+  const bool makes_children_later = plan.joins_network;  // those of the network
+  if (!makes_children_later && should_step_aside()) step_aside(begun.pid_);
   steps.push_back({"clone", clock::monotonic_ns() - start});
   return begun;
 }

@@ -11,7 +11,6 @@
 #include <string>
 
 #include "base/child.h"
-#include "base/step_aside.h"
 
 namespace bailey::network {
 
@@ -80,7 +79,6 @@ Result<WiringProcess> WiringProcess::begin(const std::function<Result<Wiring>()>
   wiring_process.pid_ = ::fork();
   if (wiring_process.pid_ < 0) return sys_error("forking for the network", errno);
   if (wiring_process.pid_ == 0) be_wiring_process(make, netns, std::move(keep), pair.theirs.release());
-  if (is_a_processor_idle()) step_aside(wiring_process.pid_);
   wiring_process.channel_ = std::move(pair.ours);
   return wiring_process;
 }
