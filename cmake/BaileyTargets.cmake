@@ -1,10 +1,11 @@
 # One function per kind of target, so that every folder is built with the same warnings and hardening.
 
 find_program(CCACHE ccache)
-if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
-  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
-endif()
+foreach(language C CXX)
+  if(CCACHE AND NOT CMAKE_${language}_COMPILER_LAUNCHER)
+    set(CMAKE_${language}_COMPILER_LAUNCHER ${CCACHE})
+  endif()
+endforeach()
 
 add_library(bailey_warnings INTERFACE)
 target_compile_options(bailey_warnings INTERFACE
@@ -16,12 +17,26 @@ target_compile_options(bailey_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-p
 # GCC 12 sees overlaps in inlined std::string that cannot be (its bug 105329).
 target_compile_options(bailey_warnings INTERFACE $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-restrict>)
 
+# What a packager's flags say already is theirs (dpkg-buildflags, rpm's optflags): ours would come behind them.
 add_library(bailey_hardening INTERFACE)
-target_compile_options(bailey_hardening INTERFACE
-  -fstack-protector-strong -fstack-clash-protection
-  $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>
-  $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>)
-target_link_options(bailey_hardening INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+set(given "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_RELEASE}")
+foreach(flag -fstack-protector-strong -fstack-clash-protection)
+  if(NOT given MATCHES "-f(no-)?stack-(protector|clash)")
+    target_compile_options(bailey_hardening INTERFACE ${flag})
+  endif()
+endforeach()
+if(NOT given MATCHES "_FORTIFY_SOURCE")
+  target_compile_options(bailey_hardening INTERFACE
+    $<$<CONFIG:Release,RelWithDebInfo>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+endif()
+if(NOT given MATCHES "-fcf-protection" AND CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  target_compile_options(bailey_hardening INTERFACE -fcf-protection)
+endif()
+if(NOT given MATCHES "_GLIBCXX_ASSERTIONS")
+  target_compile_definitions(bailey_hardening INTERFACE _GLIBCXX_ASSERTIONS)  # an index out of range ends the program
+endif()
+target_compile_options(bailey_hardening INTERFACE $<$<CONFIG:Release>:-ffunction-sections -fdata-sections>)
+target_link_options(bailey_hardening INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack $<$<CONFIG:Release>:-Wl,--gc-sections>)
 if(BAILEY_SANITIZE)
   target_compile_options(bailey_hardening INTERFACE -fsanitize=${BAILEY_SANITIZE},undefined -fno-omit-frame-pointer)
   target_link_options(bailey_hardening INTERFACE -fsanitize=${BAILEY_SANITIZE},undefined)
