@@ -4,7 +4,7 @@
 //   files.h    openat2, atomic write, reading   json.h     strict JSON in and out
 //   command.h  helper programs with a deadline  log.h      one lazy logger on stderr
 //   clock.h    monotonic and wall time          units.h    "256M", "10s", "0.5"
-//   slot.h     one holder each, by lock         step_aside.h    room for a new process
+//   slot.h     one holder each, by lock         process_id.h    a process, found again later
 //   pidfd.h    waiting for a process's end
 //
 // Nothing here throws, logs or prints. None of it may run between clone and exec: messages allocate.
