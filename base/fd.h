@@ -57,7 +57,7 @@ struct SocketPair {
 Result<SocketPair> create_socket_pair();  // AF_UNIX, SOCK_SEQPACKET, O_CLOEXEC
 
 // Passes descriptors, in as many messages of one byte as it takes. Allocates nothing and may run between clone and exec;
-// answers 0 or an errno.
+// returns 0 or an errno.
 int send_fds(int socket, const int* fds, size_t count);
 
 // What one send_fds sent, O_CLOEXEC: how many, or -errno; -EPIPE when the peer closed its end first, -EMSGSIZE for more than

@@ -48,7 +48,7 @@ class CountingIterator {
   Cursor* cursor_;
 };
 
-// Builds a Value from nlohmann's events. Every callback answers whether to go on.
+// Builds a Value from nlohmann's events. Every callback returns whether to go on.
 class Builder {
  public:
   Builder(const Cursor& cursor, std::string_view name) : cursor_(cursor), name_(name) {}

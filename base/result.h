@@ -1,4 +1,4 @@
-// Result and Error: how every fallible function of Bailey answers. base/ knows Linux and knows no sandbox.
+// Result and Error: what every fallible function of Bailey returns. base/ knows Linux and knows no sandbox.
 //
 //   result.h   Result<T>, Error, TRY            fd.h       owned descriptors
 //   files.h    openat2, atomic write, reading   json.h     strict JSON in and out

@@ -7,9 +7,9 @@ namespace bailey {
 // has any; the affinity is afterwards what it was. Returns whether it went. What fails costs time and nothing else.
 //
 // A kernel starts a new process on an idle processor; one that packs the processors of a virtual machine (sched_vcpu_pack)
-// mostly does not, and what was to be done beside this process is done after it. It is this process that goes and not the new
-// one: a mask that was once set is the limit of a cpuset that grows later (Linux 6.2), and a sandbox may live long. Children
-// that this one makes afterwards inherit that limit: not to be called where there will be some.
+// mostly does not, and what was to be done at the same time is done one after the other. It is this process that goes and not
+// the new one: a mask that was once set is the limit of a cpuset that grows later (Linux 6.2), and a sandbox may live long.
+// Children that this one makes afterwards inherit that limit: not to be called where there will be some.
 bool step_aside(int pid);
 
 // Whether it is worth to step aside: this kernel packs, by its command line (Linux with sched_vcpu_pack; no other does), and no

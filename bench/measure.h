@@ -18,7 +18,7 @@ struct Run {
 // stdio are pipes, as a caller's would be. Errors: a non-zero exit, with what the command said.
 Result<Run> run_once(const std::string& runner, const Runtime& runtime);
 
-// `total` runs with `in_flight` at a time; answers starts per second.
+// `total` runs with `in_flight` at a time; returns starts per second.
 Result<double> run_many(const Runtime& runtime, int total, int in_flight);
 
 // System calls of one run with all its processes, counted by strace. Empty without strace, or when it cannot trace this

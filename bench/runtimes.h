@@ -1,4 +1,4 @@
-// bench/: Bailey beside its peers, interleaved in one run, so that a machine's drift falls on all alike.
+// bench/: Bailey and its peers, interleaved in one run, so that a machine's drift falls on all alike.
 //
 //   runtimes.h    what is compared: one command line per runtime, same root, same command
 //   bundles.h     the roots and bundles that those commands name

@@ -41,7 +41,7 @@ class WantedOptions {
 
 struct Invocation {
   WantedOptions wanted;              // by add_*
-  std::function<int()> act;          // set by add_*; called once, after the options were parsed; answers the exit code
+  std::function<int()> act;          // set by add_*; called once, after the options were parsed; returns the exit code
   std::vector<std::string> command;  // `run` and `seccomp trace`: what follows the options, "--" itself left out
   int64_t started_ns = 0;            // monotonic, read in the first line of main
 };

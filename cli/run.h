@@ -21,7 +21,7 @@ struct RunFlags {
   std::string log_level = "warning";
 };
 
-// Does all of it, messages on stderr included, and answers the exit code; or what `afterwards` makes of it, which sees the
+// Does all of it, messages on stderr included, and returns the exit code; or what `afterwards` makes of it, which sees the
 // record, refusals too.
 using AfterRun = std::function<int(const dispatcher::Record& record, int exit_code)>;
 int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& afterwards = {});

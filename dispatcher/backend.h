@@ -112,9 +112,9 @@ class Instance {
   virtual void kill_all() = 0;
   // Readable (POLLIN) when the sandbox has ended; valid from create to reap. The Instance owns it.
   virtual int exit_fd() const = 0;
-  // What its owner's loop has to serve beside exit_fd: what PID 1 says, the streams of tasks, the calls that a filter reports
-  // (whoever made one waits until then). From await_ready or start on. add_interest appends entries for poll(2); serve takes
-  // just these. Errors: PID 1 says what it never says.
+  // What its owner's loop has to serve together with exit_fd: what PID 1 says, the streams of tasks, the calls that a filter
+  // reports (whoever made one waits until then). From await_ready or start on. add_interest appends entries for poll(2); serve
+  // takes just these. Errors: PID 1 says what it never says.
   virtual void add_interest(std::vector<pollfd>&) const {}
   virtual Result<> serve(std::span<const pollfd>) { return {}; }
   virtual LoggedCalls calls() const { return {}; }
@@ -133,7 +133,7 @@ class Instance {
   virtual std::string handle() const { return {}; }
   // The sandbox goes on without this: the destructor and end() end nothing from now on. Of an independent one.
   virtual void leave() {}
-  // Begins a further job, at any time from await_ready on, beside others; its streams are pipes of the sandbox's own, whose
+  // Begins a further job, at any time from await_ready on, while others run; its streams are pipes of the sandbox's own, whose
   // bytes are passed on to and from these. Whether it could begin the Task tells. Errors: a job that no init takes (bad_input);
   // one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
   virtual Result<std::unique_ptr<Task>> exec(const Job&, Stdio) {

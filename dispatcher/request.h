@@ -67,7 +67,7 @@ struct Request {
   RuntimeChoice runtime = RuntimeChoice::automatic;
   NetworkMode network = NetworkMode::none;
   std::string shared_network;                         // bridge:NAME, which all who say so share; empty: with nobody
-  bool ipv6 = false;                                  // on the bridge, beside IPv4
+  bool ipv6 = false;                                  // on the bridge, in addition to IPv4
   std::optional<std::vector<network::Grant>> egress;  // of a network that Bailey filters; absent: the level's default
   std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
   Lifetime lifetime = Lifetime::tied;

@@ -33,7 +33,7 @@ Error unusable(Error error, const std::string& path) {
 }
 
 // Inside a user namespace that does not map it, the host's root looks like nobody. So do other users of the host; whoever made
-// the namespace answers for what it shows.
+// the namespace is responsible for what it shows.
 bool may_be_root(uid_t uid) {
   constexpr uid_t kOverflow = 65534;
   if (uid == 0) return true;

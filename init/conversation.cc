@@ -275,15 +275,15 @@ Result<> Conversation::hear_the_rest() {
 }
 
 void Conversation::end() {
+  to_ = from_ = -1;
   for (auto& [number, task] : tasks_) {
-    if (task->has_ended) continue;
-    task->ending = {dispatcher::Ending::Kind::signaled, SIGKILL, {}};
+    for (const unsigned stream : {1u, 2u}) write_output(*task, stream);  // the last that its reader can take
+    if (!task->has_ended) task->ending = {dispatcher::Ending::Kind::signaled, SIGKILL, {}};
     task->has_ended = true;
     task->close();
   }
   tasks_.clear();
   outbox_.clear();
-  to_ = from_ = -1;
 }
 
 Result<std::unique_ptr<dispatcher::Task>> Conversation::exec(const dispatcher::Job& job, std::string encoded,

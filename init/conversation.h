@@ -47,7 +47,7 @@ class Conversation {
   Result<> hear_the_rest();
   bool is_closed() const { return from_ < 0; }
 
-  // The sandbox has ended, and so have its tasks.
+  // The sandbox has ended, and so have its tasks. What they wrote and their readers do not take at once is lost.
   void end();
   // `encoded`: of `job`, without a number. The Task may outlive this.
   Result<std::unique_ptr<dispatcher::Task>> exec(const dispatcher::Job& job, std::string encoded, dispatcher::Stdio streams);

@@ -13,8 +13,8 @@
 //                                        <---  Report{exited or signaled, value} when everything else is dead
 //                                              and reaped; then exits with value, or 128 + value
 //
-// That is job 0, the sandbox's own: its end is the sandbox's end. Jobs with other numbers may come before, beside and after each
-// other, as long as the sandbox lives (both forms whose channel stays open). Each has three pipes in place of the sandbox's
+// That is job 0, the sandbox's own: its end is the sandbox's end. Jobs with other numbers may come before it, at the
+// same time and after each other, as long as the sandbox lives (both forms whose channel stays open). Each has three pipes in place of the sandbox's
 // streams, whose bytes travel over the channel, and starts, fails and ends alone:
 //
 //   JobHeader{number}, ...               --->

@@ -1,4 +1,4 @@
-// The system calls of the init program, without a libc. Each answers what the kernel does: a value or -errno.
+// The system calls of the init program, without a libc. Each returns what the kernel returns: a value or -errno.
 #pragma once
 
 #include <linux/types.h>

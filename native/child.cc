@@ -28,7 +28,7 @@ namespace bailey::native {
 
 namespace {
 
-// The only descriptors beside stdio that init is given: the socket, or the two FIFOs of an independent sandbox.
+// The only descriptors that init is given in addition to stdio: the socket, or the two FIFOs of an independent sandbox.
 constexpr int kInitIn = 3, kInitOut = 4;
 constexpr int kSetupFailed = 125;
 
@@ -38,7 +38,7 @@ int64_t now_ns() {
   return ts.tv_sec * 1'000'000'000LL + ts.tv_nsec;
 }
 
-// The child's state and one method per step; each answers 0 or an errno.
+// The child's state and one method per step; each returns 0 or an errno.
 class Child {
  public:
   explicit Child(const ChildInputs& inputs) : in_(inputs), plan_(*inputs.plan) {}
@@ -165,7 +165,7 @@ class Child {
     return 0;
   }
 
-  // What depends on nothing that the parent makes, beside its making.
+  // What depends on nothing that the parent makes, while it makes it.
   int limit_itself() {
     // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
     if (::setsid() < 0) return errno;

@@ -1,4 +1,4 @@
-// Small per-process switches on the way into the sandbox. Each answers 0 or an errno, allocates nothing and
+// Small per-process switches on the way into the sandbox. Each returns 0 or an errno, allocates nothing and
 // may run between clone and exec.
 #pragma once
 

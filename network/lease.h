@@ -99,7 +99,7 @@ class Lease {
   const std::vector<Publish>& published() const { return relay_.ports(); }  // with the host's ports as they were bound
   // What was refused so far. Asks the kernel.
   Result<Refused> refused();
-  // Nobody asks any more: its end goes on beside this process, and reset() finds it done.
+  // Nobody asks any more: its end goes on while this process works, and reset() finds it done.
   void end_names();
   // Gives all of it back: the wiring process does, and outlives this process if need be, with the slot in its hand. What it
   // cannot remove is left to collect() and to the slot's next holder.
@@ -139,7 +139,7 @@ struct Remains {
 };
 // In the namespace of this thread: the slots with ports and filters of this runtime directory's, in use or not.
 Result<Remains> look_around(int directory);
-// Removes those of slots that nobody holds, and answers which; leaves what is foreign.
+// Removes those of slots that nobody holds, and returns which; leaves what is foreign.
 Result<Remains> collect(int directory);
 
 }  // namespace bailey::network

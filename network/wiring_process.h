@@ -1,4 +1,4 @@
-// WiringProcess: a child of this process that makes a sandbox's filter and port beside what this process does meanwhile, and
+// WiringProcess: a child of this process that makes a sandbox's filter and port while this process goes on, and
 // takes them away when it is let go of or this process has ended, in whatever way. What it needs is open in it until then: the
 // slot's lock as well. To take them away costs the kernel 30 ms of waiting, which is the child's: it outlives this process if
 // need be.

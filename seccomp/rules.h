@@ -10,10 +10,10 @@
 
 namespace bailey::seccomp {
 
-// What the program of these rules answers to this call (seccomp(2)): an action with its data.
+// What the program of these rules returns for this call (seccomp(2)): an action with its data.
 uint32_t verdict_of(const FilterRules& rules, const seccomp_data& call);
 
-// One set of rules that answers what the kernel answers when both are installed, `older` first: the stricter action of the two,
+// One set of rules that returns what the kernel returns when both are installed, `older` first: the stricter action of the two,
 // and of two that are equally strict the newer one's data.
 FilterRules strictest(const FilterRules& older, const FilterRules& newer);
 

@@ -36,7 +36,7 @@ bool write_text(const char* path, const char* text, int length) {
   return file && ::write(file.get(), text, static_cast<size_t>(length)) == length;
 }
 
-// The child: its own user namespace, in which it may mount. Sends the mount, waits for a byte, seals, answers
+// The child: its own user namespace, in which it may mount. Sends the mount, waits for a byte, seals, replies
 // an errno.
 [[noreturn]] void serve_mount(int channel, uid_t uid, gid_t gid) {
   char line[64];

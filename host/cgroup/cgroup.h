@@ -121,7 +121,7 @@ class Cgroup {
   std::vector<std::string> paths() const;  // for the state record and gc
 
   // Kills what is left, removes the directories, waiting for both no longer than 10 s. empty() afterwards
-  // when it answers success. The ordinary end costs one rmdir per directory.
+  // when it returns success. The ordinary end costs one rmdir per directory.
   Result<> remove();
   void leave();  // empty() afterwards, and all of it is still there: for gc
 

@@ -1,5 +1,5 @@
 // The few system calls that Debian 12's C library (2.36) has no function for. Raw: they allocate nothing and may run between
-// clone and exec; each answers what the kernel does, -1 and errno on failure. The mount API itself (open_tree, move_mount,
+// clone and exec; each returns what the kernel returns, -1 and errno on failure. The mount API itself (open_tree, move_mount,
 // fsopen, fsconfig, fsmount, mount_setattr) is in <sys/mount.h>.
 #pragma once
 

@@ -1,5 +1,5 @@
 // nf_tables: tables, chains, sets, counters and their elements as netlink messages, and what the kernel answers about them.
-// Rules are made by network/nftables/nft_rule.h. What answers a Message only makes it; its object reads like nft(8)'s language,
+// Rules are made by network/nftables/nft_rule.h. What returns a Message only makes it; its object reads like nft(8)'s language,
 // so that an error, or a list of the messages, says what is meant. CAP_NET_ADMIN for all that is sent.
 //
 // Changes go in a batch, begin_batch() first and end_batch() last: the kernel takes all of it or nothing.

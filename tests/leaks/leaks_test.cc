@@ -88,7 +88,7 @@ TEST_F(Leaks, NothingAfterEverySecondOneWasKilled) {
     running[i].signal(SIGKILL);
     EXPECT_EQ(running[i].finish().signal, SIGKILL);
   }
-  EXPECT_EQ(run_bailey({.arguments = {"gc"}}).exit_code, 0);  // beside the living
+  EXPECT_EQ(run_bailey({.arguments = {"gc"}}).exit_code, 0);  // while others live
   for (size_t i = 0; i < running.size(); i += 2) {
     EXPECT_TRUE(running[i].wait_for_output("ready\n"));
     const Outcome got = running[i].finish();

@@ -37,7 +37,7 @@ T must(Result<T> result) {
 }
 
 SocketAddress socket_address(const std::string& address, int port);
-// Runs a program in `where` and answers its stdout; a failure is a test failure.
+// Runs a program in `where` and returns its stdout; a failure is a test failure.
 std::string run(const Netns& where, const std::vector<std::string>& argv);
 
 // A bound socket: SOCK_STREAM listens, SOCK_DGRAM waits for datagrams. The kernel shakes hands for it: no process is needed.
@@ -59,7 +59,7 @@ struct Sender {
   std::string address;
   uint16_t port = 0;
 };
-// Waits for a datagram and answers where it came from; nothing when none came.
+// Waits for a datagram and returns where it came from; nothing when none came.
 std::optional<Sender> sender_of(const Fd& socket, int ms = 10'000);
 
 // Frames as they are: what a workload with CAP_NET_RAW could send, or a sentry that was taken over.

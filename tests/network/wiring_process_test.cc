@@ -1,4 +1,4 @@
-// What makes a sandbox's filter and port beside the start, and takes them away whatever becomes of the start.
+// What makes a sandbox's filter and port while the start goes on, and takes them away whatever becomes of the start.
 #include "network/wiring_process.h"
 
 #include <signal.h>

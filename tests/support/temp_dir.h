@@ -17,7 +17,7 @@ class TempDir {
 
   const std::string& path() const { return path_; }
   std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
-  std::string write(std::string_view name, std::string_view contents, mode_t mode = 0644) const;  // answers the path
+  std::string write(std::string_view name, std::string_view contents, mode_t mode = 0644) const;  // returns the path
 
  private:
   std::string path_;

@@ -154,6 +154,23 @@ TEST_P(ConversationTest, EndsItsTasksWithItself) {
       std::string(sizeof(JobHeader), '\0'), {}));
 }
 
+TEST_P(ConversationTest, EndsATaskWhoseReaderHasNotTakenAllOfItsOutput) {
+  const auto task = exec();
+  ::fcntl(out_.get(), F_SETPIPE_SZ, 4096);
+  say(report(ReportKind::started, 2, 1));
+  say(output(1, 1, std::string(kMaxData, 'x')));
+  say(output(1, 1, ""));
+  say(output(1, 2, ""));
+  say(report(ReportKind::exited, 3, 1));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(serve());
+  EXPECT_FALSE(task->has_ended());
+  talk_.end();
+  EXPECT_TRUE(task->has_ended());
+  EXPECT_EQ(task->ending().kind, dispatcher::Ending::Kind::exited);
+  EXPECT_EQ(task->ending().value, 3);
+  EXPECT_EQ(files::read_fd(out_.get(), 100'000, "out").value().size(), 4096u);
+}
+
 TEST_P(ConversationTest, SurvivesAnyBytes) {
   const auto task = exec();
   std::mt19937 random(7);
