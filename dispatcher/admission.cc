@@ -190,7 +190,8 @@ Request with_job(const Spec& spec, const JobRequest& wish) {
   return request;
 }
 
-// Rule: a job stays within the limits that its sandbox was made with, whatever the policy allows by now.
+// Rule: the rlimits of a job are not above those of its sandbox, whatever the policy allows by now. Its time and its output are
+// its own, within the policy.
 Verdict check_within_sandbox(const Spec& spec, const JobRequest& wish) {
   for (const bundle::Rlimit& limit : wish.rlimits) {
     const auto& own = spec.process().rlimits;
@@ -201,7 +202,7 @@ Verdict check_within_sandbox(const Spec& spec, const JobRequest& wish) {
                   ", which its sandbox was made with",
               "ask for no more than that, or make the sandbox with a higher one"};
   }
-  return {"sandbox", true, "within the limits of " + spec.id(), {}};
+  return {"sandbox", true, "within the rlimits of " + spec.id(), {}};
 }
 
 }  // namespace

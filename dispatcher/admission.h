@@ -19,15 +19,16 @@ class Admission {
   struct Decision {
     std::string id;                    // the request's, or the one that was drawn
     std::vector<Verdict> verdicts;     // all guards', refusals included
-    std::shared_ptr<const Spec> spec;  // none when any refused
-    std::optional<Job> job;            // none without a command (Request::awaits_job)
+    std::shared_ptr<const Spec> spec;  // none when anything was refused
+    std::optional<Job> job;            // none when anything was refused, or without a command (Request::awaits_job)
   };
-  // Draws the id when the request has none (32 hexadecimal digits of getrandom(2)). Error only when that fails.
+  // Draws the id when the request has none (32 hexadecimal digits of getrandom(2)). Error: that fails, or `facts` are another
+  // request's.
   Result<Decision> judge(Request request, HostFacts facts) const;
 
   struct JobDecision {
     std::vector<Verdict> verdicts;
-    std::optional<Job> job;  // none when any guard refused
+    std::optional<Job> job;  // none when anything was refused
   };
   // A job for a sandbox that is there: every guard judges the sandbox's request as it would be with this command, by the policy
   // of now. Pure.

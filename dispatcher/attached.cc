@@ -29,7 +29,8 @@ Result<> Attached::signal(int number) {
 }
 
 Result<std::optional<Ending>> Attached::wait(clock::Deadline deadline) {
-  if (!instance_) return fail(Fault::failed, "the sandbox '" + id_ + "' has ended before, and told others how");
+  if (!instance_)
+    return fail(Fault::failed, "the sandbox '" + id_ + "' had ended before this process looked: how is not known");
   std::vector<pollfd> set;
   for (;;) {
     set.assign(1, {instance_->exit_fd(), POLLIN, 0});

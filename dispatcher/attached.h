@@ -28,7 +28,7 @@ class Attached {
   bool lives() const;  // its first process has not ended
   // To the workload; nothing happens to one that has ended.
   Result<> signal(int number);
-  // Waits for the end until the deadline. Nothing: it has not ended by then. Error: how it ended was told to somebody else.
+  // Waits for the end until the deadline. Nothing: it has not ended by then. Error: how it ended is not known here.
   Result<std::optional<Ending>> wait(clock::Deadline deadline);
   // Ends what is left, then removes its cgroups, below `cgroup_parent` and where its record says, and its state. Once, as the
   // last act. Error: something of it is left, for gc.

@@ -1,8 +1,8 @@
 // Audit: one JSON line for each admit, refuse, start, exec and exit, for the operator. The file is the policy's
 // (`audit_file`); it is opened before anything else is made, and when it cannot be opened or written nothing
-// starts. A line never holds an environment, an argument (only the command's name) or anything of a secret;
-// control characters are escaped. The file is open for appending and a line is written in one piece unless the disk is full,
-// so many processes may share it.
+// starts. A line holds no environment, no argument but the command's name, and nothing of a secret. The reason of a refusal may
+// name what it is about (a path, the name of a variable or a secret); control characters are escaped. The file is open for
+// appending and a line is written in one piece unless the disk is full, so many processes may share it.
 #pragma once
 
 #include <string>

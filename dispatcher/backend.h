@@ -38,21 +38,22 @@ struct StepTime {
 using Steps = std::vector<StepTime>;
 inline constexpr const char* kBootStep = "boot";  // of a runtime with a kernel of its own: a field of the record, too
 
-// The workload's ends. With process().terminal all three stay empty and Created::terminal is the pty's master.
+// The workload's ends. With Spec::process().terminal all three stay empty, and Instance::await_created returns the pty's
+// master.
 struct Stdio {
   Fd in, out, err;
 };
 
-// What a sandbox holds on the host and gc can find again from its name. Move-only; member order is teardown order from the last
-// to the first. The caller keeps them until reap() has answered. Staged secrets are not here: the backend, which alone knows
-// the id map, stages Spec::secrets() in create() (secrets/stage.h).
+// What a sandbox holds on the host and gc can find again from its name. Move-only. The caller keeps them until reap() has
+// returned. Staged secrets are not here: the backend, which alone knows the id map, stages Spec::secrets() in create()
+// (secrets/stage.h).
 struct Leases {
   host::Cgroup cgroup;     // empty: this host offers none and no limit needs one
   network::Lease network;  // empty: the spec's network is none or the host's
   int state = -1;          // the sandbox's directory in the state store, for what has to be found again; not owned
 };
 
-// How the sandbox is called on its network; empty when it has none of ours.
+// What /etc/hosts and /etc/resolv.conf say of the sandbox's network; empty when it has none of ours.
 inline bundle::NetworkNames network_names(const Leases& leases) {
   if (!leases.network) return {};
   const auto resolver = leases.network.resolver();
@@ -113,8 +114,8 @@ class Instance {
   // Readable (POLLIN) when the sandbox has ended; valid from create to reap. The Instance owns it.
   virtual int exit_fd() const = 0;
   // What its owner's loop has to serve together with exit_fd: what PID 1 says, the streams of tasks, the calls that a filter
-  // reports (whoever made one waits until then). From await_ready or start on. add_interest appends entries for poll(2); serve
-  // takes just these. Errors: PID 1 says what it never says.
+  // reports (the process that made one waits until then). From await_ready or start on. add_interest appends entries for
+  // poll(2); serve takes just these. Error: PID 1 sent something that is no report.
   virtual void add_interest(std::vector<pollfd>&) const {}
   virtual Result<> serve(std::span<const pollfd>) { return {}; }
   virtual LoggedCalls calls() const { return {}; }
@@ -134,12 +135,12 @@ class Instance {
   // The sandbox goes on without this: the destructor and end() end nothing from now on. Of an independent one.
   virtual void leave() {}
   // Begins a further job, at any time from await_ready on, while others run; its streams are pipes of the sandbox's own, whose
-  // bytes are passed on to and from these. Whether it could begin the Task tells. Errors: a job that no init takes (bad_input);
-  // one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
+  // bytes are passed on to and from these. The Task says whether its command has started. Errors: a job that no init takes
+  // (bad_input); one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
   virtual Result<std::unique_ptr<Task>> exec(const Job&, Stdio) {
     return fail(Fault::unavailable, "this sandbox takes no further jobs");
   }
-  // After exit_fd has announced it, else it waits for that; after it no process of the sandbox exists. Once.
+  // Waits for the end of the sandbox and returns how it ended. No process of it exists then. Once.
   virtual Result<Ending> reap() = 0;
   // Kills and reaps what is left, once; nothing after reap(). False: something was killed and has not ended by the deadline,
   // because the kernel waits for a file system. It ends when that gives way, and gc finds what it leaves.
@@ -156,8 +157,8 @@ class SandboxPlan {
   virtual bundle::Resources resources() const = 0;
   // As --explain prints it. Starts nothing.
   virtual Result<json::Value> explain() const = 0;
-  // Begins what needs no lease but the network's and takes long, so that it goes on while the others are taken. Nothing where a
-  // process has to be made inside its cgroup (v2). Signals as for create. Steps name what it took, in order, without overlap.
+  // Begins slow work that needs no lease but the network's, while the caller takes the others. Not called where a process has
+  // to be made inside its cgroup (v2). Signals as for create. Steps name what it took, in order, without overlap.
   virtual Result<> begin(const Leases&, Steps&) { return {}; }
   // Whether create() needs the links of the network to be there and up; otherwise they come between it and await_created.
   virtual bool needs_links_at_create() const { return true; }
@@ -179,8 +180,8 @@ class Backend {
   // An independent sandbox of this backend that another process has left. `pidfd`: of its first process, which lives; `state`:
   // its directory in the state store. Errors: a handle that this backend has not made.
   virtual Result<std::unique_ptr<Instance>> attach(const std::string& handle, Fd pidfd, int state) = 0;
-  // Whether something of the host that plans take as it was the last time has changed since. It is read anew then: a sandbox
-  // that was made meanwhile must be ended, and a new plan uses what is there now.
+  // Reads again what plans have kept of the host (the copy of its files), and returns whether it has changed. A sandbox that
+  // was made by an old plan must be ended then, and planned anew.
   virtual Result<bool> renew() { return false; }
 };
 

@@ -4,9 +4,10 @@
 //   use_policy  the policy, and its audit
 //   judge       facts of the host, then every guard: decision()
 //   choose      the backend of the admitted spec, which plans the sandbox or says what it cannot enforce: about(), explain()
-//   run         all that is left to do of these steps, then the whole life of the sandbox
+//   run         judge and choose, then the whole life of the sandbox
 //
-// In this order; each step needs those before it. An error ends the way: fail() makes the record of it and tells the audit.
+// In this order; each step needs those before it. Only explain() needs judge() and choose() called for it. After an error
+// fail() makes the record and tells the audit.
 #pragma once
 
 #include <functional>
@@ -44,9 +45,9 @@ using BackendFactory = std::function<Result<std::unique_ptr<Backend>>(BackendKin
 
 struct DispatcherOptions {
   BackendFactory make_backend;
-  bool starts = true;                               // false: judges only; no audit, no trial of a platform
+  bool starts = true;                               // false: judges and plans only; no audit, no trial of a platform
   const std::vector<MountEntry>* mounts = nullptr;  // as for gather_host_facts
-  int signals = -1;                                 // from a watcher; -1: this process's own
+  int signals = -1;                                 // a descriptor of a watcher's; -1: this process's own
   Progress* progress = nullptr;                     // for a watcher; nullptr: nobody watches
 };
 
@@ -62,7 +63,8 @@ class Dispatcher {
   Result<> use_policy(Policy policy);
   Result<> judge();   // a refusal is no error here: decision().spec is absent then
   Result<> choose();  // after a decision with a spec
-  // With a state directory. The record of a refusal or of an error before there was a sandbox, too.
+  // Judges, chooses the backend, and runs the sandbox to its end. The record is there also where the request was refused or
+  // a step failed.
   const Record& run(Events& events, const StreamOptions& streams);
   const Record& fail(Error error);
 

@@ -1,8 +1,8 @@
 // Events: what happens to one sandbox, while it happens, as JSON lines for a program:
 //   {"event":"started","id":"ab12","monotonic_ns":123,"time":"2026-11-21T23:46:00.000000Z", ...}
-// admitted, created, started, oom, output_truncated, exited, released. A reader that is gone or takes nothing
-// never holds up the sandbox: after the first line that was lost the rest is not tried. That is a failure, which the
-// record tells; a reader that is gone wanted no more, and is said on stderr only.
+// admitted, created, ready (of one that waits for its job), started, oom, output_truncated, exited, released. A reader that is
+// gone or takes nothing never holds up the sandbox: after the first write that failed nothing more is written. The record has
+// that as an error; a reader that has closed the pipe wanted no more, and is only mentioned on stderr.
 #pragma once
 
 #include <optional>

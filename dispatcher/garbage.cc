@@ -8,8 +8,7 @@ namespace bailey::dispatcher {
 
 namespace {
 
-// Where the record of a dead sandbox says that its cgroups are; where this process would make them, when it
-// says nothing.
+// The parents to look in: the one that this process would use, and those that the record of the dead sandbox names.
 std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const StateStore& store, const std::string& id,
                                     const std::string& fallback) {
   std::vector<std::string> parents{fallback};

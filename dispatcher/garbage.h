@@ -1,4 +1,5 @@
-// Garbage: what sandboxes leave whose Bailey was killed. It is found by their names, the rest of it by nobody's lock.
+// Removes what a sandbox left whose Bailey was killed. Its cgroups are found by its name, parts of networks by their locks,
+// which nobody holds any more.
 #pragma once
 
 #include <string>

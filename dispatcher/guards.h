@@ -27,7 +27,8 @@ struct NamedGuard {
 };
 
 Verdict guard_command(const Request&, const Policy&, const HostFacts&);  // id, command, environment, working directory
-Verdict guard_trust(const Request&, const Policy&, const HostFacts&);  // level known; runtime allowed; the untrusted invariants
+Verdict guard_trust(const Request&, const Policy&,
+                    const HostFacts&);  // level known; backend allowed, natively for untrusted code only with both opt-ins
 Verdict guard_network(const Request&, const Policy&, const HostFacts&);
 Verdict guard_mounts(const Request&, const Policy&, const HostFacts&);  // volumes and rootfs
 Verdict guard_limits(const Request&, const Policy&, const HostFacts&);
@@ -47,14 +48,16 @@ bool is_engines_mount(const Request& request, size_t index);
 // The secrets that the request names, and those of the directories that it names.
 std::vector<secrets::Request> all_secrets(const Request& request, const HostFacts& facts);
 
-// The backend that this request gets: what it names, or the level's first. Error when the level is unknown or does not list it.
+// The backend that this request gets: the one it names, or the level's first. Error when the level is unknown or does not list
+// it, but for native and an untrusted level, which guard_trust decides.
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy);
 
 // The limits in force: what the request asks for (its RunLimits and its configuration), otherwise the level's defaults; of a
 // complete request the level's ceilings.
 LimitValues resolve_limits(const Request& request, const Level& level);
 
-// What the sandbox may reach: what the request names, else the level's default. Of a network that Bailey filters.
+// The destinations that the sandbox may reach: those that the request names, otherwise the level's. Of a network that Bailey
+// filters.
 std::span<const network::Grant> resolve_egress(const Request& request, const Level& level);
 
 const char* to_text(BackendKind);

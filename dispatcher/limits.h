@@ -1,5 +1,5 @@
-// Limits: one line per limit, and everything that handles limits walks the table: policy file, request document, the flags of
-// `run`, the guard, admission. A new limit is one field of LimitValues (policy.h), one line here and what enforces it.
+// Limits: the table in limits.cc, one line per limit. The policy file, the request document, the flags of `run`, the guard and
+// admission walk it. A new limit is one field of LimitValues (policy.h), one line there, and the code that enforces it.
 //
 // A limit's value is one number here whatever its unit: bytes, a count, milliseconds, or millionths of a CPU. Pure.
 #pragma once
@@ -30,8 +30,7 @@ struct Limit {
   uint64_t least;  // below it nothing runs, or the kernel takes it for "unlimited"
   std::optional<uint64_t> (*get)(const LimitValues&);
   void (*set)(LimitValues&, std::optional<uint64_t>);
-  // What the request asks for, kUnlimited included; nullopt when it says nothing. The only places that know where a limit
-  // is in a request. `ask` writes it there.
+  // What the request asks for, kUnlimited included; nullopt when it says nothing. `ask` writes it there.
   std::optional<uint64_t> (*asked)(const Request&);
   void (*ask)(Request&, uint64_t);
   std::string_view in_config = {};  // where it is in the OCI configuration; empty: in Request::limits

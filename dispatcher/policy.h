@@ -18,7 +18,7 @@ namespace bailey::dispatcher {
 
 inline constexpr const char* kPolicyPath = "/etc/bailey/policy.json";
 
-// One value per limit; absent in `ceilings` means no ceiling, absent in `defaults` means no limit unless asked for.
+// One value per limit. Absent in `ceilings`: there is no ceiling. Absent in `defaults`: the ceiling is the default.
 struct LimitValues {
   std::optional<uint64_t> memory_bytes;
   std::optional<uint64_t> swap_bytes;  // swap alone, beyond memory

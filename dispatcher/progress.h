@@ -17,7 +17,7 @@ namespace bailey::dispatcher {
 class Progress {
  public:
   void enter(const char* step) { step_ = step; }  // a literal
-  // The time at which something else will have happened, if nothing hangs.
+  // The time by which the next step should have happened: later means that the run hangs.
   void expect_by(const clock::Deadline& due) { due_ns_ = due.at_ns(); }
   void workload_started() { started_ = true; }
   void sandbox_has(int first_pid) { first_pid_ = first_pid; }  // its PID 1, as this host numbers it

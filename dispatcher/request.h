@@ -1,11 +1,13 @@
-// Request: the untrusted wish. Every door (run's flags, a request document, later OCI commands and an API) makes one around a
-// typed OCI configuration; nothing acts on it but admission. dispatcher/ is the domain:
+// Request: what a caller asks for, untrusted. Every face (run's flags, a request document, later OCI commands and an API) makes
+// one around a typed OCI configuration; only what admission makes of it starts anything. dispatcher/ is the domain:
 //
 //   request.h     the wish             request_json.h  as a document
 //   policy.h      levels and ceilings  guards.h        verdicts over (Request, Policy, HostFacts)
 //   limits.h      the table of limits  names.h        their and the enumerations' words
 //   admission.h   the only maker of    spec.h, job.h   the immutable Spec (what is made) and Job (what runs in it)
+//   dispatcher.h  the chain of all     foreground.h    the loop of `run`, its signals and terminal
 //   backend.h     Backend, Instance    sandbox.h       the one lifecycle around an Instance
+//   attached.h    one found again      garbage.h       what the dead have left
 //   record.h      result record        audit.h, events.h, state_store.h    what is written down
 #pragma once
 

@@ -118,7 +118,7 @@ Result<> Sandbox::create(Patience& patience) {
   TRY(begin_making());
   if (!plan_->needs_links_at_create()) TRY(connect_network());
 
-  // Beside the making of the sandbox. A death before it is written leaves a cgroup that gc finds by its name.
+  // While the backend makes the sandbox. If Bailey is killed before this, gc finds the cgroup by the sandbox's id.
   enter("state record");
   state_ = TRY(StateRecord::of_this_process());
   state_.independent = is_independent();
@@ -252,14 +252,14 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
   return {};
 }
 
-// Its set-up time is that of the making and of this: what it waited in between is nobody's.
+// The set-up time is that of the making and of this start, without the wait between them.
 void Sandbox::begin_late_start(const Job& job) {
   timer_.skip();
   deadline_ = clock::Deadline::in_ms(job.limits().wall_ms ? making_ms(*job.limits().wall_ms) : around_.making_ms);
   expect_by(deadline_);
 }
 
-// What is the job's own of them: the time, and what it may write.
+// The job's own limits: its time and its output.
 void Sandbox::limit(const Job& job) {
   record_.limits.wall_ms = job.limits().wall_ms;
   record_.limits.output_bytes = job.limits().output_bytes;
@@ -270,7 +270,7 @@ void Sandbox::limit(const Job& job) {
 }
 
 void Sandbox::add_interest(std::vector<pollfd>& set) const {
-  // What nobody serves after the end must not be waited for: it is readable for ever.
+  // After the end nobody reads these, and they stay readable: a poll would return at once for ever.
   const auto while_it_lives = [&](int fd) { return pollfd{lives() ? fd : -1, POLLIN, 0}; };
   const size_t first = set.size();
   set.resize(first + kStreams);
@@ -445,7 +445,7 @@ void Sandbox::measure() {
   if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_->id());
 }
 
-// What could not be ended keeps its cgroup and its ids: gc removes them when it has ended.
+// A sandbox that could not be ended keeps its cgroup and its ids: gc removes them when it has ended.
 void Sandbox::leave_behind() {
   const std::string what =
       "the sandbox could not be ended: a process of it sleeps in the kernel, which waits for a file system";

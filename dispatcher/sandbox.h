@@ -9,7 +9,7 @@
 //
 //   create     state entry, cgroup, pipes, the backend's sandbox        start    hands the job to PID 1
 //   running    output, deadline, memory, network                        draining the rest of the output
-//   finish     takes everything down in reverse order
+//   finish     ends the instance, then gives back cgroup, network and state
 // clang-format on
 //
 // After an error in any phase only finish() may follow; it takes down what was made until then.
@@ -19,9 +19,10 @@
 //
 //   while (!sandbox.is_settled()) { add_interest(set); poll(set, due()); serve(set) }
 //
-// The time limit holds twice: once for the making, counted from the start of Bailey (5 seconds at least, 2 minutes
-// at most), once for the workload, counted from its start. What was killed and does not end within kEndMs
-// (base/pidfd.h), because the kernel waits for a file system, is left to gc, and the record says so.
+// The time limit holds for the making and for the workload, each counted alone. The making (5 seconds at least, 2 minutes at
+// most) counts from the start of Bailey, or from start() for a job that comes late; the workload from its own start. What was
+// killed and does not end within kEndMs (base/pidfd.h), because the kernel waits for a file system, is left to gc, and the
+// record says so.
 #pragma once
 
 #include <poll.h>
@@ -59,7 +60,7 @@ struct SandboxContext {
   const Audit& audit;
   Events& events;
   std::string cgroup_parent;          // the policy's
-  StreamOptions streams;              // the caller's side; terminal and cap are the spec's
+  StreamOptions streams;              // the caller's side; the spec sets `terminal`, the job sets `cap`
   int64_t making_ms = kMostMakingMs;  // how long the making may take, of a sandbox without a time limit
   Progress* progress = nullptr;       // for a watcher; nullptr: nobody watches
   std::function<void()> on_ready = {};
@@ -75,7 +76,8 @@ class Sandbox {
   Sandbox(std::shared_ptr<const Spec> spec, std::unique_ptr<SandboxPlan> plan, About about, SandboxContext context,
           StepTimer timer);
 
-  // The making. `patience` waits: until due(), or until somebody asks for the end, which end_making() then makes the error of.
+  // The making. A backend waits by `patience`, which ends the wait at due() or when somebody asks for the end, with the error
+  // of end_making().
   Result<> create(Patience& patience);
   // For a job that comes later: PID 1 waits for it. A job that is there already needs no such wait.
   Result<> await_ready(Patience& patience);
@@ -99,8 +101,8 @@ class Sandbox {
 
   // Releases it. `lived`: the first error, or none. Once.
   Record finish(Result<> lived);
-  // In place of finish: an independent sandbox that is ready or runs goes on without this process. Whoever knows its id finds
-  // it again (dispatcher/attached.h). Error (refused): it needs this process.
+  // In place of finish: an independent sandbox that is created, ready or running goes on without this process. Attached finds
+  // it again by its id (dispatcher/attached.h). Error (refused): it needs this process.
   Result<> leave();
 
   Phase phase() const { return phase_; }
@@ -151,7 +153,7 @@ class Sandbox {
   End end_ = End::ended;
   Ending ending_;
 
-  // Held from create to release, in the order of making; release goes backwards.
+  // Held from create to release.
   StateEntry entry_;
   Leases leases_;
   Streams streams_;

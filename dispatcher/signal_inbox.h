@@ -12,8 +12,8 @@ namespace bailey::dispatcher {
 bool ends_the_making(int number);
 
 // The forwarded signals, blocked and read from a descriptor, but for those that the caller ignores (nohup, trap ''): these stay
-// ignored. Unblocked on destruction; what came until then is dropped. In a process that is watched (cli/watch.h) they come from
-// the watcher, a byte each, and its own are ignored: a terminal's Ctrl-C goes to both.
+// ignored. Unblocked on destruction, which drops those that were not read. In a process that is watched (cli/watch.h) they come
+// from the watcher, a byte each, and its own stay blocked: a terminal's Ctrl-C goes to both.
 class SignalInbox {
  public:
   SignalInbox() = default;

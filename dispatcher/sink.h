@@ -22,8 +22,8 @@ class Sink {
   static Result<Sink> open(const std::string& text, Writing writing);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
-  // Of Writing::whole: a regular file that it opened by name holds nothing from now on. Whoever is killed before the write
-  // leaves no earlier document to be taken for this run's.
+  // Of Writing::whole: empties a regular file that it opened by name. If Bailey is killed before the write, nobody takes an
+  // earlier document for this run's.
   Result<> clear() const;
   // Writes all of it and a newline; to a pipe in pieces of PIPE_BUF bytes. Waits at most `patience_ms` for room in a full pipe.
   Result<> write(std::string text, int patience_ms) const;

@@ -24,9 +24,9 @@ class Spec {
   Spec& operator=(Spec&&) = default;
 
   const std::string& id() const { return request_.id; }
-  const Request& request() const { return request_; }       // as asked, with the id drawn
+  const Request& request() const { return request_; }       // as asked, with the id drawn and each place inside by its one name
   const bundle::Config& config() const { return config_; }  // complete: run's mounts, masks, namespaces and limits are in it
-  // What its jobs share: user, terminal, capabilities; and the rest as a job has it that says nothing else. `args` is empty.
+  // User, terminal and capabilities, which its jobs share, and defaults for the rest of a job. `args` is empty.
   const bundle::Process& process() const { return *config_.process; }
   const Level& level() const { return level_; }
   BackendKind backend() const { return backend_; }
@@ -61,7 +61,8 @@ class Spec {
   std::vector<Verdict> verdicts_;
 };
 
-// An engine's writable root is its directory itself; `run` never writes to the directory of a root. No backend has it yet.
+// Whether the workload would write to the directory of the root itself: an engine's root with readonly false. `run` never does,
+// and no backend does it yet.
 bool writes_through_root(const Spec& spec);
 inline constexpr const char* kWritesThroughRoot = "writes to the directory of the root (root.readonly false)";
 

@@ -10,15 +10,20 @@
 
 namespace bailey::dispatcher {
 
-enum class Status { creating, created, running, stopped };  // as the OCI runtime specification has it
+enum class Status {
+  creating,
+  created,
+  running,
+  stopped
+};  // names of the OCI runtime specification; of a tied sandbox it stays `creating`
 
 struct StateRecord {
   static constexpr int kVersion = 1;
   Status status = Status::creating;
-  bool independent = false;  // it outlives its owner (Request::Lifetime)
+  bool independent = false;  // it outlives its owner (Request::lifetime)
   ProcessId owner;           // the Bailey that made it
   ProcessId sandbox;         // its first process on the host; pid 0: it is not there yet
-  std::string handle;        // what its backend finds it again by; empty: not by this
+  std::string handle;        // its backend finds it again by this; empty: it does not
   std::string bundle;        // the directory of an engine's configuration; empty: it has none
   std::string backend, trust;
   std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in

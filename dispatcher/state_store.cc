@@ -67,7 +67,7 @@ Result<> check_ours(int fd, const std::string& path) {
   return ::geteuid() == 0 ? Result<>() : check_above(fd);
 }
 
-// Shared while an entry is made, exclusive while dead ones are collected.
+// Shared while an entry is made or attached to, exclusive while somebody looks which ones are dead.
 class TopLock {
  public:
   static Result<TopLock> take(int fd, int operation) {
@@ -265,7 +265,7 @@ Result<std::vector<std::string>> StateStore::ids() const {
 }
 
 Result<std::vector<std::string>> StateStore::living() const {
-  // Alone: to ask for a lock is to have it for a moment, in which its owner to be would not get it.
+  // Exclusive: holder_of() takes each entry's lock for a moment, in which a process that makes the entry would not get it.
   const TopLock asking = TRY(TopLock::take(top_.get(), LOCK_EX));
   std::vector<std::string> living;
   for (const std::string& name : TRY(ids())) {
@@ -298,7 +298,7 @@ Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
   return sweep;
 }
 
-// Of one that has an owner: that is no life which nothing can end.
+// Why gc cannot remove a sandbox that has an owner: the owner was killed and hangs in the kernel. Nothing: it is alive.
 std::optional<Error> StateStore::why_it_stays(const std::string& id) const {
   struct stat info{};
   if (::fstatat(top_.get(), id.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return {};

@@ -12,10 +12,11 @@
 // clang-format on
 //
 // The lock decides whether an owner is alive; the record only describes, but for an independent sandbox: that one lives as long
-// as its first process, which is known by its start time and the boot id. A record that is missing, cut or garbage changes
-// nothing else for gc, because an id is the directory's name and gc finds everything by the id. A process holds a shared lock
-// on the top directory while it makes an entry, and an exclusive one while it looks for a dead owner, so nobody sees a
-// half-made entry. While a dead entry is collected only that entry is locked, so a slow one delays no other.
+// as its first process, which is known by its start time and the boot id. Without a
+// record that can be read, gc looks below its own cgroup parent only, and an independent sandbox that nobody holds counts as
+// dead; everything else it finds by the id, which is the directory's name. A process holds a shared lock on the top directory
+// while it makes an entry, and an exclusive one while it looks for a dead owner, so nobody sees a half-made entry. While a dead
+// entry is collected only that entry is locked, so a slow one delays no other.
 #pragma once
 
 #include <cstdint>
@@ -83,7 +84,7 @@ class StateStore {
 
   // Of every sandbox that there is, dead ones included.
   Result<std::vector<std::string>> ids() const;
-  // Of those whose owners live at this moment. Waits for who makes or collects an entry.
+  // Of those that have an owner at this moment, or are independent and run. Waits while an entry is made.
   Result<std::vector<std::string>> living() const;
   // The record of a sandbox; error when there is none or it cannot be read.
   Result<StateRecord> read(const std::string& id) const;

@@ -1,6 +1,6 @@
-// Streams: everything between the caller's stdin, stdout and stderr and the workload's. The workload never
-// holds a descriptor of the caller: it could reopen a file of the caller's for writing, or send control codes
-// to the caller's terminal settings.
+// Streams: everything between the caller's stdin, stdout and stderr and the workload's. Unless they are handed over, the
+// workload holds no descriptor of the caller's: it could reopen a file of the caller's for writing, or send control codes to
+// the caller's terminal settings.
 //
 // clang-format off
 //   caller's stdin  --- read/write --> pipe --> workload's 0   only when attached, else the workload's 0 is at its end;
@@ -42,8 +42,8 @@ class Pump {
 
   bool finished() const { return !source_ && pending_.empty(); }
   pollfd interest() const;  // fd -1 when finished
-  // The sink, while interest() is about the source: a reader that goes away is noticed then, as a writer outside would notice
-  // it at its next write. fd -1 where that cannot be seen, or is not for good: another reader may open a FIFO.
+  // The sink, while interest() is about the source: so a reader that closes is noticed before the next write. fd -1 where that
+  // cannot be seen, or means nothing: another reader may open a named FIFO.
   pollfd sink_watch() const;
   // Moves what can be moved now without waiting, at most `budget` bytes. Finishes at the end of the source,
   // when the sink's reader is gone, and, once `source_is_dead`, when the source is empty. Returns whether
@@ -51,8 +51,10 @@ class Pump {
   bool serve(uint64_t budget, bool source_is_dead);
   bool has_input() const;                            // something waits in the source
   bool flushed() const { return pending_.empty(); }  // all that was taken is in the sink
-  void close();                                      // a file that the last write did not reach says so now: sink_errno()
-  void set_trailer(std::string text) { trailer_ = std::move(text); }  // written at the end of the source; twice within a line
+  void close();                                      // close(2) of a file may tell a write that failed late: sink_errno()
+  void set_trailer(std::string text) {
+    trailer_ = std::move(text);
+  }  // written at the end of the source, twice if that is within a line
 
   uint64_t taken() const { return taken_; }                // bytes out of the source
   int source_errno() const { return source_errno_; }       // why the source could not be read to its end, 0: it was
@@ -108,7 +110,7 @@ class Streams {
   Stdio take_workload_ends() { return std::move(workload_); }
   // The same ends again, should the sandbox have to be made once more; take_workload_ends() then gives up the last of them.
   Result<Stdio> copy_workload_ends() const;
-  Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Backend::create
+  Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Instance::await_created
   int terminal() const { return terminal_.get(); }
   void limit(std::optional<uint64_t> cap) { options_.cap = cap; }  // in place of StreamOptions::cap
 

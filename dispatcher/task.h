@@ -16,10 +16,10 @@ struct Ending {
   Error error;
 };
 
-// What PID 1 knows of a job's use. Absent: it could not say so, or it did not live to.
+// What a job used, as PID 1 reports it. Absent: it could not say so, or it did not live to.
 struct Account {
-  // Of the CPU time that the cgroup counts, what is PID 1's and that of the making. Absent also where a runtime's own processes
-  // are in that count: it is then taken from the command's start on. Of the sandbox's own job only.
+  // CPU time in the cgroup's count that PID 1 and the making have used, not the command. Absent also where a runtime's own
+  // processes are in that count: then counting begins with the command. Only for the sandbox's own job.
   std::optional<int64_t> own_cpu_us;
   std::optional<int64_t> wall_us;             // from the command's start to its end
   std::optional<int64_t> user_us, system_us;  // of what was waited for

@@ -1,4 +1,4 @@
-// What became of a sandbox, from what its backend, the kernel and Bailey itself know, into its record.
+// Writes into a record how its sandbox ended and what it used, from what the backend, the kernel and Bailey know.
 #pragma once
 
 #include "dispatcher/backend.h"
@@ -14,13 +14,13 @@ struct HowItEnded {
   Stop stopped = Stop::none;
   bool had_a_job = true;  // its job had been started
 };
-// The verdict: what we did to it comes first, then what the kernel did, then what it did itself. After the counts of the
-// record.
+// Sets the outcome. Bailey's own reason comes before the kernel's, and that before the workload's. Record::oom_kills is set
+// already.
 void judge(Record& record, const HowItEnded& end);
 
-// CPU time, of which the cgroup counts the whole exactly and PID 1, which is in that count, knows its own part.
+// CPU time: the cgroup counts the whole exactly, and PID 1, which is in that count, knows its own part.
 void count_cpu(Record& record, const host::CgroupUsage& usage, const Account& account);
-// Where no cgroup has told: of what PID 1 waited for, otherwise of all that was waited for here, PID 1 included.
+// Where no cgroup has counted: the time that PID 1 has reported, otherwise that of all children of this process.
 void count_cpu_of_children(Record& record);
 
 }  // namespace bailey::dispatcher

@@ -117,8 +117,8 @@ void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& sou
                  ":ro, or chmod ug-s first");
 }
 
-// What programs need of /etc is in the default root, file by file, or a policy adds it. No volume: the ids of one are mapped,
-// so that it shows root what on the host is root's alone.
+// Files of /etc come into the default root one by one, or by a policy. Not by a volume: its ids are mapped, so that the
+// sandbox's root would read what on the host only root may read.
 std::string Judgement::remedy_for_source(const OpenedSource& source) const {
   const std::string usual = "share a directory that holds only what the command needs";
   if (!is_at_or_below(source.real_path, "/etc") || !(source.mode & S_IROTH)) return usual;

@@ -29,7 +29,7 @@ Verdict refuse_unlisted(const Request& request, const Level& level, const Policy
               ".networks) in the policy (" + policy.source + ")"};
 }
 
-// What reading the words refuses as well, for a request that was not read.
+// A Request that was built in code has not gone through parse_network(): the shared name is checked again.
 std::optional<Verdict> refuse_shared(const Request& request) {
   if (request.shared_network.empty()) return std::nullopt;
   const auto word = parse_network(network_of(request), false);

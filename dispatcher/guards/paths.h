@@ -21,7 +21,7 @@ std::span<const ForbiddenPlace> forbidden_places();
 // `path` is `top` or lies below it; both absolute and normalised.
 bool is_at_or_below(std::string_view path, std::string_view top);
 
-// Why this source (judged by real_path and file type) may not be shown to any sandbox; empty when it may.
+// Why this source may be shown to no sandbox, by its file type and every name that it has; empty when it may.
 std::string forbidden_source(const OpenedSource& source, const HostFacts& facts);
 // The same for a root file system: it may lie below root's home, because that is where root keeps what root unpacked.
 std::string forbidden_rootfs(const OpenedSource& rootfs, const HostFacts& facts);

@@ -1,7 +1,7 @@
 // Rule: an untrusted level never gets a hook, a device, a namespace that is not new, a capability, a user namespace of its own,
 // a kernel parameter or a way out of the built-in seccomp profile; no policy lifts this. A profile of the caller's comes on top
 // of the built-in one or in its place, as the level says. For the others this guard stops what would
-// bypass another guard; what is left must be enforceable by the backend, whose check() refuses the rest.
+// bypass another guard; what is left the backend enforces, or refuses when it plans.
 #include <algorithm>
 
 #include "dispatcher/guards/findings.h"

@@ -304,6 +304,17 @@ TEST(GuardSecrets, RefuseBadNamesPlacesAndModes) {
   }
 }
 
+TEST(Guards, RepeatNoValueOfTheEnvironment) {
+  for (const std::string& entry : {std::string("hunter2"), std::string("=hunter2"), std::string("NAME=hunter2\0", 13)}) {
+    Request request = wish();
+    request.config.process->env = {"FINE=1", entry};
+    const Verdict verdict = guard_command(request, builtin_policy(true), host());
+    EXPECT_FALSE(verdict.allowed);
+    EXPECT_EQ(verdict.reason.find("hunter2"), std::string::npos) << verdict.reason;
+    EXPECT_NE(verdict.reason.find(entry.starts_with("NAME") ? "'NAME'" : "entry 2"), std::string::npos) << verdict.reason;
+  }
+}
+
 TEST(Guards, AreEachNamedOnceAndNameThemselves) {
   std::vector<std::string_view> names;
   for (const NamedGuard& guard : guards()) {
