@@ -48,7 +48,8 @@ dispatcher::Account AttachedInstance::account() const {
 }
 
 Result<dispatcher::Ending> AttachedInstance::reap() {
-  await_end(pidfd_.get(), clock::Deadline());
+  if (!await_end(pidfd_.get(), clock::Deadline::in_ms(kEndMs)) && !kill_and_await_end(pidfd_.get()))
+    return fail(Fault::failed, "the sandbox's first process does not end", "'bailey gc' removes the rest when it has");
   TRY(talk_.hear_the_rest());
   take_reports();
   if (!final_report_)

@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kReadBytes = sizeof(Data) + kMaxData + sizeof(Report);  // more than any message
 constexpr size_t kPollSlots = 3;                                         // of a task
 constexpr size_t kChannelSlots = 2;
+constexpr size_t kMostUnread = 4096;  // messages that an init may leave unread while it goes on sending
 
 template <typename Frame>
 std::string bytes_of(const Frame& frame, std::string_view behind = {}) {
@@ -185,6 +186,7 @@ Result<> Conversation::take_data(const Data& data, const char* bytes) {
   Task& task = *found->second;
   std::string& waiting = task.waiting[data.stream];
   if (waiting.size() + data.size > kWindow) return fail(Fault::failed, "init sends more of a job's output than it may");
+  if (outbox_.size() > kMostUnread) return fail(Fault::failed, "init sends and does not read");
   if (data.size == 0) task.at_its_end[data.stream] = true;
   waiting.append(bytes, data.size);
   write_output(task, data.stream);
@@ -265,6 +267,7 @@ Result<std::optional<Conversation::Heard>> Conversation::await_report(dispatcher
     TRY(patience.until_ready(set));
     const bool has_ended = set.front().revents != 0;
     TRY(serve(std::span(set).subspan(1)));
+    if (has_ended) TRY(hear_the_rest());
     if (has_ended && reports_.empty()) return std::nullopt;
   }
 }
@@ -288,7 +291,7 @@ void Conversation::end() {
 
 Result<std::unique_ptr<dispatcher::Task>> Conversation::exec(const dispatcher::Job& job, std::string encoded,
                                                              dispatcher::Stdio streams) {
-  if (to_ < 0) return fail(Fault::failed, "the sandbox's init has ended, or its workload is PID 1");
+  if (to_ < 0 || is_closed()) return fail(Fault::failed, "the sandbox's init has ended, or its workload is PID 1");
   auto task = std::make_shared<Task>();
   do task->number = ++last_number_;
   while (task->number == 0 || tasks_.contains(task->number));

@@ -46,6 +46,8 @@ class Conversation {
   // Every process of the sandbox is gone: hears what is left.
   Result<> hear_the_rest();
   bool is_closed() const { return from_ < 0; }
+  // No task runs, and nothing is half sent or half heard: another owner can go on from here.
+  bool is_idle() const { return tasks_.empty() && outbox_.empty() && inbox_.empty(); }
 
   // The sandbox has ended, and so have its tasks. What they wrote and their readers do not take at once is lost.
   void end();
@@ -68,7 +70,6 @@ class Conversation {
   void serve_task(Task& task, std::span<const pollfd> entries);
   void read_input(Task& task);
   void write_output(Task& task, unsigned stream);
-  void forget_ended();
 
   int to_ = -1, from_ = -1;  // -1: closed
   bool is_socket_ = false;

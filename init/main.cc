@@ -10,6 +10,7 @@
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/poll.h>
+#include <linux/seccomp.h>
 #include <linux/signalfd.h>
 #include <linux/wait.h>
 
@@ -273,6 +274,8 @@ class Pid1 {
     if (number != 0) {
       if (!channel_.lives) return false;
       if (received.error()) tasks_.refuse(number, Step::read_job, received.error());
+      else if (received.job().header->filter_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+        tasks_.refuse(number, Step::seccomp, EINVAL);
       else tasks_.start(received.job(), number);
       return true;
     }
@@ -333,9 +336,13 @@ class Pid1 {
 
   void forward_signals() {
     signalfd_siginfo infos[8];
-    for (long got; (got = kernel::read(signals_, infos, sizeof infos)) > 0;)
-      for (size_t i = 0; i < static_cast<size_t>(got) / sizeof infos[0]; ++i)
-        if (infos[i].ssi_signo != SIGCHLD && workload_ > 0) kernel::kill(workload_, static_cast<int>(infos[i].ssi_signo));
+    const long got = kernel::read(signals_, infos, sizeof infos);  // once: a flood of them must not keep us here
+    for (long i = 0; i < got / static_cast<long>(sizeof infos[0]); ++i) {
+      const unsigned number = infos[i].ssi_signo;
+      if (number == SIGCHLD) continue;
+      if (workload_ > 0) kernel::kill(workload_, static_cast<int>(number));
+      else early_ |= signal_bit(number);
+    }
   }
 
   const Channel channel_;
@@ -347,7 +354,7 @@ class Pid1 {
   bool has_jobs_ = false;
   int workload_ = -1;      // the first process of job 0
   uint64_t began_us_ = 0;  // when it began
-  SignalSet early_ = 0;    // orders that came before it could take them
+  SignalSet early_ = 0;    // signals and orders that came before it could take them
 };
 
 [[noreturn]] void run(long argc, const char* const* argv) {

@@ -1,5 +1,6 @@
 #include "init/tasks.h"
 
+#include <asm/ioctls.h>
 #include <linux/errno.h>
 #include <linux/poll.h>
 
@@ -74,7 +75,7 @@ void Tasks::refuse(uint32_t number, Step step, int error) const {
 }
 
 Tasks::Task* Tasks::find(uint32_t number) {
-  for (unsigned i = 0; i < used_; ++i)
+  for (unsigned i = 0; number != 0 && i < used_; ++i)
     if (tasks_[i].number == number) return &tasks_[i];
   return nullptr;
 }
@@ -104,7 +105,7 @@ void Tasks::start(const Job& job, uint32_t number) {
   task.number = number;
   task.pid = start.pid;
   task.began_us = kernel::monotonic_us();
-  for (int i = 0; i < 3; ++i) task.streams[i] = {pipes.ours[i], kWindow};
+  for (int i = 0; i < 3; ++i) task.streams[i] = {pipes.ours[i], kWindow, kMaxAtOnce};
   const Report report{kReportMagic, ReportKind::started, start.pid, Step::none, 0, number};
   send(&report, sizeof report);
 }
@@ -185,13 +186,16 @@ bool Tasks::pass_on(Task& task, unsigned stream) {
   } frame;
   Stream& from = task.streams[stream];
   if (from.fd < 0 || from.room == 0) return false;
-  const uint32_t most = from.room < kMaxData ? from.room : kMaxData;
+  if (from.left == 0) return close(task, stream), false;
+  uint32_t most = from.room < kMaxData ? from.room : kMaxData;
+  if (most > from.left) most = from.left;
   const long got = kernel::read(from.fd, frame.bytes, most);
   if (got == -EINTR) return true;
   const bool holders_are_alone = got == -EAGAIN && task.pid < 0;  // a daemon may keep it open for ever
   if (got == 0 || (got < 0 && got != -EAGAIN) || holders_are_alone) close(task, stream);
   if (got <= 0) return false;
   from.room -= static_cast<uint32_t>(got);
+  if (from.left != kMaxAtOnce) from.left -= static_cast<uint32_t>(got);
   frame.header = {kDataMagic, static_cast<uint32_t>(got), task.number, stream};
   send(&frame, sizeof frame.header + static_cast<size_t>(got));
   return true;
@@ -245,6 +249,12 @@ bool Tasks::ended(long pid, int status, const kernel::Usage& used) {
     task.end.user_us = used.user_us;
     task.end.system_us = used.system_us;
     task.end.max_rss_bytes = used.max_rss_bytes;
+    // Whoever it left behind may go on writing for ever: what is in the pipes now is its own.
+    for (unsigned stream = 1; stream <= 2; ++stream) {
+      int held = 0;
+      if (task.streams[stream].fd >= 0 && kernel::ioctl(task.streams[stream].fd, FIONREAD, &held) == 0 && held >= 0)
+        task.streams[stream].left = static_cast<uint32_t>(held);
+    }
     pass_on_the_rest(task);
     return true;
   }

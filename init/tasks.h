@@ -28,9 +28,11 @@ class Tasks {
   bool ended(long pid, int status, const kernel::Usage& used);
 
  private:
+  static constexpr uint32_t kMaxAtOnce = ~0u;
   struct Stream {
     int fd = -1;
-    uint32_t room = 0;  // bytes that the backend takes; of stdin 0 when there will be no more
+    uint32_t room = 0;           // bytes that the backend takes; of stdin 0 when there will be no more
+    uint32_t left = kMaxAtOnce;  // bytes to pass on before it is closed: once its process has ended, what it held then
   };
   struct Task {
     uint32_t number = 0;  // 0: a free place

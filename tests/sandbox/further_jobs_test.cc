@@ -176,6 +176,13 @@ TEST_P(FurtherJobs, AreNotHeldByADaemonThatKeepsTheirOutputOpen) {
   end();
 }
 
+TEST_P(FurtherJobs, AreNotHeldByADaemonThatGoesOnWriting) {
+  const auto task = run(shell("(while :; do echo more; done) & echo done; exit 4"));
+  EXPECT_NE(task->said.find("done"), std::string::npos);
+  EXPECT_EQ(task->task->ending().value, 4);
+  end();
+}
+
 TEST_P(FurtherJobs, AreManyAtOnce) {
   std::vector<std::unique_ptr<LiveTask>> tasks;
   for (int i = 0; i < 100; ++i) tasks.push_back(live().exec(shell("read line; echo $line " + std::to_string(i))));
