@@ -49,6 +49,7 @@ Result<Fd> ProcessId::open() const {
   Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) return errno == ESRCH || errno == EINVAL ? Result<Fd>(Fd()) : sys_error("pidfd_open", errno);
   const auto start = read_start_time(pid);
+  if (!start && start.error().sys != ENOENT && start.error().sys != ESRCH) return std::unexpected(start.error());
   if (!start || *start != start_time || await_end(pidfd.get(), clock::Deadline::in_ms(0))) return Fd();
   return pidfd;
 }

@@ -1,5 +1,6 @@
 // Attached: the hold on an independent sandbox that another process has made and left. One at a time has it; when it is
-// dropped, the sandbox goes on.
+// dropped, the sandbox goes on. SIGPIPE has to be ignored or handled: a sandbox may end while a signal is sent to it. The
+// process that made it is the parent of its first process, and reaps that if it still lives.
 #pragma once
 
 #include <functional>

@@ -42,6 +42,7 @@ inline constexpr const char* kBootStep = "boot";  // of a runtime with a kernel 
 // master.
 struct Stdio {
   Fd in, out, err;
+  bool are_the_callers = false;  // and not pipes made for this sandbox: their owner on the host stays as it is
 };
 
 // What a sandbox holds on the host and gc can find again from its name. Move-only. The caller keeps them until reap() has
@@ -132,8 +133,9 @@ class Instance {
   virtual bool has_announced_end() const { return false; }
   // By what Backend::attach finds an independent sandbox again, from create() on; it changes with start().
   virtual std::string handle() const { return {}; }
-  // The sandbox goes on without this: the destructor and end() end nothing from now on. Of an independent one.
-  virtual void leave() {}
+  // The sandbox goes on without this: the destructor and end() end nothing from now on. Of an independent one. False: it
+  // cannot, because a task runs or a message is under way.
+  virtual bool leave() { return false; }
   // Begins a further job, at any time from await_ready on, while others run; its streams are pipes of the sandbox's own, whose
   // bytes are passed on to and from these. The Task says whether its command has started. Errors: a job that no init takes
   // (bad_input); one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.

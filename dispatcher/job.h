@@ -12,7 +12,8 @@ class Job {
  public:
   // Complete: command, environment, working directory, umask and limits are all in it.
   const bundle::Process& process() const { return process_; }
-  // In force over it: wall_ms from its start, output_bytes of both its streams together. The others are the sandbox's.
+  // In force over it: wall_ms from its start, output_bytes of both its streams together (of a further job its caller sees to
+  // them). The others are the sandbox's.
   const LimitValues& limits() const { return limits_; }
   // PID 1 becomes it, and no further job can come.
   bool as_pid_1() const { return as_pid_1_; }

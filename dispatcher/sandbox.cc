@@ -115,21 +115,13 @@ Result<> Sandbox::create(Patience& patience) {
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
 
+  state_ = TRY(describe_state());
   TRY(begin_making());
   if (!plan_->needs_links_at_create()) TRY(connect_network());
 
   // While the backend makes the sandbox. If Bailey is killed before this, gc finds the cgroup by the sandbox's id.
   enter("state record");
-  state_ = TRY(StateRecord::of_this_process());
-  state_.independent = is_independent();
-  state_.backend = about_.name;
-  state_.trust = spec_->request().trust;
-  state_.cgroups = leases_.cgroup.paths();
-  state_.address = record_.network_address;
-  state_.address6 = record_.network_address6;
-  state_.shared_network = spec_->request().shared_network;
-  state_.published = record_.published;
-  TRY(write_state(Status::creating));
+  if (!is_independent()) TRY(write_state(Status::creating));
   timer_.lap(step_);
 
   enter("create");
@@ -162,7 +154,7 @@ Result<> Sandbox::leave() {
   if (!is_independent()) return refuse("it was made to end with it");
   if (phase_ != Phase::created && !lives()) return refuse("it does not run");
   if (streams_.needs_owner()) return refuse("its streams are passed on by it");
-  instance_->leave();
+  if (!instance_->leave()) return refuse("a further job runs in it");
   instance_.reset();
   leases_.cgroup.leave();
   leases_ = Leases();
@@ -179,7 +171,21 @@ Result<> Sandbox::begin_making() {
   instance_ = TRY(plan_->create(leases_, std::move(ends), steps));
   if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
   timer_.lap(steps, "create, rest");
-  return {};
+  // It may outlive this process from now on: gc has to know its first process.
+  return is_independent() ? write_state(Status::creating) : Result<>();
+}
+
+Result<StateRecord> Sandbox::describe_state() const {
+  StateRecord state = TRY(StateRecord::of_this_process());
+  state.independent = is_independent();
+  state.backend = about_.name;
+  state.trust = spec_->request().trust;
+  state.cgroups = leases_.cgroup.paths();
+  state.address = record_.network_address;
+  state.address6 = record_.network_address6;
+  state.shared_network = spec_->request().shared_network;
+  state.published = record_.published;
+  return state;
 }
 
 // The host's files have changed since the copy in its root was made. Nothing has run in it yet.
@@ -398,6 +404,9 @@ void Sandbox::stop(Stop why) {
 
 Result<std::unique_ptr<Task>> Sandbox::exec(const Job& job, Stdio streams) {
   if (!lives()) return fail(Fault::failed, "sandbox " + spec_->id() + " runs no further job: it has ended, or is not ready");
+  if (spec_->request().as_pid_1)
+    return fail(Fault::unavailable,
+                "sandbox " + spec_->id() + " runs no further job: its workload is PID 1, and not Bailey's init");
   TRY(around_.audit.exec(*spec_, job));
   return instance_->exec(job, std::move(streams));
 }

@@ -91,7 +91,8 @@ class Sandbox {
   clock::Deadline due() const;
   bool is_settled() const { return phase_ >= Phase::stopped; }
 
-  // A further job, from ready on until the end of the sandbox, which is its end at the latest. serve() serves it.
+  // A further job, from ready on until the end of the sandbox, which is its end at the latest. serve() serves it. Its time and
+  // its output are the caller's to watch. Errors: as Instance::exec; where the workload is PID 1.
   Result<std::unique_ptr<Task>> exec(const Job& job, Stdio streams);
   void signal(int number);    // to the workload; nothing happens when none is running
   void stop(Stop why);        // kills everything in it, from ready on; the first reason counts
@@ -132,6 +133,7 @@ class Sandbox {
   void notice_oom();
   void serve_names();
   void measure();
+  Result<StateRecord> describe_state() const;
   Result<> write_state(Status status);
   void leave_behind();
   void release();

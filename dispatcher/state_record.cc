@@ -32,6 +32,19 @@ void read_process(json::ObjectView& object, const char* key, ProcessId& process)
   });
 }
 
+// Another Bailey's record is no garbage: its sandbox may live.
+Result<> check_version(const json::Value& document, const std::string& name) {
+  int version = 0;
+  json::Decoder decoder(json::UnknownKeys::ignore);
+  decoder.object(document, [&](json::ObjectView& object) { object.require("version", version); });
+  TRY(decoder.finish(name));
+  if (version == StateRecord::kVersion) return {};
+  return fail(
+      Fault::unavailable,
+      name + " has version " + std::to_string(version) + ", and this Bailey reads " + std::to_string(StateRecord::kVersion),
+      "use the Bailey that made it");
+}
+
 }  // namespace
 
 Result<StateRecord> StateRecord::of_this_process() {
@@ -69,15 +82,12 @@ Result<std::string> encode_record(const std::string& id, const StateRecord& reco
 
 Result<StateRecord> decode_record(std::string_view text, const std::string& id, const std::string& name) {
   const json::Value document = TRY(json::parse(text, name));
+  TRY(check_version(document, name));
   StateRecord record;
   json::Decoder decoder(json::UnknownKeys::ignore);
   std::string recorded_id;
   decoder.object(document, [&](json::ObjectView& object) {
-    int version = 0;
-    object.require("version", version);
-    if (version != StateRecord::kVersion)
-      object.fault("version",
-                   "is " + std::to_string(version) + ", and this Bailey reads " + std::to_string(StateRecord::kVersion));
+    (void)object.value("version");
     object.require("id", recorded_id);
     object.get_enum("status", record.status, kStatusNames);
     object.require("independent", record.independent);

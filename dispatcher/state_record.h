@@ -36,7 +36,8 @@ struct StateRecord {
 
 // Error (refused): something in it is not UTF-8, so that gc would look for another cgroup than the one that is there.
 Result<std::string> encode_record(const std::string& id, const StateRecord& record);
-// `name`: of the file, for messages. Errors: it is cut, garbage, of another version, or another sandbox's.
+// `name`: of the file, for messages. Errors: it is cut, garbage, or another sandbox's;
+// Fault::unavailable: of another version.
 Result<StateRecord> decode_record(std::string_view text, const std::string& id, const std::string& name);
 
 }  // namespace bailey::dispatcher

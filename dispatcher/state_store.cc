@@ -173,6 +173,7 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id, Fd& held
     return std::unexpected(std::move(directory).error());
   }
   if (::flock(directory->get(), LOCK_EX | LOCK_NB) == 0) {
+    if (!is_entry(*directory, id)) return Holder::nobody;
     if (lives_alone(id)) return Holder::living;
     held = std::move(*directory);
     return Holder::dead;
@@ -181,24 +182,41 @@ Result<StateStore::Holder> StateStore::holder_of(const std::string& id, Fd& held
   return sys_error("flock " + path_ + "/" + id, errno);
 }
 
-// Whether it is an independent sandbox whose first process runs. Without a record that can be read there is no such one.
+// Whether this directory still has that name: its owner may have removed it between our open and our lock, and somebody else
+// made another one.
+bool StateStore::is_entry(const Fd& directory, const std::string& id) const {
+  struct stat opened{}, named{};
+  return ::fstat(directory.get(), &opened) == 0 && ::fstatat(top_.get(), id.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+// Whether it is an independent sandbox whose first process runs. Where that cannot be said (a record of another version, no
+// descriptors left) it counts as living; a record that is missing or garbage is nobody's.
 bool StateStore::lives_alone(const std::string& id) const {
   const auto record = read(id);
-  if (!record || !record->independent) return false;
+  constexpr int kCannotTell[] = {EMFILE, ENFILE, ENOMEM, EIO};
+  if (!record)
+    return record.error().fault == Fault::unavailable ||
+           std::ranges::find(kCannotTell, record.error().sys) != std::end(kCannotTell);
+  if (!record->independent) return false;
   const auto process = record->sandbox.open();
   return !process || *process;
 }
 
 Result<StateEntry> StateStore::attach(const std::string& id) {
   TRY(units::check_name("sandbox", id));
-  const TopLock looking = TRY(TopLock::take(top_.get(), LOCK_SH));
+  // Exclusive: a process that makes the entry would not get its lock.
+  const TopLock looking = TRY(TopLock::take(top_.get(), LOCK_EX));
   auto directory = files::open_at(top_.get(), id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
+  if (!directory && directory.error().sys != ENOENT) return std::unexpected(std::move(directory).error());
   if (!directory) return fail(Fault::bad_input, "there is no sandbox '" + id + "'", "look at the names in " + path_);
   if (::flock(directory->get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return sys_error("flock " + path_ + "/" + id, errno);
     return fail(Fault::bad_input, "the sandbox '" + id + "' belongs to another process at this moment",
                 "try again when that one has left it");
   }
+  if (!is_entry(*directory, id))
+    return fail(Fault::bad_input, "the sandbox '" + id + "' is just being removed", "look at the names in " + path_);
   const StateRecord record = TRY(read(id));
   if (!record.independent)
     return fail(Fault::bad_input, "the sandbox '" + id + "' has ended with its owner", "'bailey gc' removes what it left");
@@ -277,6 +295,7 @@ Result<std::vector<std::string>> StateStore::living() const {
 
 // .kept-WHAT -> ID: something of a backend's that an independent sandbox keeps as long as it is there.
 Result<> StateStore::drop_links_of_the_gone() {
+  const TopLock sweeping = TRY(TopLock::take(top_.get(), LOCK_EX));  // a backend makes them under a shared one
   for (const std::string& name : TRY(files::list(top_.get()))) {
     struct stat info{};
     if (name.starts_with(".kept-") && ::fstatat(top_.get(), name.c_str(), &info, 0) != 0 && errno == ENOENT)

@@ -97,6 +97,7 @@ class StateStore {
   Result<Holder> collect_if_dead(const std::string& id, const Collector& collect);
   Result<std::optional<StateEntry>> try_create(const std::string& id);
   Result<> drop_links_of_the_gone();
+  bool is_entry(const Fd& directory, const std::string& id) const;
   bool lives_alone(const std::string& id) const;
   std::optional<Error> why_it_stays(const std::string& id) const;
   std::string path_;

@@ -32,7 +32,8 @@ std::string handle_of(Reached reached, const std::string& runsc_id) {
 Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state) {
   if (handle.starts_with(kByRunsc)) return std::make_unique<ReachedByRunsc>(std::move(pidfd), handle.substr(kByRunsc.size()));
   if (!handle.starts_with(kByChannel)) return fail(Fault::failed, "'" + handle + "' is no sandbox of the gvisor backend");
-  init::NamedChannel channel = TRY(init::open_named_channel(state));
+  init::NamedChannel channel = TRY(init::find_named_channel(state));
+  if (!channel.to_init) return std::make_unique<ReachedByRunsc>(std::move(pidfd), handle.substr(kByChannel.size()));
   return std::make_unique<init::AttachedInstance>(std::move(pidfd), std::move(channel));
 }
 

@@ -151,9 +151,11 @@ std::string SandboxInstance::handle() const {
   return handle_of(plan_.channel_directory || is_workload_ ? Reached::by_runsc : Reached::by_channel, plan_.runsc_id);
 }
 
-void SandboxInstance::leave() {
+bool SandboxInstance::leave() {
+  if (!talk_.is_idle()) return false;
   reaped_ = true;
   talk_.end();
+  return true;
 }
 
 bool SandboxInstance::has_end() const {

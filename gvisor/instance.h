@@ -36,7 +36,7 @@ class SandboxInstance final : public dispatcher::Instance {
   bool has_announced_end() const override { return has_end(); }
   Result<std::unique_ptr<dispatcher::Task>> exec(const dispatcher::Job& job, dispatcher::Stdio streams) override;
   std::string handle() const override;
-  void leave() override;
+  bool leave() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 

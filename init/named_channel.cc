@@ -40,4 +40,10 @@ Result<NamedChannel> open_named_channel(int directory) {
   return channel;
 }
 
+Result<NamedChannel> find_named_channel(int directory) {
+  auto channel = open_named_channel(directory);
+  if (!channel && channel.error().sys == ENXIO) return NamedChannel();  // fifo(7): nobody has it open for reading
+  return channel;
+}
+
 }  // namespace bailey::init

@@ -15,5 +15,7 @@ struct NamedChannel {
 Result<NamedChannel> create_named_channel(int directory);
 // The owner's ends, O_NONBLOCK. Error: they are not there, or no init has them open.
 Result<NamedChannel> open_named_channel(int directory);
+// The same; empty ones where no init has them open: it is ending, or the workload has taken its place.
+Result<NamedChannel> find_named_channel(int directory);
 
 }  // namespace bailey::init

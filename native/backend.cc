@@ -133,7 +133,7 @@ class NativeBackend final : public dispatcher::Backend {
 
   Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state) override {
     init::NamedChannel channel;
-    if (handle == kInitHandle) channel = TRY(init::open_named_channel(state));
+    if (handle == kInitHandle) channel = TRY(init::find_named_channel(state));
     else if (handle != kPid1Handle) return fail(Fault::failed, "'" + handle + "' is no sandbox of the native backend");
     return std::make_unique<init::AttachedInstance>(std::move(pidfd), std::move(channel));
   }

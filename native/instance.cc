@@ -118,9 +118,11 @@ std::string NativeInstance::handle() const {
   return is_workload_ ? kPid1Handle : kInitHandle;
 }
 
-void NativeInstance::leave() {
+bool NativeInstance::leave() {
+  if (!talk_.is_idle()) return false;
   reaped_ = true;
   talk_.end();
+  return true;
 }
 
 // The kernel kills everything in a pid namespace whose PID 1 ends (pid_namespaces(7)).

@@ -46,7 +46,7 @@ class NativeInstance final : public dispatcher::Instance {
   bool has_begun() const override { return began_ && !not_started_; }
   dispatcher::LoggedCalls calls() const override { return log_ ? log_->calls() : dispatcher::LoggedCalls{}; }
   std::string handle() const override;
-  void leave() override;
+  bool leave() override;
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 

@@ -1,5 +1,6 @@
 #include "native/identity/uid_range.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,9 @@ Result<UidRange> UidRange::create(int directory) {
 // Under the slot's lock, as the look at it is.
 Result<> UidRange::keep(int directory, const std::string& name) const {
   const std::string link = link_name(slot_.number());
+  // Against gc, which removes links to sandboxes that are gone (dispatcher/state_store.cc).
+  while (::flock(directory, LOCK_SH) != 0)
+    if (errno != EINTR) return sys_error("locking the runtime directory", errno);
   ::unlinkat(directory, link.c_str(), 0);
   if (::symlinkat(name.c_str(), directory, link.c_str()) != 0) return sys_error("keeping a range of user ids", errno);
   return {};

@@ -25,7 +25,8 @@ class UidRange {
   static Result<UidRange> create(int directory);
 
   // The range stays taken as long as `directory` has an entry of that name: the state of a sandbox that goes on without this
-  // process. By a symbolic link, .kept-uid-range-N -> NAME, which goes with the entry (dispatcher/state_store.h).
+  // process. By a symbolic link, .kept-uid-range-N -> NAME, which goes with the entry (dispatcher/state_store.h). `directory`:
+  // opened for this call; a lock on it is taken, and goes with it.
   Result<> keep(int directory, const std::string& name) const;
 
   uint32_t first() const { return kFirst + slot_.number() * kSize; }

@@ -168,6 +168,23 @@ TEST_P(Independent, WaitsForItsJobWithoutItsCreator) {
   ASSERT_TRUE(attached->remove(""));
 }
 
+TEST_P(Independent, RunsNoFurtherJobWhenItIsLeft) {
+  LiveSandbox live(GetParam());
+  live.create(request(), {.output = StreamOptions::Output::hand_over});
+  live.await_ready();
+  if (!has_channel()) return (void)live.finish();
+  const auto task = live.exec({.args = {"/bin/sh", "-c", "read line"}});
+  ASSERT_TRUE(live.serve_until([&] { return task->task->has_begun(); }));
+  EXPECT_FALSE(live.sandbox().leave());
+  task->in.reset();
+  ASSERT_TRUE(live.serve_until_ended(*task));
+  live.serve(20);
+  EXPECT_TRUE(live.sandbox().leave());
+  auto attached = attach();
+  ASSERT_TRUE(attached) << attached.error().message;
+  ASSERT_TRUE(attached->remove(""));
+}
+
 TEST_P(Independent, IsNotLeftWhileItNeedsItsOwner) {
   LiveSandbox live(GetParam());
   live.create(request());  // its output is captured here

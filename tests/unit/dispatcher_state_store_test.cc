@@ -2,10 +2,12 @@
 // place.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <fstream>
 
 #include <atomic>
 #include <string>
@@ -283,6 +285,20 @@ TEST_F(StateStoreTest, NamesThePathAndTheErrnoOnAReadOnlyDirectory) {
     return entry.error().sys == EROFS && entry.error().message.find(path_) != std::string::npos ? 0 : 2;
   });
   EXPECT_EQ(rc, 0);
+}
+
+TEST_F(StateStoreTest, TakesARecordOfAnotherVersionForALivingSandboxs) {
+  StateStore store = StateStore::open_at(path_).value();
+  StateEntry entry = store.create("ab12", collect_nothing).value();
+  ASSERT_TRUE(entry.write(record()));
+  entry.leave();
+  std::string text = tests::read_file(path_ + "/ab12/record.json");
+  text.replace(text.find("\"version\":1"), 11, "\"version\":9");
+  std::ofstream(path_ + "/ab12/record.json") << text;
+  EXPECT_EQ(store.read("ab12").error().fault, Fault::unavailable);
+  EXPECT_TRUE(store.collect_dead(collect_nothing).value().removed.empty());
+  std::ofstream(path_ + "/ab12/record.json") << "garbage";
+  EXPECT_EQ(store.collect_dead(collect_nothing).value().removed, Ids{"ab12"});
 }
 
 }  // namespace
