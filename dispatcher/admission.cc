@@ -49,6 +49,15 @@ void complete_volume(bundle::Mount& mount, const OpenedSource& source, const Lim
   if (!has("private")) add_option(mount, "rprivate");
 }
 
+// Of an engine's tmpfs that says no size of its own.
+void apply_ceilings(bundle::Mount& mount, const LimitValues& limits) {
+  const auto says = [&](std::string_view name) {
+    return std::ranges::any_of(mount.options, [&](const std::string& option) { return option.starts_with(name); });
+  };
+  if (limits.tmpfs_bytes && !says("size=")) add_option(mount, "size=" + std::to_string(*limits.tmpfs_bytes));
+  if (limits.tmpfs_inodes && !says("nr_inodes=")) add_option(mount, "nr_inodes=" + std::to_string(*limits.tmpfs_inodes));
+}
+
 void set_rlimit(bundle::Process& process, const char* type, const std::optional<uint64_t>& value) {
   const bool given = std::ranges::any_of(process.rlimits, [&](const auto& rlimit) { return rlimit.type == type; });
   if (value && !given) process.rlimits.push_back({type, *value, *value});
@@ -123,6 +132,7 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
   if (request.shape == Shape::complete) {
     for (size_t i = 0; i < config.mounts.size(); ++i)
       if (is_bind(config.mounts[i])) config.mounts[i].source = facts.volumes[i].real_path;
+      else if (config.mounts[i].type == "tmpfs") apply_ceilings(config.mounts[i], limits);
     write_limits(config, limits);
     return config;
   }
@@ -188,6 +198,16 @@ Request with_job(const Spec& spec, const JobRequest& wish) {
   if (wish.wall_ms) request.limits.wall_ms = wish.wall_ms;
   if (wish.output_bytes) request.limits.output_bytes = wish.output_bytes;
   return request;
+}
+
+// A default of the policy that has risen since is none of this sandbox's.
+void lower_to_sandbox(std::vector<bundle::Rlimit>& rlimits, const std::vector<bundle::Rlimit>& own) {
+  for (bundle::Rlimit& limit : rlimits) {
+    const auto found = std::ranges::find(own, limit.type, &bundle::Rlimit::type);
+    if (found == own.end()) continue;
+    limit.hard = std::min(limit.hard, found->hard);
+    limit.soft = std::min(limit.soft, limit.hard);
+  }
 }
 
 // Rule: the rlimits of a job are not above those of its sandbox, whatever the policy allows by now. Its time and its output are
@@ -275,6 +295,11 @@ Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish
   LimitValues limits = resolve_limits(request, *find_level(policy_, request.trust));
   lower_to_hard_limits(limits, request, spec.facts_);
   bundle::Config config = complete(request, spec.facts_, limits, mount_order(request));
+  lower_to_sandbox(config.process->rlimits, spec.process().rlimits);
+  if (find_level(policy_, request.trust)->untrusted) {
+    decision.verdicts.push_back(check_untrusted(config, request.shape));
+    if (!decision.verdicts.back().allowed) return decision;
+  }
   decision.job = make_job(std::move(*config.process), std::move(limits), request);
   return decision;
 }

@@ -269,6 +269,7 @@ Result<> Streams::hand_over() {
   else workload_.in = TRY(create_pipe()).read;
   workload_.out = TRY(copy(options_.out, "stdout"));
   workload_.err = TRY(copy(options_.err, "stderr"));
+  workload_.are_the_callers = true;
   return {};
 }
 
@@ -360,6 +361,7 @@ Result<Stdio> Streams::copy_workload_ends() const {
   Stdio copy;
   for (Fd Stdio::* end : {&Stdio::in, &Stdio::out, &Stdio::err})
     if (workload_.*end) copy.*end = TRY((workload_.*end).duplicate());
+  copy.are_the_callers = workload_.are_the_callers;
   return copy;
 }
 

@@ -198,9 +198,11 @@ class Child {
       from[0] = from[1] = from[2] = root_inputs_.terminal_slave;
     }
     for (int i = 0; i < 3; ++i) {
-      // As launch.cc does for root. An ordinary user's pipes are the inner root's here.
+      // As launch.cc does for root. An ordinary user's pipes are the inner root's here. An independent sandbox has its
+      // caller's.
       struct stat info{};
-      const bool ours = !plan_.privileged && plan_.many_ids && ::fstat(from[i], &info) == 0 && S_ISFIFO(info.st_mode);
+      const bool ours =
+          !plan_.privileged && plan_.many_ids && !plan_.independent && ::fstat(from[i], &info) == 0 && S_ISFIFO(info.st_mode);
       if (ours && ::fchown(from[i], plan_.user.uid, static_cast<gid_t>(-1)) < 0) return errno;
       if (::dup2(from[i], i) < 0) return errno;
     }

@@ -117,6 +117,8 @@ class Compiler {
     }
     for (const uint64_t always : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS})
       plan_.clone_flags |= always;
+    if (spec_.request().network != dispatcher::NetworkMode::host)
+      plan_.clone_flags |= CLONE_NEWNET;  // whatever an engine lists
     plan_.joins_network = dispatcher::is_filtered(spec_.request().network);
     if (plan_.joins_network) plan_.clone_flags &= ~uint64_t{CLONE_NEWNET};
     plan_.loopback_up = plan_.clone_flags & CLONE_NEWNET;

@@ -65,6 +65,15 @@ TEST_P(CompleteRequest, GetsNothingThatItDoesNotSay) {
   EXPECT_FALSE(record.limits.pids || record.limits.memory_bytes || record.limits.open_files);
 }
 
+// The network is the request's, whatever the configuration lists.
+TEST_P(CompleteRequest, HasNoWayIntoTheHostsNetwork) {
+  Request wanted = request("cat /proc/net/dev");
+  std::erase_if(wanted.config.linux.namespaces, [](const auto& one) { return one.type == bundle::NamespaceType::network; });
+  const Record record = run(std::move(wanted));
+  const std::string devices = record.captured_stdout.value_or("-");
+  EXPECT_EQ(std::ranges::count(devices, ':'), 1) << "lo alone: " << devices;
+}
+
 TEST_P(CompleteRequest, IsRefusedWhereNoBackendDoesWhatItSays) {
   Request wanted = request("true");
   wanted.config.root->readonly = false;

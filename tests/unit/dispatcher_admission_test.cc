@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "dispatcher/admission.h"
@@ -251,7 +252,7 @@ TEST(Admission, CompletesALateJobAsOneThatComesWithItsSandbox) {
   ASSERT_TRUE(late.job);
   EXPECT_EQ(late.job->process(), at_once.job->process());
   EXPECT_TRUE(late.job->limits() == at_once.job->limits());
-  EXPECT_EQ(late.verdicts.size(), guards().size() + 1);
+  EXPECT_EQ(late.verdicts.size(), guards().size() + 2) << "its sandbox's limits, and the invariants of an untrusted level";
 
   const auto other = Admission(policy).judge(*spec, {.args = {"/bin/true"},
                                                      .env = {"A=changed", "NEW=x"},
@@ -360,6 +361,34 @@ TEST(Admission, TellsAnEnginesMountsFromThoseOfItsUser) {
   EXPECT_TRUE(judge(request).spec) << refusal(judge(request).verdicts).message;
   request.config.mounts.push_back({"/sys", "sysfs", "sysfs", {}, {}, {}});
   EXPECT_FALSE(judge(request).spec) << "a user's volume is a bind or a tmpfs";
+}
+
+TEST(Admission, GivesALateJobNoHigherLimitThanItsSandboxHas) {
+  const auto spec = waiting(wish());
+  const auto own = std::ranges::find(spec->process().rlimits, "RLIMIT_NOFILE", &bundle::Rlimit::type)->hard;
+  Policy policy = builtin_policy(true);
+  policy.levels["untrusted"].defaults.open_files = 4 * own;
+  policy.levels["untrusted"].ceilings.open_files = 4 * own;
+  const auto late = Admission(policy).judge(*spec, {.args = {"/bin/true"}});
+  ASSERT_TRUE(late.job);
+  EXPECT_EQ(std::ranges::find(late.job->process().rlimits, "RLIMIT_NOFILE", &bundle::Rlimit::type)->hard, own);
+}
+
+TEST(Admission, RefusesAnIndependentSandboxWhatNeedsAnOwner) {
+  const auto refused = [](const std::function<void(Request&)>& change) {
+    Request request = wish("trusted");
+    request.lifetime = Lifetime::independent;
+    change(request);
+    const auto decision = judge(request);
+    const auto found = std::ranges::find(decision.verdicts, "lifetime", &Verdict::guard);
+    return found == decision.verdicts.end() || !found->allowed;
+  };
+  EXPECT_FALSE(refused([](Request&) {}));
+  EXPECT_TRUE(refused([](Request& request) { request.network = NetworkMode::bridge; }));
+  EXPECT_TRUE(refused([](Request& request) { request.limits.wall_ms = 1000; }));
+  EXPECT_TRUE(refused([](Request& request) { request.limits.output_bytes = 1000; }));
+  EXPECT_TRUE(refused([](Request& request) { request.seccomp_log = SeccompLog::denied; }));
+  EXPECT_TRUE(refused([](Request& request) { request.config.process->terminal = true; }));
 }
 
 }  // namespace
