@@ -118,8 +118,7 @@ TEST_F(DocumentsContract, TellsOfTheSandboxWhenItIsThereAndOfTheCommandWhenItHas
   for (const json::Value& event : parse_lines(read_file(directory.file("events"))))
     at[text_of(event, "event")] = number_of(event, "monotonic_ns");
   const int64_t boot_ns = got.number("boot_ns").value_or(0);
-  if (backend() == "gvisor-2022") EXPECT_GE(at["started"] - at["created"], boot_ns) << got;
-  else EXPECT_GE(at["created"] - at["admitted"], boot_ns) << got;
+  EXPECT_GE(at["created"] - at["admitted"], boot_ns) << got;
   if (gvisor()) {
     EXPECT_GT(boot_ns, 0) << got;
   }
