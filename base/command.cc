@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/process/args.hpp>
 #include <boost/process/child.hpp>
 #include <boost/process/error.hpp>
 #include <boost/process/exe.hpp>
@@ -135,8 +134,12 @@ Result<> drain_rest(std::array<Fd, 2>& streams, size_t cap, CommandOutcome& outc
   return {};
 }
 
-// Forks and executes; an answer means that exec succeeded.
+// Forks and executes; it has succeeded when exec has.
 Result<pid_t> start(const Command& command, const Stdio& stdio) {
+  // Not by process::args: Boost 1.74 takes the first character of each argument, and an empty one has none.
+  std::vector<char*> arguments{const_cast<char*>(command.program.c_str())};
+  for (const std::string& argument : command.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
   std::vector<char*> environment;
   for (const std::string& entry : command.environment) environment.push_back(const_cast<char*>(entry.c_str()));
   environment.push_back(nullptr);
@@ -145,8 +148,12 @@ Result<pid_t> start(const Command& command, const Stdio& stdio) {
   std::error_code error;
   try {
     process::child child(
-        process::exe = command.program, process::args = command.arguments, error,
-        process::extend::on_setup = [&](auto& executor) { executor.env = environment.data(); },
+        process::exe = command.program, error,
+        process::extend::on_setup =
+            [&](auto& executor) {
+              executor.cmd_line = arguments.data();
+              executor.env = environment.data();
+            },
         process::extend::on_exec_setup = [&](auto&) { set_up_child(stdio); },
         process::extend::on_error = [&](auto& executor, const std::error_code&) { forked = executor.pid; });
     child.detach();  // waited for here: Boost's own waits with a time limit lose signals
