@@ -13,7 +13,7 @@ namespace bailey::gvisor {
 enum class Reached { by_channel, by_runsc };
 
 std::string handle_of(Reached reached, const std::string& runsc_id);
-// As Backend::attach.
+// Implements Backend::attach.
 Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state);
 
 }  // namespace bailey::gvisor

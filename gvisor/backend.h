@@ -16,10 +16,10 @@ struct BackendOptions {
   std::string runtime_directory;  // /run/bailey or $XDG_RUNTIME_DIR/bailey: where answers of runsc are remembered, and where
                                   // the default root's copy of the host's files is
   bool tries_platforms = true;    // false: one that has never run is taken to work, and about() says so
-  bundle::HostScanInputs root_files;  // what the policy adds to those and takes from them
+  bundle::HostScanInputs root_files;  // files of the host that the policy adds to the default root, and takes from it
 };
 
-// Cheap: runsc is looked for at the first question.
+// Does no work: runsc is looked for by the first call that needs it.
 std::unique_ptr<dispatcher::Backend> create_backend(BackendOptions options);
 
 }  // namespace bailey::gvisor

@@ -70,7 +70,7 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   refusals.add_if(!linux_part.sysctl.empty(), "sysctl settings");
   refusals.add_if(linux_part.seccomp.has_value(), "a seccomp profile (its errno values are ignored)");
   refusals.add_if(spec.request().seccomp_log != dispatcher::SeccompLog::off,
-                  "--seccomp-log: calls are answered by gVisor's own kernel, no filter of ours sees them");
+                  "--seccomp-log (gVisor's own kernel serves the calls, no filter of ours sees them)");
   refusals.add_if(linux_part.intel_rdt.has_value(), "intelRdt");
   refusals.add_if(linux_part.personality.has_value(), "a personality");
   refusals.add_if(!linux_part.time_offsets.empty(), "time offsets");

@@ -1,4 +1,5 @@
-// The process that becomes runsc, from clone to exec. Order is security; nothing here allocates, logs, locks or throws.
+// The process that becomes runsc, from clone to exec. The order of the steps matters for security; nothing here allocates,
+// logs, locks or throws.
 //
 //   parent                                    child: PID 1 of a new pid namespace, in a new mount namespace
 //   ----------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ struct ChildInputs {
   int stdio[3] = {-1, -1, -1};
   int job = -1, report = -1;  // become kJobFd and kReportFd
   int status = -1;            // write end; CLOEXEC
-  int parents_status = -1;    // the parent's end, closed first: or the parent's death would not be seen
+  int parents_status = -1;    // the parent's end, closed first: otherwise the parent's death would not be seen
   int spare = -1;             // left open at a high number
   bool independent = false;   // goes on without its parent, once it is runsc
   const char* const* arguments = nullptr;

@@ -80,8 +80,7 @@ Error SandboxInstance::boot_failure() {
   auto ended = reap();
   if (!ended) return std::move(ended).error();
   if (ended->kind == Ending::Kind::not_started) return std::move(ended->error);
-  return Error{"gVisor was killed while it started", "is the memory limit, or the host's memory, too small?", Fault::failed, 0,
-               "runsc"};
+  return Error{"gVisor was killed while it started", "raise --memory, or free memory of the host", Fault::failed, 0, "runsc"};
 }
 
 Result<> SandboxInstance::await_report(dispatcher::Patience& patience) {
@@ -92,7 +91,7 @@ Result<> SandboxInstance::await_report(dispatcher::Patience& patience) {
   return {};
 }
 
-// A file tells nobody that it has grown, without a watch of which a user has few.
+// The host gets no event when the file grows, and inotify watches are scarce: it is looked at by a timer.
 Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
   const Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   const itimerspec often{{0, kChannelStepNs}, {0, kChannelStepNs}};

@@ -24,7 +24,8 @@ class SandboxInstance final : public dispatcher::Instance {
     return start_process(job.process(), job.as_pid_1(), patience, steps);
   }
   Result<> start_process(bundle::Process process, bool as_pid_1, dispatcher::Patience& patience, dispatcher::Steps& steps);
-  // To PID 1 through its channel; builds without one: `runsc kill`, tried again while runsc does not know the sandbox yet.
+  // Through init's channel. By `runsc kill` where there is none or the workload is PID 1, tried again while runsc does not know
+  // the sandbox yet.
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }

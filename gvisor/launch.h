@@ -1,5 +1,5 @@
-// Launch: the private root and the clone, then the wait until runsc has been executed. Either a process or an error that names
-// the step, and no process left.
+// Makes the pipes, builds and clones by spawn(), and waits until runsc has been executed. On an error, which names the step, no
+// process is left.
 #pragma once
 
 #include <string>
@@ -32,7 +32,7 @@ Result<Fd> receive_console(const Launched& launched, dispatcher::Patience& patie
 // runsc with `arguments` in the namespaces of the sandbox, waited for at most 5 seconds. The exit code.
 Result<int> run_inside(int pidfd, const std::vector<std::string>& arguments);
 
-// SIGKILL; EINTR-safe wait for the end. The status as of waitid: si_code and si_status.
+// send_signal sends `number`. wait_for reaps the process, and is safe against EINTR; the status is that of waitid(2).
 struct ExitStatus {
   bool by_signal = false;
   int value = 0;

@@ -19,8 +19,8 @@ namespace {
 using dispatcher::Spec;
 
 constexpr int64_t kSentryMemory = 32 << 20;  // docs/gvisor.md, "Limits": what sentry, gofer and stubs hold besides the workload
-// Of the host, with systrap. A process has 4 at most, and those of one that has ended are still there for a while: a fork bomb
-// has up to 5.3 for each process that it may have. The sentry panics when it gets no more.
+// Threads of the host for one process, with systrap. A process uses 4 at most, and the threads of one that has ended stay for a
+// while: a fork bomb has up to 5.3 for each process that it may have. The sentry panics when it gets no more.
 constexpr int64_t kThreadsPerProcess = 6;
 constexpr int64_t kThreadsPerTracedProcess = 12;  // with ptrace
 constexpr int64_t kThreadsOfSentry = 64;
@@ -54,7 +54,7 @@ std::vector<std::string> bind_options(const bundle::Mount& mount) {
   return kept;
 }
 
-// What the sentry does not see to itself: the host's own kernel keeps the access times of the files that it reads.
+// Options that the sentry leaves to the host: the host's kernel keeps the access times of the files that it reads.
 bundle::MountAttributes host_attributes(const bundle::Mount& mount) {
   std::vector<std::string> host;
   for (const std::string& name : mount.options)

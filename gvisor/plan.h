@@ -1,5 +1,5 @@
 // Plan: everything that running a Spec under gVisor takes, as plain data: what runsc is told (its arguments and config.json),
-// and what the private root holds. Pure; printable; the same for every run of the same Spec but for `runsc_id`.
+// and what the private root holds. Pure and printable: it depends on the Spec and PlanInputs alone.
 //
 // runsc never sees the host's file tree. It runs in a mount namespace whose root is a tmpfs of ours:
 //
@@ -10,7 +10,7 @@
 //   /netns               the network namespace that was made ready (network/lease.h), bound
 //   /log                 runsc's own log, JSON                   /dev/null /proc /tmp  what runsc itself needs
 //
-// So that config.json names none of a user's paths, runsc resolves none again, and the whole tree goes with its last process.
+// So config.json names no path of a user's, and runsc resolves none again. The whole tree goes with its last process.
 #pragma once
 
 #include <cstdint>
@@ -73,16 +73,16 @@ struct PlanInputs {
   std::string platform;
   std::string runsc_id;                    // never used twice: old builds name an abstract socket of the host after it
   bundle::NetworkNames names = {};         // on a network with addresses, once they are known
-  const bundle::HostTree* tree = nullptr;  // of the host's files for the default root; none: it has none of them
+  const bundle::HostTree* tree = nullptr;  // the host's files for the default root; nullptr: the sandbox has another root
 };
 
-// Every field of the Spec that gVisor would not enforce and that this file does not rewrite, in one error (Fault::refused).
+// Refuses every field of the Spec that gVisor ignores and compile_plan does not rewrite, all in one error (Fault::refused).
 // docs/gvisor.md lists both.
 Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
 // Fault::refused as check_plan.
 Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
-// The plan of a sandbox that runs nothing but init: init as its own workload says how it is used and ends with 125, which is
-// proof enough that the platform carries processes.
+// The plan of a trial: init is its own workload, prints its usage and exits with 125. Any exit code shows that the platform
+// runs processes.
 bundle::Process trial_process();
 Result<Plan> compile_trial(const PlanInputs& inputs);
 // What init is given to run `process` in a sandbox of that plan. Errors: bad_input of init/encode.h.

@@ -13,7 +13,7 @@
 
 namespace bailey::gvisor {
 
-// The opened ends of the plan's binds; not owned. -1: the plan has none.
+// Open descriptors of the sources that the plan binds; not owned. -1: the plan has no such source.
 struct Sources {
   int rootfs = -1;
   std::vector<int> volumes;  // by index of Spec::config().mounts

@@ -14,7 +14,8 @@
 
 namespace bailey::gvisor {
 
-// What makes cached answers worthless when it changes. A replaced binary has another inode or another ctime.
+// Identifies one runsc on one kernel: when a field changes, it is asked again. A replaced binary has another inode or another
+// ctime.
 struct Identity {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified_ns = 0, changed_ns = 0;

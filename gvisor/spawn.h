@@ -1,10 +1,10 @@
-// Spawn: the private root and the clone, as root in this process, as an ordinary user in a user namespace.
+// Builds the private root and clones runsc: as root in this process, as an ordinary user in a user namespace.
 //
 //   root        this process builds the private root and clones               launch.h
 //   others      this process clones a builder; the builder enters a user namespace in which its caller is 0, builds the
 //               private root there, clones the future runsc as a child of this process, hands over and ends
 //
-// Either way runsc becomes a child of this process and dies with it.
+// Either way runsc becomes a child of this process. It dies with it, unless the sandbox is independent.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// A sandbox that another process has made and left (Request::Lifetime::independent), as its new owner has it. Of either
-// backend, as long as init is its PID 1; a backend whose signals go another way overrides signal().
+// // A sandbox that another process has made and left (Lifetime::independent), for its new owner. It serves both backends; one
+// that delivers signals in another way overrides signal().
 #pragma once
 
 #include "base/pidfd.h"
@@ -24,7 +24,7 @@ class AttachedInstance : public dispatcher::Instance {
   void add_interest(std::vector<pollfd>& set) const override { talk_.add_interest(set); }
   Result<> serve(std::span<const pollfd> set) override;
   bool has_announced_end() const override;
-  // Error where nobody but the parent of its first process was told how it ended.
+  // Error where init has sent no final report: only the parent of its first process knows the exit status then.
   Result<dispatcher::Ending> reap() override;
   bool end(clock::Deadline deadline) override;
 

@@ -106,7 +106,7 @@ void Conversation::send_what_waits() {
                                     : ::write(to_, rest.data(), rest.size());
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return;
-    if (sent < 0) {  // init has ended, which others tell
+    if (sent < 0) {  // EPIPE: init has ended, which the other direction shows
       outbox_.clear();
       to_ = -1;
       return;
@@ -145,7 +145,7 @@ Result<bool> Conversation::receive() {
   if (got < 0 && errno != ECONNRESET) return sys_error("hearing init", errno);  // reset: it ended and left something unread
   if (got <= 0) {
     from_ = -1;
-    return inbox_.empty() ? Result<bool>(false) : fail(Fault::failed, "init's words are cut short");
+    return inbox_.empty() ? Result<bool>(false) : fail(Fault::failed, "init closed the channel in the middle of a message");
   }
   inbox_.append(bytes, static_cast<size_t>(got));
   TRY(follow());
@@ -162,7 +162,7 @@ Result<> Conversation::follow() {
     size_t size = sizeof(Report);
     if (magic == kDataMagic && value <= kMaxData) size = sizeof(Data) + value;
     else if (magic == kRoomMagic && value <= kWindow) size = sizeof(Room);
-    else if (magic != kReportMagic) return fail(Fault::failed, "init says what it never says");
+    else if (magic != kReportMagic) return fail(Fault::failed, "init sent an unknown message");
     if (rest.size() < size) break;
     if (magic == kDataMagic) {
       TRY(take_data(frame_at<Data>(rest), rest.data() + sizeof(Data)));
@@ -182,7 +182,7 @@ Result<> Conversation::follow() {
 Result<> Conversation::take_data(const Data& data, const char* bytes) {
   const auto found = tasks_.find(data.job);
   if (found == tasks_.end()) return {};
-  if (data.stream != 1 && data.stream != 2) return fail(Fault::failed, "init writes to a stream that is none");
+  if (data.stream != 1 && data.stream != 2) return fail(Fault::failed, "init named an unknown stream");
   Task& task = *found->second;
   std::string& waiting = task.waiting[data.stream];
   if (waiting.size() + data.size > kWindow) return fail(Fault::failed, "init sends more of a job's output than it may");

@@ -231,7 +231,7 @@ Result<Report> parse_report(std::string_view bytes) {
   if (bytes.size() != sizeof report) return fail(Fault::failed, "init's report has " + std::to_string(bytes.size()) + " bytes");
   std::memcpy(&report, bytes.data(), sizeof report);
   if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::ready)
-    return fail(Fault::failed, "init's report is not one");
+    return fail(Fault::failed, "init sent a malformed report");
   return report;
 }
 
@@ -253,8 +253,7 @@ Error start_error(const Report& report, const bundle::Process& process) {
   if (report.step == Step::seccomp && (report.value == EINVAL || report.value == ENOSYS))
     error.remedy = "this kernel may be too old for what the profile or --seccomp-log asks for: leave it out";
   if (report.step == Step::seccomp && report.value == EBUSY)
-    error.remedy =
-        "whoever runs Bailey supervises its system calls already, and the kernel allows one listener: leave --seccomp-log out";
+    error.remedy = "Bailey itself runs under a seccomp listener, and the kernel allows one only: leave --seccomp-log out";
   if (report.step == Step::init && report.value == EACCES)
     error.remedy = "the kernel may execute no memfd here: sysctl vm.memfd_noexec must not be 2";
   if (report.step == Step::fork && report.value == EAGAIN)

@@ -1,14 +1,16 @@
-// What a backend says to init and hears from it, in Bailey's terms. init/ is PID 1 of both backends:
+// Encodes jobs for init and decodes its reports. init/ is PID 1 of both backends:
 //
 //   the program   main.cc         PID 1: its job, signals, orders, end
 //                 tasks.cc        further jobs, and their streams
 //                 inbox.cc        frames as they come
 //                 workload.cc     from fork to execve
 //                 job_reader.cc   the parser
+//                 relay.cc        stdout and stderr of the sandbox's own job, under gVisor
 //                 kernel.cc       system calls without a libc
 //   between them  job.h           the protocol
 //   the library   encode.h        jobs and reports
 //                 conversation.h  the channel, and the jobs that run over it
+//                 named_channel.h, attached_instance.h   an independent sandbox: its FIFOs, and its next owner
 //                 image.h         the program as bytes
 //
 // Needs no privileges. Allocates: not between clone and exec (encode before the clone).
@@ -26,8 +28,8 @@
 
 namespace bailey::init {
 
-// Who changes to process.user: the backend before init starts (init then runs as that user, too), or init for
-// the workload.
+// Which side changes to process.user: the backend before init starts (init then runs as that user, too), or init for the
+// workload.
 enum class UserChange { by_backend, by_init };
 
 // A seccomp filter for the workload alone; no instructions: none.
@@ -55,7 +57,7 @@ Result<uint32_t> parse_rlimit(std::string_view name);
 // Exactly one Report. Error: wrong size, wrong magic, unknown kind.
 Result<Report> parse_report(std::string_view bytes);
 
-// What Report{exited} and Report{signaled} say of the workload's use, in a dispatcher::Account (this library knows none).
+// Copies wall time, CPU time and peak memory of a final report into a dispatcher::Account.
 template <typename Account>
 void fill_account(Account& account, const Report& end) {
   account.wall_us = static_cast<int64_t>(end.wall_us);

@@ -26,8 +26,8 @@
 //   Order{signal, job}                   --->  to its first process
 //                                        <---  Report{exited or signaled, job}, the last of that job
 //
-// Of each stream at most kWindow bytes may be on their way, so that neither end waits for a reader of a job. A Room of no bytes
-// says that nobody takes any more. The backend reads whatever comes at once: init waits for it.
+// Of each stream at most kWindow bytes may be on their way. A Room of no bytes says that its reader is gone. init blocks while the
+// channel is full, so the backend reads everything at once.
 //
 // A job with kJobInPlace makes PID 1 the workload itself:
 //                                        <---  Report{started, 1} as the last act before the exec, then the end of file; or
@@ -37,19 +37,21 @@
 // argv of init:
 //   "init" FD      one SOCK_SEQPACKET socket for both directions (native). A job is cut into messages of at
 //                  most kMaxChunk bytes, because a socket's buffer does not hold a whole one.
-//   "init" IN OUT  two pipes (gVisor with --pass-fd); the backend keeps its end of IN open until the end.
+//   "init" IN OUT  two pipes (gVisor with --pass-fd; the backend keeps its end of IN open until the end), or the two FIFOs of
+//   an
+//                  independent sandbox of either backend (named_channel.h), which are never at their end.
 //   "init" DIR     DIR/job is waited for, read and removed, DIR/report is written (gVisor builds without --pass-fd). The job
 //                  has to appear whole (rename(2)). No orders, no end of file, and the workload can write to the report if it
 //                  may write to DIR.
-//   ... "as=UID"   behind any of these: init becomes that user before anything else, and keeps CAP_KILL, CAP_CHOWN,
-//                  CAP_SETUID, CAP_SETGID and CAP_SETPCAP, with which it was started. The job then has to set the
-//                  workload's user, another one, which gets no capability.
+//   ... "as=UID"   behind any of these: init becomes that user before anything else. It keeps CAP_KILL, CAP_CHOWN,
+//                  CAP_SETUID, CAP_SETGID and CAP_SETPCAP, with which it was started. The job has to name another
+//                  user for the workload. The workload gets no capability.
 //
 // Start init with every signal blocked: what comes before its first instruction is then kept and forwarded,
 // too. Each signal that PID 1 receives goes to the workload's first process, except those that the kernel
 // makes of a fault (SEGV BUS FPE ILL TRAP SYS), CHLD and PIPE; an order can carry every number, KILL and STOP
-// included. Linux lets nobody inside stop, kill or trace PID 1. gVisor lets a workload of the same user do all three,
-// hence "as=". A process that makes PID 1 its tracer is let go at its first stop.
+// included. On Linux no process inside can stop, kill or trace PID 1 by a signal or ptrace(2). gVisor lets a workload of the
+// same user do all three, hence "as=". A process that makes PID 1 its tracer is let go at its first stop.
 //
 // A filter is installed as the last act before the exec, which it must allow, and exit_group with it. With
 // SECCOMP_FILTER_FLAG_NEW_LISTENER in its flags the message with Report{started} carries the listener; nobody in the
@@ -71,7 +73,7 @@ inline constexpr uint32_t kRoomMagic = 0x314d5942;    // "BYM1"
 inline constexpr uint32_t kMaxData = 32u << 10;       // bytes of one Data
 inline constexpr uint32_t kWindow = 64u << 10;        // of a stream, on their way
 inline constexpr uint32_t kMostTasks = 128;           // jobs with a number, at one time
-inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // execve takes a quarter of the stack: 2 MiB by default
+inline constexpr uint32_t kMaxJobBytes = 4u << 20;    // twice what execve takes by default: a larger stack limit helps
 inline constexpr uint32_t kMaxChunk = 64u << 10;
 inline constexpr uint32_t kMaxRlimits = 64;
 inline constexpr uint32_t kMaxGids = 65536;         // NGROUPS_MAX
@@ -142,7 +144,7 @@ struct Room {
 
 enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5 };
 
-// In the order in which they happen. `interpreter` is an exec that failed although the file is there: what
+// The step that failed. `interpreter` is an exec that failed although the file is there: what
 // its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it; `protect` becoming the
 // user of "as=".
 enum class Step : uint32_t {

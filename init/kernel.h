@@ -1,4 +1,5 @@
-// The system calls of the init program, without a libc. Each returns what the kernel returns: a value or -errno.
+// The system calls of the init program, without a libc. A function that returns long returns the kernel's result: a value or
+// -errno.
 #pragma once
 
 #include <linux/types.h>
@@ -74,13 +75,13 @@ long setuid(uint32_t uid);
 // This process becomes `uid` (of all three kinds, and as a group; no other groups) and keeps CAP_KILL, CAP_SETUID, CAP_SETGID,
 // CAP_SETPCAP and CAP_CHOWN, all of which it needs.
 long become(uint32_t uid);
-// Makes files as `uid` and `gid` until the next become(), which has to follow: the effective ids only.
+// Sets the effective ids only, so that new files belong to them. become() has to follow.
 long act_as(uint32_t uid, uint32_t gid);
-// None in any set, for good, after a start with no others than become() keeps. Needs CAP_SETPCAP.
+// Drops all capabilities for good. The process has no others than those that become() keeps. Needs CAP_SETPCAP.
 long drop_capabilities();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();
-// `program`: count instructions (sock_filter). Returns the listener when the flags ask for one, else 0.
+// `program`: count instructions (sock_filter). Returns the listener when the flags ask for one, otherwise 0.
 long install_filter(const void* program, unsigned short count, unsigned flags);
 // One message over a socket, with a descriptor.
 long send_descriptor(int socket, const void* message, size_t size, int descriptor);

@@ -193,8 +193,8 @@ void announce(void* channel) {
   fail(channel, failed.failed, failed.error, failed.detail);
 }
 
-// An ignored SIGCHLD would keep ends from us, any other ignored signal would be inherited by the workload. The first process of
-// a kernel of its own ("as=") has inherited none, and a call costs it some 50 us.
+// If SIGCHLD were ignored, we would not see children exit; any other ignored signal would be inherited by the workload. The
+// first process of a kernel of its own ("as=") has inherited none, and a call costs it some 50 us.
 void forget_ignored_signals() {
   for (int number = 1; number <= kernel::kSignals; ++number)
     if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
@@ -211,7 +211,7 @@ class Pid1 {
     tasks_.report_to(channel.out);
   }
 
-  // With nobody to look after it waits in the read.
+  // No child exists yet, so it waits in the read.
   void await_first_job() {
     while (!has_jobs_) {
       const long got = inbox_.read(channel_.in);
@@ -232,7 +232,7 @@ class Pid1 {
       relay_.add_interest(entries + 2);
       const unsigned of_tasks = tasks_.add_interest(entries + kFixedSlots);
       const long ready = kernel::poll(entries, kFixedSlots + of_tasks, relay_.rest_ns());
-      if (ready < 0 && ready != -EINTR) end_alone();  // cannot happen; waiting blindly would spin
+      if (ready < 0 && ready != -EINTR) end_alone();  // no memory, or the limit of descriptors was lowered: to go on would spin
       if (ready >= 0) relay_.serve(entries + 2), tasks_.serve(entries + kFixedSlots);
       child_may_have_ended = ready < 0 || entries[0].revents;
       if (entries[0].revents) forward_signals();

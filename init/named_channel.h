@@ -1,6 +1,6 @@
 // The channel to an init that outlives the process which made it: two FIFOs (fifo(7)) in the sandbox's state directory. init
-// has both open for reading and writing, so that neither is ever at its end; whoever owns the sandbox opens the other ends by
-// name. What init says while nobody has them open stays there, and goes with init.
+// opens both for reading and writing, so it never sees an end of file. The owner of the sandbox opens the other ends by name.
+// Messages that nobody reads stay in the FIFO until init exits, and are lost then.
 #pragma once
 
 #include "base/fd.h"

@@ -3,9 +3,9 @@
 //
 //   workload's 1, 2  -->  pipe  --- splice(2), never blocking -->  what init was given as 1, 2
 //
-// A sink without a reader closes its pipe, so that the workload's next write ends it or fails with EPIPE. Under a stream of
-// many large writes it rests between two moves: to be woken for each write took as much time as the writing. A dialogue of
-// short lines is passed on at once.
+// When the reader of an output is gone, init closes the matching pipe: the workload's next write ends it or fails with EPIPE.
+// Under a stream of many large writes it rests between two moves: to be woken for each write took as much time as the writing.
+// A dialogue of short lines is passed on at once.
 #pragma once
 
 #include "init/kernel.h"

@@ -63,7 +63,7 @@ void Tasks::send(const void* frame, size_t size) const {
   for (size_t left = size; left > 0;) {
     const long sent = kernel::write(channel_, rest, left);
     if (sent == -EINTR) continue;
-    if (sent <= 0) return;  // the backend is gone, which its end of the channel will tell
+    if (sent <= 0) return;  // EPIPE: the backend is gone, which the other direction shows
     rest += sent;
     left -= static_cast<size_t>(sent);
   }

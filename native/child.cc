@@ -58,7 +58,7 @@ class Child {
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
     step(ChildStep::seccomp, seccomp::install_filter(*in_.filter, 0));
-    // Who waits for it would wait for ever.
+    // Without the report the parent would wait for ever.
     if (!send(report_)) ::_exit(kSetupFailed);
     exec_init();
   }

@@ -25,7 +25,7 @@
 
 namespace bailey::native {
 
-// In order. The names are the result record's step names.
+// In order. to_text() gives the name that the record uses.
 enum class ChildStep : uint32_t {
   namespaces,
   network,
@@ -50,7 +50,7 @@ struct SetupReport {
   uint32_t magic = kMagic;
   ChildStep step = ChildStep::namespaces;                      // of the error
   int32_t error = 0;                                           // errno; 0: all steps done
-  int32_t operation = -1;                                      // index into Plan::operations, of an error in `mounts`
+  int32_t operation = -1;                                      // index into Plan::root.operations, of an error in `mounts`
   int32_t landlock_rule = -1;                                  // index into Plan::landlock.rules, of an error in `landlock`
   int64_t end_ns[static_cast<size_t>(ChildStep::count)] = {};  // CLOCK_MONOTONIC
 };

@@ -161,7 +161,7 @@ dispatcher::Account NativeInstance::account() const {
   return account;
 }
 
-// Init's own word where it could give one (it alone can tell exit 137 from SIGKILL), else how PID 1 itself ended.
+// By init's report where there is one (it alone can tell exit 137 from SIGKILL), otherwise by how PID 1 itself ended.
 dispatcher::Ending NativeInstance::ending(int status) {
   if (final_report_ && final_report_->kind == init::ReportKind::exited) return {Kind::exited, final_report_->value, {}};
   if (final_report_ && final_report_->kind == init::ReportKind::signaled) return {Kind::signaled, final_report_->value, {}};

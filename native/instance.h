@@ -1,4 +1,5 @@
-// A sandbox of the native backend: PID 1 of its namespaces (our init) and the socket to it.
+// A sandbox of the native backend: PID 1 of its namespaces (our init) and the channel to it: a socket, or two FIFOs if it is
+// independent.
 #pragma once
 
 #include <memory>

@@ -43,7 +43,7 @@ struct LandlockPlan {
   std::string why_off;  // not empty: nothing will be applied, and why
   uint64_t handled_fs = 0, handled_net = 0, scoped = 0;
   std::vector<LandlockRule> rules;
-  std::vector<LandlockPort> ports;  // none yet: without a network there is nothing to connect to
+  std::vector<LandlockPort> ports;  // always empty so far: no rule about TCP ports is set
 };
 
 // 0 when the kernel has no Landlock or it is switched off. One system call; needs nothing.

@@ -30,7 +30,7 @@ namespace {
 
 constexpr const char* kAccessTimesRemedy = "leave out its options for access times: they are locked in this mount namespace";
 constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
-constexpr size_t kHandedBesideTrees = 64;    // init, streams, secrets, channel, and a cgroup of every hierarchy (at most 32)
+constexpr size_t kMostOtherHanded = 64;      // init, streams, secrets, channel, and a cgroup of every hierarchy (at most 32)
 constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
 
 // init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
@@ -199,7 +199,7 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   const int64_t start = clock::monotonic_ns();
   const Plan& plan = *inputs.plan;
   SocketPair sockets = TRY(create_socket_pair());
-  std::vector<int> trees(plan.root.trees.size(), -1), handed(plan.root.trees.size() + kHandedBesideTrees);
+  std::vector<int> trees(plan.root.trees.size(), -1), handed(plan.root.trees.size() + kMostOtherHanded);
   ChildInputs child;
   child.plan = &plan;
   const sock_fprog filter = plan.seccomp.base_program();

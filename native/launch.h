@@ -1,5 +1,5 @@
-// Launch, in two parts: begin() makes a process that makes its namespaces and waits; finish() hands it what the sandbox is made
-// with, and await_setup() waits for its report: a sandbox whose PID 1 is our init waiting for its job. An error names the step.
+// Starts a sandbox in three steps: begin() makes a process that makes its namespaces and waits; finish() hands it what the
+// sandbox is made with; await_setup() waits for its report. PID 1 is then our init. An error names the step.
 #pragma once
 
 #include <vector>
@@ -17,11 +17,11 @@ namespace bailey::native {
 struct Launched {
   Fd pidfd;
   int pid = -1;
-  Fd socket;  // init's protocol (init/job.h), once await_setup has answered
+  Fd socket;  // init's protocol (init/job.h), once await_setup has returned
 };
 
 struct BeginInputs {
-  const Plan* plan = nullptr;  // stays the caller's, until await_setup has answered
+  const Plan* plan = nullptr;  // stays the caller's, until await_setup has returned
   const IdMap* ids = nullptr;
   std::vector<TreeTarget> tree_targets;
   bool has_secrets = false;               // finish() will hand them over

@@ -17,8 +17,8 @@ struct OciRules {
   std::vector<std::string> ignored_names;  // calls unknown here: as the specification asks, no error
 };
 
-// What a profile says that cannot be meant: an unknown action, architecture, operator or flag (Fault::bad_input), a wish for a
-// listener (Fault::unavailable). `path` is the JSON path below the seccomp object: ".syscalls[3].action".
+// One fault of a profile: an unknown action, architecture, operator or flag (Fault::bad_input), or a wish for a listener
+// (Fault::unavailable). `path` is the JSON path below the seccomp object: ".syscalls[3].action".
 struct OciFault {
   std::string path;
   Error error;

@@ -8,8 +8,8 @@
 //   calls are reported     the base, refusals as       what holds, refusals       the same, and the listener gives the
 //                          RET_TRACE                   as RET_USER_NOTIF          errno that would have been given
 //
-// RET_TRACE is weaker than RET_USER_NOTIF, so the report wins; and it refuses with ENOSYS where nobody traces, so PID 1 stays
-// filtered, and the workload would be, too, if the filter on top were missing.
+// RET_USER_NOTIF outranks RET_TRACE, so a refused call of the workload is reported. Without a tracer RET_TRACE refuses with
+// ENOSYS, so PID 1 stays filtered. The workload would stay filtered even without the filter on top.
 #pragma once
 
 #include <linux/filter.h>

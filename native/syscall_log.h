@@ -24,7 +24,7 @@ class SyscallLog {
                                  dispatcher::SeccompLog mode);
 
   int fd() const { return listener_.get(); }  // -1 when no process with the filter is left
-  // Returns what waits, a bounded number of calls; never waits itself.
+  // Lets calls that wait go on, at most so many at once. Does not block.
   void serve();
   dispatcher::LoggedCalls calls() const;
 

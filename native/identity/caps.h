@@ -36,8 +36,8 @@ Result<CapsPlan> compile_caps(const bundle::Capabilities& capabilities);
 
 std::string caps_text(uint64_t mask);  // "CAP_CHOWN,CAP_KILL", "none"; for --explain
 
-// All answer 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. What
-// the kernel refuses is an error; nothing is skipped.
+// All return 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. A refusal of the kernel's
+// is an error; nothing is skipped.
 int limit_bounding_set(const CapsPlan& plan);
 int keep_caps(const CapsPlan& plan);
 int apply_caps(const CapsPlan& plan);

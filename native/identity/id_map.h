@@ -1,11 +1,12 @@
 // IdMap: which host ids a sandbox's users are.
 //
-//   root            0-65535 -> a range of the sandbox's own (uid_range.h), written by us. Ids above that are asked for by
-//   number
-//                   (platforms give out ids such as 1000680000) -> the ends of that range, in place of inner ids below 65534
+// clang-format off
+//   root            0-65535 -> a range of the sandbox's own (uid_range.h), written by us. A larger id that a spec names by number
+//                   (platforms give out ids such as 1000680000) takes the place of an id below 65534 that nobody uses
 //   ordinary user   the workload's own uid and gid -> the caller's, so that what it leaves in a volume is the caller's. With
 //                   ranges in /etc/subuid and /etc/subgid, and newuidmap(1) and newgidmap(1) to write them, every other id ->
 //                   that range, in order; without them there is no other id
+// clang-format on
 #pragma once
 
 #include <string>

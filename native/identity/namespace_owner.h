@@ -5,8 +5,9 @@
 // host's root may have of them, and every daemon's inotify_init or timer_create would fail. The first id of the sandbox's own
 // range has no processes but the sandbox's.
 //
-// The owner is the effective user id at the clone. Changing it costs what is restored here: the effective capabilities, the
-// signal for the parent's death (a caller may have set one on us) and undumpability. Needs CAP_SETUID. One thread.
+// The owner is the effective user id at the clone. Changing it clears the effective capabilities, the
+// signal for the parent's death (a caller may have set one on us) and undumpability: this class sets them again. Needs
+// CAP_SETUID. One thread.
 #pragma once
 
 #include <linux/capability.h>

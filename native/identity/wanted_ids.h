@@ -9,8 +9,8 @@
 
 namespace bailey::native {
 
-// Of the workload, its groups, secrets, and file systems in memory. `faults` gathers what cannot be had: more far ids than
-// IdMap::kMostFar; without `many_ids` an owner other than the workload.
+// Collects the ids of the workload, its groups, secrets and file systems in memory. Adds a fault for more than IdMap::kMostFar
+// ids above 65535, and without `many_ids` for an owner other than the workload.
 WantedIds find_wanted_ids(const dispatcher::Spec& spec, bool many_ids, std::vector<std::string>& faults);
 
 }  // namespace bailey::native

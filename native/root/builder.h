@@ -4,7 +4,7 @@
 //
 //   old "/"  <-- new root stacked on it (tmpfs, or overlay of --rootfs)     pivot_root(".", "."), old root detached
 //     |            |- operations of the plan, in order                         with everything below it
-//     |- old "/proc" <-- stage: a tmpfs for what masks are clones of and for the layers of an overlay
+//     |- old "/proc" <-- stage: a tmpfs with what masks are cloned from, and the layers of an overlay
 #pragma once
 
 #include "native/root/root_plan.h"

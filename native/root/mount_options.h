@@ -17,7 +17,7 @@ struct MountOptions {
   std::vector<std::pair<std::string, std::string>> file_system;  // fsconfig keys; empty value = a flag
 };
 
-// Error: an option that is not known. Guards have refused before what no volume may have.
+// Error: an option that is not known. Guards have refused the options that no volume may have.
 Result<MountOptions> parse_mount_options(const std::vector<std::string>& options);
 
 // "size=1,mode=0755": a file system's own options as mount(2) takes them. No value has a comma: parse_mount_options sees to it.

@@ -40,8 +40,8 @@ struct RootOperation {
     bind_inside,  // what lies at `text` in the new root onto path as well
     pty,          // makes the terminal in path (devpts)
   };
-  // Where `path` is looked up. Foreign: each component is resolved inside the root by openat2. The others hold nothing but what
-  // we made ourselves, so that one plain call with the rest of the path, name(), cannot be led elsewhere.
+  // Where `path` is looked up. foreign: somebody else may have put links there, so openat2 resolves each component inside the
+  // root. The others: only we have written there, so one plain call with the rest of the path, name(), is safe.
   enum class Within { foreign, own_root, own_dev, own_proc };
   Kind kind = Kind::directory;
   std::string path;
