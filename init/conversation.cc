@@ -106,7 +106,9 @@ void Conversation::send_what_waits() {
                                     : ::write(to_, rest.data(), rest.size());
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return;
-    if (sent < 0) {  // EPIPE: init has ended, which the other direction shows
+    if (sent < 0) {
+      // EPIPE: init has ended, which the other direction shows. Anything else would be waited for in vain.
+      if (errno != EPIPE && errno != ECONNRESET) send_errno_ = errno;
       outbox_.clear();
       to_ = -1;
       return;
@@ -261,6 +263,7 @@ Result<std::optional<Conversation::Heard>> Conversation::await_report(dispatcher
   std::vector<pollfd> set;
   for (;;) {
     if (auto heard = take_report()) return heard;
+    TRY(check_sent());
     if (is_closed()) return std::nullopt;
     set.assign(1, {ended, POLLIN, 0});
     add_interest(set);
@@ -331,8 +334,10 @@ Result<> Conversation::serve(std::span<const pollfd> set) {
   if (set[1].revents != 0) send_what_waits();
   if (set[0].revents != 0 && !is_closed()) TRY(receive());
   std::erase_if(tasks_, [](const auto& one) { return one.second->is_settled(); });
-  return {};
+  return check_sent();
 }
+
+Result<> Conversation::check_sent() const { return send_errno_ == 0 ? Result<>() : sys_error("sending to init", send_errno_); }
 
 void Conversation::serve_task(Task& task, std::span<const pollfd> entries) {
   if (entries[0].revents != 0 && task.streams[0]) read_input(task);

@@ -67,6 +67,7 @@ class Conversation {
   void take_room(const Room& room);
   void take_task_report(const Report& report);
   void send_what_waits();
+  Result<> check_sent() const;
   void serve_task(Task& task, std::span<const pollfd> entries);
   void read_input(Task& task);
   void write_output(Task& task, unsigned stream);
@@ -74,9 +75,10 @@ class Conversation {
   int to_ = -1, from_ = -1;  // -1: closed
   bool is_socket_ = false;
   std::deque<std::string> outbox_;
-  size_t sent_ = 0;    // of its first
-  std::string inbox_;  // what has come and is not whole
-  Fd descriptor_;      // of the message that is being read
+  int send_errno_ = 0;  // why nothing more can be sent, other than init's end; 0: it can
+  size_t sent_ = 0;     // of its first
+  std::string inbox_;   // what has come and is not whole
+  Fd descriptor_;       // of the message that is being read
   std::deque<Heard> reports_;
   uint32_t last_number_ = 0;
   std::map<uint32_t, std::shared_ptr<Task>> tasks_;
