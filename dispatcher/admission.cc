@@ -124,7 +124,7 @@ void lower_to_hard_limits(LimitValues& values, const Request& request, const Hos
   lower("file_size", facts.hard_file_bytes);
 }
 
-// The whole configuration: the caller's wish, what `run` always has, and the limits in force; of an engine's, its own with the
+// The whole configuration: the caller's wish, what `run` always has, and the limits in force. An engine's is its own, with the
 // limits in force.
 bundle::Config complete(const Request& request, const HostFacts& facts, const LimitValues& limits,
                         const std::vector<size_t>& order) {

@@ -201,6 +201,16 @@ TEST_F(SandboxTest, LimitsOutputThatItKeepsInMemoryAndNoneThatPassesThrough) {
   EXPECT_FALSE(passed.limits.output_bytes);
 }
 
+TEST_F(SandboxTest, ThrowsOutputAwayAndCountsIt) {
+  output_ = StreamOptions::Output::discard;
+  const Record record = run({"sh", "-c", "head -c 1000000 /dev/zero; echo err >&2; exit 5"});
+  EXPECT_EQ(record.exit_code, 5);
+  EXPECT_EQ(record.stdout_bytes, 1'000'000U);
+  EXPECT_EQ(record.stderr_bytes, 4U);
+  EXPECT_FALSE(record.captured_stdout);
+  EXPECT_FALSE(record.output_truncated);
+}
+
 TEST_F(SandboxTest, CallsItOutOfMemoryWhenTheKernelKilledTheWorkloadForIt) {
   const Record record = run({"sh", "-c", "exec head -c 200M /dev/zero | tail"}, [](Request& request) {
     request.config.linux.resources.memory.limit = 32 << 20;
