@@ -215,14 +215,17 @@ Usage usage_of(const rusage& used) {
   return {microseconds(used.ru_utime), microseconds(used.ru_stime), static_cast<uint64_t>(used.ru_maxrss) * 1024};
 }
 
-}  // namespace
-
-long wait_any(int* status, int flags, Usage* used) {
+long wait(int child, int* status, int flags, Usage* used) {
   rusage its_own{};
-  const long pid = call(__NR_wait4, -1, address(status), flags | __WALL, used ? address(&its_own) : 0);
+  const long pid = call(__NR_wait4, child, address(status), flags | __WALL, used ? address(&its_own) : 0);
   if (used && pid > 0) *used = usage_of(its_own);
   return pid;
 }
+
+}  // namespace
+
+long wait_any(int* status, int flags, Usage* used) { return wait(-1, status, flags, used); }
+long wait_for(int pid, int* status, Usage* used) { return wait(pid, status, WNOHANG, used); }
 
 Usage usage(Whose whose) {
   rusage used{};

@@ -53,6 +53,9 @@ struct Usage {
 };
 // wait4(-1, ..., __WALL): orphans of every kind. `used`: of that child and what it has waited for.
 long wait_any(int* status, int flags, Usage* used = nullptr);
+long wait_for(int pid, int* status, Usage* used);  // likewise of this child, without waiting: 0 when it has not ended
+// A stop is told only of a process that has made us its tracer (PTRACE_TRACEME): that is no end.
+inline bool is_stop(int status) { return (status & 0xff) == 0x7f; }
 enum class Whose { own, children };
 Usage usage(Whose whose);
 uint64_t monotonic_us();

@@ -34,6 +34,9 @@ constexpr SignalSet kNotForwarded = signal_bit(SIGKILL) | signal_bit(SIGSTOP) | 
                                     signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) | signal_bit(SIGTRAP) |
                                     signal_bit(SIGSYS);
 
+constexpr uint64_t kLongestEndUs = 2'000'000;  // for what was killed to be gone
+constexpr long kEndPollNs = 200'000'000;
+
 struct Channel {
   int in = -1;                     // job and orders
   int out = -1;                    // reports
@@ -75,20 +78,25 @@ Report describe_end(int status, uint64_t wall_us) {
   return message;
 }
 
-// Kills and reaps all others. A process that was brought in from outside has its parent there, and is reaped
-// there.
-void end_the_rest() {
-  int status = 0;
-  while (kernel::kill(-1, SIGKILL) == 0) {
-    long pid = kernel::wait_any(&status, 0);
-    if (pid == -ECHILD) return;
-    while (pid > 0) pid = kernel::wait_any(&status, WNOHANG);
+// Kills and reaps all others, so that what they used is counted. A process that was brought in from outside has its parent
+// there, and is reaped there. One that we may not kill (another user's, without CAP_KILL) is left after a moment: the kernel
+// ends it when PID 1 exits.
+void end_the_rest(int signals) {
+  const uint64_t began_us = kernel::monotonic_us();
+  for (bool there_are_others = true; there_are_others;) {
+    there_are_others = kernel::kill(-1, SIGKILL) == 0;
+    int status = 0;
+    long pid = 0;
+    while ((pid = kernel::wait_any(&status, WNOHANG)) > 0) {}
+    if (!there_are_others || pid == -ECHILD || kernel::monotonic_us() - began_us > kLongestEndUs) return;
+    pollfd child_ended = {signals, POLLIN, 0};
+    signalfd_siginfo info;
+    if (kernel::poll(&child_ended, 1, kEndPollNs) > 0) kernel::read(signals, &info, sizeof info);
   }
-  while (kernel::wait_any(&status, WNOHANG) > 0) {}
 }
 
-[[noreturn]] void end_alone() {
-  end_the_rest();
+[[noreturn]] void end_alone(int signals) {
+  end_the_rest(signals);
   kernel::exit(kExitAlone);
 }
 
@@ -200,9 +208,6 @@ void forget_ignored_signals() {
     if (number != SIGKILL && number != SIGSTOP) kernel::default_action(number);
 }
 
-// A stop is told only of a process that has made us its tracer (PTRACE_TRACEME): that is no end.
-bool is_stop(int status) { return (status & 0xff) == 0x7f; }
-
 // PID 1 from its first job on.
 class Pid1 {
  public:
@@ -232,12 +237,13 @@ class Pid1 {
       relay_.add_interest(entries + 2);
       const unsigned of_tasks = tasks_.add_interest(entries + kFixedSlots);
       const long ready = kernel::poll(entries, kFixedSlots + of_tasks, relay_.rest_ns());
-      if (ready < 0 && ready != -EINTR) end_alone();  // no memory, or the limit of descriptors was lowered: to go on would spin
+      if (ready < 0 && ready != -EINTR)
+        end_alone(signals_);  // no memory, or the limit of descriptors was lowered: to go on would spin
       if (ready >= 0) relay_.serve(entries + 2), tasks_.serve(entries + kFixedSlots);
       child_may_have_ended = ready < 0 || entries[0].revents;
       if (entries[0].revents) forward_signals();
       if (entries[1].revents & POLLIN) read_frames();
-      else if (entries[1].revents) end_alone();
+      else if (entries[1].revents) end_alone(signals_);
     }
   }
 
@@ -311,23 +317,25 @@ class Pid1 {
   void read_frames() {
     const long got = inbox_.read(channel_.in);
     if (got == -EINTR || got == -EAGAIN) return;
-    if (got <= 0 || !follow_frames()) end_alone();
+    if (got <= 0 || !follow_frames()) end_alone(signals_);
   }
 
   void reap() {
     int status = 0;
     kernel::Usage used;
     for (long pid; (pid = kernel::wait_any(&status, WNOHANG, &used)) > 0;) {
-      if (is_stop(status)) kernel::let_go(static_cast<int>(pid), status);
+      if (kernel::is_stop(status)) kernel::let_go(static_cast<int>(pid), status);
       else if (pid == workload_) finish(status);
       else tasks_.ended(pid, status, used);
     }
   }
 
-  // The workload has ended: nothing of the sandbox outlives it.
+  // The workload has ended: nothing of the sandbox outlives it. A job that had ended before it is told of as it ended, in
+  // whatever order wait(2) names them.
   [[noreturn]] void finish(int status) {
     const uint64_t wall_us = kernel::monotonic_us() - began_us_;
-    end_the_rest();
+    tasks_.reap();
+    end_the_rest(signals_);
     const Report end = describe_end(status, wall_us);
     relay_.drain(channel_.lives ? channel_.in : -1);
     send(channel_, end);

@@ -261,4 +261,14 @@ bool Tasks::ended(long pid, int status, const kernel::Usage& used) {
   return false;
 }
 
+void Tasks::reap() {
+  for (unsigned i = 0; i < used_; ++i) {
+    const long pid = tasks_[i].number != 0 ? tasks_[i].pid : -1;
+    int status = 0;
+    kernel::Usage used;
+    if (pid > 0 && kernel::wait_for(static_cast<int>(pid), &status, &used) == pid && !kernel::is_stop(status))
+      ended(pid, status, used);
+  }
+}
+
 }  // namespace bailey::init

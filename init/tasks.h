@@ -26,6 +26,8 @@ class Tasks {
   void serve(const pollfd* entries);
   // A child has ended: whether it was the first process of one.
   bool ended(long pid, int status, const kernel::Usage& used);
+  // Waits for those that have ended by now.
+  void reap();
 
  private:
   static constexpr uint32_t kMaxAtOnce = ~0u;

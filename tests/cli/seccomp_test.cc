@@ -89,7 +89,7 @@ TEST(SeccompLog, IsRefusedToWhomAnotherSupervisesAlready) {
   const Outcome got = run_bailey(std::move(wish));
   EXPECT_EQ(got.exit_code, 125) << got;
   EXPECT_EQ(got.text("error.step"), "seccomp") << got;
-  EXPECT_NE(got.err.find("one listener"), std::string::npos) << got;
+  EXPECT_NE(got.err.find("under a seccomp listener"), std::string::npos) << got;
 }
 
 }  // namespace

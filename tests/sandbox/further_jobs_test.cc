@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <sstream>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "tests/sandbox/live_sandbox.h"
 
@@ -78,7 +81,7 @@ TEST_P(FurtherJobs, RunBesideTheSandboxsOwnAndEndWithIt) {
   live().start(*live().judge(shell("while ! [ -e /tmp/end ]; do sleep 0.02; done; echo own; exit 5")).job);
   const auto stays = live().exec(shell("echo begun; sleep 600"));
   ASSERT_TRUE(live().serve_until([&] { return stays->said == "begun\n"; }));
-  EXPECT_EQ(run(shell("touch /tmp/end"))->task->ending().value, 0);
+  const auto touches = live().exec(shell("touch /tmp/end"));  // the sandbox may end before it has
   ASSERT_TRUE(live().serve());
   const Record record = live().finish();
   EXPECT_EQ(record.exit_code, 5);
@@ -201,6 +204,37 @@ TEST_P(FurtherJobs, HaveNothingOfTheChannel) {
   EXPECT_TRUE(task->said.starts_with("0 1 2 3\n")) << "3 is the directory that is read: " << task->said;
   EXPECT_TRUE(task->said.ends_with("\n0\n")) << task->said;
   end();
+}
+
+// gVisor's init cannot be held from outside.
+class FurtherJobsNatively : public OnEachBackend {};
+INSTANTIATE_TEST_SUITE_P(Backends, FurtherJobsNatively, testing::Values("native"), name_of_backend);
+
+// init is held until both have ended, and wait(2) names the sandbox's own first.
+TEST_P(FurtherJobsNatively, KeepTheirEndingWhenTheSandboxsOwnIsToldOfFirst) {
+  LiveSandbox live(GetParam());
+  live.create(waiting_request(GetParam()));
+  live.await_ready();
+  live.start(*live.judge(shell("sleep 600")).job);
+  const auto task = live.exec(shell("sleep 600"));
+  ASSERT_TRUE(live.serve_until([&] { return task->task->has_begun(); }));
+  const int init = live.sandbox().pid();
+  ASSERT_EQ(::kill(init, SIGSTOP), 0);
+  std::istringstream children(read_file("/proc/" + std::to_string(init) + "/task/" + std::to_string(init) + "/children"));
+  std::vector<int> jobs;
+  for (int child; children >> child;) jobs.push_back(child);
+  ASSERT_EQ(jobs.size(), 2u);
+  for (const int job : jobs) ASSERT_EQ(::kill(job, SIGTERM), 0);
+  const auto has_ended = [](int job) {
+    return read_file("/proc/" + std::to_string(job) + "/stat").find(") Z ") != std::string::npos;
+  };
+  const auto deadline = clock::Deadline::in_ms(120'000);
+  while (!std::ranges::all_of(jobs, has_ended) && !deadline.passed()) ::usleep(2000);
+  ASSERT_EQ(::kill(init, SIGCONT), 0);
+  ASSERT_TRUE(live.serve());
+  EXPECT_EQ(live.finish().outcome, Outcome::signaled);
+  EXPECT_EQ(task->task->ending().kind, Kind::signaled);
+  EXPECT_EQ(task->task->ending().value, SIGTERM);
 }
 
 class NoFurtherJobs : public OnEachBackend {};

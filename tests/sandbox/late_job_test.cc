@@ -122,6 +122,28 @@ TEST_P(LateJob, IsNeededByNoSandboxThatIsReleasedBefore) {
   EXPECT_EQ(never_started.finish().started_wall_ns, 0);
 }  // the leak check is the test
 
+// Init has the workload's capabilities, and so cannot kill another user's process. gVisor refuses added capabilities.
+class LateJobNatively : public OnEachBackend {};
+INSTANTIATE_TEST_SUITE_P(Backends, LateJobNatively, testing::Values("native"), name_of_backend);
+
+TEST_P(LateJobNatively, LeavesAProcessBehindThatInitMayNotKill) {
+  Request request = waiting_request(GetParam());
+  const std::vector<std::string> names = {"CAP_SETUID"};
+  auto& process = request.config.process.emplace();
+  process.capabilities = {.bounding = names, .effective = names, .inheritable = {}, .permitted = names, .ambient = {}};
+  LiveSandbox live(GetParam());
+  live.create(std::move(request));
+  live.await_ready();
+  live.start(*live.judge({.args = {"/bin/sh", "-c",
+                                   "setpriv --reuid=1000 --keep-groups /bin/sh -c '/bin/id -u > /tmp/user; sleep 600' & "
+                                   "while ! [ -s /tmp/user ]; do sleep 0.02; done; /bin/cat /tmp/user; exit 6"}})
+                  .job);
+  EXPECT_TRUE(live.serve());
+  const Record record = live.finish();
+  EXPECT_EQ(record.exit_code, 6);
+  EXPECT_EQ(record.captured_stdout.value_or("-"), "1000\n");
+}
+
 // As the OCI specification has it: no init of ours is there.
 class JobAsPid1 : public OnEachBackend {
  protected:
