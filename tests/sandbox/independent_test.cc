@@ -63,6 +63,10 @@ class Independent : public OnEachBackend {
       return make_real_backend(GetParam());
     });
   }
+  // Others' leftovers may be collected as well.
+  bool sweep_removes_it() {
+    return std::ranges::count(collect_garbage(store_, "").value().sandboxes.removed, request().id) == 1;
+  }
   bool has_channel() const { return std::string_view(GetParam()) != "gvisor-2022"; }
 
   TempDir directory_;
@@ -123,7 +127,7 @@ TEST_P(Independent, HasOneOwnerAtATimeAndGoesOnWithoutAny) {
 TEST_P(Independent, IsNoGarbageUntilItHasEnded) {
   make(kTraps);
   ASSERT_TRUE(await_output("set"));
-  EXPECT_TRUE(collect_garbage(store_, "").value().sandboxes.removed.empty());
+  EXPECT_FALSE(sweep_removes_it());
   const auto living = store_.living().value();
   EXPECT_EQ(std::ranges::count(living, request().id), 1);
   EXPECT_FALSE(store_.create(request().id, [](const std::string&) { return Result<>(); })) << "its name is taken";
@@ -131,7 +135,7 @@ TEST_P(Independent, IsNoGarbageUntilItHasEnded) {
   ASSERT_EQ(::kill(first.pid, SIGKILL), 0);
   const Fd pidfd = first.open().value_or(Fd());
   ASSERT_TRUE(await_end(pidfd.get(), clock::Deadline::in_ms(kPatienceMs)));
-  EXPECT_EQ(collect_garbage(store_, "").value().sandboxes.removed, std::vector<std::string>{request().id});
+  EXPECT_TRUE(sweep_removes_it());
 }
 
 TEST_P(Independent, CanHaveTheWorkloadAsPid1) {
