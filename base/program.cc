@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "base/protection.h"
 
 namespace bailey {
 
@@ -23,32 +24,7 @@ bool is_elf(int file) {
          std::memcmp(magic, "\177ELF", sizeof magic) == 0;
 }
 
-// Every directory from the one that holds the real path up to "/".
-Result<> check_directories(const Program& program, std::string_view name) {
-  std::string directory = program.real_path;
-  while (directory != "/") {
-    const size_t slash = directory.rfind('/');
-    directory.resize(slash == 0 ? 1 : slash);
-    struct stat info{};
-    if (::lstat(directory.c_str(), &info) < 0) return sys_error("looking at " + directory, errno);
-    const std::string install =
-        "install " + std::string(name) + " in a directory that only root may write, such as /usr/local/bin";
-    if (!S_ISDIR(info.st_mode)) return unusable(name, program.path, directory + " is no directory any more", install);
-    const std::string why = changeable_by(info, ::geteuid());
-    if (!why.empty())
-      return unusable(name, program.path, "its directory " + directory + " " + why + ", who could replace it", install);
-  }
-  return {};
-}
-
 }  // namespace
-
-std::string changeable_by(const struct stat& info, uid_t self) {
-  if (info.st_uid != 0 && info.st_uid != self) return "belongs to user " + std::to_string(info.st_uid);
-  if (info.st_mode & S_IWOTH) return "is writable by everybody";
-  if ((info.st_mode & S_IWGRP) && info.st_gid != 0) return "is writable by group " + std::to_string(info.st_gid);
-  return {};
-}
 
 Result<std::string> find_program(const ProgramSearch& search) {
   std::string tried;
@@ -88,10 +64,12 @@ Result<Program> open_program(const std::string& path, std::string_view name, con
   if (!is_elf(program.file.get()))
     return unusable(name, path, "is not a program but a script or data",
                     "name " + std::string(name) + " itself, not a wrapper around it");
-  const std::string why = changeable_by(program.info, ::geteuid());
-  if (!why.empty()) return unusable(name, path, "it " + why, "chown root:root and chmod 755 it, if you trust its contents");
+  if (const auto weakness = weakness_of(program.info, path))
+    return unusable(name, path, "it " + weakness->why, "chown root:root and chmod 755 it, if you trust its contents");
   program.real_path = TRY(files::readlink("/proc/self/fd/" + std::to_string(program.file.get())));
-  TRY(check_directories(program, name));
+  if (const auto above = TRY(weakness_above(program.file.get())))
+    return unusable(name, path, "its directory " + above->path + " " + above->why + ", who could replace it",
+                    "install " + std::string(name) + " in a directory that only root may write, such as /usr/local/bin");
   struct stat again{};
   if (::lstat(program.real_path.c_str(), &again) < 0 || again.st_dev != program.info.st_dev ||
       again.st_ino != program.info.st_ino)

@@ -31,11 +31,7 @@ struct Program {
 };
 
 // Refuses (Fault::unavailable) what is missing, no regular file, not executable, no ELF file (a script would run an interpreter
-// that nobody checked), and what somebody else could change: it and every directory of its real path must belong to root (or
-// to this user) and be writable by nobody else.
+// that nobody checked), and what somebody else could change, itself or by a directory of its real path (base/protection.h).
 Result<Program> open_program(const std::string& path, std::string_view name, const std::string& install);
-
-// Why somebody else than root and `self` could change what this is; empty when nobody can.
-std::string changeable_by(const struct stat& info, uid_t self);
 
 }  // namespace bailey

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/protection.h"
 #include "base/units.h"
 
 namespace bailey::dispatcher {
@@ -32,31 +33,6 @@ Error unusable(Error error, const std::string& path) {
   return error;
 }
 
-// Inside a user namespace that does not map it, the host's root looks like nobody. So do other users of the host; whoever made
-// the namespace is responsible for what it shows.
-bool may_be_root(uid_t uid) {
-  constexpr uid_t kOverflow = 65534;
-  if (uid == 0) return true;
-  const auto map = files::read("/proc/self/uid_map", 4096);
-  return uid == kOverflow && map && map->find("4294967295") == std::string::npos;
-}
-
-// Whoever could put another directory in its place could show us their records. Root's is below /run.
-Result<> check_above(int fd) {
-  std::string above = TRY(files::readlink("/proc/self/fd/" + std::to_string(fd)));
-  while (above.size() > 1) {
-    above.resize(std::max<size_t>(1, above.rfind('/')));
-    struct stat info{};
-    if (::lstat(above.c_str(), &info) != 0) return sys_error("looking at " + above, errno);
-    if (info.st_uid != ::geteuid() && !may_be_root(info.st_uid))
-      return fail(Fault::refused, above + " above it belongs to uid " + std::to_string(info.st_uid), kOwnPlace);
-    // In a sticky directory nobody can rename or remove what belongs to somebody else.
-    if ((info.st_mode & (S_IWGRP | S_IWOTH)) && !(info.st_mode & S_ISVTX))
-      return fail(Fault::refused, "others may write " + above + " above it", kOwnPlace);
-  }
-  return {};
-}
-
 // /tmp is everybody's: what stands there under our name must be ours alone.
 Result<> check_ours(int fd, const std::string& path) {
   const struct stat info = TRY(files::stat_fd(fd, path));
@@ -64,7 +40,11 @@ Result<> check_ours(int fd, const std::string& path) {
     return fail(Fault::refused, "it belongs to uid " + std::to_string(info.st_uid),
                 ::geteuid() == 0 ? "remove " + path : kOwnPlace);
   if ((info.st_mode & 077) != 0) return fail(Fault::refused, "others may enter it", "chmod 0700 " + path);
-  return ::geteuid() == 0 ? Result<>() : check_above(fd);
+  if (::geteuid() == 0) return {};  // root's is below /run
+  // Whoever could put another directory in its place could show us their records.
+  if (const auto above = TRY(weakness_above(fd)))
+    return fail(Fault::refused, above->path + " above it " + above->why, kOwnPlace);
+  return {};
 }
 
 // Shared while an entry is made or attached to, exclusive while somebody looks which ones are dead.

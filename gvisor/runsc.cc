@@ -11,6 +11,7 @@
 #include "base/command.h"
 #include "base/files.h"
 #include "base/program.h"
+#include "base/protection.h"
 #include "base/units.h"
 
 namespace bailey::gvisor {
@@ -46,9 +47,9 @@ Result<Binary> open_runsc(const std::string& wanted, std::string_view search_pat
   binary.file = std::move(program.file);
   const std::string directory = program.real_path.substr(0, program.real_path.rfind('/'));
   binary.sidecars = Fd(::open((directory + "/gvisor-bin").c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  struct stat sidecars{};
-  if (binary.sidecars && (::fstat(binary.sidecars.get(), &sidecars) < 0 || !changeable_by(sidecars, ::geteuid()).empty()))
-    return unusable(path, "others may change its gvisor-bin directory", "chown root:root and chmod 755 it");
+  if (binary.sidecars)
+    if (const auto weakness = weakness_of(TRY(files::stat_fd(binary.sidecars.get(), "gvisor-bin")), "gvisor-bin"))
+      return unusable(path, "its directory gvisor-bin " + weakness->why, "chown root:root and chmod 755 it");
 
   binary.identity = {info.st_dev,
                      info.st_ino,

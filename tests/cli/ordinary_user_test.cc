@@ -114,7 +114,7 @@ TEST_F(OrdinaryUser, RefusesARuntimeDirectoryThatAnotherHasAHandIn) {
       {"a file", [&] { make(place, 0, 01777), std::ofstream(bailey) << "x"; }, "bailey"},
       {"a FIFO", [&] { make(place, 0, 01777), ::mkfifo(bailey.c_str(), 0666); }, "bailey"},
       {"ours, open to others", [&] { make(place, 0, 01777), make(bailey, kUser, 0755); }, "others may enter"},
-      {"ours, in a place that others may write", [&] { make(place, 0, 0777), make(bailey, kUser, 0700); }, "others may write"},
+      {"ours, in a place that others may write", [&] { make(place, 0, 0777), make(bailey, kUser, 0700); }, "writable by"},
       {"ours, in a place of theirs", [&] { make(place, kAttacker, 01777), make(bailey, kUser, 0700); }, "belongs to uid 47111"},
   };
   for (const auto& one : cases) {

@@ -1,0 +1,55 @@
+#include "base/protection.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/files.h"
+
+namespace bailey {
+
+namespace {
+
+// Whether the host's root may look like this here. So do other users of the host; whoever made the namespace is responsible for
+// what it shows.
+bool may_be_root(uid_t uid) {
+  constexpr uid_t kOverflow = 65534;
+  if (uid != kOverflow) return uid == 0;
+  const auto map = files::read("/proc/self/uid_map", 4096);
+  return map && map->find("4294967295") == std::string::npos;
+}
+
+std::optional<Weakness> foreign(const struct stat& info, const std::string& path) {
+  return Weakness{path, "belongs to uid " + std::to_string(info.st_uid), "chown root " + path};
+}
+
+std::optional<Weakness> writable(const struct stat& info, const std::string& path) {
+  const std::string remedy = "chmod go-w " + path;
+  if (info.st_mode & S_IWOTH) return Weakness{path, "is writable by everybody", remedy};
+  if (info.st_mode & S_IWGRP) return Weakness{path, "is writable by group " + std::to_string(info.st_gid), remedy};
+  return {};
+}
+
+}  // namespace
+
+std::optional<Weakness> weakness_of(const struct stat& info, const std::string& path) {
+  if (info.st_uid != 0 && info.st_uid != ::geteuid()) return foreign(info, path);
+  return writable(info, path);
+}
+
+Result<std::optional<Weakness>> weakness_above(int fd) {
+  std::string path = TRY(files::readlink("/proc/self/fd/" + std::to_string(fd)));
+  while (path.size() > 1) {
+    path.resize(std::max<size_t>(1, path.rfind('/')));
+    struct stat info{};
+    if (::lstat(path.c_str(), &info) != 0) return sys_error("looking at " + path, errno);
+    if (!S_ISDIR(info.st_mode)) return fail(Fault::failed, path + " is no directory any more", "try again");
+    if (info.st_uid != ::geteuid() && !may_be_root(info.st_uid)) return foreign(info, path);
+    if (!(info.st_mode & S_ISVTX))
+      if (auto weakness = writable(info, path)) return weakness;
+  }
+  return std::nullopt;
+}
+
+}  // namespace bailey
