@@ -26,13 +26,16 @@ std::unique_ptr<dispatcher::Backend> make_native(const dispatcher::BackendContex
 }
 
 std::unique_ptr<dispatcher::Backend> make_gvisor(const dispatcher::BackendContext& context) {
+  using dispatcher::setting_of;
   const char* path = ::getenv("PATH");
-  return gvisor::create_backend({.runsc = context.request.runsc.empty() ? context.policy.runsc : context.request.runsc,
-                                 .search_path = path ? path : "",
-                                 .platform = context.request.platform,
-                                 .runtime_directory = dispatcher::StateStore::default_path(),
-                                 .tries_platforms = context.may_start_sandboxes,
-                                 .root_files = root_files(context.policy)});
+  const std::string_view runsc = setting_of(context.request.backend_settings, "runsc");
+  return gvisor::create_backend(
+      {.runsc = std::string(runsc.empty() ? setting_of(context.policy.backend_settings, "runsc") : runsc),
+       .search_path = path ? path : "",
+       .platform = std::string(setting_of(context.request.backend_settings, "platform")),
+       .runtime_directory = dispatcher::StateStore::default_path(),
+       .tries_platforms = context.may_start_sandboxes,
+       .root_files = root_files(context.policy)});
 }
 
 constexpr std::initializer_list<Row> kBackends = {

@@ -49,14 +49,14 @@ struct LevelRun {
 Request request_for(const Policy& policy, const Level& level, BackendKind runtime, const std::string& runsc) {
   Request request;
   request.trust = level.name;
-  request.runtime = runtime == BackendKind::native ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  request.runtime = runtime;
   const bool none = std::ranges::find(level.networks, NetworkMode::none) != level.networks.end();
   request.network = none || level.networks.empty() ? NetworkMode::none : level.networks.front();
   request.unsafe_opt_ins.native_for_untrusted = policy.unsafe_native_for_untrusted && runtime == BackendKind::native;
   request.unsafe_opt_ins.host_network = request.network == NetworkMode::host;
   request.config.process.emplace().args = {"/bin/true"};
   request.limits.wall_ms = std::min(kLongestRunMs, level.ceilings.wall_ms.value_or(kLongestRunMs));
-  if (runtime == BackendKind::gvisor) request.runsc = runsc;
+  if (runtime == BackendKind::gvisor && !runsc.empty()) request.backend_settings["runsc"] = runsc;
   return request;
 }
 
@@ -153,10 +153,11 @@ Diagnosis diagnose(const Flags& flags) {
   found.host.push_back(probe_runtime_directory());
   for (Probe& probe : try_network(*policy)) found.host.push_back(std::move(probe));
   const char* path = ::getenv("PATH");
-  for (Probe& probe : gvisor::probe_for_doctor({.runsc = flags.runsc.empty() ? policy->runsc : flags.runsc,
-                                                .search_path = path ? path : "",
-                                                .platform = "",
-                                                .runtime_directory = ""}))
+  for (Probe& probe : gvisor::probe_for_doctor(
+           {.runsc = flags.runsc.empty() ? std::string(setting_of(policy->backend_settings, "runsc")) : flags.runsc,
+            .search_path = path ? path : "",
+            .platform = "",
+            .runtime_directory = ""}))
     found.host.push_back(std::move(probe));
   for (const auto& [name, level] : policy->levels) {
     for (const BackendKind runtime : level.runtimes) found.runs.push_back(try_level(*policy, level, runtime, flags.runsc));

@@ -204,11 +204,15 @@ std::string built_in_defaults(const dispatcher::Limit& limit) {
 // refused.
 Result<> refuse_empty(const RequestFlags& flags) {
   const std::pair<const char*, const std::optional<std::string>*> kTexts[] = {
-      {"--trust", &flags.trust},   {"--runtime", &flags.runtime},   {"--net", &flags.network},
-      {"--rootfs", &flags.rootfs}, {"--name", &flags.name},         {"--hostname", &flags.hostname},
-      {"--runsc", &flags.runsc},   {"--platform", &flags.platform}, {"--seccomp", &flags.seccomp}};
+      {"--trust", &flags.trust}, {"--runtime", &flags.runtime},   {"--net", &flags.network},    {"--rootfs", &flags.rootfs},
+      {"--name", &flags.name},   {"--hostname", &flags.hostname}, {"--seccomp", &flags.seccomp}};
+  const auto refuse = [](const std::string& flag) {
+    return bad(flag, "''", "it is empty", "leave it out for the default, or give a value");
+  };
   for (const auto& [flag, text] : kTexts)
-    if (*text && (*text)->empty()) return bad(flag, "''", "it is empty", "leave it out for the default, or give a value");
+    if (*text && (*text)->empty()) return refuse(flag);
+  for (const auto& [name, value] : flags.backend_settings)
+    if (value.empty()) return refuse("--" + name);
   return {};
 }
 
@@ -277,9 +281,15 @@ void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& 
   one("--hostname", flags.hostname, "NAME", "host name inside (default bailey)");
   flag("-t,--tty", flags.terminal, "give the command a terminal (default: pipes)");
   one("--name", flags.name, "ID", "name of the sandbox (default: random)");
-  one("--platform", flags.platform, "P", "gvisor: systrap, ptrace or kvm (default: the best that works)");
-  one("--runsc", flags.runsc, "PATH",
-      "gvisor: the runsc to use (default the policy's, else found in PATH and the usual places)");
+  for (const dispatcher::BackendSetting& setting : dispatcher::kRequestSettings) {
+    const std::string name(setting.name);
+    if (!wanted("--" + name)) continue;
+    app.add_option_function<std::string>(
+           "--" + name, [&flags, name](const std::string& value) { flags.backend_settings.emplace_back(name, value); },
+           std::string(setting.help))
+        ->type_name(std::string(setting.value_name))
+        ->group(kRequestGroup);
+  }
   one("--seccomp", flags.seccomp, "FILE|fd:N",
       "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says (default: the built-in one)");
   if (wanted("--seccomp-log"))
@@ -338,8 +348,11 @@ Result<Request> make_request(const RequestFlags& flags, std::vector<std::string>
     request.secret_directories.push_back(std::move(directory));
   }
   if (flags.hostname) request.config.hostname = *flags.hostname;
-  if (flags.platform) request.platform = *flags.platform;
-  if (flags.runsc) request.runsc = TRY(absolute(*flags.runsc));
+  for (const auto& [name, value] : flags.backend_settings) {
+    const auto setting = std::ranges::find(dispatcher::kRequestSettings, name, &dispatcher::BackendSetting::name);
+    const bool is_path = setting->type == dispatcher::BackendSetting::Type::path;
+    request.backend_settings[name] = is_path ? TRY(absolute(value)) : value;
+  }
   if (flags.seccomp) {
     const std::string text = TRY(read_source("--seccomp", *flags.seccomp, kMaxSeccompFile));
     request.config.linux.seccomp = TRY(bundle::parse_seccomp(text, *flags.seccomp));

@@ -17,11 +17,12 @@ namespace bailey::cli {
 // What describes the sandbox: everything that a request document can say. With --request none of these may be
 // given.
 struct RequestFlags {
-  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, platform, runsc, seccomp;
+  std::optional<std::string> trust, runtime, network, rootfs, workdir, user, umask, hostname, name, seccomp;
   bool unsafe_native = false, allow_host_network = false, ipv6 = false, writable = false, terminal = false;
   dispatcher::SeccompLog seccomp_log = dispatcher::SeccompLog::off;
   std::vector<std::string> secrets, secret_directories, volumes, env, env_files, egress, publish;
-  std::vector<std::pair<std::string, std::string>> limits;  // flag of dispatcher::limits() -> value
+  std::vector<std::pair<std::string, std::string>> limits;            // flag of dispatcher::limits() -> value
+  std::vector<std::pair<std::string, std::string>> backend_settings;  // name of dispatcher::kRequestSettings -> value
 };
 
 // Adds those that are wanted to `app`. `flags` must outlive its parse.

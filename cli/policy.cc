@@ -47,6 +47,17 @@ std::string joined(const List& list, Word&& word, const char* when_empty) {
   return text.empty() ? when_empty : text;
 }
 
+std::string rows(const dispatcher::BackendSettings& settings, std::span<const dispatcher::BackendSetting> known) {
+  std::string text;
+  for (const dispatcher::BackendSetting& setting : known) {
+    const std::string_view given = dispatcher::setting_of(settings, setting.name);
+    std::string value(given.empty() ? setting.when_absent : given);
+    if (setting.type == dispatcher::BackendSetting::Type::yes_no) value = value == "true" ? "yes" : "no";
+    text += row(setting.name, value);
+  }
+  return text;
+}
+
 std::string describe(const Level& level) {
   std::string text = "\nlevel " + level.name +
                      (level.untrusted ? ": untrusted code, with the invariants that no policy lifts\n" : ": trusted code\n");
@@ -64,7 +75,7 @@ std::string describe(const Level& level) {
       row("volume_roots", joined(level.volume_roots, [](const auto& root) { return root; }, "any but the forbidden places"));
   text += row("seccomp", dispatcher::name_of(level.seccomp, dispatcher::kSeccompRuleNames));
   text += row("secrets", level.secrets ? "yes" : "no");
-  text += row("directfs", level.directfs ? "yes" : "no");
+  text += rows(level.backend_settings, dispatcher::kLevelSettings);
   text += row("limit", "default", "ceiling");
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
     const auto value = [&](const dispatcher::LimitValues& values) {
@@ -86,7 +97,7 @@ std::string describe(const Policy& policy) {
   std::string text =
       "policy: " + policy.source + (from_file ? "\n" : std::string("; there is no ") + dispatcher::kPolicyPath + "\n");
   text += row("unsafe native", policy.unsafe_native_for_untrusted ? "ALLOWED for untrusted code, with --unsafe-native" : "no");
-  text += row("runsc", policy.runsc.empty() ? "PATH and the usual places" : policy.runsc);
+  text += rows(policy.backend_settings, dispatcher::kPolicySettings);
   text += row("uplink", policy.uplink.empty() ? "pasta, else slirp4netns, of PATH and the usual places" : policy.uplink);
   text += row("audit", policy.audit_file.empty() ? "none" : policy.audit_file);
   text += row("cgroup parent", policy.cgroup_parent.empty() ? "found" : policy.cgroup_parent);

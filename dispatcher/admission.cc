@@ -179,7 +179,7 @@ Verdict check_untrusted(const bundle::Config& config, Shape shape) {
 // The sandbox's request as it would be with this command.
 Request with_job(const Spec& spec, const JobRequest& wish) {
   Request request = spec.request();
-  request.runtime = spec.backend() == BackendKind::native ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  request.runtime = spec.backend();
   request.awaits_job = false;
   if (!request.config.process) request.config.process.emplace();
   bundle::Process& process = *request.config.process;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "dispatcher/names.h"
 #include "dispatcher/networks.h"
 
 namespace bailey::dispatcher {
@@ -26,7 +27,7 @@ json::Object line_of(const char* event, const std::string& id, const std::string
 void describe_request(json::Object& line, const Request& request) {
   const auto& process = request.config.process;
   if (process && !process->args.empty()) line.set("command", process->args.front());
-  line.set("runtime", to_text(request.runtime));
+  line.set("runtime", name_of(request.runtime, kRuntimeNames));
   line.set("network", network_of(request));
   json::Array unsafe;
   if (request.unsafe_opt_ins.native_for_untrusted) unsafe.emplace_back("unsafe-native");

@@ -61,7 +61,6 @@ LimitValues resolve_limits(const Request& request, const Level& level);
 std::span<const network::Grant> resolve_egress(const Request& request, const Level& level);
 
 const char* to_text(BackendKind);
-const char* to_text(RuntimeChoice);
 const char* to_text(NetworkMode);
 
 }  // namespace bailey::dispatcher

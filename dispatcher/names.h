@@ -1,4 +1,5 @@
-// The words of requests and policies for the domain's enumerations: one table each, used to read and to write.
+// The words of requests and policies for the domain's enumerations: one table each, used to read and to write (the
+// backends: backend_kinds.h).
 #pragma once
 
 #include <string_view>
@@ -9,10 +10,6 @@
 
 namespace bailey::dispatcher {
 
-inline constexpr std::pair<std::string_view, BackendKind> kBackendNames[] = {{"native", BackendKind::native},
-                                                                             {"gvisor", BackendKind::gvisor}};
-inline constexpr std::pair<std::string_view, RuntimeChoice> kRuntimeNames[] = {
-    {"auto", RuntimeChoice::automatic}, {"native", RuntimeChoice::native}, {"gvisor", RuntimeChoice::gvisor}};
 inline constexpr std::pair<std::string_view, NetworkMode> kNetworkNames[] = {{"none", NetworkMode::none},
                                                                              {"host", NetworkMode::host},
                                                                              {"bridge", NetworkMode::bridge},

@@ -57,8 +57,8 @@ struct Level {
   std::vector<std::string> volume_roots;      // when not empty, every source must lie below one of them
   SeccompRule seccomp = SeccompRule::narrow;  // never `replace` for untrusted code
   bool secrets = false;
-  bool directfs = true;   // gvisor: false is the stronger sentry, 14-19 ms dearer
-  bool untrusted = true;  // the invariants for untrusted code hold, whatever the level is called
+  BackendSettings backend_settings;  // of kLevelSettings
+  bool untrusted = true;             // the invariants for untrusted code hold, whatever the level is called
   friend bool operator==(const Level&, const Level&) = default;
 };
 
@@ -72,9 +72,9 @@ struct Policy {
   std::string source = "built-in";  // or the file's path
   std::map<std::string, Level> levels;
   bool unsafe_native_for_untrusted = false;
-  std::string runsc;          // absolute path, empty: search
-  std::string audit_file;     // empty: no audit; configured and not writable: nothing starts
-  std::string cgroup_parent;  // empty: found (host/cgroup/cgroup.h)
+  BackendSettings backend_settings;  // of kPolicySettings
+  std::string audit_file;            // empty: no audit; configured and not writable: nothing starts
+  std::string cgroup_parent;         // empty: found (host/cgroup/cgroup.h)
   network::BridgeSpec bridge;
   DefaultRootRule default_root;
   std::string uplink;  // absolute path of a pasta or slirp4netns, for the network `userspace`; empty: search

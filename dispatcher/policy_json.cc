@@ -35,12 +35,6 @@ void decode_names(ObjectView& view, std::string_view key, std::vector<E>& out,
   }
 }
 
-bool is_plain_path(std::string_view path) {
-  const std::string text = std::string(path) + "/";
-  return path.size() > 1 && path.starts_with('/') && !path.ends_with('/') && text.find("//") == std::string::npos &&
-         text.find("/./") == std::string::npos && text.find("/../") == std::string::npos;
-}
-
 bool is_link_name(std::string_view name) {
   constexpr size_t kLongest = 15;  // IFNAMSIZ - 1
   return !name.empty() && name.size() <= kLongest && std::ranges::all_of(name, [](char c) {
@@ -152,7 +146,7 @@ void decode_level(ObjectView& view, Level& level) {
       if (!is_plain_path(root)) view.fault("volume_roots", "'" + root + "' is not an absolute, normalised path");
   view.get_enum("seccomp", level.seccomp, kSeccompRuleNames);
   view.get("secrets", level.secrets);
-  view.get("directfs", level.directfs);
+  decode_settings(view, kLevelSettings, Paths::plain, level.backend_settings);
   if (level.runtimes.empty()) view.fault("runtimes", "lists no runtime; the first one is what 'auto' takes");
   check_untrusted(view, level);
 }
@@ -200,7 +194,7 @@ json::Value encode_level(const Level& level) {
   members.append("volume_roots", json::Array(level.volume_roots.begin(), level.volume_roots.end()));
   members.append("seccomp", name_of(level.seccomp, kSeccompRuleNames));
   members.append("secrets", level.secrets);
-  members.append("directfs", level.directfs);
+  encode_settings(level.backend_settings, kLevelSettings, Written::all, members);
   return members;
 }
 
@@ -213,7 +207,7 @@ Result<Policy> parse_policy(std::string_view text, std::string_view name) {
   json::Decoder decoder(json::UnknownKeys::refuse);
   decoder.object(document, [&](ObjectView& view) {
     view.get("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
-    decode_path(view, "runsc", policy.runsc);
+    decode_settings(view, kPolicySettings, Paths::plain, policy.backend_settings);
     decode_path(view, "uplink", policy.uplink);
     decode_path(view, "audit_file", policy.audit_file);
     decode_path(view, "cgroup_parent", policy.cgroup_parent);
@@ -229,7 +223,7 @@ json::Value to_json(const Policy& policy) {
   json::Object levels, members;
   for (const auto& [name, level] : policy.levels) levels.append(name, encode_level(level));
   members.append("unsafe_native_for_untrusted", policy.unsafe_native_for_untrusted);
-  members.append("runsc", policy.runsc);
+  encode_settings(policy.backend_settings, kPolicySettings, Written::all, members);
   members.append("uplink", policy.uplink);
   members.append("audit_file", policy.audit_file);
   members.append("cgroup_parent", policy.cgroup_parent);

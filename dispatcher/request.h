@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bundle/config.h"
+#include "dispatcher/backend_kinds.h"
 #include "network/filter/egress.h"
 #include "network/publish/publish.h"
 #include "secrets/directory.h"
@@ -24,8 +25,6 @@
 
 namespace bailey::dispatcher {
 
-enum class BackendKind { native, gvisor };
-enum class RuntimeChoice { automatic, native, gvisor };
 enum class NetworkMode { none, host, bridge, userspace };
 // Whether Bailey decides what it lets through: an address of its own, and a namespace that is made ready before the sandbox.
 constexpr bool is_filtered(NetworkMode mode) { return mode == NetworkMode::bridge || mode == NetworkMode::userspace; }
@@ -66,7 +65,7 @@ struct Request {
   bool as_pid_1 = false;    // the command becomes PID 1, as the OCI specification has it; otherwise that is Bailey's init
   bool awaits_job = false;  // the sandbox may have no command of its own: what runs in it comes later, as JobRequests
   std::string trust = "untrusted";
-  RuntimeChoice runtime = RuntimeChoice::automatic;
+  std::optional<BackendKind> runtime;  // absent: the first one of the level
   NetworkMode network = NetworkMode::none;
   std::string shared_network;                         // bridge:NAME, which all who say so share; empty: with nobody
   bool ipv6 = false;                                  // on the bridge, in addition to IPv4
@@ -85,8 +84,7 @@ struct Request {
   SeccompLog seccomp_log = SeccompLog::off;
   std::vector<secrets::Request> secrets;
   std::vector<secrets::Directory> secret_directories;
-  std::string platform;  // gvisor: "systrap", "ptrace", "kvm"; empty: the best that works
-  std::string runsc;     // path given by the caller; empty: policy, PATH, usual places
+  BackendSettings backend_settings;  // of kRequestSettings
   friend bool operator==(const Request&, const Request&) = default;
 };
 

@@ -128,8 +128,7 @@ Result<Request> parse_request(std::string_view text, std::string_view name) {
     view.array("secrets", [&](ObjectView& secret) { decode_secret(secret, request.secrets.emplace_back()); });
     view.array("secret_directories",
                [&](ObjectView& directory) { decode_secret_directory(directory, request.secret_directories.emplace_back()); });
-    view.get("platform", request.platform);
-    view.get("runsc", request.runsc);
+    decode_settings(view, kRequestSettings, Paths::any, request.backend_settings);
   });
   TRY(decoder.finish(name));
   return request;
@@ -140,7 +139,7 @@ json::Value to_json(const Request& request) {
   json::Object members;
   if (!request.id.empty()) members.append("id", request.id);
   members.append("trust", request.trust);  // always said, because it decides most
-  if (request.runtime != fresh.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
+  if (request.runtime) members.append("runtime", name_of(request.runtime, kRuntimeNames));
   if (request.network != fresh.network || !request.shared_network.empty()) members.append("network", network_of(request));
   if (request.ipv6) members.append("ipv6", true);
   if (request.egress) members.append("egress", encode_grants(*request.egress));
@@ -164,8 +163,7 @@ json::Value to_json(const Request& request) {
   for (const secrets::Directory& directory : request.secret_directories)
     directories.push_back(encode_secret_directory(directory));
   if (!directories.empty()) members.append("secret_directories", std::move(directories));
-  if (!request.platform.empty()) members.append("platform", request.platform);
-  if (!request.runsc.empty()) members.append("runsc", request.runsc);
+  encode_settings(request.backend_settings, kRequestSettings, Written::given, members);
   return members;
 }
 

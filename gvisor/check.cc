@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/utf8.h"
+#include "dispatcher/limits.h"
 #include "gvisor/plan.h"
 
 namespace bailey::gvisor {
@@ -35,6 +36,9 @@ bool lacks_owner(const Spec& spec, const bundle::Mount& mount) {
          std::ranges::none_of(mount.options, read_only);
 }
 
+// /bin/true takes 22 MiB of sentry; with 16 MiB it fails, with 20 it runs.
+constexpr uint64_t kLeastMemory = 32ULL << 20;
+
 class Refusals {
  public:
   void add_if(bool refused, std::string_view what) {
@@ -56,6 +60,11 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   const bundle::Config& config = spec.config();
   const bundle::Process& process = spec.process();
   const bundle::Linux& linux_part = config.linux;
+  const dispatcher::Limit& limit = *dispatcher::find_limit("memory");
+  if (const auto memory = spec.limits().memory_bytes; memory && *memory < kLeastMemory)
+    return fail(Fault::refused,
+                "memory " + dispatcher::format_limit(limit, *memory) + " is below what gVisor's own kernel needs",
+                "--memory " + dispatcher::format_limit(limit, kLeastMemory) + " or more");
   Refusals refusals;
 
   // Those of an engine's are its own notes; config.json carries none of them.

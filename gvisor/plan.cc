@@ -190,13 +190,14 @@ Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
   add_secrets(plan, spec);
   add_channel(plan);
 
-  plan.arguments = runsc_arguments(*inputs.traits, {.platform = inputs.platform,
-                                                    .network = network,
-                                                    .directfs = spec.level().directfs,
-                                                    .root_in_memory = writable,
-                                                    .root_memory_bytes = spec.limits().tmpfs_bytes,
-                                                    .console = plan.terminal,
-                                                    .id = plan.runsc_id});
+  plan.arguments =
+      runsc_arguments(*inputs.traits, {.platform = inputs.platform,
+                                       .network = network,
+                                       .directfs = dispatcher::setting_of(spec.level().backend_settings, "directfs") != "false",
+                                       .root_in_memory = writable,
+                                       .root_memory_bytes = spec.limits().tmpfs_bytes,
+                                       .console = plan.terminal,
+                                       .id = plan.runsc_id});
   return plan;
 }
 

@@ -96,7 +96,6 @@ class Compiler {
       problem("linux.rootfsPropagation " + l.rootfs_propagation);
     if (!spec_.process().apparmor_profile.empty()) problem("process.apparmorProfile");
     if (!spec_.process().selinux_label.empty()) problem("process.selinuxLabel");
-    if (!spec_.request().platform.empty()) problem("--platform (a setting of gvisor)");
   }
 
   void compile_namespaces() {

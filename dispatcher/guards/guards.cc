@@ -24,7 +24,6 @@ constexpr std::array kGuards = {
 std::span<const NamedGuard> guards() { return kGuards; }
 
 const char* to_text(BackendKind kind) { return name_of(kind, kBackendNames); }
-const char* to_text(RuntimeChoice choice) { return name_of(choice, kRuntimeNames); }
 const char* to_text(NetworkMode mode) { return name_of(mode, kNetworkNames); }
 
 const Level& judged_level(const Request& request, const Policy& policy) {
@@ -52,8 +51,8 @@ Result<BackendKind> choose_backend(const Request& request, const Policy& policy)
     return fail(Fault::refused, "trust level '" + request.trust + "' is not known", "--trust with one of: " + known);
   }
   if (level->runtimes.empty()) return fail(Fault::refused, "level '" + level->name + "' lists no runtime");
-  if (request.runtime == RuntimeChoice::automatic) return level->runtimes.front();
-  const BackendKind asked = request.runtime == RuntimeChoice::native ? BackendKind::native : BackendKind::gvisor;
+  if (!request.runtime) return level->runtimes.front();
+  const BackendKind asked = *request.runtime;
   // Native for untrusted code has a rule of its own (guard_trust), which needs no listing and which no listing satisfies.
   if (asked == BackendKind::native && level->untrusted) return asked;
   if (std::ranges::find(level->runtimes, asked) != level->runtimes.end()) return asked;

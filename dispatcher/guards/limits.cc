@@ -7,8 +7,6 @@ namespace bailey::dispatcher {
 
 namespace {
 
-constexpr uint64_t kLeastGvisorMemory = 32ULL << 20;  // /bin/true takes 22 MiB of sentry; 16 MiB fails, 20 MiB runs
-
 void judge_one(const Limit& limit, const Request& request, const Policy& policy, Findings& findings) {
   const std::optional<uint64_t> asked = limit.asked(request);
   if (!asked) return;
@@ -83,11 +81,6 @@ Verdict guard_limits(const Request& request, const Policy& policy, const HostFac
   judge_swap(request, level, findings);
   judge_side_doors(request, level, findings);
   const LimitValues values = resolve_limits(request, level);
-  const Result<BackendKind> backend = choose_backend(request, policy);
-  if (backend && *backend == BackendKind::gvisor && values.memory_bytes && *values.memory_bytes < kLeastGvisorMemory)
-    findings.add(
-        "memory " + format_limit(*find_limit("memory"), *values.memory_bytes) + " is below what gVisor's own kernel needs",
-        "--memory 32M or more");
   return findings.verdict("limits", in_force(values));
 }
 

@@ -124,6 +124,12 @@ std::string forbidden_by_any_name(const OpenedSource& source, Judge&& judge) {
 
 }  // namespace
 
+bool is_plain_path(std::string_view path) {
+  const std::string text = std::string(path) + "/";
+  return path.size() > 1 && path.starts_with('/') && !path.ends_with('/') && text.find("//") == std::string::npos &&
+         text.find("/./") == std::string::npos && text.find("/../") == std::string::npos;
+}
+
 std::span<const ForbiddenPlace> forbidden_places() { return kForbidden; }
 
 bool is_at_or_below(std::string_view path, std::string_view top) {

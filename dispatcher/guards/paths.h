@@ -18,6 +18,8 @@ struct ForbiddenPlace {
 };
 std::span<const ForbiddenPlace> forbidden_places();
 
+// Absolute and normalised, and not "/".
+bool is_plain_path(std::string_view path);
 // `path` is `top` or lies below it; both absolute and normalised.
 bool is_at_or_below(std::string_view path, std::string_view top);
 

@@ -31,16 +31,20 @@ Verdict guard_trust(const Request& request, const Policy& policy, const HostFact
   const Result<BackendKind> backend = choose_backend(request, policy);
   if (!backend) return {kName, false, backend.error().message, backend.error().remedy};
   const Level& level = judged_level(request, policy);
-  if (*backend == BackendKind::native && !(request.platform.empty() && request.runsc.empty()))
-    return {kName, false, "a gVisor platform or runsc was asked for, and the backend is native",
-            "--runtime gvisor, or leave --platform and --runsc out"};
-  if (!policy.runsc.empty() && !request.runsc.empty() && request.runsc != policy.runsc)
-    return {kName, false,
-            "--runsc " + request.runsc + " is not " + policy.runsc + ", which the policy (" + policy.source + ") wants",
-            "leave --runsc out"};
+  for (const BackendSetting& setting : kRequestSettings) {
+    const std::string asked(setting_of(request.backend_settings, setting.name));
+    const std::string bound(setting_of(policy.backend_settings, setting.name)), flag = "--" + std::string(setting.name);
+    if (asked.empty()) continue;
+    if (setting.backend != *backend)
+      return {kName, false,
+              flag + " " + asked + " is a setting of " + to_text(setting.backend) + ", and the backend is " + to_text(*backend),
+              std::string("--runtime ") + to_text(setting.backend) + ", or leave " + flag + " out"};
+    if (!bound.empty() && asked != bound)
+      return {kName, false, flag + " " + asked + " is not " + bound + ", which the policy (" + policy.source + ") wants",
+              "leave " + flag + " out"};
+  }
   if (*backend == BackendKind::native && level.untrusted) return native_for_untrusted(request, policy, level);
-  const char* how =
-      request.runtime == RuntimeChoice::automatic ? "the first runtime of level '" : "asked for, and listed by level '";
+  const char* how = request.runtime ? "asked for, and listed by level '" : "the first runtime of level '";
   return {kName, true, std::string(to_text(*backend)) + ": " + how + level.name + "'", {}};
 }
 

@@ -148,10 +148,11 @@ Result<Port> Port::create(const Bridge& bridge, const PortSpec& spec, const Netn
   port.bridge_ = bridge.index;
   TRY(port.wire_host(bridge, mac));
   NetlinkSocket inner_socket;
-  TRY(inside.run([&]() -> Result<> {
+  const auto wire_inside = [&]() -> Result<> {
     inner_socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
     return port.wire_inside(inner_socket, bridge, spec.inner);
-  }));
+  };
+  TRY(inside.run(wire_inside));
   TRY(port.socket_.send(link::up(port.index_, port.name_)));
   TRY(wait_until_it_carries(inner_socket, spec.inner));
   TRY(wait_until_it_carries(port.socket_, port.name_));

@@ -145,7 +145,7 @@ Record LiveSandbox::finish() { return sandbox_->finish(std::move(lived_)); }
 Request waiting_request(const std::string& backend) {
   Request request;
   request.trust = "trusted";
-  request.runtime = backend == "native" ? RuntimeChoice::native : RuntimeChoice::gvisor;
+  request.runtime = backend == "native" ? BackendKind::native : BackendKind::gvisor;
   request.awaits_job = true;
   return request;
 }

@@ -139,7 +139,7 @@ TEST(Options, BecomeTheRequest) {
   ASSERT_TRUE(parsed) << parsed.error().message;
   const dispatcher::Request& request = *parsed;
   EXPECT_EQ(request.trust, "trusted");
-  EXPECT_EQ(request.runtime, dispatcher::RuntimeChoice::gvisor);
+  EXPECT_EQ(request.runtime, dispatcher::BackendKind::gvisor);
   EXPECT_EQ(request.network, dispatcher::NetworkMode::host);
   EXPECT_TRUE(request.unsafe_opt_ins.host_network);
   EXPECT_TRUE(request.unsafe_opt_ins.native_for_untrusted);
@@ -157,6 +157,7 @@ TEST(Options, BecomeTheRequest) {
   EXPECT_EQ(process.user.umask, 027U);
   EXPECT_TRUE(process.terminal);
   EXPECT_EQ(request.id, "n1");
+  EXPECT_EQ(request.backend_settings, (dispatcher::BackendSettings{{"platform", "systrap"}, {"runsc", "/opt/runsc"}}));
   ASSERT_EQ(request.secrets.size(), 1U);
   EXPECT_EQ(request.secrets[0].destination, "/x");
   EXPECT_EQ(request.secrets[0].mode, 0440U);

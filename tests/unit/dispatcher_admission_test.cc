@@ -186,7 +186,7 @@ TEST(Admission, RunsUntrustedCodeNativelyOnlyWithBothConsents) {
       Policy policy = builtin_policy(true);
       policy.unsafe_native_for_untrusted = policy_agrees;
       Request request = wish();
-      request.runtime = RuntimeChoice::native;
+      request.runtime = BackendKind::native;
       request.unsafe_opt_ins.native_for_untrusted = caller_agrees;
       const auto decision = judge(request, policy);
       EXPECT_EQ(decision.spec != nullptr, policy_agrees && caller_agrees);

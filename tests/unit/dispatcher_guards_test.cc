@@ -44,13 +44,14 @@ std::vector<Combination> every_combination() {
 }
 
 BackendKind wanted_backend(const Combination& one) {
-  if (one.request.runtime == RuntimeChoice::native) return BackendKind::native;
-  if (one.request.runtime == RuntimeChoice::gvisor) return BackendKind::gvisor;
+  if (one.request.runtime == BackendKind::native) return BackendKind::native;
+  if (one.request.runtime == BackendKind::gvisor) return BackendKind::gvisor;
   return one.level().runtimes.front();
 }
 
 std::string describe(const Combination& one) {
-  return one.request.trust + " runtime=" + to_text(one.request.runtime) + " net=" + to_text(one.request.network) +
+  return one.request.trust + " runtime=" + name_of(one.request.runtime, kRuntimeNames) +
+         " net=" + to_text(one.request.network) +
          " unsafe-native=" + std::to_string(one.request.unsafe_opt_ins.native_for_untrusted) +
          " allow-host-network=" + std::to_string(one.request.unsafe_opt_ins.host_network) +
          " policy=" + std::to_string(one.policy.unsafe_native_for_untrusted);
@@ -116,20 +117,20 @@ TEST(GuardTrust, JudgesAnUnknownLevelAsUntrustedInEveryGuard) {
 
 TEST(GuardTrust, RefusesGvisorOptionsForNative) {
   Request request = wish("trusted");
-  request.platform = "systrap";
+  request.backend_settings["platform"] = "systrap";
   EXPECT_FALSE(guard_trust(request, builtin_policy(true), host()).allowed);
-  request.runtime = RuntimeChoice::gvisor;
+  request.runtime = BackendKind::gvisor;
   EXPECT_TRUE(guard_trust(request, builtin_policy(true), host()).allowed);
 }
 
 TEST(GuardTrust, KeepsTheRunscThatThePolicyNames) {
   Policy policy = builtin_policy(true);
-  policy.runsc = "/usr/local/bin/runsc";
+  policy.backend_settings["runsc"] = "/usr/local/bin/runsc";
   Request request = wish();
   EXPECT_TRUE(guard_trust(request, policy, host()).allowed);
-  request.runsc = "/usr/local/bin/runsc";
+  request.backend_settings["runsc"] = "/usr/local/bin/runsc";
   EXPECT_TRUE(guard_trust(request, policy, host()).allowed);
-  request.runsc = "/tmp/runsc";
+  request.backend_settings["runsc"] = "/tmp/runsc";
   EXPECT_FALSE(guard_trust(request, policy, host()).allowed);
   EXPECT_TRUE(guard_trust(request, builtin_policy(true), host()).allowed) << "where the policy names none";
 }
@@ -219,7 +220,7 @@ TEST(GuardAnnotations, LetsOnlyOursThroughToGvisor) {
                           "io.katacontainers.config", "org.example", "dev.baileyx", "dev.gvisor.internal.dev.bailey."}) {
     for (const char* trust : {"trusted", "untrusted"}) {
       Request request = wish(trust);
-      request.runtime = RuntimeChoice::gvisor;
+      request.runtime = BackendKind::gvisor;
       request.config.annotations = {{"dev.bailey.trust", "x"}, {key, "y"}};
       const Verdict verdict = guard_annotations(request, builtin_policy(true), host());
       EXPECT_FALSE(verdict.allowed) << key;

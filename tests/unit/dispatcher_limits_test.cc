@@ -153,14 +153,6 @@ TEST(Limits, NothingGoesRoundTheTable) {
   }
 }
 
-TEST(Limits, GvisorNeedsMemoryForItsOwnKernel) {
-  Request request = wish("trusted");
-  find_limit("memory")->ask(request, 16 << 20);
-  EXPECT_TRUE(judge(request).allowed) << judge(request).reason;
-  request.runtime = RuntimeChoice::gvisor;
-  EXPECT_FALSE(judge(request).allowed);
-}
-
 TEST(Limits, EveryBuiltInLevelHoldsItself) {
   for (const bool root : {true, false})
     for (const auto& [name, level] : builtin_policy(root).levels) {

@@ -29,7 +29,7 @@ TEST(Policy, ReadsWhatItWrites) {
     Policy policy = builtin_policy(root);
     policy.source = "p";
     policy.unsafe_native_for_untrusted = true;
-    policy.runsc = "/usr/local/bin/runsc";
+    policy.backend_settings = {{"runsc", "/usr/local/bin/runsc"}};
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
     policy.default_root = {.add = {"/etc/mytool", "/opt/data"}, .remove = {"/etc/php"}};
@@ -39,7 +39,7 @@ TEST(Policy, ReadsWhatItWrites) {
     level.volumes = VolumeRule::read_only;
     level.volume_roots = {"/srv/judge", "/srv/tests"};
     level.secrets = true;
-    level.directfs = false;
+    level.backend_settings = {{"directfs", "false"}};
     level.publish = PublishRule::none;
     level.shared_networks = {"db", "web-1"};
     level.egress = {*network::parse_grant("10.0.0.7:5432"), *network::parse_grant("*.example:443")};

@@ -14,7 +14,7 @@ std::string faults_of(std::string_view text) {
 Request full() {
   Request request = wish("judge");
   request.id = "job-7";
-  request.runtime = RuntimeChoice::gvisor;
+  request.runtime = BackendKind::gvisor;
   request.network = NetworkMode::bridge;
   request.shared_network = "db.test_1-2";
   request.egress = {*network::parse_grant("dns"), *network::parse_grant("10.88.0.2:8080-8090/udp")};
@@ -37,8 +37,7 @@ Request full() {
                     .network_connections = 7};
   request.secrets = {{.name = "db", .file = "./db.pass", .destination = "/etc/app/db", .mode = 0440, .uid = 1000},
                      {.name = "fd", .fd = 7, .mode = 0}};
-  request.platform = "systrap";
-  request.runsc = "/opt/runsc";
+  request.backend_settings = {{"platform", "systrap"}, {"runsc", "/opt/runsc"}};
   return request;
 }
 

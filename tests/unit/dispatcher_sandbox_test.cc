@@ -46,7 +46,7 @@ class SandboxTest : public testing::Test {
     const Policy policy = builtin_policy();
     Request request;
     request.trust = "trusted";
-    request.runtime = RuntimeChoice::native;
+    request.runtime = BackendKind::native;
     request.config.process.emplace();
     request.config.process->args = std::move(command);
     change(request);

@@ -16,7 +16,7 @@ inline dispatcher::Request wish(std::vector<std::string> arguments = {"/bin/true
   dispatcher::Request request;
   request.id = "t";
   request.trust = "trusted";
-  request.runtime = dispatcher::RuntimeChoice::gvisor;
+  request.runtime = dispatcher::BackendKind::gvisor;
   request.config.process.emplace().args = std::move(arguments);
   return request;
 }

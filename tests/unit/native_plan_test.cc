@@ -20,7 +20,7 @@ constexpr HostTraits kHost{.ids = IdMapKind::own_range, .landlock_abi = 7};
 dispatcher::Request trusted_request() {
   dispatcher::Request request;
   request.trust = "trusted";
-  request.runtime = dispatcher::RuntimeChoice::native;
+  request.runtime = dispatcher::BackendKind::native;
   request.config.process = bundle::Process{};
   request.config.process->args = {"/bin/true"};
   return request;
