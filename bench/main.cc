@@ -7,13 +7,14 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/files.h"
+#include "base/option_table.h"
+#include "base/units.h"
 #include "bench/measure.h"
 #include "bench/statistics.h"
 
@@ -29,6 +30,19 @@ struct Options {
   int gvisor_rounds = 30;
   int in_flight = 0;
 };
+
+struct Numbers {
+  std::optional<std::string> rounds, gvisor_rounds, in_flight;
+};
+
+Result<> take_number(const std::string& name, const std::optional<std::string>& text, uint64_t most, int& into) {
+  if (!text) return {};
+  const auto number = units::parse_unsigned(*text);
+  if (!number || *number < 1 || *number > most)
+    return fail(Fault::bad_input, name + " " + *text + ": not a number from 1 to " + std::to_string(most));
+  into = static_cast<int>(*number);
+  return {};
+}
 
 struct Row {
   Runtime runtime;
@@ -134,25 +148,37 @@ Result<> run(Options options) {
 }  // namespace bailey::bench
 
 int main(int argc, char** argv) {
+  using bailey::bench::take_number;
   bailey::bench::Options options;
   const std::filesystem::path here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   options.comparison.bailey = (here / "bailey").string();
   options.comparison.floor = (here / "bailey-bench-floor").string();
   options.runner = (here / "bailey-bench-runner").string();
-  CLI::App app{"times /bin/true in Bailey and its peers, interleaved"};
-  app.add_option("--bailey", options.comparison.bailey, "the bailey binary")->check(CLI::ExistingFile);
-  app.add_option("--runsc", options.comparison.runsc, "runsc, to compare the gvisor backend with")->check(CLI::ExistingFile);
-  app.add_option("--busybox", options.comparison.busybox,
-                 "a static busybox: run it in a root of its own, not the host's /bin/true")
-      ->check(CLI::ExistingFile);
-  app.add_flag("--bridge", options.comparison.bridge,
-               "also Bailey on its bridge; as root in a network namespace of your own that forwards (unshare -n)");
-  app.add_option("--rounds", options.rounds, "rounds of the native runtimes")->check(CLI::Range(1, 10000));
-  app.add_option("--gvisor-rounds", options.gvisor_rounds, "rounds of gVisor")->check(CLI::Range(1, 10000));
-  app.add_option("--in-flight", options.in_flight, "also measure starts per second with this many at once")
-      ->check(CLI::Range(1, 64));
-  CLI11_PARSE(app, argc, argv);
-  if (auto done = bailey::bench::run(options); !done) {
+  bailey::OptionTable table;
+  bailey::bench::Numbers numbers;
+  table.one("--bailey", options.comparison.bailey, "PATH", "the bailey binary (default the one next to this)");
+  table.one("--runsc", options.comparison.runsc, "PATH", "runsc, to compare the gvisor backend with (default: not compared)");
+  table.one("--busybox", options.comparison.busybox, "PATH",
+            "a static busybox: run it in a root of its own, not the host's /bin/true");
+  table.flag("--bridge", options.comparison.bridge,
+             "also Bailey on its bridge; as root in a network namespace of your own that forwards (unshare -n)");
+  table.one("--rounds", numbers.rounds, "N", "rounds of the native runtimes, 1 to 10000 (default 40)");
+  table.one("--gvisor-rounds", numbers.gvisor_rounds, "N", "rounds of gVisor, 1 to 10000 (default 30)");
+  table.one("--in-flight", numbers.in_flight, "N", "also measure starts per second with this many at once, 1 to 64");
+  const auto parsed = table.parse(std::vector<std::string>(argv + 1, argv + argc));
+  if (parsed && parsed->wants_help) {
+    std::printf("bailey-bench: time /bin/true in Bailey and its peers, interleaved\n\nUsage: bailey-bench %s\n%s",
+                table.usage().c_str(), table.help().c_str());
+    return 0;
+  }
+  const auto perform = [&]() -> bailey::Result<> {
+    if (!parsed) return std::unexpected(parsed.error());
+    TRY(take_number("--rounds", numbers.rounds, 10'000, options.rounds));
+    TRY(take_number("--gvisor-rounds", numbers.gvisor_rounds, 10'000, options.gvisor_rounds));
+    TRY(take_number("--in-flight", numbers.in_flight, 64, options.in_flight));
+    return bailey::bench::run(options);
+  };
+  if (auto done = perform(); !done) {
     std::fprintf(stderr, "bailey-bench: %s\n", done.error().message.c_str());
     return 1;
   }

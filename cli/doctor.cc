@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/backends.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/network_trial.h"
 #include "cli/probes.h"
@@ -171,11 +170,11 @@ Diagnosis diagnose(const Flags& flags) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Invocation& invocation) {
+void add_doctor(OptionTable& table, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")->type_name("FILE");
-  app.add_option("--runsc", flags->runsc, "absolute path of the runsc to use")->type_name("PATH");
-  app.add_flag("--json", flags->json, "print all of it as JSON");
+  table.one("--policy", flags->policy, "FILE", "policy file in place of /etc/bailey/policy.json");
+  table.one("--runsc", flags->runsc, "PATH", "absolute path of the runsc to use");
+  table.flag("--json", flags->json, "print all of it as JSON");
   invocation.act = [flags] {
     log::configure({.level = log::Level::off});  // what goes wrong is in the answer
     const Diagnosis found = diagnose(*flags);

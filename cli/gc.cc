@@ -4,7 +4,6 @@
 
 #include "base/files.h"
 #include "base/json.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/network_trial.h"
 #include "dispatcher/garbage.h"
@@ -59,10 +58,10 @@ Result<bool> collect(const Flags& flags) {
 
 }  // namespace
 
-void add_gc(CLI::App& app, Invocation& invocation) {
+void add_gc(OptionTable& table, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("--policy", flags->policy, "policy file, for its cgroup_parent")->type_name("FILE");
-  app.add_flag("--json", flags->json, "print what was removed and what is left, as JSON");
+  table.one("--policy", flags->policy, "FILE", "policy file, for its cgroup_parent");
+  table.flag("--json", flags->json, "print what was removed and what is left, as JSON");
   invocation.act = [flags] {
     const auto done = collect(*flags);
     if (!done) return report(done.error());

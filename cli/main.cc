@@ -10,37 +10,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <initializer_list>
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/files.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/version.h"
 
 namespace bailey::cli {
 
 namespace {
-
-struct Command {
-  const char* name;
-  const char* summary;
-  void (*add)(CLI::App&, Invocation&);
-  // What follows the options is somebody else's command line: of the command itself (""), of a subcommand, or never.
-  const char* command_line_of;
-};
-
-constexpr std::initializer_list<Command> kCommands = {
-    {"run", "run one command in a sandbox", add_run, ""},
-    {"doctor", "say what this host can do, each thing tried", add_doctor, nullptr},
-    {"policy", "show the policy in force, or check a file", add_policy, nullptr},
-    {"seccomp", "show, check or trace profiles of system calls", add_seccomp, "trace"},
-    {"network", "show who is on the bridge, check whether it works here, clean it", add_network, nullptr},
-    {"gc", "remove what sandboxes left whose bailey was killed", add_gc, nullptr},
-};
 
 // A descriptor that the caller left open must reach no child of ours; those that flags name stay open for us,
 // because close-on-exec closes them at exec only.
@@ -78,65 +59,62 @@ void settle_heap() {
   ::mallopt(M_TRIM_THRESHOLD, kNever);
 }
 
-std::string usage() {
-  std::string text =
-      "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND "
-      "[OPTIONS]\n\nCommands:\n";
-  for (const Command& command : kCommands) {
+// "  NAME      SUMMARY"
+std::string list(std::span<const Command> commands) {
+  constexpr size_t kColumn = 12;
+  std::string text;
+  for (const Command& command : commands) {
     std::string name = command.name;
-    name.resize(10, ' ');
+    name.resize(kColumn, ' ');
     text += "  " + name + command.summary + "\n";
   }
-  return text +
+  return text;
+}
+
+std::string usage() {
+  return "bailey: run a command in the cheapest sandbox that its trust level allows\n\nUsage: bailey COMMAND "
+         "[OPTIONS]\n\nCommands:\n" +
+         list(commands()) +
          "\n'bailey COMMAND --help' lists the options of one command; 'bailey --version' prints the "
          "version.\n";
 }
 
-int print(const std::string& text) {
-  if (auto written = files::write_fd(1, text, "stdout"); !written) return report(written.error());
-  return 0;
-}
+bool is_help(const std::string& word) { return word == "--help" || word == "-h"; }
 
-// CLI11 speaks by exceptions; this is the one place that sees them. Nothing: the options that occur are not enough to answer
-// with, because help or a message is wanted.
-std::optional<int> parse_and_act(const Command& command, const std::vector<std::string>& arguments, Invocation& invocation,
-                                 bool all) {
-  if (!all) invocation.wanted = WantedOptions(arguments);
-  CLI::App app(command.summary, std::string("bailey ") + command.name);
-  command.add(app, invocation);
-  CLI::App* runs = nullptr;  // what takes a command line
-  if (command.command_line_of && !*command.command_line_of) runs = &app;
-  else if (command.command_line_of && !arguments.empty() && arguments[0] == command.command_line_of)
-    runs = app.get_subcommand(arguments[0]);
-  if (runs) runs->footer("Options end at '--' or at the first word that is none: the command and its arguments follow.");
-  try {
-    std::vector<std::string> options = arguments;
-    if (runs) {
-      const auto own = arguments.begin() + (runs == &app ? 0 : 1);
-      SplitArguments split = split_command(*runs, {own, arguments.end()});
-      options.assign(arguments.begin(), own);
-      options.insert(options.end(), split.options.begin(), split.options.end());
-      invocation.command = std::move(split.command);
-    }
-    app.parse(std::vector<std::string>(options.rbegin(), options.rend()));  // CLI11 takes them last first
-  } catch (const CLI::CallForHelp&) {
-    if (!all) return std::nullopt;
-    return print(app.help());
-  } catch (const CLI::ParseError& fault) {
-    if (!all) return std::nullopt;
-    return report(
-        {fault.what(), std::string("'bailey ") + command.name + " --help' lists the options", Fault::bad_input, 0, {}});
+// `name`: "bailey policy show".
+int perform(const Command& command, const std::string& name, std::span<const std::string> words, int64_t started_ns) {
+  OptionTable table;
+  Invocation invocation;
+  invocation.started_ns = started_ns;
+  command.add(table, invocation);
+  auto parsed = table.parse(words);
+  if (!parsed) {
+    parsed.error().remedy = "'" + name + " --help' lists the options";
+    return report(parsed.error());
   }
+  if (parsed->wants_help)
+    return print(name + ": " + command.summary + "\n\nUsage: " + name + " " + table.usage() + "\n" + table.help());
+  invocation.command = std::move(parsed->command);
   return invocation.act();
 }
 
-int perform(const Command& command, const std::vector<std::string>& arguments, int64_t started_ns) {
-  for (const bool all : {false, true}) {
-    Invocation invocation;
-    invocation.started_ns = started_ns;
-    if (const auto done = parse_and_act(command, arguments, invocation, all)) return *done;
+// The command that the first word names.
+int perform_one_of(std::span<const Command> commands, const std::string& above, std::span<const std::string> words,
+                   int64_t started_ns) {
+  std::string known;
+  for (const Command& command : commands) {
+    const std::string name = above + " " + command.name;
+    known.append(known.empty() ? "" : ", ").append(command.name);
+    if (words.empty() || words[0] != command.name) continue;
+    if (!command.below) return perform(command, name, words.subspan(1), started_ns);
+    if (words.size() > 1 && is_help(words[1]))
+      return print(name + ": " + command.summary + "\n\nUsage: " + name + " COMMAND [OPTIONS]\n\nCommands:\n" +
+                   list(command.below()));
+    return perform_one_of(command.below(), name, words.subspan(1), started_ns);
   }
-  return kExitBailey;
+  const std::string what =
+      words.empty() ? "'" + above + "' needs a command" : "'" + words[0] + "' is not a command of '" + above + "'";
+  return report({what, "one of: " + known, Fault::bad_input, 0, {}});
 }
 
 int main_of(const std::vector<std::string>& arguments) {
@@ -145,15 +123,11 @@ int main_of(const std::vector<std::string>& arguments) {
   if (auto shut = isolate_this_process(); !shut) return report(shut.error());
   const std::string name = arguments.empty() ? "--help" : arguments.front();
   if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
-  if (name == "--help" || name == "-h" || name == "help") {
+  if (is_help(name) || name == "help") {
     const int rc = print(usage());
     return arguments.empty() ? kExitBailey : rc;
   }
-  for (const Command& command : kCommands)
-    if (name == command.name) return perform(command, {arguments.begin() + 1, arguments.end()}, started_ns);
-  std::string known;
-  for (const Command& command : kCommands) known.append(known.empty() ? "" : ", ").append(command.name);
-  return report({"'" + name + "' is not a command", "one of: " + known, Fault::bad_input, 0, {}});
+  return perform_one_of(commands(), "bailey", arguments, started_ns);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 // bailey network show|check|gc: who has an address, whether the networks work here, and what killed sandboxes left of a bridge.
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/network_trial.h"
 #include "cli/probes.h"
@@ -26,7 +26,7 @@ struct Flags {
   bool json = false;
 };
 
-Result<> print(const std::string& text) { return files::write_fd(1, text, "stdout"); }
+Result<> say(const std::string& text) { return files::write_fd(1, text, "stdout"); }
 
 Result<> show(const Flags& flags) {
   const dispatcher::StateStore store = TRY(dispatcher::StateStore::open());
@@ -53,7 +53,7 @@ Result<> show(const Flags& flags) {
   }
   json::Object document;
   document.set("sandboxes", std::move(list));
-  return print(flags.json ? json::write(document, json::Layout::indented) + "\n" : text);
+  return say(flags.json ? json::write(document, json::Layout::indented) + "\n" : text);
 }
 
 Result<bool> check(const Flags& flags) {
@@ -67,7 +67,7 @@ Result<bool> check(const Flags& flags) {
   }
   json::Object document;
   document.set("network", std::move(list));
-  TRY(print(flags.json ? json::write(document, json::Layout::indented) + "\n" : text));
+  TRY(say(flags.json ? json::write(document, json::Layout::indented) + "\n" : text));
   return std::ranges::all_of(probes, [](const host::Probe& probe) { return probe.state == host::Probe::State::ok; });
 }
 
@@ -76,32 +76,44 @@ Result<> collect(const Flags& flags) {
   const network::Remains removed = TRY(network::collect(store.directory()));
   json::Object document;
   describe(removed, document);
-  return print(flags.json ? json::write(document) + "\n" : text_of(removed));
+  return say(flags.json ? json::write(document) + "\n" : text_of(removed));
 }
 
 int exit_of(const Result<>& done) { return done ? 0 : report(done.error()); }
 
+std::shared_ptr<Flags> add_flags(OptionTable& table) {
+  auto flags = std::make_shared<Flags>();
+  table.flag("--json", flags->json, "print it as JSON");
+  return flags;
+}
+
+void add_show(OptionTable& table, Invocation& invocation) {
+  invocation.act = [flags = add_flags(table)] { return exit_of(show(*flags)); };
+}
+
+void add_check(OptionTable& table, Invocation& invocation) {
+  const auto flags = add_flags(table);
+  table.one("--policy", flags->policy, "FILE", "policy file in place of /etc/bailey/policy.json");
+  invocation.act = [flags] {
+    const auto fine = check(*flags);
+    return fine ? (*fine ? 0 : kExitSick) : report(fine.error());
+  };
+}
+
+void add_collect(OptionTable& table, Invocation& invocation) {
+  invocation.act = [flags = add_flags(table)] { return exit_of(collect(*flags)); };
+}
+
 }  // namespace
 
-void add_network(CLI::App& app, Invocation& invocation) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  const auto add = [&](const char* name, const char* help, std::function<int()> act) {
-    CLI::App* command = app.add_subcommand(name, help);
-    command->add_flag("--json", flags->json, "print it as JSON");
-    command->callback([&invocation, act = std::move(act)] { invocation.act = act; });
-    return command;
+std::span<const Command> network_commands() {
+  static constexpr std::array kCommands = {
+      Command{"show", "the living sandboxes with an address, their shared network and published ports", add_show, nullptr},
+      Command{"check", "try whether the bridge and userspace networks work here; exit 0 when all of it does, else 1", add_check,
+              nullptr},
+      Command{"gc", "remove ports and filters of sandboxes whose bailey was killed", add_collect, nullptr},
   };
-  add("show", "the living sandboxes with an address, their shared network and published ports",
-      [flags] { return exit_of(show(*flags)); });
-  add("check", "try whether the bridge and userspace networks work here; exit 0 when all of it does, else 1",
-      [flags] {
-        const auto fine = check(*flags);
-        return fine ? (*fine ? 0 : kExitSick) : report(fine.error());
-      })
-      ->add_option("--policy", flags->policy, "policy file in place of /etc/bailey/policy.json")
-      ->type_name("FILE");
-  add("gc", "remove ports and filters of sandboxes whose bailey was killed", [flags] { return exit_of(collect(*flags)); });
+  return kCommands;
 }
 
 }  // namespace bailey::cli

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 
 #include "base/files.h"
 #include "base/units.h"
 #include "bundle/mount_options.h"
 #include "bundle/reader.h"
-#include "cli/cli11.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
 #include "dispatcher/networks.h"
@@ -232,89 +232,60 @@ Result<> set_limits(Request& request, const RequestFlags& flags) {
 
 }  // namespace
 
-void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& wanted) {
-  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
-    if (wanted(names)) app.add_option(names, into, help)->type_name(value)->group(kRequestGroup);
-  };
-  const auto many = [&](const char* names, std::vector<std::string>& into, const char* value, const char* help) {
-    if (!wanted(names)) return;
-    app.add_option(names, into, std::string(help) + "; may be repeated")
-        ->type_name(value)
-        ->allow_extra_args(false)
-        ->group(kRequestGroup);
-  };
-  const auto flag = [&](const char* names, bool& into, const char* help) {
-    if (wanted(names)) app.add_flag(names, into, help)->group(kRequestGroup);
-  };
-
-  one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
-  one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
-  flag("--unsafe-native", flags.unsafe_native,
-       "native for an untrusted level; the policy must allow it as well (default: refused)");
-  one("--net", flags.network, "none|bridge[:NAME]|userspace|host",
-      "network (default none); bridge:NAME is shared with all who say so");
-  flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge (default: IPv4 only)");
-  many(
+void add_request_flags(OptionTable& table, RequestFlags& flags) {
+  table.group(kRequestGroup);
+  table.one("--trust", flags.trust, "LEVEL", "trust level of the policy: untrusted (default), trusted, ...");
+  table.one("--runtime", flags.runtime, "native|gvisor|auto", "backend; auto (default) is the level's first");
+  table.flag("--unsafe-native", flags.unsafe_native,
+             "native for an untrusted level; the policy must allow it as well (default: refused)");
+  table.one("--net", flags.network, "none|bridge[:NAME]|userspace|host",
+            "network (default none); bridge:NAME is shared with all who say so");
+  table.flag("--ipv6", flags.ipv6, "an IPv6 address as well, on a bridge (default: IPv4 only)");
+  table.many(
       "--egress", flags.egress, "WHAT",
       "what bridge and userspace let through: any, private, dns, ADDRESS[/LEN][:PORT][/tcp|udp|icmp] ([IPV6]:PORT), NAME[:PORT] "
       "(default the level's: untrusted nothing; trusted any, dns)");
-  many(
+  table.many(
       "-p,--publish", flags.publish, "[[IP:]PORT:]PORT[/udp]",
       "port of the host (on 127.0.0.1 unless IP says otherwise) that leads to the sandbox's, with bridge and userspace (default none)");
-  flag("--allow-host-network", flags.allow_host_network, "needed with --net host (default: refused)");
-  one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
-  flag("--writable", flags.writable,
-       "put an in-memory layer over the root; what is written is lost at the end (default: read-only)");
-  many("-v,--volume", flags.volumes, "SRC:DST[:OPTION,...]",
-       "file or directory of the host to show inside: ro, rw (default), noexec, noatime, ... (default none)");
-  many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]",
-       "secret file, at /run/secrets/NAME or PATH (default none; MODE 0400, UID the workload's)");
-  many("--secret-dir", flags.secret_directories, "DIR[:PATH[:MODE[:UID]]]",
-       "each file of DIR as a secret, below /run/secrets or PATH (default none)");
-  one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
-  many("-e,--env", flags.env, "KEY[=VALUE]",
-       "environment variable; KEY alone passes on yours (default PATH, HOME and LANG only)");
-  many("--env-file", flags.env_files, "FILE|fd:N",
-       "one KEY[=VALUE] a line, all behind the = being the value; or NUL-separated (default none)");
-  one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
-  one("--umask", flags.umask, "MODE", "octal (default 022)");
-  one("--hostname", flags.hostname, "NAME", "host name inside (default bailey)");
-  flag("-t,--tty", flags.terminal, "give the command a terminal (default: pipes)");
-  one("--name", flags.name, "ID", "name of the sandbox (default: random)");
-  for (const dispatcher::BackendSetting& setting : dispatcher::kRequestSettings) {
-    const std::string name(setting.name);
-    if (!wanted("--" + name)) continue;
-    app.add_option_function<std::string>(
-           "--" + name, [&flags, name](const std::string& value) { flags.backend_settings.emplace_back(name, value); },
-           std::string(setting.help))
-        ->type_name(std::string(setting.value_name))
-        ->group(kRequestGroup);
-  }
-  one("--seccomp", flags.seccomp, "FILE|fd:N",
-      "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says (default: the built-in one)");
-  if (wanted("--seccomp-log"))
-    app.add_flag_callback(
-           "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
-           "native: count refused system calls by name in the result record (default: not counted)")
-        ->group(kRequestGroup);
+  table.flag("--allow-host-network", flags.allow_host_network, "needed with --net host (default: refused)");
+  table.one("--rootfs", flags.rootfs, "DIR", "root file system, read-only (default: made of the host's /usr)");
+  table.flag("--writable", flags.writable,
+             "put an in-memory layer over the root; what is written is lost at the end (default: read-only)");
+  table.many("-v,--volume", flags.volumes, "SRC:DST[:OPTION,...]",
+             "file or directory of the host to show inside: ro, rw (default), noexec, noatime, ... (default none)");
+  table.many("--secret", flags.secrets, "NAME=FILE|fd:N[:PATH[:MODE[:UID]]]",
+             "secret file, at /run/secrets/NAME or PATH (default none; MODE 0400, UID the workload's)");
+  table.many("--secret-dir", flags.secret_directories, "DIR[:PATH[:MODE[:UID]]]",
+             "each file of DIR as a secret, below /run/secrets or PATH (default none)");
+  table.one("-w,--workdir", flags.workdir, "DIR", "working directory inside (default /)");
+  table.many("-e,--env", flags.env, "KEY[=VALUE]",
+             "environment variable; KEY alone passes on yours (default PATH, HOME and LANG only)");
+  table.many("--env-file", flags.env_files, "FILE|fd:N",
+             "one KEY[=VALUE] a line, all behind the = being the value; or NUL-separated (default none)");
+  table.one("-u,--user", flags.user, "UID[:GID[,GID...]]", "numeric ids inside (default 0:0, which is nobody on the host)");
+  table.one("--umask", flags.umask, "MODE", "octal (default 022)");
+  table.one("--hostname", flags.hostname, "NAME", "host name inside (default bailey)");
+  table.flag("-t,--tty", flags.terminal, "give the command a terminal (default: pipes)");
+  table.one("--name", flags.name, "ID", "name of the sandbox (default: random)");
+  for (const dispatcher::BackendSetting& setting : dispatcher::kRequestSettings)
+    table.add(setting.flag, setting.value_name, setting.help,
+              [&flags, &setting](std::string value) { flags.backend_settings.emplace_back(setting.name, std::move(value)); });
+  table.one("--seccomp", flags.seccomp, "FILE|fd:N",
+            "native: OCI seccomp profile; narrows or replaces the built-in one, as the level says (default: the built-in one)");
+  table.flag(
+      "--seccomp-log", [&flags] { flags.seccomp_log = dispatcher::SeccompLog::denied; },
+      "native: count refused system calls by name in the result record (default: not counted)");
+  table.group(kLimitGroup);
   for (const dispatcher::Limit& limit : dispatcher::limits()) {
-    if (!wanted(limit.flag)) continue;
-    const std::string name(limit.flag);
-    app.add_option_function<std::string>(
-           name, [&flags, name](const std::string& value) { flags.limits.emplace_back(name, value); },
-           std::string(limit.help) + (wanted.all() ? built_in_defaults(limit) : ""))
-        ->type_name("LIMIT")
-        ->group(kLimitGroup);
+    table
+        .add(limit.flag, "LIMIT", limit.help,
+             [&flags, &limit](std::string value) { flags.limits.emplace_back(limit.flag, std::move(value)); })
+        .more_help = [&limit] { return built_in_defaults(limit); };
   }
 }
 
-std::vector<std::string> given_request_flags(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.parse_order())
-    if (option->get_group() == kRequestGroup || option->get_group() == kLimitGroup)
-      names.push_back("--" + option->get_lnames().front());
-  return names;
-}
+std::vector<std::string> given_request_flags(const OptionTable& table) { return table.given({kRequestGroup, kLimitGroup}); }
 
 Result<Request> make_request(const RequestFlags& flags, std::vector<std::string> command) {
   TRY(refuse_empty(flags));

@@ -25,10 +25,10 @@ struct RequestFlags {
   std::vector<std::pair<std::string, std::string>> backend_settings;  // name of dispatcher::kRequestSettings -> value
 };
 
-// Adds those that are wanted to `app`. `flags` must outlive its parse.
-void add_request_flags(CLI::App& app, RequestFlags& flags, const WantedOptions& wanted = {});
-// Those of them that were given, as written in the help: "--memory", "--volume". After the parse.
-std::vector<std::string> given_request_flags(const CLI::App& app);
+// `flags` outlives the parse.
+void add_request_flags(OptionTable& table, RequestFlags& flags);
+// Those of them that were given: "--memory", "--volume". After the parse.
+std::vector<std::string> given_request_flags(const OptionTable& table);
 
 // Fault::bad_input.
 Result<dispatcher::Request> make_request(const RequestFlags& flags, std::vector<std::string> command);

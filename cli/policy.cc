@@ -1,11 +1,11 @@
 // bailey policy show|check: the policy in force, and whether a file would be one.
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 
 #include "base/files.h"
 #include "bundle/host_tree_scan.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/names.h"
@@ -25,11 +25,6 @@ struct PolicyOptions {
   std::string file;
   bool json = false;
 };
-
-int print(const std::string& text) {
-  if (auto written = files::write_fd(1, text, "stdout"); !written) return report(written.error());
-  return 0;
-}
 
 std::string row(std::string_view name, std::string_view first, std::string_view second = {}) {
   std::string text = "  " + std::string(name);
@@ -136,19 +131,27 @@ int check(const PolicyOptions& options) {
   return print(options.file + ": good\n");
 }
 
+void add_show(OptionTable& table, Invocation& invocation) {
+  const auto options = std::make_shared<PolicyOptions>();
+  table.one("--policy", options->file, "FILE", "this file instead of /etc/bailey/policy.json");
+  table.flag("--json", options->json, "as {\"source\", \"policy\"}; what \"policy\" holds is a policy file");
+  invocation.act = [options] { return show(*options); };
+}
+
+void add_check(OptionTable& table, Invocation& invocation) {
+  const auto options = std::make_shared<PolicyOptions>();
+  table.operand("FILE", options->file, "the file");
+  invocation.act = [options] { return check(*options); };
+}
+
 }  // namespace
 
-void add_policy(CLI::App& app, Invocation& invocation) {
-  const auto options = std::make_shared<PolicyOptions>();
-  app.require_subcommand(1);
-  CLI::App* show_app = app.add_subcommand("show", "print the policy in force and where it came from");
-  show_app->add_option("--policy", options->file, "this file instead of " + std::string(dispatcher::kPolicyPath));
-  show_app->add_flag("--json", options->json, "as {\"source\", \"policy\"}; what \"policy\" holds is a policy file");
-  show_app->callback([options, &invocation] { invocation.act = [options] { return show(*options); }; });
-  CLI::App* check_app =
-      app.add_subcommand("check", "say whether a file would be a policy: every fault with line and JSON path");
-  check_app->add_option("FILE", options->file, "the file")->required();
-  check_app->callback([options, &invocation] { invocation.act = [options] { return check(*options); }; });
+std::span<const Command> policy_commands() {
+  static constexpr std::array kCommands = {
+      Command{"show", "print the policy in force and where it came from", add_show, nullptr},
+      Command{"check", "say whether a file would be a policy: every fault with line and JSON path", add_check, nullptr},
+  };
+  return kCommands;
 }
 
 }  // namespace bailey::cli

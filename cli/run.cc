@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/backends.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/explain.h"
 #include "cli/options.h"
@@ -30,7 +29,6 @@ using namespace dispatcher;
 
 constexpr size_t kMaxRequestDocument = 16 << 20;
 constexpr int kResultPatienceMs = 10'000;
-constexpr const char* kRunGroup = "This run";
 
 Result<> configure_log(const std::string& text) {
   constexpr std::pair<const char*, log::Level> kLevels[] = {{"debug", log::Level::debug},
@@ -243,31 +241,23 @@ int perform_run(const RunFlags& flags, Invocation& invocation, const AfterRun& a
   return done ? *done : report(done.error());
 }
 
-void add_run(CLI::App& app, Invocation& invocation) {
+void add_run(OptionTable& table, Invocation& invocation) {
   auto flags = std::make_shared<RunFlags>();
-  const WantedOptions& wanted = invocation.wanted;
-  add_request_flags(app, flags->request, wanted);
-  const auto one = [&](const char* names, std::optional<std::string>& into, const char* value, const char* help) {
-    if (wanted(names)) app.add_option(names, into, help)->type_name(value)->group(kRunGroup);
-  };
-  const auto flag = [&](const char* names, bool& into, const char* help) {
-    if (wanted(names)) app.add_flag(names, into, help)->group(kRunGroup);
-  };
-  flag("-i,--interactive", flags->attach_stdin, "pass stdin on (default: the command's stdin is at its end)");
-  one("--request", flags->document, "FILE|fd:N",
-      "the whole request as JSON, in place of the flags above and the command (default none)");
-  one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
-  one("--result", flags->result, "FILE|fd:N", "write the result record there (default nowhere)");
-  one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines (default nowhere)");
-  flag("--json", flags->json,
-       "print the result record, output captured in it, in place of the output (default: the output as it comes)");
-  flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing");
-  if (wanted("--log-level"))
-    app.add_option("--log-level", flags->log_level, "debug, info, warning (default), error or off")
-        ->type_name("LEVEL")
-        ->group(kRunGroup);
-  invocation.act = [flags, &app, &invocation] {
-    flags->given = given_request_flags(app);
+  add_request_flags(table, flags->request);
+  table.group("This run");
+  table.flag("-i,--interactive", flags->attach_stdin, "pass stdin on (default: the command's stdin is at its end)");
+  table.one("--request", flags->document, "FILE|fd:N",
+            "the whole request as JSON, in place of the flags above and the command (default none)");
+  table.one("--policy", flags->policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
+  table.one("--result", flags->result, "FILE|fd:N", "write the result record there (default nowhere)");
+  table.one("--events", flags->events, "FILE|fd:N", "write what happens there, as JSON lines (default nowhere)");
+  table.flag("--json", flags->json,
+             "print the result record, output captured in it, in place of the output (default: the output as it comes)");
+  table.flag("--explain", flags->explain, "print every guard's verdict and the plan, and start nothing");
+  table.one("--log-level", flags->log_level, "debug|info|warning|error|off", "what is said on stderr (default warning)");
+  table.ends_at_command();
+  invocation.act = [flags, &table, &invocation] {
+    flags->given = given_request_flags(table);
     return perform_run(*flags, invocation);
   };
 }

@@ -1,5 +1,6 @@
 // bailey seccomp show|check|trace: the built-in profile of system calls, whether a file would be one, and the least one that a
 // command needs.
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,7 +8,6 @@
 #include "base/files.h"
 #include "bundle/reader.h"
 #include "bundle/writer.h"
-#include "cli/cli11.h"
 #include "cli/command_line.h"
 #include "cli/options.h"
 #include "cli/run.h"
@@ -25,16 +25,12 @@ using dispatcher::SeccompLog;
 using dispatcher::SeccompRule;
 
 constexpr size_t kMaxProfileBytes = 4 << 20;
+constexpr const char* kTraceGroup = "This trace";
 constexpr int kWritePatienceMs = 10'000;
 
 struct ShowOptions {
   bool floor = false, hash_only = false;
 };
-
-int print(const std::string& text) {
-  if (auto written = files::write_fd(1, text, "stdout"); !written) return report(written.error());
-  return 0;
-}
 
 int show(const ShowOptions& options) {
   const std::string hash = options.floor ? seccomp::kFloor.hash : seccomp::kWorkload.hash;
@@ -137,38 +133,42 @@ int trace(TraceOptions& options, Invocation& invocation) {
   });
 }
 
-void add_trace(CLI::App& app, Invocation& invocation) {
-  CLI::App* trace_app = app.add_subcommand("trace", "run a command natively and write the least OCI profile that it needs");
+void add_show(OptionTable& table, Invocation& invocation) {
+  const auto options = std::make_shared<ShowOptions>();
+  table.flag("--floor", options->floor, "what holds below every profile of a caller's instead");
+  table.flag("--hash", options->hash_only, "the hash alone");
+  invocation.act = [options] { return show(*options); };
+}
+
+void add_check(OptionTable& table, Invocation& invocation) {
+  const auto file = std::make_shared<std::string>();
+  table.operand("FILE", *file, "an OCI seccomp object (linux.seccomp)");
+  invocation.act = [file] { return check(*file); };
+}
+
+void add_trace(OptionTable& table, Invocation& invocation) {
   const auto options = std::make_shared<TraceOptions>();
-  add_request_flags(*trace_app, options->run.request, invocation.wanted);
-  trace_app
-      ->add_option("-o,--output", options->output,
-                   "write the profile there (default stdout; the command's then goes to stderr)")
-      ->type_name("FILE|fd:N");
-  trace_app->add_flag("-i,--interactive", options->run.attach_stdin, "pass stdin on");
-  trace_app->add_option("--policy", options->run.policy, "policy (default /etc/bailey/policy.json, else built in)")
-      ->type_name("FILE");
-  trace_app->add_option("--result", options->run.result, "write the result record there")->type_name("FILE|fd:N");
-  trace_app->callback(
-      [options, &invocation] { invocation.act = [options, &invocation] { return trace(*options, invocation); }; });
+  add_request_flags(table, options->run.request);
+  table.group(kTraceGroup);
+  table.one("-o,--output", options->output, "FILE|fd:N",
+            "write the profile there (default stdout; the command's then goes to stderr)");
+  table.flag("-i,--interactive", options->run.attach_stdin, "pass stdin on");
+  table.one("--policy", options->run.policy, "FILE", "policy (default /etc/bailey/policy.json, else built in)");
+  table.one("--result", options->run.result, "FILE|fd:N", "write the result record there");
+  table.ends_at_command();
+  invocation.act = [options, &invocation] { return trace(*options, invocation); };
 }
 
 }  // namespace
 
-void add_seccomp(CLI::App& app, Invocation& invocation) {
-  app.require_subcommand(1);
-  const auto show_options = std::make_shared<ShowOptions>();
-  CLI::App* show_app = app.add_subcommand("show", "print the built-in profile and the hash of its program");
-  show_app->add_flag("--floor", show_options->floor, "what holds below every profile of a caller's instead");
-  show_app->add_flag("--hash", show_options->hash_only, "the hash alone");
-  show_app->callback([=, &invocation] { invocation.act = [=] { return show(*show_options); }; });
-
-  const auto file = std::make_shared<std::string>();
-  CLI::App* check_app =
-      app.add_subcommand("check", "say whether a file is a profile for --seccomp: every fault with line and JSON path");
-  check_app->add_option("FILE", *file, "an OCI seccomp object (linux.seccomp)")->required();
-  check_app->callback([=, &invocation] { invocation.act = [=] { return check(*file); }; });
-  add_trace(app, invocation);
+std::span<const Command> seccomp_commands() {
+  static constexpr std::array kCommands = {
+      Command{"show", "print the built-in profile and the hash of its program", add_show, nullptr},
+      Command{"check", "say whether a file is a profile for --seccomp: every fault with line and JSON path", add_check,
+              nullptr},
+      Command{"trace", "run a command natively and write the least OCI profile that it needs", add_trace, nullptr},
+  };
+  return kCommands;
 }
 
 }  // namespace bailey::cli

@@ -6,7 +6,6 @@ find_package(Boost 1.74 REQUIRED)          # Boost.Process, headers only: base/c
 find_package(nlohmann_json 3.11 REQUIRED)  # base/json.cc
 find_package(spdlog REQUIRED)              # headers only: base/log.cc
 find_package(fmt REQUIRED)                 # headers only
-find_package(CLI11 REQUIRED)               # headers only: cli/, bench/
 find_package(PkgConfig REQUIRED)
 
 # bailey_pkg(NAME MODULE): an interface target of what pkg-config says. By name and not by file, so that the linker takes the

@@ -26,7 +26,8 @@ inline constexpr std::pair<std::string_view, std::optional<BackendKind>> kRuntim
 struct BackendSetting {
   enum class Type { word, path, yes_no };
   BackendKind backend;
-  std::string_view name;  // its key in a document; of a request's also a flag, with "--" before it
+  std::string_view name;  // its key in a document
+  std::string_view flag;  // of a request's: "--runsc"
   Type type;
   std::string_view value_name;  // for the help: "PATH"
   std::string_view help;
@@ -34,14 +35,14 @@ struct BackendSetting {
 };
 
 inline constexpr BackendSetting kRequestSettings[] = {
-    {BackendKind::gvisor, "platform", BackendSetting::Type::word, "P",
+    {BackendKind::gvisor, "platform", "--platform", BackendSetting::Type::word, "P",
      "gvisor: systrap, ptrace or kvm (default: the best that works)", ""},
-    {BackendKind::gvisor, "runsc", BackendSetting::Type::path, "PATH",
+    {BackendKind::gvisor, "runsc", "--runsc", BackendSetting::Type::path, "PATH",
      "gvisor: the runsc to use (default the policy's, else found in PATH and the usual places)", ""}};
 inline constexpr BackendSetting kPolicySettings[] = {
-    {BackendKind::gvisor, "runsc", BackendSetting::Type::path, "", "", "PATH and the usual places"}};
+    {BackendKind::gvisor, "runsc", "", BackendSetting::Type::path, "", "", "PATH and the usual places"}};
 inline constexpr BackendSetting kLevelSettings[] = {  // directfs false: the stronger sentry, 14-19 ms dearer
-    {BackendKind::gvisor, "directfs", BackendSetting::Type::yes_no, "", "", "true"}};
+    {BackendKind::gvisor, "directfs", "", BackendSetting::Type::yes_no, "", "", "true"}};
 
 // By name; of yes_no "true" or "false".
 using BackendSettings = std::map<std::string, std::string, std::less<>>;

@@ -33,7 +33,7 @@ Verdict guard_trust(const Request& request, const Policy& policy, const HostFact
   const Level& level = judged_level(request, policy);
   for (const BackendSetting& setting : kRequestSettings) {
     const std::string asked(setting_of(request.backend_settings, setting.name));
-    const std::string bound(setting_of(policy.backend_settings, setting.name)), flag = "--" + std::string(setting.name);
+    const std::string bound(setting_of(policy.backend_settings, setting.name)), flag(setting.flag);
     if (asked.empty()) continue;
     if (setting.backend != *backend)
       return {kName, false,

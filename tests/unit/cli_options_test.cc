@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <string>
@@ -20,22 +19,16 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// As main does it: with the options that occur first, and with all for a message. Errors of CLI11 come out as its texts.
-Result<dispatcher::Request> parse(const Words& words, Words* given = nullptr, bool all = false) {
-  CLI::App app;
+Result<dispatcher::Request> parse(const Words& words, Words* given = nullptr) {
+  OptionTable table;
   RequestFlags flags;
   bool interactive = false;
-  app.add_flag("-i", interactive, "");
-  add_request_flags(app, flags, all ? WantedOptions() : WantedOptions(words));
-  SplitArguments split = split_command(app, words);
-  try {
-    app.parse(Words(split.options.rbegin(), split.options.rend()));
-  } catch (const CLI::ParseError& fault) {
-    if (!all) return parse(words, given, true);
-    return fail(Fault::bad_input, std::string("CLI11: ") + fault.what());
-  }
-  if (given) *given = given_request_flags(app);
-  return make_request(flags, std::move(split.command));
+  table.flag("-i,--interactive", interactive, "");
+  add_request_flags(table, flags);
+  table.ends_at_command();
+  auto parsed = TRY(table.parse(words));
+  if (given) *given = given_request_flags(table);
+  return make_request(flags, std::move(parsed.command));
 }
 
 std::string refusal_of(const Words& words) {
@@ -47,27 +40,17 @@ std::string refusal_of(const Words& words) {
 
 const bundle::Process& process_of(const Result<dispatcher::Request>& request) { return *request.value().config.process; }
 
-TEST(Options, AreAddedWhereTheyOccur) {
-  const Words words = {"-itv/x:/y", "--memory=1G", "--env", "A=b", "sh"};
-  const WantedOptions wanted(words);
-  for (const char* names : {"-i,--interactive", "-t,--tty", "-v,--volume", "--memory", "-e,--env"})
-    EXPECT_TRUE(wanted(names)) << names;
-  for (const char* names : {"--env-file", "--memory-swap", "-w,--workdir", "--mem"}) EXPECT_FALSE(wanted(names)) << names;
-  EXPECT_TRUE(WantedOptions()("--mem"));
-}
-
-// The help says what holds without the option. What costs time for that is left out where an option is only used.
 TEST(Options, TellTheirDefaultsInTheHelp) {
-  CLI::App app;
+  OptionTable table;
   RequestFlags flags;
-  app.set_help_flag();
-  add_request_flags(app, flags);
-  for (const CLI::Option* option : app.get_options())
-    EXPECT_NE(option->get_description().find("default"), std::string::npos) << option->get_name();
-  EXPECT_NE(app.get_option("--memory")->get_description().find("untrusted 1G, at most 4G; trusted "), std::string::npos);
-  CLI::App used;
-  add_request_flags(used, flags, WantedOptions({"--memory"}));
-  EXPECT_EQ(used.get_option("--memory")->get_description().find("default"), std::string::npos);
+  add_request_flags(table, flags);
+  for (const OptionTable::Option& option : table.options()) {
+    const std::string help = std::string(option.help) + (option.more_help ? option.more_help() : "");
+    EXPECT_NE(help.find("default"), std::string::npos) << option.name;
+    if (option.name == "memory") {
+      EXPECT_NE(help.find("untrusted 1G, at most 4G; trusted "), std::string::npos) << help;
+    }
+  }
 }
 
 TEST(Options, EndAtTheCommand) {
@@ -248,9 +231,9 @@ TEST(Options, NameTheFlagAndTheValueOfEachFault) {
       {{"--memory", "1Q", "id"}, "--memory"},
       {{"--timeout", "0", "id"}, "--timeout"},
       {{"--timeout", "-1", "id"}, "--timeout"},
-      {{"--bogus", "id"}, "CLI11"},
-      {{"--trust", "a", "--trust", "b", "id"}, "CLI11"},
-      {{"--memory"}, "CLI11"},
+      {{"--bogus", "id"}, "--bogus is not an option"},
+      {{"--trust", "a", "--trust", "b", "id"}, "--trust is given twice"},
+      {{"--memory"}, "--memory: its value"},
       {{}, "no command"},
       {{"-i", "--"}, "no command"},
   };

@@ -45,7 +45,8 @@ TEST(PolicyCommand, ChecksAFileAndNamesEachFault) {
       dir.write("bad.json", "{\n\"runsc\": 1,\n\"levels\": {\"untrusted\": {\"networks\": [\"host\"]}}\n}", 0666);
   const Outcome got = policy({"check", bad});
   EXPECT_EQ(got.exit_code, 125) << got;
-  for (const std::string& part : {bad + ":2: $.runsc: ", bad + ":3: $.levels.untrusted.networks: ", "policy " + bad + " is writable by everybody"})
+  for (const std::string& part :
+       {bad + ":2: $.runsc: ", bad + ":3: $.levels.untrusted.networks: ", "policy " + bad + " is writable by everybody"})
     EXPECT_NE(got.err.find(part), std::string::npos) << part << "\n" << got;
   const Outcome missing = policy({"check", dir.file("missing")});
   EXPECT_EQ(missing.exit_code, 125);
