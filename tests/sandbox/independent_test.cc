@@ -33,7 +33,7 @@ class Independent : public OnEachBackend {
   void make(const std::string& script, Request wanted = request(), Leaving leaving = Leaving::properly) {
     const pid_t creator = ::fork();
     if (creator == 0) {
-      LiveSandbox live(GetParam());
+      LiveSandbox live(GetParam(), directory_.path());  // its own directory would stay behind
       const Fd file(::open(output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
       StreamOptions streams;
       streams.output = StreamOptions::Output::hand_over;

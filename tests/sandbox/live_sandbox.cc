@@ -32,12 +32,14 @@ std::unique_ptr<Backend> make_real_backend(const std::string& name) {
                                  .runtime_directory = runtime});
 }
 
-LiveSandbox::LiveSandbox(const std::string& backend)
-    : policy_(builtin_policy()),
+LiveSandbox::LiveSandbox(const std::string& backend, std::string directory)
+    : own_directory_(directory.empty() ? std::optional<TempDir>(std::in_place) : std::nullopt),
+      directory_(own_directory_ ? own_directory_->path() : std::move(directory)),
+      policy_(builtin_policy()),
       backend_(make_real_backend(backend)),
       store_(std::make_unique<StateStore>(StateStore::open().value())),
-      audit_(Audit::open(directory_.file("audit")).value()),
-      events_(Sink::open(directory_.file("events"), Sink::Writing::lines).value()) {}
+      audit_(Audit::open(directory_ + "/audit").value()),
+      events_(Sink::open(directory_ + "/events", Sink::Writing::lines).value()) {}
 
 void LiveSandbox::create(Request request, StreamOptions streams) {
   HostFacts facts = gather_host_facts(request).value();

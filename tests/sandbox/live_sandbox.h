@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ struct LiveTask {
 class LiveSandbox {
  public:
   // By the built-in policy, in the runtime directory of this user. `backend`: "native", "gvisor" or "gvisor-2022".
-  explicit LiveSandbox(const std::string& backend);
+  // Audit and events go to `directory`, by default one of its own.
+  explicit LiveSandbox(const std::string& backend, std::string directory = {});
   LiveSandbox(const LiveSandbox&) = delete;
 
   void create(dispatcher::Request request,
@@ -48,11 +50,12 @@ class LiveSandbox {
   dispatcher::Sandbox& sandbox() { return *sandbox_; }
   uint64_t captured() const { return sandbox_->output_bytes(); }  // so far
   int times_ready() const { return times_ready_; }
-  std::string events() const { return read_file(directory_.file("events")); }
+  std::string events() const { return read_file(directory_ + "/events"); }
 
  private:
   void read_tasks();
-  TempDir directory_;
+  std::optional<TempDir> own_directory_;
+  std::string directory_;
   dispatcher::Policy policy_;
   std::unique_ptr<dispatcher::Backend> backend_;
   std::unique_ptr<dispatcher::StateStore> store_;
