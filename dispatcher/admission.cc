@@ -304,12 +304,6 @@ Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish
   return decision;
 }
 
-const OpenedSource& Spec::source_of(size_t mount) const {
-  static const OpenedSource none;
-  const int index = mount < source_index_.size() ? source_index_[mount] : -1;
-  return index < 0 ? none : facts_.volumes[static_cast<size_t>(index)];
-}
-
 Error refusal(const std::vector<Verdict>& verdicts) {
   Error error{.message = {}, .remedy = {}, .fault = Fault::refused, .sys = 0, .step = {}};
   for (const Verdict& verdict : verdicts) {

@@ -4,6 +4,12 @@
 
 namespace bailey::dispatcher {
 
+const char* to_text(BackendKind kind) {
+  for (const auto& [name, one] : kBackendNames)
+    if (one == kind) return name.data();
+  return "?";
+}
+
 std::string_view setting_of(const BackendSettings& settings, std::string_view name) {
   const auto found = settings.find(name);
   return found == settings.end() ? std::string_view() : found->second;

@@ -21,6 +21,8 @@ inline constexpr std::pair<std::string_view, BackendKind> kBackendNames[] = {{"n
 inline constexpr std::pair<std::string_view, std::optional<BackendKind>> kRuntimeNames[] = {
     {"auto", std::nullopt}, {"native", BackendKind::native}, {"gvisor", BackendKind::gvisor}};
 
+const char* to_text(BackendKind kind);
+
 // A setting that means something to one backend. The domain reads it, writes it, lets the policy's value bind a request, and
 // refuses it where another backend is chosen. What a value means, the backend alone knows.
 struct BackendSetting {

@@ -52,15 +52,8 @@ std::vector<secrets::Request> all_secrets(const Request& request, const HostFact
 // it, but for native and an untrusted level, which guard_trust decides.
 Result<BackendKind> choose_backend(const Request& request, const Policy& policy);
 
-// The limits in force: what the request asks for (its RunLimits and its configuration), otherwise the level's defaults; of a
-// complete request the level's ceilings.
-LimitValues resolve_limits(const Request& request, const Level& level);
-
 // The destinations that the sandbox may reach: those that the request names, otherwise the level's. Of a network that Bailey
 // filters.
 std::span<const network::Grant> resolve_egress(const Request& request, const Level& level);
-
-const char* to_text(BackendKind);
-const char* to_text(NetworkMode);
 
 }  // namespace bailey::dispatcher

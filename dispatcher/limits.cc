@@ -233,4 +233,17 @@ json::Value encode_limit(const Limit& limit, std::optional<uint64_t> value) {
   return format_limit(limit, number);
 }
 
+LimitValues resolve_limits(const Request& request, const Level& level) {
+  LimitValues values;
+  for (const Limit& limit : limits()) {
+    std::optional<uint64_t> value = limit.asked(request);
+    if (!value && request.shape == Shape::run) value = limit.get(level.defaults);
+    if (!value) value = limit.get(level.ceilings);  // a ceiling without a default is the default
+    limit.set(values, value == kUnlimited ? std::nullopt : value);
+  }
+  // Without a memory limit there is nothing that swap could be beyond of; asking for it is refused (guard_limits).
+  if (!values.memory_bytes) values.swap_bytes.reset();
+  return values;
+}
+
 }  // namespace bailey::dispatcher

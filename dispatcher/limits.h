@@ -39,6 +39,10 @@ struct Limit {
 std::span<const Limit> limits();
 const Limit* find_limit(std::string_view name);
 
+// The limits in force: what the request asks for (its RunLimits and its configuration), otherwise the level's defaults; of a
+// complete request the level's ceilings.
+LimitValues resolve_limits(const Request& request, const Level& level);
+
 // "256M", "64", "0.5", "10s" by the limit's unit, or "unlimited". The error says what was given and what would do.
 Result<uint64_t> parse_limit(const Limit& limit, std::string_view text);
 // What parse_limit reads back as the same value: "1536M", "64", "0.5", "90s", "unlimited".

@@ -48,6 +48,8 @@ Result<NetworkWord> parse_network(std::string_view word, bool in_list) {
   return result;
 }
 
+const char* to_text(NetworkMode mode) { return name_of(mode, kNetworkNames); }
+
 std::string to_text(NetworkMode mode, const std::string& shared) {
   return to_text(mode) + (shared.empty() ? "" : ":" + shared);
 }

@@ -19,6 +19,7 @@ struct NetworkWord {
 
 // The error says what is wrong, and its remedy how it is written. "*" only in a list.
 Result<NetworkWord> parse_network(std::string_view word, bool in_list);
+const char* to_text(NetworkMode mode);
 std::string to_text(NetworkMode mode, const std::string& shared);
 std::string network_of(const Request& request);
 

@@ -20,7 +20,7 @@ class Progress {
   // The time by which the next step should have happened: later means that the run hangs.
   void expect_by(const clock::Deadline& due) { due_ns_ = due.at_ns(); }
   void workload_started() { started_ = true; }
-  void sandbox_has(int first_pid) { first_pid_ = first_pid; }  // its PID 1, as this host numbers it
+  void know_first_process(int first_pid) { first_pid_ = first_pid; }  // its PID 1, as this host numbers it
   void limited_to(std::optional<int64_t> wall_ms) { wall_ms_ = wall_ms.value_or(0); }
   void has_id(std::string_view id) { id.copy(id_.data(), id_.size() - 1); }
 

@@ -12,7 +12,7 @@
 #include "dispatcher/garbage.h"
 #include "dispatcher/limits.h"
 #include "dispatcher/networks.h"
-#include "dispatcher/verdict.h"
+#include "dispatcher/outcome.h"
 #include "host/cgroup/cgroup.h"
 
 namespace bailey::dispatcher {
@@ -34,7 +34,7 @@ Sandbox::Sandbox(std::shared_ptr<const Spec> spec, std::unique_ptr<SandboxPlan> 
     : spec_(std::move(spec)),
       plan_(std::move(plan)),
       about_(std::move(about)),
-      around_(std::move(context)),
+      context_(std::move(context)),
       timer_(std::move(timer)) {
   record_.id = spec_->id();
   record_.trust = spec_->request().trust;
@@ -50,11 +50,11 @@ int64_t Sandbox::making_ms(int64_t wall_ms) { return std::clamp(wall_ms, kLeastM
 
 void Sandbox::enter(const char* step) {
   step_ = step;
-  if (around_.progress) around_.progress->enter(step);
+  if (context_.progress) context_.progress->enter(step);
 }
 
 void Sandbox::expect_by(const clock::Deadline& due) {
-  if (around_.progress) around_.progress->expect_by(due);
+  if (context_.progress) context_.progress->expect_by(due);
 }
 
 // For what only a hung file system makes long. Without a time limit a run waits for it, as any program does.
@@ -70,7 +70,7 @@ std::unexpected<Error> Sandbox::end_making(Stop why, int signal) {
 }
 
 // The making ended by itself or by end_making().
-void Sandbox::blame(Error error) {
+void Sandbox::note_failed_making(Error error) {
   record_.outcome = Outcome::setup_failed;
   if (stop_ == Stop::timed_out) record_.outcome = Outcome::timed_out;
   if (stop_ == Stop::signal) record_.outcome = Outcome::signaled, record_.signal = ended_by_;
@@ -78,14 +78,14 @@ void Sandbox::blame(Error error) {
 }
 
 Result<> Sandbox::admit() {
-  deadline_ = clock::Deadline::in_ms((spec_->limits().wall_ms ? making_ms(*spec_->limits().wall_ms) : around_.making_ms) -
+  deadline_ = clock::Deadline::in_ms((spec_->limits().wall_ms ? making_ms(*spec_->limits().wall_ms) : context_.making_ms) -
                                      timer_.total_ns() / 1'000'000);
   expect_by(deadline_);
-  TRY(around_.audit.admit(*spec_, about_, record_.filter));
+  TRY(context_.audit.admit(*spec_, about_, record_.filter));
   json::Object admitted;
   admitted.set("trust", spec_->request().trust);
   admitted.set("backend", about_.name);
-  around_.events.emit("admitted", spec_->id(), std::move(admitted));
+  context_.events.emit("admitted", spec_->id(), std::move(admitted));
   return {};
 }
 
@@ -98,19 +98,19 @@ Result<> Sandbox::create(Patience& patience) {
   timer_.lap(steps, "begin, rest");
 
   enter("state");
-  entry_ = TRY(around_.store.create(spec_->id(), cgroup_collector(around_.store, around_.cgroup_parent)));
+  entry_ = TRY(context_.store.create(spec_->id(), cgroup_collector(context_.store, context_.cgroup_parent)));
   leases_.state = entry_.directory();
   timer_.lap(step_);
 
   enter("cgroup");
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
-  leases_.cgroup = TRY(host::Cgroup::create(mounts, around_.cgroup_parent, spec_->id(), plan_->resources()));
+  leases_.cgroup = TRY(host::Cgroup::create(mounts, context_.cgroup_parent, spec_->id(), plan_->resources()));
   timer_.lap(step_);
 
   if (plan_->needs_links_at_create()) TRY(connect_network());
 
   enter("streams");
-  StreamOptions options = around_.streams;
+  StreamOptions options = context_.streams;
   options.terminal = spec_->process().terminal;
   streams_ = TRY(Streams::create(options));
   timer_.lap(step_);
@@ -125,7 +125,7 @@ Result<> Sandbox::create(Patience& patience) {
   timer_.lap(step_);
 
   enter("create");
-  const bool has_changed = TRY(around_.backend.renew());
+  const bool has_changed = TRY(context_.backend.renew());
   if (has_changed) TRY(begin_making_again());
   (void)streams_.take_workload_ends();
   timer_.lap("host files");
@@ -135,7 +135,7 @@ Result<> Sandbox::create(Patience& patience) {
   timer_.lap(steps, "created, rest");
   phase_ = Phase::created;
   if (is_independent()) TRY(write_state(Status::created));
-  around_.events.emit("created", spec_->id());
+  context_.events.emit("created", spec_->id());
   return {};
 }
 
@@ -169,7 +169,7 @@ Result<> Sandbox::begin_making() {
   Steps steps;
   Stdio ends = TRY(streams_.copy_workload_ends());
   instance_ = TRY(plan_->create(leases_, std::move(ends), steps));
-  if (around_.progress) around_.progress->sandbox_has(pid_of(instance_->exit_fd()));
+  if (context_.progress) context_.progress->know_first_process(pid_of(instance_->exit_fd()));
   timer_.lap(steps, "create, rest");
   // It may outlive this process from now on: gc has to know its first process.
   return is_independent() ? write_state(Status::creating) : Result<>();
@@ -195,14 +195,14 @@ Result<> Sandbox::begin_making_again() {
                 "'bailey gc' removes what is left");
   instance_.reset();
   leases_.cgroup.leave_out_cpu_time();
-  plan_ = TRY(around_.backend.plan(spec_));
+  plan_ = TRY(context_.backend.plan(spec_));
   return begin_making();
 }
 
 Result<> Sandbox::reserve_network() {
   if (!is_filtered(spec_->request().network)) return {};
   enter("address");
-  leases_.network = TRY(network::Lease::reserve(lease_spec(*spec_), around_.store.directory()));
+  leases_.network = TRY(network::Lease::reserve(lease_spec(*spec_), context_.store.directory()));
   record_.network_address = network::to_text(leases_.network.address());
   if (const auto address6 = leases_.network.address6()) record_.network_address6 = network::to_text(*address6);
   for (const network::Publish& one : leases_.network.published()) record_.published.push_back(network::to_text(one));
@@ -225,15 +225,15 @@ Result<> Sandbox::await_ready(Patience& patience) {
   phase_ = Phase::ready;
   deadline_ = clock::Deadline();
   expect_by(deadline_);
-  around_.events.emit("ready", spec_->id());
-  if (around_.on_ready) around_.on_ready();
+  context_.events.emit("ready", spec_->id());
+  if (context_.on_ready) context_.on_ready();
   return {};
 }
 
 Result<> Sandbox::start(const Job& job, Patience& patience) {
   enter("start");
   if (phase_ == Phase::ready) begin_late_start(job);
-  TRY(around_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
+  TRY(context_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
   Steps steps;
   if (instance_->has_booted()) leases_.cgroup.leave_out_memory_in_use();
   limit(job);
@@ -248,12 +248,12 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
   // The making's own is over; a workload without a time limit has none.
   deadline_ = job.limits().wall_ms ? clock::Deadline::in_ms(*job.limits().wall_ms) : clock::Deadline();
   expect_by(deadline_);
-  if (around_.progress) around_.progress->workload_started();
+  if (context_.progress) context_.progress->workload_started();
   json::Object started;
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
-  if (instance_->has_begun()) around_.events.emit("started", spec_->id(), std::move(started));
+  if (instance_->has_begun()) context_.events.emit("started", spec_->id(), std::move(started));
   enter("supervise");
   return {};
 }
@@ -261,7 +261,7 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
 // The set-up time is that of the making and of this start, without the wait between them.
 void Sandbox::begin_late_start(const Job& job) {
   timer_.skip();
-  deadline_ = clock::Deadline::in_ms(job.limits().wall_ms ? making_ms(*job.limits().wall_ms) : around_.making_ms);
+  deadline_ = clock::Deadline::in_ms(job.limits().wall_ms ? making_ms(*job.limits().wall_ms) : context_.making_ms);
   expect_by(deadline_);
 }
 
@@ -269,7 +269,7 @@ void Sandbox::begin_late_start(const Job& job) {
 void Sandbox::limit(const Job& job) {
   record_.limits.wall_ms = job.limits().wall_ms;
   record_.limits.output_bytes = job.limits().output_bytes;
-  const bool captures = around_.streams.output == StreamOptions::Output::capture;
+  const bool captures = context_.streams.output == StreamOptions::Output::capture;
   if (captures && !job.limits().output_bytes && !job.wants_unlimited_output())
     record_.limits.output_bytes = kCapturedOutputBytes;
   streams_.limit(record_.limits.output_bytes);
@@ -283,7 +283,7 @@ void Sandbox::add_interest(std::vector<pollfd>& set) const {
   const auto slots = std::span(set).subspan(first);
   slots[kExit] = while_it_lives(instance_->exit_fd());
   // Asking for it costs a start some 50 us; without a listener the count at the end says the same.
-  slots[kOom] = while_it_lives(lives() && around_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
+  slots[kOom] = while_it_lives(lives() && context_.events && !oom_told_ ? leases_.cgroup.oom_fd() : -1);
   slots[kNames] = while_it_lives(leases_.network.names_fd());
   slots[kRelay] = while_it_lives(leases_.network.relay_fd());
   slots[kUplink] = while_it_lives(leases_.network.uplink_fd());
@@ -299,7 +299,7 @@ clock::Deadline Sandbox::due() const {
 Result<> Sandbox::serve(std::span<const pollfd> set) {
   if (phase_ == Phase::draining) return go_on_draining();
   TRY(instance_->serve(set.subspan(kStreams + Streams::kPollSlots)));
-  const std::optional<End> end = look(set);
+  const std::optional<SeenEnd> end = see_end(set);
   if (!end) return {};
   end_ = *end;
   return begin_draining();
@@ -310,9 +310,9 @@ bool Sandbox::ends_soon() {
   return await_end(instance_->exit_fd(), clock::Deadline::in_ms(kEndMs)) || kill_and_await_end(instance_->exit_fd());
 }
 
-std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
-  if (set[kExit].revents != 0) return End::ended;
-  if (instance_->has_announced_end()) return End::announced;
+std::optional<Sandbox::SeenEnd> Sandbox::see_end(std::span<const pollfd> set) {
+  if (set[kExit].revents != 0) return SeenEnd::ended;
+  if (instance_->has_announced_end()) return SeenEnd::announced;
   if ((set[kOom].revents & POLLIN) != 0) notice_oom();
   if (set[kNames].revents != 0) serve_names();
   if (set[kRelay].revents != 0)
@@ -326,7 +326,7 @@ std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
     if (stop_ == Stop::none) stop(Stop::output_limit);
     streams_.abandon();
   }
-  if (give_up_.passed()) return End::unending;
+  if (give_up_.passed()) return SeenEnd::given_up;
   if (due().passed()) stop(Stop::timed_out);
   return {};
 }
@@ -334,7 +334,7 @@ std::optional<Sandbox::End> Sandbox::look(std::span<const pollfd> set) {
 // An end that was announced is waited for last: the kernel takes the sandbox down meanwhile, a fifth of a millisecond.
 Result<> Sandbox::begin_draining() {
   record_.calls = instance_->calls();
-  if (end_ != End::announced) TRY(await_instance_end());
+  if (end_ != SeenEnd::announced) TRY(await_instance_end());
   if (started_ns_ != 0) record_.wall_us = instance_->account().wall_us.value_or((clock::monotonic_ns() - started_ns_) / 1000);
   phase_ = Phase::draining;
   streams_.workload_ended();
@@ -343,7 +343,7 @@ Result<> Sandbox::begin_draining() {
 
 Result<> Sandbox::await_instance_end() {
   ending_ = {Ending::Kind::signaled, SIGKILL, {}};
-  if (end_ != End::unending && ends_soon()) ending_ = TRY(instance_->reap());
+  if (end_ != SeenEnd::given_up && ends_soon()) ending_ = TRY(instance_->reap());
   else give_up_ = clock::Deadline::in_ms(0);
   return {};
 }
@@ -368,25 +368,25 @@ Result<> Sandbox::settle() {
   expect_release();
   streams_.abandon();
   measure();
-  if (end_ == End::announced) TRY(await_instance_end());
+  if (end_ == SeenEnd::announced) TRY(await_instance_end());
   count_cpu_of_children(record_);
-  judge(record_, {ending_, stop_, started_ns_ != 0});
+  set_outcome(record_, {ending_, stop_, started_ns_ != 0});
   phase_ = Phase::stopped;
   json::Object exited;
   exited.set("verdict", to_text(record_.outcome));
   exited.set("exit_code", exit_code(record_));
-  around_.events.emit("exited", spec_->id(), std::move(exited));
+  context_.events.emit("exited", spec_->id(), std::move(exited));
   return {};
 }
 
 Record Sandbox::finish(Result<> lived) {
-  if (!lived) blame(std::move(lived).error().in_step(step_));
+  if (!lived) note_failed_making(std::move(lived).error().in_step(step_));
   release();
   record_.setup_ns = timer_.total_ns();
   record_.steps = timer_.steps();
-  if (auto written = around_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
-  around_.events.emit("released", spec_->id());
-  if (auto lost = around_.events.take_failure()) add_loss(record_, std::move(*lost));
+  if (auto written = context_.audit.exit(record_); !written) add_loss(record_, std::move(written).error().in_step("audit"));
+  context_.events.emit("released", spec_->id());
+  if (auto lost = context_.events.take_failure()) add_loss(record_, std::move(*lost));
   return std::move(record_);
 }
 
@@ -407,7 +407,7 @@ Result<std::unique_ptr<Task>> Sandbox::exec(const Job& job, Stdio streams) {
   if (spec_->request().as_pid_1)
     return fail(Fault::unavailable,
                 "sandbox " + spec_->id() + " runs no further job: its workload is PID 1, and not Bailey's init");
-  TRY(around_.audit.exec(*spec_, job));
+  TRY(context_.audit.exec(*spec_, job));
   return instance_->exec(job, std::move(streams));
 }
 
@@ -422,7 +422,7 @@ void Sandbox::notice_oom() {
   const host::CgroupUsage usage = leases_.cgroup.usage();
   if (usage.oom_kills.value_or(0) == 0 || oom_told_) return;
   oom_told_ = true;
-  around_.events.emit("oom", spec_->id());
+  context_.events.emit("oom", spec_->id());
 }
 
 void Sandbox::serve_names() {
@@ -450,8 +450,8 @@ void Sandbox::measure() {
   record_.captured_stdout = streams_.take_captured_stdout();
   record_.captured_stderr = streams_.take_captured_stderr();
   if (auto failure = streams_.failure()) add_loss(record_, std::move(*failure));
-  if (record_.output_truncated) around_.events.emit("output_truncated", spec_->id());
-  if (usage.oom_kills.value_or(0) > 0 && !oom_told_) around_.events.emit("oom", spec_->id());
+  if (record_.output_truncated) context_.events.emit("output_truncated", spec_->id());
+  if (usage.oom_kills.value_or(0) > 0 && !oom_told_) context_.events.emit("oom", spec_->id());
 }
 
 // A sandbox that could not be ended keeps its cgroup and its ids: gc removes them when it has ended.

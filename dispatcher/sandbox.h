@@ -41,6 +41,7 @@
 #include "dispatcher/backend.h"
 #include "dispatcher/events.h"
 #include "dispatcher/job.h"
+#include "dispatcher/outcome.h"
 #include "dispatcher/patience.h"
 #include "dispatcher/progress.h"
 #include "dispatcher/record.h"
@@ -48,7 +49,6 @@
 #include "dispatcher/state_store.h"
 #include "dispatcher/step_timer.h"
 #include "dispatcher/streams.h"
-#include "dispatcher/verdict.h"
 
 namespace bailey::dispatcher {
 
@@ -110,9 +110,10 @@ class Sandbox {
   uint64_t output_bytes() const { return streams_.out().taken() + streams_.err().taken(); }  // passed on so far
 
  private:
-  enum class End { announced, ended, unending };  // announced: by PID 1's final report
+  // By PID 1's final report; by its exit; or given up, because it was killed and does not end.
+  enum class SeenEnd { announced, ended, given_up };
   Result<> admit();
-  void blame(Error error);
+  void note_failed_making(Error error);
   void enter(const char* step);
   void expect_by(const clock::Deadline& due);
   void expect_release();
@@ -124,7 +125,7 @@ class Sandbox {
   void limit(const Job& job);
   bool is_independent() const { return spec_->request().lifetime == Lifetime::independent; }
   bool lives() const { return phase_ == Phase::ready || phase_ == Phase::running; }
-  std::optional<End> look(std::span<const pollfd> set);
+  std::optional<SeenEnd> see_end(std::span<const pollfd> set);
   bool ends_soon();
   Result<> begin_draining();
   Result<> go_on_draining();
@@ -141,7 +142,7 @@ class Sandbox {
   std::shared_ptr<const Spec> spec_;
   std::unique_ptr<SandboxPlan> plan_;
   About about_;
-  SandboxContext around_;
+  SandboxContext context_;
   StepTimer timer_;
   Record record_;
   StateRecord state_;
@@ -152,7 +153,7 @@ class Sandbox {
   int64_t started_ns_ = 0;
   int ended_by_ = 0;  // the signal that ended the making
   clock::Deadline deadline_, kill_again_, give_up_, drained_by_;
-  End end_ = End::ended;
+  SeenEnd end_ = SeenEnd::ended;
   Ending ending_;
 
   // Held from create to release.

@@ -7,6 +7,12 @@
 
 namespace bailey::dispatcher {
 
+const OpenedSource& Spec::source_of(size_t mount) const {
+  static const OpenedSource none;
+  const int index = mount < source_index_.size() ? source_index_[mount] : -1;
+  return index < 0 ? none : facts_.volumes[static_cast<size_t>(index)];
+}
+
 bool writes_through_root(const Spec& spec) {
   return spec.request().shape == Shape::complete && spec.config().root && !spec.config().root->readonly;
 }

@@ -25,7 +25,7 @@ class Spec {
 
   const std::string& id() const { return request_.id; }
   const Request& request() const { return request_; }       // as asked, with the id drawn and each place inside by its one name
-  const bundle::Config& config() const { return config_; }  // complete: run's mounts, masks, namespaces and limits are in it
+  const bundle::Config& config() const { return config_; }  // filled in: run's mounts, masks, namespaces and limits are in it
   // User, terminal and capabilities, which its jobs share, and defaults for the rest of a job. `args` is empty.
   const bundle::Process& process() const { return *config_.process; }
   const Level& level() const { return level_; }

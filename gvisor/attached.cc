@@ -25,8 +25,8 @@ class ReachedByRunsc final : public init::AttachedInstance {
 
 }  // namespace
 
-std::string handle_of(Reached reached, const std::string& runsc_id) {
-  return std::string(reached == Reached::by_channel ? kByChannel : kByRunsc) + runsc_id;
+std::string handle_of(SignalsBy way, const std::string& runsc_id) {
+  return std::string(way == SignalsBy::channel ? kByChannel : kByRunsc) + runsc_id;
 }
 
 Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state) {

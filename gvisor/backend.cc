@@ -54,9 +54,9 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
     const auto& asked = spec_->request().config.process;
     if ((!asked || !asked->oom_score_adj) && host::own_oom_score() > plan.oom_score_adj.value_or(0)) plan.oom_score_adj.reset();
 
-    const Relay relay = plan.terminal                                   ? Relay::none
-                        : is_one_pipe(stdio.out.get(), stdio.err.get()) ? Relay::merged
-                                                                        : Relay::apart;
+    const OutputPipes relay = plan.terminal                                   ? OutputPipes::none
+                              : is_one_pipe(stdio.out.get(), stdio.err.get()) ? OutputPipes::merged
+                                                                              : OutputPipes::apart;
     LaunchInputs inputs;
     inputs.plan = &plan;
     inputs.binary = &runsc_->binary;

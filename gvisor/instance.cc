@@ -31,7 +31,7 @@ constexpr int kSandboxKilled = 128 + SIGKILL;  // runsc's code when its sandbox 
 
 }  // namespace
 
-SandboxInstance::SandboxInstance(Plan plan, Relay relay, Launched launched)
+SandboxInstance::SandboxInstance(Plan plan, OutputPipes relay, Launched launched)
     : plan_(std::move(plan)), relay_(relay), launched_(std::move(launched)) {
   talk_.open(launched_.job.get(), launched_.report.get());
 }
@@ -67,7 +67,7 @@ Result<> SandboxInstance::start_process(bundle::Process process, bool as_pid_1, 
   if (last_->kind != init::ReportKind::ready) return {};
   std::string job = TRY(encode_job(plan_, process_));
   if (as_pid_1) init::become_pid_1(job);
-  else if (relay_ != Relay::none) init::relay_output(job, relay_ == Relay::merged);
+  else if (relay_ != OutputPipes::none) init::relay_output(job, relay_ == OutputPipes::merged);
   TRY(send_job(std::move(job)));
   TRY(await_report(patience));
   is_workload_ = as_pid_1;
@@ -147,7 +147,7 @@ void SandboxInstance::kill_all() {
 
 std::string SandboxInstance::handle() const {
   if (!plan_.independent) return {};
-  return handle_of(plan_.channel_directory || is_workload_ ? Reached::by_runsc : Reached::by_channel, plan_.runsc_id);
+  return handle_of(plan_.channel_directory || is_workload_ ? SignalsBy::runsc : SignalsBy::channel, plan_.runsc_id);
 }
 
 bool SandboxInstance::leave() {

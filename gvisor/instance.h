@@ -12,11 +12,11 @@
 namespace bailey::gvisor {
 
 // How init passes on what the workload writes (init/relay.h): not at all, or from two pipes or one.
-enum class Relay { none, apart, merged };
+enum class OutputPipes { none, apart, merged };
 
 class SandboxInstance final : public dispatcher::Instance {
  public:
-  SandboxInstance(Plan plan, Relay relay, Launched launched);
+  SandboxInstance(Plan plan, OutputPipes relay, Launched launched);
   ~SandboxInstance() override { end(clock::Deadline::in_ms(kEndMs)); }
 
   Result<Fd> await_created(dispatcher::Patience& patience, dispatcher::Steps& steps) override;
@@ -54,7 +54,7 @@ class SandboxInstance final : public dispatcher::Instance {
   bool has_end() const;
 
   Plan plan_;
-  Relay relay_;
+  OutputPipes relay_;
   bundle::Process process_;  // what init was to run, for messages
   Launched launched_;
   init::Conversation talk_;  // over its pipes; with a channel directory there is none

@@ -29,7 +29,7 @@ Result<dispatcher::Ending> run_trial(const Binary& binary, const Traits& traits,
   inputs.stdio.out = std::move(out.write);
   dispatcher::Steps steps;
   Launched launched = TRY(launch(std::move(inputs), steps));
-  SandboxInstance instance(std::move(plan), Relay::none, std::move(launched));
+  SandboxInstance instance(std::move(plan), OutputPipes::none, std::move(launched));
   const clock::Deadline deadline = clock::Deadline::in_ms(limit_ms);
   dispatcher::PatienceUntil patience(deadline);
   const auto started = [&]() -> Result<> {
@@ -50,7 +50,7 @@ PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std
   else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
   else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
   else trial.why = ending->error.message;
-  trial.unknown = trial.why.contains("unknown platform") || trial.why.contains("invalid platform");
+  trial.missing = trial.why.contains("unknown platform") || trial.why.contains("invalid platform");
   return trial;
 }
 
@@ -67,8 +67,8 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
     if (known == answers.platforms.end()) {
       if (trials == Trials::none) return ChosenPlatform{std::move(platform), false};
       PlatformTrial trial = try_platform(binary, answers.traits, platform);
-      if (trial.works || trial.unknown)
-        known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::unknown).first;
+      if (trial.works || trial.missing)
+        known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::missing).first;
       else why = std::move(trial.why);
       if (!trial.remedy.empty()) remedy = std::move(trial.remedy);
     }

@@ -23,7 +23,7 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
 // One try, nothing remembered.
 struct PlatformTrial {
   bool works = false;
-  bool unknown = false;  // this build has no such platform
+  bool missing = false;  // this build has no such platform
   std::string why;       // runsc's words, or ours, when it does not work
   std::string remedy;    // when there is one of its own
 };

@@ -177,7 +177,7 @@ int await_file(const Channel& channel) {
 // A gVisor that needs the DIR form changes neither owner nor mode of a pipe: the workload can open its streams by name
 // (/dev/stdout) only when it was their owner from the beginning. Nothing else of the sandbox runs yet. `user`: init's own, 0 if
 // it stayed who it was.
-long open_relay(const Channel& channel, Relay& relay, const Job& job, uint32_t user) {
+long open_relay(const Channel& channel, OutputRelay& relay, const Job& job, uint32_t user) {
   const bool merged = job.header->flags & kJobMerged;
   if (channel.lives || !user || !(job.header->flags & kJobSetUser)) return relay.open(merged);
   long done = kernel::act_as(job.header->uid, job.header->gid);
@@ -248,7 +248,7 @@ class Pid1 {
   }
 
  private:
-  static constexpr unsigned kFixedSlots = 2 + Relay::kPollSlots;
+  static constexpr unsigned kFixedSlots = 2 + OutputRelay::kPollSlots;
 
   // False: what has come is nothing that a backend sends.
   bool follow_frames() {
@@ -357,7 +357,7 @@ class Pid1 {
   const int signals_;
   const uint32_t user_;
   Inbox inbox_;
-  Relay relay_;
+  OutputRelay relay_;
   Tasks tasks_;
   bool has_jobs_ = false;
   int workload_ = -1;      // the first process of job 0

@@ -29,14 +29,14 @@ bool has_writers(int pipe) {
 
 }  // namespace
 
-void Relay::Stream::close() {
+void OutputRelay::Stream::close() {
   if (from >= 0) kernel::close(from);
   if (to >= 0) kernel::close(to);
   from = to = -1;
 }
 
 // Once: poll(2) says whether there is more, and costs less than a splice in vain.
-void Relay::Stream::move() {
+void OutputRelay::Stream::move() {
   if (from < 0) return;
   const long moved = kernel::splice(from, to, kPipeBytes);
   const bool ended = moved == 0 && !has_writers(from) && !holds_something(from);
@@ -51,7 +51,7 @@ void Relay::Stream::move() {
   if (reader_is_gone || ended) close();
 }
 
-long Relay::open(Stream& stream, int number) {
+long OutputRelay::open(Stream& stream, int number) {
   int ends[2];
   if (const long made = kernel::pipe(ends); made < 0) return made;
   stream.from = ends[0];
@@ -65,26 +65,26 @@ long Relay::open(Stream& stream, int number) {
   return done < 0 ? done : 0;
 }
 
-long Relay::open(bool merged) {
+long OutputRelay::open(bool merged) {
   long done = open(streams_[0], 1);
   if (done == 0) done = merged ? kernel::duplicate_to(1, 2) : open(streams_[1], 2);
   return done < 0 ? done : 0;
 }
 
-void Relay::add_interest(pollfd* entries) const {
+void OutputRelay::add_interest(pollfd* entries) const {
   for (const Stream& stream : streams_) {
     *entries++ = {stream.sink_full || stream.resting ? -1 : stream.from, POLLIN, 0};
     *entries++ = {stream.to, static_cast<short>(stream.sink_full ? POLLOUT : 0), 0};
   }
 }
 
-long Relay::rest_ns() const {
+long OutputRelay::rest_ns() const {
   for (const Stream& stream : streams_)
     if (stream.resting && stream.from >= 0) return kRestNs;
   return -1;
 }
 
-void Relay::serve(const pollfd* entries) {
+void OutputRelay::serve(const pollfd* entries) {
   for (Stream& stream : streams_) {
     if (entries[1].revents & (POLLERR | POLLHUP)) stream.close();
     else if (entries[0].revents || entries[1].revents || stream.resting) stream.move();
@@ -92,7 +92,7 @@ void Relay::serve(const pollfd* entries) {
   }
 }
 
-void Relay::drain(int hangup) {
+void OutputRelay::drain(int hangup) {
   for (;;) {
     pollfd entries[kPollSlots + 1];
     for (Stream& stream : streams_) {

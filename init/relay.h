@@ -14,7 +14,7 @@ struct pollfd;
 
 namespace bailey::init {
 
-class Relay {
+class OutputRelay {
  public:
   static constexpr unsigned kPollSlots = 4;
 

@@ -20,8 +20,8 @@ namespace {
 
 using dispatcher::Spec;
 
-std::vector<TreeTarget> tree_targets(const Plan& plan, const Spec& spec) {
-  std::vector<TreeTarget> targets;
+std::vector<AdmittedTree> admitted_trees(const Plan& plan, const Spec& spec) {
+  std::vector<AdmittedTree> targets;
   targets.reserve(plan.root.trees.size());
   for (const TreeSource& source : plan.root.trees) {
     int opened = -1;
@@ -83,7 +83,7 @@ class NativePlan final : public dispatcher::SandboxPlan {
     steps.push_back({"plan", clock::monotonic_ns() - begin});
     begun_.emplace(TRY(PendingLaunch::begin({.plan = plan_.get(),
                                              .ids = &ids_,
-                                             .tree_targets = tree_targets(*plan_, *spec_),
+                                             .admitted_trees = admitted_trees(*plan_, *spec_),
                                              .has_secrets = !spec_->secrets().empty(),
                                              .cgroup = cgroup,
                                              .netns = leases.network ? &leases.network.netns() : nullptr},

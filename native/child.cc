@@ -176,7 +176,7 @@ class Child {
   int make_root() {
     for (size_t i = 0; i < in_.trees.size(); ++i) {
       if (in_.trees[i] >= 0) continue;
-      const int tree = open_tree_source(in_.tree_targets[i], true);
+      const int tree = open_tree_source(in_.admitted_trees[i], true);
       if (tree < 0) return -tree;
       in_.trees[i] = tree;
     }

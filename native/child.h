@@ -62,9 +62,9 @@ inline constexpr uint64_t kCloneAtOnce = CLONE_NEWUSER | CLONE_NEWPID;
 struct ChildInputs {
   const Plan* plan = nullptr;
   const sock_fprog* filter = nullptr;
-  std::span<TreeTarget> tree_targets;  // for an ordinary user: opened by the child
-  std::span<int> trees;                // room for them
-  std::span<int> handed;               // room for all that the parent hands over (Child::take_what_is_handed)
+  std::span<AdmittedTree> admitted_trees;  // for an ordinary user: opened by the child
+  std::span<int> trees;                    // room for them
+  std::span<int> handed;                   // room for all that the parent hands over (Child::take_what_is_handed)
   bool has_secrets = false;
   int socket = -1;         // to the parent, then init's job descriptor
   int parent_socket = -1;  // its other end, closed first: or the parent's death would not be seen

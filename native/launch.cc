@@ -118,7 +118,7 @@ Error setup_error(const Plan& plan, const SetupReport& report) {
 Result<std::vector<Fd>> clone_trees(const BeginInputs& in) {
   std::vector<Fd> trees;
   if (!in.plan->privileged) return trees;
-  for (const TreeTarget& target : in.tree_targets) {
+  for (const AdmittedTree& target : in.admitted_trees) {
     const int tree = open_tree_source(target, false);
     if (tree < 0) {
       auto failed = sys_error("mounting " + target.source->path, -tree);
@@ -204,7 +204,7 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   child.plan = &plan;
   const sock_fprog filter = plan.seccomp.base_program();
   child.filter = &filter;
-  child.tree_targets = inputs.tree_targets;
+  child.admitted_trees = inputs.admitted_trees;
   child.trees = trees;
   child.handed = handed;
   child.has_secrets = inputs.has_secrets;

@@ -23,7 +23,7 @@ struct Launched {
 struct BeginInputs {
   const Plan* plan = nullptr;  // stays the caller's, until await_setup has returned
   const IdMap* ids = nullptr;
-  std::vector<TreeTarget> tree_targets;
+  std::vector<AdmittedTree> admitted_trees;
   bool has_secrets = false;               // finish() will hand them over
   int cgroup = -1;                        // of version 2, to be made in; -1: it joins the one that finish() hands over
   const network::Netns* netns = nullptr;  // with plan.joins_network, to be made in

@@ -23,9 +23,6 @@ constexpr std::array kGuards = {
 
 std::span<const NamedGuard> guards() { return kGuards; }
 
-const char* to_text(BackendKind kind) { return name_of(kind, kBackendNames); }
-const char* to_text(NetworkMode mode) { return name_of(mode, kNetworkNames); }
-
 const Level& judged_level(const Request& request, const Policy& policy) {
   static const Level nothing_allowed;  // a policy without `untrusted` is none of ours: it lists no runtime and no network
   if (const Level* level = find_level(policy, request.trust)) return *level;
@@ -61,19 +58,6 @@ Result<BackendKind> choose_backend(const Request& request, const Policy& policy)
   return fail(Fault::refused, "level '" + level->name + "' may not use " + to_text(asked) + ", only " + listed,
               "--runtime " + std::string(to_text(level->runtimes.front())) + ", or a level that lists " + to_text(asked) +
                   " in the policy (" + policy.source + ")");
-}
-
-LimitValues resolve_limits(const Request& request, const Level& level) {
-  LimitValues values;
-  for (const Limit& limit : limits()) {
-    std::optional<uint64_t> value = limit.asked(request);
-    if (!value && request.shape == Shape::run) value = limit.get(level.defaults);
-    if (!value) value = limit.get(level.ceilings);  // a ceiling without a default is the default
-    limit.set(values, value == kUnlimited ? std::nullopt : value);
-  }
-  // Without a memory limit there is nothing that swap could be beyond of; asking for it is refused (guard_limits).
-  if (!values.memory_bytes) values.swap_bytes.reset();
-  return values;
 }
 
 std::span<const network::Grant> resolve_egress(const Request& request, const Level& level) {

@@ -2,6 +2,8 @@
 // resolver and filter are its children, no limit of time or output that nobody would watch, no terminal, no log of its system
 // calls.
 #include "dispatcher/guards/findings.h"
+#include "dispatcher/limits.h"
+#include "dispatcher/networks.h"
 
 namespace bailey::dispatcher {
 

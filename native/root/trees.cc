@@ -31,7 +31,7 @@ bool is_device(int fd, const TreeSource& source) {
 
 }  // namespace
 
-int open_tree_source(const TreeTarget& target, bool in_child) {
+int open_tree_source(const AdmittedTree& target, bool in_child) {
   const TreeSource& source = *target.source;
   unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
   if (source.recursive) flags |= AT_RECURSIVE;

@@ -7,14 +7,14 @@
 
 namespace bailey::native {
 
-struct TreeTarget {
+struct AdmittedTree {
   const TreeSource* source = nullptr;
   int opened = -1;  // O_PATH descriptor of the admitted source (volume, rootfs); -1: by path
 };
 
 // A descriptor of the detached mount with its attributes set, or -errno. ESTALE: the path no longer leads to what was admitted.
 // ENODEV: a device node is not the device it should be.
-int open_tree_source(const TreeTarget& target, bool in_child);
+int open_tree_source(const AdmittedTree& target, bool in_child);
 
 // Shows on-disk ids 0-65535 as those of `user_namespace` (Linux 5.12, file system permitting). 0 or an errno.
 int map_tree_ids(int tree, int user_namespace, bool recursive);

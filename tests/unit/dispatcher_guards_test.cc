@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 #include "tests/unit/dispatcher_wishes.h"
 
 namespace bailey::dispatcher {

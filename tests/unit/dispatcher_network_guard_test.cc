@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dispatcher/names.h"
+#include "dispatcher/networks.h"
 #include "tests/unit/dispatcher_wishes.h"
 
 namespace bailey::dispatcher {

@@ -16,7 +16,7 @@ struct HowItEnded {
 };
 // Sets the outcome. Bailey's own reason comes before the kernel's, and that before the workload's. Record::oom_kills is set
 // already.
-void judge(Record& record, const HowItEnded& end);
+void set_outcome(Record& record, const HowItEnded& end);
 
 // CPU time: the cgroup counts the whole exactly, and PID 1, which is in that count, knows its own part.
 void count_cpu(Record& record, const host::CgroupUsage& usage, const Account& account);

@@ -1,4 +1,4 @@
-#include "dispatcher/verdict.h"
+#include "dispatcher/outcome.h"
 
 #include <sys/resource.h>
 
@@ -21,7 +21,7 @@ void judge_without_job(Record& record, Stop stopped) {
 
 }  // namespace
 
-void judge(Record& record, const HowItEnded& end) {
+void set_outcome(Record& record, const HowItEnded& end) {
   const Ending& ending = end.ending;
   if (ending.kind == Ending::Kind::signaled) record.signal = ending.value;
   const bool killed = (ending.kind == Ending::Kind::signaled && ending.value == SIGKILL) ||
