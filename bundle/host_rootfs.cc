@@ -244,14 +244,14 @@ Result<std::vector<RootEntry>> host_root_entries(const Config& config, const Net
 }
 
 const std::vector<std::pair<std::string, std::string>>& common_files() {
-  static const RootBuilder::Files kFiles = [] {
+  static const RootBuilder::Files made = [] {
     Config config;
     config.process = Process{};
     add_run_defaults(config, {});
     const HostRootOptions options;
     return RootBuilder(config, {}, options).own_files().value_or(RootBuilder::Files{});
   }();
-  return kFiles;
+  return made;
 }
 
 std::vector<RootEntry> network_entries(const Config& config, const NetworkNames& names) {

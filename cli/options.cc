@@ -203,13 +203,13 @@ std::string built_in_defaults(const dispatcher::Limit& limit) {
 // An empty value would mean the default or the working directory. More likely it is an unset variable of a script, so it is
 // refused.
 Result<> refuse_empty(const RequestFlags& flags) {
-  const std::pair<const char*, const std::optional<std::string>*> kTexts[] = {
+  const std::pair<const char*, const std::optional<std::string>*> texts[] = {
       {"--trust", &flags.trust}, {"--runtime", &flags.runtime},   {"--net", &flags.network},    {"--rootfs", &flags.rootfs},
       {"--name", &flags.name},   {"--hostname", &flags.hostname}, {"--seccomp", &flags.seccomp}};
   const auto refuse = [](const std::string& flag) {
     return bad(flag, "''", "it is empty", "leave it out for the default, or give a value");
   };
-  for (const auto& [flag, text] : kTexts)
+  for (const auto& [flag, text] : texts)
     if (*text && (*text)->empty()) return refuse(flag);
   for (const auto& [name, value] : flags.backend_settings)
     if (value.empty()) return refuse("--" + name);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -73,7 +74,9 @@ int owner_of_lock(const struct stat& file) {
   std::snprintf(place, sizeof place, " %02x:%02x:%lu ", major(file.st_dev), minor(file.st_dev), file.st_ino);
   const size_t at = locks->find(place);
   if (at == locks->npos) return 0;
-  return std::atoi(locks->c_str() + locks->rfind(' ', at - 1) + 1);
+  int owner = 0;
+  std::from_chars(locks->data() + locks->rfind(' ', at - 1) + 1, locks->data() + at, owner);
+  return owner;
 }
 
 // Whether a process was killed and has not ended: SIGKILL is pending (proc_pid_status(5)), because it sleeps in the kernel.

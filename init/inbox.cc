@@ -46,7 +46,7 @@ ReceivedJob::ReceivedJob(const char* bytes, size_t size) {
 }
 
 ReceivedJob::~ReceivedJob() {
-  if (pointers_) kernel::unmap(pointers_, pointer_bytes_);
+  if (pointers_) kernel::unmap(static_cast<void*>(pointers_), pointer_bytes_);
 }
 
 }  // namespace bailey::init

@@ -120,7 +120,7 @@ void Judgement::judge_source(const bundle::Mount& mount, const OpenedSource& sou
 // Files of /etc come into the default root one by one, or by a policy. Not by a volume: its ids are mapped, so that the
 // sandbox's root would read what on the host only root may read.
 std::string Judgement::remedy_for_source(const OpenedSource& source) const {
-  const std::string usual = "share a directory that holds only what the command needs";
+  std::string usual = "share a directory that holds only what the command needs";
   if (!is_at_or_below(source.real_path, "/etc") || !(source.mode & S_IROTH)) return usual;
   if (!forbidden_addition(source.real_path).empty()) return usual;
   if (bundle::in_table(source.real_path) && !request.config.root)

@@ -30,7 +30,7 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
   const struct {
     bool asked;
     const char* what;
-  } kNever[] = {
+  } never[] = {
       {!config.hooks.empty(), "hooks, which run on the host"},
       {!linux.devices.empty(), "devices"},
       {!process.capabilities.empty(), "capabilities"},
@@ -44,7 +44,7 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
       {!linux.mount_label.empty() || !process.apparmor_profile.empty() || !process.selinux_label.empty(),
        "security labels of its own"},
   };
-  for (const auto& [asked, what] : kNever)
+  for (const auto& [asked, what] : never)
     if (asked)
       findings.add("the untrusted level '" + level + "' never gets " + what,
                    "leave it out, or a level for code that you trust");
