@@ -118,7 +118,7 @@ void lower_to_hard_limits(LimitValues& values, const Request& request, const Hos
   const auto lower = [&](std::string_view name, const std::optional<uint64_t>& hard) {
     const Limit& limit = *find_limit(name);
     const std::optional<uint64_t> value = limit.get(values);
-    if (hard && value && *value > *hard && !limit.asked(request)) limit.set(values, *hard);
+    if (hard && value && *value > *hard && !limit.asked(request)) limit.set(values, hard);
   };
   lower("open_files", facts.hard_open_files);
   lower("file_size", facts.hard_file_bytes);
@@ -160,7 +160,7 @@ Verdict check_untrusted(const bundle::Config& config, Shape shape) {
                                    {uts, "uts"},
                                    {user, "user"},
                                    {cgroup, "cgroup"}}) {
-    const auto is_new = [&](const bundle::Namespace& space) { return space.type == type && space.path.empty(); };
+    const auto is_new = [type = type](const bundle::Namespace& space) { return space.type == type && space.path.empty(); };
     if (std::ranges::none_of(config.linux.namespaces, is_new)) missing.append(missing.empty() ? "" : ", ").append(name);
   }
   // Bailey adds all of it to a request of `run`.
@@ -190,7 +190,7 @@ Request with_job(const Spec& spec, const JobRequest& wish) {
     process.env.push_back(variable);
   }
   if (wish.cwd) process.cwd = *wish.cwd;
-  if (wish.umask) process.user.umask = *wish.umask;
+  if (wish.umask) process.user.umask = wish.umask;
   for (const bundle::Rlimit& limit : wish.rlimits) {
     std::erase_if(process.rlimits, [&](const bundle::Rlimit& old) { return old.type == limit.type; });
     process.rlimits.push_back(limit);
@@ -280,7 +280,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
 }
 
 Job Admission::make_job(bundle::Process process, LimitValues limits, const Request& request) {
-  Job job(std::move(process), std::move(limits));
+  Job job(std::move(process), limits);
   job.as_pid_1_ = request.as_pid_1;
   job.wants_unlimited_output_ = request.limits.output_bytes == kUnlimited;
   return job;
@@ -300,7 +300,7 @@ Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish
     decision.verdicts.push_back(check_untrusted(config, request.shape));
     if (!decision.verdicts.back().allowed) return decision;
   }
-  decision.job = make_job(std::move(*config.process), std::move(limits), request);
+  decision.job = make_job(std::move(*config.process), limits, request);
   return decision;
 }
 

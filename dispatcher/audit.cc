@@ -67,7 +67,7 @@ Result<Audit> Audit::open(const std::string& path) {
 
 Result<> Audit::append(json::Object line) const {
   if (!fd_) return {};
-  TRY_WITH(files::write_fd(fd_.get(), json::write(line) + "\n", path_), "the audit line was not written");
+  TRY_WITH(files::write_fd(fd_.get(), json::write(std::move(line)) + "\n", path_), "the audit line was not written");
   return {};
 }
 

@@ -7,7 +7,7 @@
 
 namespace bailey::dispatcher {
 
-void Events::emit(std::string_view event, std::string_view id, json::Object details) {
+void Events::emit(std::string_view event, std::string_view id, const json::Object& details) {
   if (!sink_) return;
   json::Object line;
   line.set("event", event);

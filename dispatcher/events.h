@@ -20,7 +20,7 @@ class Events {
   Events() = default;  // nobody listens
   explicit Events(Sink sink) : sink_(std::move(sink)) {}
   explicit operator bool() const { return static_cast<bool>(sink_); }
-  void emit(std::string_view event, std::string_view id, json::Object details = {});
+  void emit(std::string_view event, std::string_view id, const json::Object& details = {});
   std::optional<Error> take_failure() { return std::exchange(failure_, std::nullopt); }
 
  private:

@@ -22,7 +22,7 @@ class Job {
 
  private:
   friend class Admission;
-  Job(bundle::Process process, LimitValues limits) : process_(std::move(process)), limits_(std::move(limits)) {}
+  Job(bundle::Process process, LimitValues limits) : process_(std::move(process)), limits_(limits) {}
   bundle::Process process_;
   LimitValues limits_;
   bool as_pid_1_ = false, wants_unlimited_output_ = false;

@@ -60,7 +60,7 @@ void ask_memory(Request& request, uint64_t value) { request.config.linux.resourc
 
 // The configuration's `swap` is memory and swap together.
 std::optional<uint64_t> asked_swap(const Request& request) {
-  if (request.limits.swap_bytes) return *request.limits.swap_bytes;
+  if (request.limits.swap_bytes) return request.limits.swap_bytes;
   const auto& memory = request.config.linux.resources.memory;
   if (!memory.swap || !memory.limit) return std::nullopt;
   if (*memory.swap < 0 || *memory.limit < 0) return kUnlimited;

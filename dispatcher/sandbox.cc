@@ -148,7 +148,7 @@ Result<> Sandbox::write_state(Status status) {
 }
 
 Result<> Sandbox::leave() {
-  const auto refuse = [&](std::string why) {
+  const auto refuse = [&](const std::string& why) {
     return fail(Fault::refused, "sandbox " + spec_->id() + " cannot go on without this process: " + why);
   };
   if (!is_independent()) return refuse("it was made to end with it");

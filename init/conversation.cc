@@ -89,7 +89,7 @@ void Conversation::open(int to_init, int from_init) {
   for (const int fd : {to_, from_}) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-void Conversation::send(std::string bytes) {
+void Conversation::send(const std::string& bytes) {
   if (to_ < 0) return;
   for (size_t at = 0; at < bytes.size(); at += kMaxChunk) outbox_.push_back(bytes.substr(at, kMaxChunk));
   send_what_waits();

@@ -32,7 +32,7 @@ class Conversation {
   void open(int to_init, int from_init);
 
   // An encoded job or frame; what cannot be sent now goes with serve(). An init that has ended is no error.
-  void send(std::string bytes);
+  void send(const std::string& bytes);
   void send_signal(int number, uint32_t job = 0);
 
   // A report about the sandbox's own job, with the descriptor that came along, if one did.

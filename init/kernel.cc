@@ -138,7 +138,7 @@ void close_listed(unsigned first, unsigned last) {
     if (size <= 0) break;
     for (long at = 0; at < size;) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(buffer + at);
-      at += entry->size;
+      at += entry->size;  // NOLINT(clang-analyzer-core.uninitialized.Assign): the kernel has written it
       unsigned fd = 0;
       const char* digit = entry->name;
       for (; *digit >= '0' && *digit <= '9'; ++digit) fd = fd * 10 + static_cast<unsigned>(*digit - '0');
