@@ -13,7 +13,6 @@
 #include <type_traits>
 
 #include "bundle/config.h"
-#include "bundle/namespace_names.h"
 
 namespace bailey::bundle {
 

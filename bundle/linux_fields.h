@@ -1,6 +1,9 @@
 // fields() of the structures below "linux", and of the whole (fields.h).
 #pragma once
 
+#include <string_view>
+#include <utility>
+
 #include "bundle/fields.h"
 
 namespace bailey::bundle {
@@ -106,6 +109,12 @@ void fields(V& v, Of<V, Resources> resources) {
 }
 
 // --- linux
+
+inline constexpr std::pair<std::string_view, NamespaceType> kNamespaceNames[] = {
+    {"pid", NamespaceType::pid},       {"network", NamespaceType::network}, {"mount", NamespaceType::mount},
+    {"ipc", NamespaceType::ipc},       {"uts", NamespaceType::uts},         {"user", NamespaceType::user},
+    {"cgroup", NamespaceType::cgroup}, {"time", NamespaceType::time},
+};
 
 template <typename V>
 void fields(V& v, Of<V, Namespace> space) {

@@ -1,6 +1,6 @@
 #include "host/oom_score.h"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "base/files.h"
 
@@ -8,7 +8,9 @@ namespace bailey::host {
 
 int own_oom_score() {
   const auto text = files::read("/proc/self/oom_score_adj", 16);
-  return text ? std::atoi(text->c_str()) : 0;
+  int score = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), score);
+  return score;
 }
 
 }  // namespace bailey::host
