@@ -64,7 +64,7 @@ Report describe_start(const Start& start) {
   return message;
 }
 
-// Everything that it had is waited for.
+// Of all that was waited for.
 Report describe_end(int status, uint64_t wall_us) {
   const int signal = status & 0x7f;
   Report message{kReportMagic, ReportKind::exited, (status >> 8) & 0xff, Step::none, 0};
@@ -79,8 +79,8 @@ Report describe_end(int status, uint64_t wall_us) {
 }
 
 // Kills and reaps all others, so that what they used is counted. A process that was brought in from outside has its parent
-// there, and is reaped there. One that we may not kill (another user's, without CAP_KILL) is left after a moment: the kernel
-// ends it when PID 1 exits.
+// there, and is reaped there. One that is not gone after a while is left, because we may not kill it (another user's, without
+// CAP_KILL) or it sleeps in the kernel: it ends when PID 1 exits, and what it used is not in the report.
 void end_the_rest(int signals) {
   const uint64_t began_us = kernel::monotonic_us();
   for (bool there_are_others = true; there_are_others;) {
@@ -91,7 +91,9 @@ void end_the_rest(int signals) {
     if (!there_are_others || pid == -ECHILD || kernel::monotonic_us() - began_us > kLongestEndUs) return;
     pollfd child_ended = {signals, POLLIN, 0};
     signalfd_siginfo info;
-    if (kernel::poll(&child_ended, 1, kEndPollNs) > 0) kernel::read(signals, &info, sizeof info);
+    const long ready = kernel::poll(&child_ended, 1, kEndPollNs);
+    if (ready > 0) kernel::read(signals, &info, sizeof info);
+    else if (ready < 0) kernel::poll(nullptr, 0, kEndPollNs);  // no descriptor may be polled: the limit of them was lowered
   }
 }
 

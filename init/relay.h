@@ -25,7 +25,7 @@ class OutputRelay {
   void add_interest(pollfd* entries) const;
   long rest_ns() const;  // how long poll(2) may wait before serve() has something to do; -1: for ever
   void serve(const pollfd* entries);
-  // Every writer is dead: waits until the rest is passed on, or `hangup` (-1: nothing) is readable.
+  // The writers are dead, or left: waits until the rest is passed on, or `hangup` (-1: nothing) is readable.
   void drain(int hangup);
 
  private:

@@ -237,7 +237,7 @@ void Tasks::serve(const pollfd* entries) {
   }
 }
 
-bool Tasks::ended(long pid, int status, const kernel::Usage& used) {
+void Tasks::ended(long pid, int status, const kernel::Usage& used) {
   for (unsigned i = 0; i < used_; ++i) {
     Task& task = tasks_[i];
     if (task.number == 0 || task.pid != pid) continue;
@@ -256,9 +256,8 @@ bool Tasks::ended(long pid, int status, const kernel::Usage& used) {
         task.streams[stream].left = static_cast<uint32_t>(held);
     }
     pass_on_the_rest(task);
-    return true;
+    return;
   }
-  return false;
 }
 
 void Tasks::reap() {
@@ -268,6 +267,8 @@ void Tasks::reap() {
     kernel::Usage used;
     if (pid > 0 && kernel::wait_for(static_cast<int>(pid), &status, &used) == pid && !kernel::is_stop(status))
       ended(pid, status, used);
+    // One whose output nobody takes is told of as well, without the rest of it.
+    if (tasks_[i].number != 0 && tasks_[i].pid < 0) send(&tasks_[i].end, sizeof tasks_[i].end);
   }
 }
 

@@ -24,9 +24,9 @@ class Tasks {
   // Fills entries and returns how many; serve() takes just these.
   unsigned add_interest(pollfd* entries) const;
   void serve(const pollfd* entries);
-  // A child has ended: whether it was the first process of one.
-  bool ended(long pid, int status, const kernel::Usage& used);
-  // Waits for those that have ended by now.
+  // A child has ended, perhaps the first process of one.
+  void ended(long pid, int status, const kernel::Usage& used);
+  // The sandbox ends: waits for those that have ended by now, and tells of each as it ended.
   void reap();
 
  private:

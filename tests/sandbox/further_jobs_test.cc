@@ -206,6 +206,20 @@ TEST_P(FurtherJobs, HaveNothingOfTheChannel) {
   end();
 }
 
+TEST_P(FurtherJobs, KeepTheirEndingThoughNobodyTookTheirOutput) {
+  const std::string wait =
+      "while ! [ -s /tmp/pid ]; do sleep 0.02; done; while kill -0 $(cat /tmp/pid) 2>/dev/null; do sleep 0.02; done";
+  live().start(*live().judge(shell("while ! [ -e /tmp/end ]; do sleep 0.02; done; exit 5")).job);
+  const auto unread = live().exec(shell("echo $$ > /tmp/pid; head -c 160000 /dev/zero; exit 3"));  // three pipes full
+  unread->reads = false;
+  const auto waits = live().exec(shell(wait + "; echo > /tmp/end"));
+  ASSERT_TRUE(live().serve());
+  EXPECT_EQ(live().finish().exit_code, 5);
+  EXPECT_TRUE(unread->task->has_ended());
+  EXPECT_EQ(unread->task->ending().kind, Kind::exited);
+  EXPECT_EQ(unread->task->ending().value, 3);
+}
+
 // gVisor's init cannot be held from outside.
 class FurtherJobsNatively : public OnEachBackend {};
 INSTANTIATE_TEST_SUITE_P(Backends, FurtherJobsNatively, testing::Values("native"), name_of_backend);
