@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <sstream>
 
 #include "base/files.h"
 
@@ -11,13 +13,15 @@ namespace bailey {
 
 namespace {
 
-// Whether the host's root may look like this here. So do other users of the host; whoever made the namespace is responsible for
-// what it shows.
-bool may_be_root(uid_t uid) {
-  constexpr uid_t kOverflow = 65534;
-  if (uid != kOverflow) return uid == 0;
-  const auto map = files::read("/proc/self/uid_map", 4096);
-  return map && map->find("4294967295") == std::string::npos;
+constexpr uid_t kOverflow = 65534;
+
+// Whether the overflow user is somebody who is not mapped here, and the host's root one of those: uid_map has lines of the
+// first id inside, the first outside, and how many.
+bool root_is_unmapped() {
+  std::istringstream map(files::read("/proc/self/uid_map", 64 << 10).value_or("0 0 4294967295"));
+  for (uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;)
+    if (outside == 0 || (inside <= kOverflow && kOverflow < inside + count)) return false;
+  return true;
 }
 
 std::optional<Weakness> foreign(const struct stat& info, const std::string& path) {
@@ -38,14 +42,15 @@ std::optional<Weakness> weakness_of(const struct stat& info, const std::string& 
   return writable(info, path);
 }
 
-Result<std::optional<Weakness>> weakness_above(int fd) {
+Result<std::optional<Weakness>> weakness_above(int fd, Unmapped unmapped) {
   std::string path = TRY(files::readlink("/proc/self/fd/" + std::to_string(fd)));
   while (path.size() > 1) {
     path.resize(std::max<size_t>(1, path.rfind('/')));
     struct stat info{};
     if (::lstat(path.c_str(), &info) != 0) return sys_error("looking at " + path, errno);
     if (!S_ISDIR(info.st_mode)) return fail(Fault::failed, path + " is no directory any more", "try again");
-    if (info.st_uid != ::geteuid() && !may_be_root(info.st_uid)) return foreign(info, path);
+    const bool may_be_root = info.st_uid == kOverflow && unmapped == Unmapped::taken_for_root && root_is_unmapped();
+    if (info.st_uid != 0 && info.st_uid != ::geteuid() && !may_be_root) return foreign(info, path);
     if (!(info.st_mode & S_ISVTX))
       if (auto weakness = writable(info, path)) return weakness;
   }

@@ -1,7 +1,6 @@
 // Opening the policy file: whoever could change it could grant anything, so it must be protected (base/protection.h).
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 

@@ -43,7 +43,7 @@ Result<> check_ours(int fd, const std::string& path) {
   if ((info.st_mode & 077) != 0) return fail(Fault::refused, "others may enter it", "chmod 0700 " + path);
   if (::geteuid() == 0) return {};  // root's is below /run
   // Whoever could put another directory in its place could show us their records.
-  if (const auto above = TRY(weakness_above(fd)))
+  if (const auto above = TRY(weakness_above(fd, Unmapped::taken_for_root)))
     return fail(Fault::refused, above->path + " above it " + above->why, kOwnPlace);
   return {};
 }

@@ -32,8 +32,7 @@ struct Binary {
 
 // `wanted`: a path given by the caller or the policy; it is taken or refused, never replaced by another. Empty: PATH of
 // `search_path`, then the usual places; the first that exists is taken.
-// Refuses (Fault::unavailable) what is missing, no regular file, not executable, and what somebody else could change: it and
-// every directory of its real path must belong to root (or to this user) and be writable by nobody else.
+// Refuses as open_program() does (base/program.h).
 Result<Binary> open_runsc(const std::string& wanted, std::string_view search_path);
 
 // Asks the binary itself: --version, flags, run -h. A time limit each; environment empty. Fault::unavailable with the path.
