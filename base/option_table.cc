@@ -83,7 +83,7 @@ void OptionTable::flag(std::string_view names, std::function<void()> take, std::
   add(names, "", help, [take = std::move(take)](const std::string&) { take(); });
 }
 void OptionTable::one(std::string_view names, std::string& into, std::string_view value, std::string_view help) {
-  add(names, value, help, [&into](std::string given) { into = std::move(given); });
+  add(names, value, help, [&into](std::string given) { into = std::move(given); }).takes_empty = false;
 }
 void OptionTable::one(std::string_view names, std::optional<std::string>& into, std::string_view value, std::string_view help) {
   add(names, value, help, [&into](std::string given) { into = std::move(given); });
@@ -121,6 +121,8 @@ Result<> OptionTable::take(Option& option, std::optional<std::string> value) {
   if (!option.value.empty() && !value)
     return fail(Fault::bad_input, name + ": its value, " + std::string(option.value) + ", is missing");
   if (!option.value.empty() && !option.repeats && option.given > 0) return fail(Fault::bad_input, name + " is given twice");
+  if (value && value->empty() && !option.takes_empty)
+    return fail(Fault::bad_input, name + ": its value, " + std::string(option.value) + ", is empty");
   ++option.given;
   order_.push_back(&option);
   option.take(std::move(value).value_or(""));
@@ -209,6 +211,9 @@ std::string OptionTable::roff_text(std::string_view text) {
     if (c == '\\') out += "\\e";
     else if (c == '-') out += "\\-";
     else if (c == '\'') out += "\\(aq";
+    else if (c == '`') out += "\\(ga";
+    else if (c == '^') out += "\\(ha";
+    else if (c == '~') out += "\\(ti";
     else if (c == '.' && out.empty()) out += "\\&.";
     else out += c;
   }

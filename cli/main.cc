@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/files.h"
 #include "cli/command_line.h"
 #include "cli/version.h"
 

@@ -46,20 +46,24 @@ constexpr const char* kBashEnd = R"(
   while ((i < COMP_CWORD)); do
     at=${COMP_WORDS[i]}
     if [[ $at == -- ]]; then
-      ends=now
+      [[ -n $ends ]] && ends=now
       ((++i))
       break
     elif [[ $at != -?* ]]; then
       break
     fi
-    if [[ " $valued " == *" $at "* ]]; then
-      option=$at
+    option=$at
+    if [[ $at == -[!-]?* ]]; then
+      option=-${at: -1}
+      [[ " $valued " == *" ${at:0:2} "* ]] && option=-
+    fi
+    if [[ " $valued " == *" $option "* ]]; then
       [[ ${COMP_WORDS[i + 1]} == = ]] && ((++i))
       ((++i))
       ((i >= COMP_CWORD)) && break
     fi
-    while [[ ${COMP_WORDS[i + 1]} == [:=] ]] && ((i + 2 < COMP_CWORD)); do ((i += 2)); done
-    [[ ${COMP_WORDS[i + 1]} == [:=] ]] && ((i + 2 >= COMP_CWORD)) && { option=-; break; }
+    while [[ ${COMP_WORDS[i + 1]} == +([:=]) ]] && ((i + 2 < COMP_CWORD)); do ((i += 2)); done
+    [[ ${COMP_WORDS[i + 1]} == +([:=]) ]] && ((i + 2 >= COMP_CWORD)) && { option=-; break; }
     option=
     ((++i))
   done
@@ -131,12 +135,12 @@ std::string bash_completion() {
          "    esac\n"
          "  elif [[ $ends == now ]] || { [[ -n $ends ]] && { ((i < COMP_CWORD)) || [[ $word != -* ]]; }; }; then\n"
          "    if declare -F _command_offset > /dev/null; then _command_offset $i; return; fi\n"
-         "    if ((i == COMP_CWORD)); then COMPREPLY=($(compgen -c -- \"$word\")); return; fi\n"
+         "    if ((i == COMP_CWORD)); then mapfile -t COMPREPLY < <(compgen -c -- \"$word\"); return; fi\n"
          "    words=\n"
          "  fi\n"
          "  [[ -n $files && $word != -* ]] && words=\n"
          "  if [[ -n $words ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
-         "  else compopt -o default 2> /dev/null; COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
+         "  else compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); fi\n"
          "}\n"
          "complete -F _bailey bailey\n";
 }

@@ -51,6 +51,11 @@ TEST_F(Completion, KnowsCommandsAndOptions) {
       {{"run", "--memory", "=", "1G", "--tim"}, {"--timeout"}},
       {{"run", "-v", "/a", ":", "/b", "--tim"}, {"--timeout"}},
       {{"run", "-i", "-t", "--tim"}, {"--timeout"}},
+      {{"run", "-it", "--tim"}, {"--timeout"}},
+      {{"run", "-itv", "/a", ":", "/b", "--tim"}, {"--timeout"}},
+      {{"run", "-v/a", ":", "/b", "--tim"}, {"--timeout"}},
+      {{"run", "-e", "DISPLAY", "=:", "0", "--tim"}, {"--timeout"}},
+      {{"run", "-p", "[", "::", "1]", ":", "80", ":", "80", "--tim"}, {"--timeout"}},
       {{"run", "--runtime", ""}, {"native", "gvisor", "auto"}},
       {{"run", "--runtime", "n"}, {"native"}},
       {{"run", "--runtime", "=", "n"}, {"native"}},
@@ -68,6 +73,9 @@ TEST_F(Completion, LeavesFilesAndOthersCommandsToBash) {
   EXPECT_EQ(of({"run", "cat", "a-f"}), Words{"a-file"});
   EXPECT_EQ(of({"run", "--", "cat", "--mem"}), Words{}) << "not ours any more";
   EXPECT_EQ(of({"policy", "check", "a-f"}), Words{"a-file"});
+  EXPECT_EQ(of({"policy", "check", "--", "a-f"}), Words{"a-file"});
+  directory_.write("two words *", "");
+  EXPECT_EQ(of({"run", "--policy", "two"}), Words{"two words *"});
   const Words programs = of({"run", "--", "printen"});
   EXPECT_NE(std::ranges::find(programs, "printenv"), programs.end()) << testing::PrintToString(programs);
 }

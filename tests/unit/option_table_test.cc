@@ -85,6 +85,8 @@ TEST(OptionTable, NamesWhatIsWrongAndNeverAValue) {
       {{"--one"}, "--one: its value, WORD, is missing"},
       {{"-fo"}, "--one: its value, WORD, is missing"},
       {{"--one", "secret", "-osecret"}, "--one is given twice"},
+      {{"--plain="}, "--plain: its value, a|b, is empty"},
+      {{"--plain", ""}, "--plain: its value, a|b, is empty"},
       {{"word"}, "'word' is a word too many"},
       {{"--", "--flag"}, "'--flag' is a word too many"},
       {{"-"}, "'-' is a word too many"},
