@@ -4,7 +4,7 @@
 //
 //   must(key, member)    a document without it is at fault; always written
 //   always(key, member)  may be absent when read; always written
-//   may(key, member)     left out when it is empty, absent, false or 0
+//   may(key, member)     left out when it is absent, an empty text, list, map or structure, false or 0
 //   word(key, member, names)   must(), one of these words
 //   group(key, inner)    an object without a structure of its own: inner(visitor) says its members
 //   refuse({key, ...})   members of the specification that Config has no place for: a fault, not silence

@@ -1,5 +1,5 @@
-// The backends by name, and the settings that one of them alone has. A backend is a row in each table here, a row in
-// cli/backends.cc, a folder, and a green contract suite.
+// The backends by name, and the settings that one of them alone has. A backend is a row in the tables of names, rows for its
+// settings if it has any, a row in cli/backends.cc, a folder, and a green contract suite.
 #pragma once
 
 #include <map>
@@ -52,8 +52,8 @@ using BackendSettings = std::map<std::string, std::string, std::less<>>;
 // "" when it is absent.
 std::string_view setting_of(const BackendSettings& settings, std::string_view name);
 
-// To and from the members of a document. Faults: a value of another type; with `plain_paths` also a path that is not absolute
-// and normalised. With `all` those that are absent are written as well, as what is then in force.
+// To and from the members of a document. Faults: a value of another type; with Paths::plain also a path that is not absolute
+// and normalised. Written::all writes absent ones too: a path as "", of yes_no what then holds.
 enum class Paths { any, plain };
 enum class Written { given, all };
 void decode_settings(json::ObjectView& view, std::span<const BackendSetting> known, Paths paths, BackendSettings& out);

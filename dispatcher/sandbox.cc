@@ -85,7 +85,7 @@ Result<> Sandbox::admit() {
   json::Object admitted;
   admitted.set("trust", spec_->request().trust);
   admitted.set("backend", about_.name);
-  context_.events.emit("admitted", spec_->id(), std::move(admitted));
+  context_.events.emit("admitted", spec_->id(), admitted);
   return {};
 }
 
@@ -253,7 +253,7 @@ Result<> Sandbox::start(const Job& job, Patience& patience) {
   if (!record_.network_address.empty()) started.set("address", record_.network_address);
   if (!record_.network_address6.empty()) started.set("address6", record_.network_address6);
   if (!record_.published.empty()) started.set("published", json::Array(record_.published.begin(), record_.published.end()));
-  if (instance_->has_begun()) context_.events.emit("started", spec_->id(), std::move(started));
+  if (instance_->has_begun()) context_.events.emit("started", spec_->id(), started);
   enter("supervise");
   return {};
 }
@@ -375,7 +375,7 @@ Result<> Sandbox::settle() {
   json::Object exited;
   exited.set("verdict", to_text(record_.outcome));
   exited.set("exit_code", exit_code(record_));
-  context_.events.emit("exited", spec_->id(), std::move(exited));
+  context_.events.emit("exited", spec_->id(), exited);
   return {};
 }
 

@@ -14,10 +14,10 @@ namespace bailey::gvisor {
 
 namespace {
 
-constexpr int64_t kFormat = 2;
+constexpr int64_t kFormat = 3;
 constexpr size_t kFileCap = 64 * 1024;
-constexpr std::pair<std::string_view, PlatformAnswer> kPlatformAnswers[] = {{"works", PlatformAnswer::works},
-                                                                            {"missing", PlatformAnswer::missing}};
+constexpr std::pair<std::string_view, PlatformAnswer> kPlatformAnswers[] = {
+    {"works", PlatformAnswer::works}, {"no such platform", PlatformAnswer::no_such_platform}};
 
 std::string file_name(const Identity& identity) {
   return std::to_string(identity.device) + "-" + std::to_string(identity.inode) + ".json";
@@ -54,7 +54,7 @@ std::string encode(const Identity& identity, const Answers& answers) {
   id.set("changed_ns", identity.changed_ns);
   id.set("kernel", identity.kernel);
   for (const auto& [name, answer] : answers.platforms)
-    platforms.set(name, answer == PlatformAnswer::works ? "works" : "missing");
+    platforms.set(name, answer == PlatformAnswer::works ? "works" : "no such platform");
   top.set("format", kFormat);
   top.set("identity", std::move(id));
   top.set("version", answers.traits.version);

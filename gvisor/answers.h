@@ -16,8 +16,8 @@
 
 namespace bailey::gvisor {
 
-// missing: this build of runsc has no such platform. That one did not work is not kept: it may later.
-enum class PlatformAnswer { works, missing };
+// That one did not work is not kept: it may later.
+enum class PlatformAnswer { works, no_such_platform };
 
 struct Answers {
   Traits traits;

@@ -100,6 +100,7 @@ class GvisorBackend final : public dispatcher::Backend {
   }
 
   Result<std::unique_ptr<dispatcher::SandboxPlan>> plan(std::shared_ptr<const Spec> spec) override {
+    TRY(check_memory(*spec));
     TRY(find_runsc());
     TRY(check_plan(*spec, runsc_->traits));
     const bundle::HostTree* tree = spec->host_rootfs() ? TRY(tree_.get()) : nullptr;

@@ -56,15 +56,19 @@ class Refusals {
 
 }  // namespace
 
-Result<> check_plan(const Spec& spec, const Traits& traits) {
-  const bundle::Config& config = spec.config();
-  const bundle::Process& process = spec.process();
-  const bundle::Linux& linux_part = config.linux;
+Result<> check_memory(const Spec& spec) {
   const dispatcher::Limit& limit = *dispatcher::find_limit("memory");
   if (const auto memory = spec.limits().memory_bytes; memory && *memory < kLeastMemory)
     return fail(Fault::refused,
                 "memory " + dispatcher::format_limit(limit, *memory) + " is below what gVisor's own kernel needs",
                 "--memory " + dispatcher::format_limit(limit, kLeastMemory) + " or more");
+  return {};
+}
+
+Result<> check_plan(const Spec& spec, const Traits& traits) {
+  const bundle::Config& config = spec.config();
+  const bundle::Process& process = spec.process();
+  const bundle::Linux& linux_part = config.linux;
   Refusals refusals;
 
   // Those of an engine's are its own notes; config.json carries none of them.

@@ -109,7 +109,7 @@ Result<> SandboxInstance::await_channel_report(dispatcher::Patience& patience) {
 // A sandbox that has ended meanwhile is no error: exit_fd says so, and reap() knows why.
 Result<> SandboxInstance::send_job(std::string job) {
   if (plan_.channel_directory) return put_job(launched_.root, plan_, job);
-  talk_.send(std::move(job));
+  talk_.send(job);
   return {};
 }
 

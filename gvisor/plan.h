@@ -79,6 +79,8 @@ struct PlanInputs {
 // Refuses every field of the Spec that gVisor ignores and compile_plan does not rewrite, all in one error (Fault::refused).
 // docs/gvisor.md lists both.
 Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
+// Whether its memory limit leaves gVisor's own kernel enough; asks no runsc. Fault::refused.
+Result<> check_memory(const dispatcher::Spec& spec);
 // Fault::refused as check_plan.
 Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
 // The plan of a trial: init is its own workload, prints its usage and exits with 125. Any exit code shows that the platform

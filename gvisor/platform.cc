@@ -50,7 +50,7 @@ PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std
   else if (ending->kind == dispatcher::Ending::Kind::exited) trial.works = true;
   else if (ending->kind == dispatcher::Ending::Kind::signaled) trial.why = "a first sandbox was killed";
   else trial.why = ending->error.message;
-  trial.missing = trial.why.contains("unknown platform") || trial.why.contains("invalid platform");
+  trial.no_such_platform = trial.why.contains("unknown platform") || trial.why.contains("invalid platform");
   return trial;
 }
 
@@ -67,8 +67,9 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
     if (known == answers.platforms.end()) {
       if (trials == Trials::none) return ChosenPlatform{std::move(platform), false};
       PlatformTrial trial = try_platform(binary, answers.traits, platform);
-      if (trial.works || trial.missing)
-        known = answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::missing).first;
+      if (trial.works || trial.no_such_platform)
+        known =
+            answers.platforms.emplace(platform, trial.works ? PlatformAnswer::works : PlatformAnswer::no_such_platform).first;
       else why = std::move(trial.why);
       if (!trial.remedy.empty()) remedy = std::move(trial.remedy);
     }

@@ -23,9 +23,9 @@ Result<ChosenPlatform> choose_platform(const Binary& binary, Answers& answers, c
 // One try, nothing remembered.
 struct PlatformTrial {
   bool works = false;
-  bool missing = false;  // this build has no such platform
-  std::string why;       // runsc's words, or ours, when it does not work
-  std::string remedy;    // when there is one of its own
+  bool no_such_platform = false;  // in this build
+  std::string why;                // runsc's words, or ours, when it does not work
+  std::string remedy;             // when there is one of its own
 };
 inline constexpr int64_t kTrialMs = 15'000;
 PlatformTrial try_platform(const Binary& binary, const Traits& traits, const std::string& platform,

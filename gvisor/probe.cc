@@ -22,12 +22,12 @@ Probe probe_descriptors(const Traits& traits) {
           "a signal takes a start of runsc, about 20 ms; a sandbox cannot be made ahead of its job", kNewer};
 }
 
-Probe probe_platform(const Binary& binary, const Traits& traits, const std::string& platform, bool& missing) {
+Probe probe_platform(const Binary& binary, const Traits& traits, const std::string& platform, bool& no_such_platform) {
   const PlatformTrial trial = try_platform(binary, traits, platform);
-  missing = trial.missing;
+  no_such_platform = trial.no_such_platform;
   const std::string name = "gVisor " + platform;
   if (trial.works) return {name, State::ok, "a sandbox ran", "", ""};
-  if (trial.missing)
+  if (trial.no_such_platform)
     return {name, State::degraded, "this build has no such platform", "ptrace is used: system calls cost 20 times as much",
             kNewer};
   return {name, State::missing, trial.why, kNoGvisor, "name another platform with --platform, or " + std::string(kNewer)};
@@ -43,9 +43,9 @@ std::vector<Probe> probe_for_doctor(const BackendOptions& options) {
   if (!traits) return {missing("runsc", traits.error())};
   probes.push_back({"runsc", State::ok, binary->path + ", version " + traits->version, "", ""});
   probes.push_back(probe_descriptors(*traits));
-  bool missing = false;
-  probes.push_back(probe_platform(*binary, *traits, "systrap", missing));
-  if (missing) probes.push_back(probe_platform(*binary, *traits, "ptrace", missing));
+  bool no_such_platform = false;
+  probes.push_back(probe_platform(*binary, *traits, "systrap", no_such_platform));
+  if (no_such_platform) probes.push_back(probe_platform(*binary, *traits, "ptrace", no_such_platform));
   return probes;
 }
 

@@ -306,7 +306,7 @@ Result<std::unique_ptr<dispatcher::Task>> Conversation::exec(const dispatcher::J
   }
   tasks_.emplace(task->number, task);
   number_job(encoded, task->number);
-  send(std::move(encoded));
+  send(encoded);
   if (!task->streams[0]) send(bytes_of(Data{kDataMagic, 0, task->number, 0}));
   return std::make_unique<Handle>(*this, std::move(task));
 }

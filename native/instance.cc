@@ -70,7 +70,7 @@ Result<> NativeInstance::start(const dispatcher::Job& job, dispatcher::Patience&
   const int64_t begin = clock::monotonic_ns();
   std::string encoded = TRY(encode(job));
   if (job.as_pid_1()) init::become_pid_1(encoded);
-  talk_.send(std::move(encoded));
+  talk_.send(encoded);
   auto heard = await_start(job.as_pid_1(), patience);
   steps.push_back({"start", clock::monotonic_ns() - begin});
   if (!heard) return std::unexpected(std::move(heard).error().in_step("start"));

@@ -1,11 +1,8 @@
-// What the guards share: their list, the level they judge by, the backend and the limits that follow from it.
+// What the guards share: their list, the level they judge by, the backend that follows from it.
 #include "dispatcher/guards.h"
 
 #include <algorithm>
 #include <array>
-
-#include "dispatcher/limits.h"
-#include "dispatcher/names.h"
 
 namespace bailey::dispatcher {
 

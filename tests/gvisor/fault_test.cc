@@ -82,7 +82,7 @@ TEST_F(FakeRunsc, WorksOnlyWhenASandboxHasRun) {
   EXPECT_NE(try_run("run0").why.find("ended with 0"), std::string::npos);
   EXPECT_NE(try_run("runhangs").why.find("has not ended"), std::string::npos);
   EXPECT_NE(try_run("forks").why.find("ended with 0"), std::string::npos);
-  EXPECT_TRUE(try_run("unknown").missing);
+  EXPECT_TRUE(try_run("unknown").no_such_platform);
   for (const char* behaviour : {"run128", "run0", "runhangs", "forks", "unknown"}) EXPECT_FALSE(try_run(behaviour).works);
 }
 

@@ -167,7 +167,7 @@ TEST(Check, NeedsMemoryForGvisorsOwnKernel) {
   for (const uint64_t memory : {16ULL << 20, (32ULL << 20) - 1, 32ULL << 20}) {
     dispatcher::Request request = wish();
     dispatcher::find_limit("memory")->ask(request, memory);
-    const auto checked = check_plan(*admit(std::move(request)), reference_traits());
+    const auto checked = check_memory(*admit(std::move(request)));
     EXPECT_EQ(checked.has_value(), memory == 32ULL << 20);
     if (!checked) {
       EXPECT_NE(checked.error().remedy.find("--memory 32M"), std::string::npos) << checked.error().remedy;

@@ -134,7 +134,7 @@ class AnswersFile : public testing::Test {
     identity_.modified_ns = -1;
     identity_.changed_ns = INT64_MAX;
     identity_.kernel = "6.1 boot";
-    answers_ = {reference_traits(), {{"systrap", PlatformAnswer::works}, {"kvm", PlatformAnswer::missing}}};
+    answers_ = {reference_traits(), {{"systrap", PlatformAnswer::works}, {"kvm", PlatformAnswer::no_such_platform}}};
   }
   std::string file() const { return directory_.path() + "/.runsc/8-9.json"; }
   std::optional<Answers> load() const { return load_answers(directory_.path(), identity_); }
