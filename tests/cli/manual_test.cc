@@ -1,4 +1,4 @@
-// What is made of the tables of commands for people and shells, given to the programs that are to read it.
+// The manual page and the completion are given to the programs that are to read them; the help is read by us.
 #include <gtest/gtest.h>
 
 #include <algorithm>
