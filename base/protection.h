@@ -1,4 +1,4 @@
-// Who else could change a file: one rule for the programs that Bailey starts, its policy and its runtime directory.
+// One rule for who else could change a file: of the programs that Bailey starts, its policy and its runtime directory.
 //
 // A file or directory is protected when it belongs to root or to this process's effective user, and neither its group (not even
 // root's: its members need not be root) nor everybody may write it. So must be every directory on the way to it, except that a

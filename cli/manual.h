@@ -1,4 +1,4 @@
-// What is generated from the tables of commands and options, for people and shells.
+// The manual page and the completion of a shell, generated from the tables of commands and options.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What the guards share: their list, the level they judge by, the backend that follows from it.
+// Shared by the guards: their list, the level they judge by, the backend that follows from it.
 #include "dispatcher/guards.h"
 
 #include <algorithm>

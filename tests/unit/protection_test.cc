@@ -3,7 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstring>
 
 #include "base/fd.h"
 #include "tests/support/require.h"
@@ -79,6 +84,31 @@ TEST_F(Protection, CannotBeJudgedOfAFileWhosePathIsGone) {
   ASSERT_EQ(::unlink((top_.file("moved") + "/near/file").c_str()), 0);
   ASSERT_EQ(::rmdir((top_.file("moved") + "/near").c_str()), 0);
   EXPECT_FALSE(weakness_above(opened.get()));
+}
+
+// In a child, as `uid`, in a user namespace with that one line of uid_map; 'r' refused, '-' nothing found, '?' could not be
+// tried.
+char seen_from_namespace(int fd, uid_t uid, const char* map, Unmapped unmapped) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setresuid(uid, uid, uid) != 0 || ::prctl(PR_SET_DUMPABLE, 1) != 0 || ::unshare(CLONE_NEWUSER) != 0) ::_exit('?');
+    const Fd file(::open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC));
+    if (!file || ::write(file.get(), map, std::strlen(map)) < 0) ::_exit('?');
+    const auto weakness = weakness_above(fd, unmapped);
+    ::_exit(!weakness ? '?' : *weakness ? 'r' : '-');
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return static_cast<char>(WEXITSTATUS(status));
+}
+
+TEST_F(Protection, TakesTheOverflowUserForRootOnlyOnRequestAndWhereRootIsNotMapped) {
+  BAILEY_REQUIRE("userns");
+  const Fd opened(::open(near_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_EQ(seen_from_namespace(opened.get(), 4242, "0 4242 1", Unmapped::refused), 'r');
+  EXPECT_EQ(seen_from_namespace(opened.get(), 4242, "0 4242 1", Unmapped::taken_for_root), '-');
+  ASSERT_EQ(::chown(above_.c_str(), 4243, 0), 0);
+  EXPECT_EQ(seen_from_namespace(opened.get(), 0, "0 0 1", Unmapped::taken_for_root), 'r') << "root is mapped, 4243 is not";
 }
 
 }  // namespace
