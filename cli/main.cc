@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cli/backends.h"
 #include "cli/command_line.h"
 #include "cli/version.h"
+#include "oci/oci.h"
 
 namespace bailey::cli {
 
@@ -116,10 +118,13 @@ int perform_one_of(std::span<const Command> commands, const std::string& above, 
   return report({what, "one of: " + known, Fault::bad_input, 0, {}});
 }
 
-int main_of(const std::vector<std::string>& arguments) {
+int main_of(const std::string& program, const std::vector<std::string>& arguments) {
   const int64_t started_ns = clock::monotonic_ns();
   settle_heap();
   if (auto shut = isolate_this_process(); !shut) return report(shut.error());
+  const bool as_runtime = oci::is_runtime_name(program);
+  if (as_runtime || (!arguments.empty() && arguments.front() == "oci"))
+    return oci::perform(std::span(arguments).subspan(as_runtime ? 0 : 1), make_backend, version(), started_ns);
   const std::string name = arguments.empty() ? "--help" : arguments.front();
   if (name == "--version" || name == "version") return print(std::string("bailey ") + version() + "\n");
   if (is_help(name) || name == "help") {
@@ -134,5 +139,6 @@ int main_of(const std::vector<std::string>& arguments) {
 }  // namespace bailey::cli
 
 int main(int argc, char** argv) {
-  return bailey::cli::main_of(argc > 0 ? std::vector<std::string>(argv + 1, argv + argc) : std::vector<std::string>());
+  if (argc == 0) return bailey::cli::main_of("bailey", {});
+  return bailey::cli::main_of(argv[0], std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -11,8 +11,8 @@
 #include "cli/command_line.h"
 #include "cli/options.h"
 #include "cli/run.h"
+#include "dispatcher/seccomp_oci.h"
 #include "dispatcher/sink.h"
-#include "native/seccomp_oci.h"
 #include "native/seccomp_plan.h"
 #include "native/seccomp_trace.h"
 #include "seccomp/builtin.h"
@@ -84,12 +84,12 @@ int check(const std::string& file) {
   if (!text) return report(text.error());
   const Result<bundle::Seccomp> profile = bundle::parse_seccomp(*text, file);
   if (!profile) return report(profile.error());
-  std::vector<native::OciFault> faults;
-  const auto rules = native::read_oci_seccomp(*profile, faults);
+  std::vector<dispatcher::OciFault> faults;
+  const auto rules = dispatcher::read_oci_seccomp(*profile, faults);
   if (!rules) {
     const Result<json::Value> document = json::parse(*text, file);
     std::vector<json::Fault> told;
-    for (const native::OciFault& fault : faults)
+    for (const dispatcher::OciFault& fault : faults)
       told.push_back({document ? line_of(*document, fault.path) : 0, "$" + fault.path, fault.error.message});
     return report({json::describe(told, file), faults.front().error.remedy, Fault::bad_input, 0, {}});
   }

@@ -85,6 +85,17 @@ void write_limits(bundle::Config& config, const LimitValues& limits) {
   set_rlimit(*config.process, "RLIMIT_FSIZE", limits.file_bytes);
 }
 
+// Of an engine's configuration: where it says nothing, the ceiling is the limit (guard_limits has refused what is above it).
+void write_ceilings(bundle::Resources& resources, const LimitValues& limits) {
+  if (limits.memory_bytes && resources.memory.limit.value_or(0) == 0)
+    resources.memory.limit = static_cast<int64_t>(*limits.memory_bytes);
+  if (limits.pids && resources.pids_limit.value_or(0) == 0) resources.pids_limit = static_cast<int64_t>(*limits.pids);
+  if (limits.cpus && resources.cpu.quota.value_or(0) == 0) {
+    resources.cpu.period = kCpuPeriodUs;
+    resources.cpu.quota = std::llround(*limits.cpus * static_cast<double>(kCpuPeriodUs));
+  }
+}
+
 // "/in/" is /in, as for other engines. Whatever else is not normalised the guards refuse.
 void drop_last_slash(std::string& path) {
   for (const char* part : {"//", "/./", "/../"})
@@ -133,7 +144,7 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
     for (size_t i = 0; i < config.mounts.size(); ++i)
       if (is_bind(config.mounts[i])) config.mounts[i].source = facts.volumes[i].real_path;
       else if (config.mounts[i].type == "tmpfs") apply_ceilings(config.mounts[i], limits);
-    write_limits(config, limits);
+    write_ceilings(config.linux.resources, limits);
     return config;
   }
   if (config.root) config.root->readonly = request.root_writes == Writes::refuse;
@@ -150,7 +161,12 @@ bundle::Config complete(const Request& request, const HostFacts& facts, const Li
 }
 
 // The guards judged the wish; this looks at what came of it, so that a slip in what is added cannot open an untrusted sandbox.
-Verdict check_untrusted(const bundle::Config& config, Shape shape) {
+Verdict check_untrusted(const bundle::Config& config, Shape shape, BackendKind backend) {
+  // runsc makes namespaces of its own, and what privileges there are its own kernel gives.
+  if (shape == Shape::complete && backend == BackendKind::gvisor) {
+    if (config.linux.devices.empty()) return {"invariants", true, "gVisor's own namespaces, no device", {}};
+    return {"invariants", false, "the untrusted sandbox would have devices", "leave them out, or a level that you trust"};
+  }
   using enum bundle::NamespaceType;
   std::string missing;
   for (const auto& [type, name] : {std::pair{pid, "pid"},
@@ -265,7 +281,7 @@ Result<Admission::Decision> Admission::judge(Request request, HostFacts facts) c
   const std::vector<size_t> order = mount_order(request);
   spec.secrets_ = all_secrets(request, facts);
   spec.config_ = complete(request, facts, spec.limits_, order);
-  if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_, request.shape));
+  if (level->untrusted) decision.verdicts.push_back(check_untrusted(spec.config_, request.shape, *backend));
   if (!decision.verdicts.back().allowed) return decision;
   if (!spec.config_.process->args.empty()) decision.job = make_job(*spec.config_.process, spec.limits_, request);
   spec.config_.process->args.clear();
@@ -297,7 +313,7 @@ Admission::JobDecision Admission::judge(const Spec& spec, const JobRequest& wish
   bundle::Config config = complete(request, spec.facts_, limits, mount_order(request));
   lower_to_sandbox(config.process->rlimits, spec.process().rlimits);
   if (find_level(policy_, request.trust)->untrusted) {
-    decision.verdicts.push_back(check_untrusted(config, request.shape));
+    decision.verdicts.push_back(check_untrusted(config, request.shape, spec.backend()));
     if (!decision.verdicts.back().allowed) return decision;
   }
   decision.job = make_job(std::move(*config.process), limits, request);

@@ -7,6 +7,7 @@
 
 #include "base/pidfd.h"
 #include "dispatcher/garbage.h"
+#include "host/cgroup/cgroup.h"
 
 namespace bailey::dispatcher {
 
@@ -22,6 +23,15 @@ Result<Attached> Attached::open(StateStore& store, const std::string& id, const 
 }
 
 bool Attached::lives() const { return instance_ && !await_end(instance_->exit_fd(), clock::Deadline::in_ms(0)); }
+
+Result<> Attached::begin(Patience& patience) {
+  if (!lives()) return fail(Fault::refused, "the sandbox '" + id_ + "' has ended");
+  if (record_.status != Status::created) return fail(Fault::refused, "the sandbox '" + id_ + "' runs already");
+  TRY(instance_->begin(patience));
+  record_.status = Status::running;
+  record_.handle = backend_->handle_of_begun(record_.handle);
+  return entry_.write(record_);
+}
 
 Result<> Attached::signal(int number) {
   if (!lives()) return {};
@@ -43,6 +53,8 @@ Result<std::optional<Ending>> Attached::wait(clock::Deadline deadline) {
 }
 
 Result<> Attached::remove(const std::string& cgroup_parent) {
+  // A frozen process does not end, however it was killed (cgroup v1).
+  if (TRY(host::is_frozen(record_.cgroups))) TRY(host::freeze_cgroups(record_.cgroups, false));
   if (instance_ && !instance_->end(clock::Deadline::in_ms(kEndMs)))
     return fail(Fault::failed, "the sandbox '" + id_ + "' could not be ended: a process of it sleeps in the kernel",
                 "'bailey gc' removes it when that has given way");

@@ -27,6 +27,9 @@ class Attached {
 
   const StateRecord& record() const { return record_; }
   bool lives() const;  // its first process has not ended
+  // Begins the command that was prepared (Sandbox::prepare); its record says so then. Errors: there is none (refused); it
+  // cannot be executed.
+  Result<> begin(Patience& patience);
   // To the workload; nothing happens to one that has ended.
   Result<> signal(int number);
   // Waits for the end until the deadline. Nothing: it has not ended by then. Error: how it ended is not known here.

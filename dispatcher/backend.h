@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -93,6 +94,19 @@ struct LoggedCalls {
   uint64_t others = 0;
 };
 
+// A process that was brought into a running sandbox, a child of this one.
+struct Entered {
+  int pid = 0;
+  Fd pidfd;
+  Fd terminal;  // the pty's master, when it has one
+};
+struct EntryOptions {
+  Stdio stdio;                       // its own descriptors, unless it has a terminal
+  std::vector<std::string> cgroups;  // of the sandbox
+  bool new_keyring = true;
+  std::optional<bundle::Seccomp> seccomp;  // of the sandbox's configuration
+};
+
 class Instance {
  public:
   virtual ~Instance() = default;  // as end() does, within kEndMs (base/pidfd.h)
@@ -108,6 +122,12 @@ class Instance {
   // with it. Steps as for create. Errors: a job that no init takes (bad_input); Patience's. With Job::as_pid_1() PID 1 tells
   // nothing more: exit_fd and reap() do.
   virtual Result<> start(const Job& job, Patience& patience, Steps& steps) = 0;
+  // start() in two steps, for a workload that is PID 1: prepare() tells what is wrong with the command, as far as that can be
+  // seen; begin() begins it, also by way of an Instance of another process's (Backend::attach).
+  virtual Result<> prepare(const Job&, Patience&, Steps&) {
+    return fail(Fault::unavailable, "this sandbox cannot hold its command back");
+  }
+  virtual Result<> begin(Patience&) { return fail(Fault::unavailable, "this sandbox holds no command back"); }
   // To the workload, through PID 1; a workload that has ended already is not an error.
   virtual Result<> signal(int number) = 0;
   // SIGKILL to everything in the sandbox, at once and for sure.
@@ -141,6 +161,11 @@ class Instance {
   // (bad_input); one that this sandbox cannot run (refused). Fault::unavailable: no further ones here.
   virtual Result<std::unique_ptr<Task>> exec(const Job&, Stdio) {
     return fail(Fault::unavailable, "this sandbox takes no further jobs");
+  }
+  // Brings a process into a sandbox whose workload is PID 1 (exec() needs init for that); returns when its command has begun.
+  // Of an Instance that was attached. Errors: it cannot be brought in; the command cannot be executed; Patience's.
+  virtual Result<Entered> enter(const Job&, EntryOptions, Patience&) {
+    return fail(Fault::unavailable, "no process can be brought into this sandbox");
   }
   // Waits for the end of the sandbox and returns how it ended. No process of it exists then. Once.
   virtual Result<Ending> reap() = 0;
@@ -182,6 +207,8 @@ class Backend {
   // An independent sandbox of this backend that another process has left. `pidfd`: of its first process, which lives; `state`:
   // its directory in the state store. Errors: a handle that this backend has not made.
   virtual Result<std::unique_ptr<Instance>> attach(const std::string& handle, Fd pidfd, int state) = 0;
+  // The handle of a sandbox whose command was held back, once it has begun.
+  virtual std::string handle_of_begun(const std::string& held) const { return held; }
   // Reads again what plans have kept of the host (the copy of its files), and returns whether it has changed. A sandbox that
   // was made by an old plan must be ended then, and planned anew.
   virtual Result<bool> renew() { return false; }

@@ -76,13 +76,16 @@ Result<json::Value> Dispatcher::explain() {
   return plan_->explain();
 }
 
-Result<> Dispatcher::make_ready() {
+Result<> Dispatcher::judge_and_refuse() {
   TRY(judge());
-  if (!decision_.spec) {
-    for (const Verdict& verdict : decision_.verdicts)
-      if (!verdict.allowed) record_.refusals.push_back(verdict);
-    return std::unexpected(refusal(decision_.verdicts));
-  }
+  if (decision_.spec) return {};
+  for (const Verdict& verdict : decision_.verdicts)
+    if (!verdict.allowed) record_.refusals.push_back(verdict);
+  return std::unexpected(refusal(decision_.verdicts));
+}
+
+Result<> Dispatcher::make_ready() {
+  TRY(judge_and_refuse());
   // Not before: what descriptors the caller opened has been looked at (secrets/source.h), and this one is not among them.
   foreground_ = TRY(Foreground::open(options_.signals));
   enter("state");
@@ -93,6 +96,27 @@ Result<> Dispatcher::make_ready() {
 
 const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
   if (auto ready = make_ready(); !ready) return fail(std::move(ready).error());
+  make_sandbox(events, streams);
+  record_ = foreground_->run(*sandbox_, *decision_.job, streams);
+  return record_;
+}
+
+Result<> Dispatcher::prepare(StateStore store, Events& events, const StreamOptions& streams, Patience& patience) {
+  TRY(judge_and_refuse());
+  store_ = std::move(store);
+  TRY(choose());
+  make_sandbox(events, streams);
+  TRY(sandbox_->create(patience));
+  return sandbox_->prepare(*decision_.job, patience);
+}
+
+const Record& Dispatcher::end(Error error) {
+  if (!sandbox_) return fail(std::move(error));
+  record_ = sandbox_->finish(std::unexpected(std::move(error)));
+  return record_;
+}
+
+void Dispatcher::make_sandbox(Events& events, const StreamOptions& streams) {
   sandbox_.emplace(decision_.spec, std::move(plan_), record_.backend,
                    SandboxContext{.backend = *backend_,
                                   .store = *store_,
@@ -102,8 +126,6 @@ const Record& Dispatcher::run(Events& events, const StreamOptions& streams) {
                                   .streams = streams,
                                   .progress = options_.progress},
                    std::move(timer_));
-  record_ = foreground_->run(*sandbox_, *decision_.job, streams);
-  return record_;
 }
 
 const Record& Dispatcher::fail(Error error) {

@@ -66,6 +66,11 @@ class Dispatcher {
   // Judges, chooses the backend, and runs the sandbox to its end. The record is there also where the request was refused or
   // a step failed.
   const Record& run(Events& events, const StreamOptions& streams);
+  // In place of run, of an independent sandbox whose workload is PID 1: makes it, below `store`, and leaves its command for
+  // Attached::begin. The caller then lets go of sandbox(), or ends it by end(), which also follows an error.
+  Result<> prepare(StateStore store, Events& events, const StreamOptions& streams, Patience& patience);
+  Sandbox& sandbox() { return *sandbox_; }
+  const Record& end(Error error);
   const Record& fail(Error error);
 
   const Request& request() const { return request_; }
@@ -75,7 +80,9 @@ class Dispatcher {
   const About& about() const { return record_.backend; }
 
  private:
+  Result<> judge_and_refuse();
   Result<> make_ready();
+  void make_sandbox(Events& events, const StreamOptions& streams);
   void enter(const char* step);
 
   DispatcherOptions options_;

@@ -31,6 +31,8 @@ std::vector<std::string> parents_of(const host::CgroupMounts& mounts, const Stat
 
 StateStore::Collector cgroup_collector(const StateStore& store, const std::string& parent) {
   return [&store, parent](const std::string& id) -> Result<> {
+    // An engine's are called as it likes.
+    if (const auto record = store.read(id); record && !record->bundle.empty()) TRY(host::remove_cgroups(record->cgroups));
     const host::CgroupMounts mounts = TRY(host::find_cgroups());
     for (const std::string& place : parents_of(mounts, store, id, parent)) TRY(host::collect_cgroups(mounts, place, id));
     return {};

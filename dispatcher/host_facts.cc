@@ -1,7 +1,10 @@
 #include "dispatcher/host_facts.h"
 
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "dispatcher/guards.h"
 #include "dispatcher/guards/paths.h"
 #include "dispatcher/mount_table.h"
 #include "secrets/source.h"
@@ -127,6 +131,50 @@ std::optional<uint64_t> hard_limit(__rlimit_resource_t resource) {
   return limit.rlim_max;
 }
 
+struct NamespaceFile {
+  bundle::NamespaceType type;
+  uint64_t flag;
+  const char* own;
+};
+constexpr NamespaceFile kNamespaceFiles[] = {
+    {bundle::NamespaceType::pid, CLONE_NEWPID, "/proc/self/ns/pid"},
+    {bundle::NamespaceType::network, CLONE_NEWNET, "/proc/self/ns/net"},
+    {bundle::NamespaceType::mount, CLONE_NEWNS, "/proc/self/ns/mnt"},
+    {bundle::NamespaceType::ipc, CLONE_NEWIPC, "/proc/self/ns/ipc"},
+    {bundle::NamespaceType::uts, CLONE_NEWUTS, "/proc/self/ns/uts"},
+    {bundle::NamespaceType::user, CLONE_NEWUSER, "/proc/self/ns/user"},
+    {bundle::NamespaceType::cgroup, CLONE_NEWCGROUP, "/proc/self/ns/cgroup"},
+    {bundle::NamespaceType::time, CLONE_NEWTIME, "/proc/self/ns/time"},
+};
+
+// By a look from inside; /proc/net is of whoever reads it.
+Result<bool> has_links(int network) {
+  const Fd own = TRY(files::open("/proc/self/ns/net", O_RDONLY));
+  if (::setns(network, CLONE_NEWNET) < 0) return sys_error("entering a network namespace", errno);
+  const auto devices = files::read("/proc/self/net/dev", 1 << 20);
+  if (::setns(own.get(), CLONE_NEWNET) < 0) return sys_error("coming back from a network namespace", errno);
+  if (!devices) return std::unexpected(devices.error());
+  const auto names = std::ranges::count(*devices, ':');  // one for each, none in the heading
+  return names > (devices->find(" lo:") != std::string::npos || devices->starts_with("lo:") ? 1 : 0);
+}
+
+Result<OpenedNamespace> open_namespace(const bundle::Namespace& space) {
+  OpenedNamespace opened;
+  if (space.path.empty()) return opened;
+  const auto& file = *std::ranges::find(kNamespaceFiles, space.type, &NamespaceFile::type);
+  auto fd = files::open(space.path, O_RDONLY | O_NONBLOCK);
+  if (!fd) return std::unexpected(files::bad_path(std::move(fd).error(), "namespace " + space.path));
+  opened.fd = std::move(*fd);
+  if (::ioctl(opened.fd.get(), NS_GET_NSTYPE) != static_cast<int>(file.flag))
+    return fail(Fault::bad_input, "namespace " + space.path + ": it is none of the type that the configuration says",
+                std::string("give the path of one, such as /proc/PID/ns/") + (file.own + sizeof "/proc/self/ns/" - 1));
+  struct stat ours{}, its{};
+  if (::stat(file.own, &ours) < 0 || ::fstat(opened.fd.get(), &its) < 0) return sys_error("looking at " + space.path, errno);
+  opened.is_ours = ours.st_dev == its.st_dev && ours.st_ino == its.st_ino;
+  if (space.type == bundle::NamespaceType::network) opened.has_links = TRY(has_links(opened.fd.get()));
+  return opened;
+}
+
 }  // namespace
 
 bool is_bind(const bundle::Mount& mount) {
@@ -142,16 +190,19 @@ Result<HostFacts> gather_host_facts(const Request& request, const std::vector<Mo
     for (secrets::Request& file : TRY(secrets::list_directory(directory))) facts.secret_files.push_back(std::move(file));
   facts.hard_open_files = hard_limit(RLIMIT_NOFILE);
   facts.hard_file_bytes = hard_limit(RLIMIT_FSIZE);
+  for (const bundle::Namespace& space : request.config.linux.namespaces) facts.namespaces.push_back(TRY(open_namespace(space)));
   bool names_host_paths = false;
-  for (const bundle::Mount& mount : request.config.mounts) {
+  const bool engines = request.shape == Shape::complete;
+  for (size_t i = 0; i < request.config.mounts.size(); ++i) {
+    const bundle::Mount& mount = request.config.mounts[i];
     facts.volumes.emplace_back();
     if (!is_bind(mount)) continue;
     facts.volumes.back() = TRY(open_source(mount.source, "volume " + mount.source + ":" + mount.destination));
-    names_host_paths = true;
+    names_host_paths |= !is_engines_mount(request, i);
   }
   if (request.config.root) {
     facts.rootfs = TRY(open_source(request.config.root->path, "rootfs " + request.config.root->path));
-    names_host_paths = true;
+    names_host_paths |= !engines;
   }
   if (!names_host_paths) return facts;  // nothing will be compared with them
   facts.homes = TRY(find_homes());

@@ -48,12 +48,20 @@ struct ProtectedPath {
   std::string what;  // "Docker's data", "a proc file system"
 };
 
+// A namespace that the request names by its path.
+struct OpenedNamespace {
+  Fd fd;                   // empty: it names none, and a new one is made
+  bool is_ours = false;    // this process is in it, so that it is the host's
+  bool has_links = false;  // of a network: others than its loopback
+};
+
 struct HostFacts {
   uint32_t euid = 0;
   std::optional<uint64_t> hard_open_files, hard_file_bytes;  // of this process (RLIMIT_NOFILE, RLIMIT_FSIZE); none: unlimited
   std::vector<Home> homes;                                   // of root and of everybody in /etc/passwd who can log in
   std::vector<ProtectedPath> protected_paths;
   std::vector<OpenedSource> volumes;           // one per config.mounts element, same order; fd empty when it is not a bind
+  std::vector<OpenedNamespace> namespaces;     // one per config.linux.namespaces element, same order
   std::vector<secrets::Request> secret_files;  // of the request's secret_directories, as they were listed
   OpenedSource rootfs;                         // of config.root; fd empty when the request has none
 };

@@ -109,15 +109,15 @@ constexpr uint64_t kMiB = 1 << 20;
 
 constexpr std::array kLimits = {
     Limit{"memory", "--memory", "memory, page cache and tmpfs included", LimitUnit::bytes, 4 * kMiB,
-          get<&LimitValues::memory_bytes>, set<&LimitValues::memory_bytes>, asked_memory, ask_memory,
+          get<&LimitValues::memory_bytes>, set<&LimitValues::memory_bytes>, asked_memory, ask_memory, true,
           "linux.resources.memory.limit"},
     Limit{"swap", "--swap", "swap beyond the memory limit", LimitUnit::bytes, 0, get<&LimitValues::swap_bytes>,
           set<&LimitValues::swap_bytes>, asked_swap, ask_run<&RunLimits::swap_bytes>},
     // The kernel takes no quota below 1 ms in a period of 100 ms.
     Limit{"cpus", "--cpus", "CPU time, in CPUs", LimitUnit::cpus, 10'000, get<&LimitValues::cpus>, set<&LimitValues::cpus>,
-          asked_cpus, ask_cpus, "linux.resources.cpu.quota"},
+          asked_cpus, ask_cpus, true, "linux.resources.cpu.quota"},
     Limit{"pids", "--pids", "processes and threads, the sandbox's PID 1 included", LimitUnit::count, 2, get<&LimitValues::pids>,
-          set<&LimitValues::pids>, asked_pids, ask_pids, "linux.resources.pids.limit"},
+          set<&LimitValues::pids>, asked_pids, ask_pids, true, "linux.resources.pids.limit"},
     Limit{"timeout", "--timeout", "wall time until everything is killed", LimitUnit::milliseconds, 1,
           get<&LimitValues::wall_ms>, set<&LimitValues::wall_ms>, asked_run<&RunLimits::wall_ms>, ask_run<&RunLimits::wall_ms>},
     Limit{"output", "--output-limit", "stdout and stderr together", LimitUnit::bytes, 0, get<&LimitValues::output_bytes>,
@@ -131,10 +131,12 @@ constexpr std::array kLimits = {
           ask_run<&RunLimits::tmpfs_inodes>},
     Limit{"open_files", "--open-files", "open descriptors of each process", LimitUnit::count, 16, get<&LimitValues::open_files>,
           set<&LimitValues::open_files>, [](const Request& request) { return asked_rlimit(request, kOpenFiles); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); }, "process.rlimits (RLIMIT_NOFILE)"},
+          [](Request& request, uint64_t value) { ask_rlimit(request, kOpenFiles, value); }, false,
+          "process.rlimits (RLIMIT_NOFILE)"},
     Limit{"file_size", "--file-size", "any one file that is written", LimitUnit::bytes, 0, get<&LimitValues::file_bytes>,
           set<&LimitValues::file_bytes>, [](const Request& request) { return asked_rlimit(request, kFileSize); },
-          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); }, "process.rlimits (RLIMIT_FSIZE)"},
+          [](Request& request, uint64_t value) { ask_rlimit(request, kFileSize, value); }, false,
+          "process.rlimits (RLIMIT_FSIZE)"},
     // Below a full segment's worth a second nothing passes.
     Limit{"network_rate", "--network-rate", "bytes a second on the bridge, each way", LimitUnit::bytes, 64 << 10,
           get<&LimitValues::network_rate_bytes>, set<&LimitValues::network_rate_bytes>,
@@ -236,6 +238,7 @@ json::Value encode_limit(const Limit& limit, std::optional<uint64_t> value) {
 LimitValues resolve_limits(const Request& request, const Level& level) {
   LimitValues values;
   for (const Limit& limit : limits()) {
+    if (request.shape == Shape::complete && !limit.for_engines) continue;
     std::optional<uint64_t> value = limit.asked(request);
     if (!value && request.shape == Shape::run) value = limit.get(level.defaults);
     if (!value) value = limit.get(level.ceilings);  // a ceiling without a default is the default

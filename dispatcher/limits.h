@@ -33,6 +33,9 @@ struct Limit {
   // What the request asks for, kUnlimited included; nullopt when it says nothing. `ask` writes it there.
   std::optional<uint64_t> (*asked)(const Request&);
   void (*ask)(Request&, uint64_t);
+  // Of the cgroup: those hold for an engine's configuration too. An engine sees to the time and the output of its containers,
+  // and what a process may open or write there is bounded by their memory and their file systems.
+  bool for_engines = false;
   std::string_view in_config = {};  // where it is in the OCI configuration; empty: in Request::limits
 };
 

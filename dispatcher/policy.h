@@ -68,6 +68,13 @@ struct DefaultRootRule {
   friend bool operator==(const DefaultRootRule&, const DefaultRootRule&) = default;
 };
 
+// The levels of an engine's containers (the OCI face): the one where their annotation names none, and those that it may name.
+struct EngineRule {
+  std::string default_level = "untrusted";
+  std::vector<std::string> levels = {"untrusted", "trusted"};
+  friend bool operator==(const EngineRule&, const EngineRule&) = default;
+};
+
 struct Policy {
   std::string source = "built-in";  // or the file's path
   std::map<std::string, Level> levels;
@@ -77,6 +84,7 @@ struct Policy {
   std::string cgroup_parent;         // empty: found (host/cgroup/cgroup.h)
   network::BridgeSpec bridge;
   DefaultRootRule default_root;
+  EngineRule engines;
   std::string uplink;  // absolute path of a pasta or slirp4netns, for the network `userspace`; empty: search
   friend bool operator==(const Policy&, const Policy&) = default;
 };

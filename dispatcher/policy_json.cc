@@ -165,6 +165,19 @@ void decode_levels(ObjectView& view, Policy& policy) {
   });
 }
 
+// Behind the levels, which it names.
+void decode_engines(ObjectView& view, const Policy& policy, EngineRule& engines) {
+  const auto check = [&](const char* key, const std::string& level) {
+    if (!find_level(policy, level)) view.fault(key, "'" + level + "' is no level of this policy");
+  };
+  view.get("default_level", engines.default_level);
+  view.get("levels", engines.levels);
+  check("default_level", engines.default_level);
+  for (const std::string& level : engines.levels) check("levels", level);
+  if (std::ranges::find(engines.levels, engines.default_level) == engines.levels.end())
+    view.fault("default_level", "'" + engines.default_level + "' is not among the levels; give both");
+}
+
 template <typename E, size_t N>
 json::Value encode_names(const std::vector<E>& list, const std::pair<std::string_view, E> (&names)[N]) {
   json::Array array;
@@ -214,6 +227,7 @@ Result<Policy> parse_policy(std::string_view text, std::string_view name) {
     view.object("bridge", [&](ObjectView& bridge) { decode_bridge(bridge, policy.bridge); });
     view.object("default_root", [&](ObjectView& root) { decode_default_root(root, policy.default_root); });
     view.object("levels", [&](ObjectView& levels) { decode_levels(levels, policy); });
+    view.object("oci", [&](ObjectView& oci) { decode_engines(oci, policy, policy.engines); });
   });
   TRY(decoder.finish(name));
   return policy;
@@ -237,6 +251,10 @@ json::Value to_json(const Policy& policy) {
   root.append("add", json::Array(policy.default_root.add.begin(), policy.default_root.add.end()));
   root.append("remove", json::Array(policy.default_root.remove.begin(), policy.default_root.remove.end()));
   members.append("default_root", std::move(root));
+  json::Object engines;
+  engines.append("default_level", policy.engines.default_level);
+  engines.append("levels", json::Array(policy.engines.levels.begin(), policy.engines.levels.end()));
+  members.append("oci", std::move(engines));
   members.append("levels", std::move(levels));
   return members;
 }

@@ -73,8 +73,10 @@ struct Request {
   std::vector<network::Publish> publish;              // ports of the sandbox that the host has as well
   Lifetime lifetime = Lifetime::tied;
   Shape shape = Shape::run;
-  std::vector<size_t>
-      engine_mounts;  // of a complete one: the config.mounts that the engine wrote itself; the others are its user's
+  // Of a complete one: the config.mounts that the engine wrote itself (the others are its user's), and the directory that its
+  // configuration came from, for whoever asks later.
+  std::vector<size_t> engine_mounts;
+  std::string bundle;
   UnsafeOptIns unsafe_opt_ins;
   // config.root absent: the root made of the host's /usr. config.mounts holds the caller's volumes only; admission adds the
   // mounts, masks and namespaces that `run` always has (bundle/builder.h).

@@ -27,6 +27,14 @@ constexpr int kDrainPatienceMs = 1000;  // without progress, and only when it wa
 
 enum PollSlot : size_t { kExit, kOom, kNames, kRelay, kUplink, kStreams };
 
+// "/a/b" of linux.cgroupsPath; without one a place of ours.
+host::CgroupPlace place_of_engine(const Spec& spec) {
+  const std::string& path = spec.config().linux.cgroups_path;
+  if (path.empty()) return {"", host::cgroup_name(spec.id())};
+  const size_t slash = path.rfind('/');
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1), true};
+}
+
 }  // namespace
 
 Sandbox::Sandbox(std::shared_ptr<const Spec> spec, std::unique_ptr<SandboxPlan> plan, About about, SandboxContext context,
@@ -104,7 +112,9 @@ Result<> Sandbox::create(Patience& patience) {
 
   enter("cgroup");
   const host::CgroupMounts mounts = TRY(host::find_cgroups());
-  leases_.cgroup = TRY(host::Cgroup::create(mounts, context_.cgroup_parent, spec_->id(), plan_->resources()));
+  if (spec_->request().shape == Shape::complete)
+    leases_.cgroup = TRY(host::Cgroup::create_for_engine(mounts, place_of_engine(*spec_), plan_->resources()));
+  else leases_.cgroup = TRY(host::Cgroup::create(mounts, context_.cgroup_parent, spec_->id(), plan_->resources()));
   timer_.lap(step_);
 
   if (plan_->needs_links_at_create()) TRY(connect_network());
@@ -147,6 +157,15 @@ Result<> Sandbox::write_state(Status status) {
   return entry_.write(state_);
 }
 
+Result<> Sandbox::prepare(const Job& job, Patience& patience) {
+  enter("start");
+  TRY(context_.audit.start(*spec_, about_, record_.filter, instance_->uid_map()));
+  Steps steps;
+  TRY(instance_->prepare(job, patience, steps));
+  timer_.lap(steps, "prepare, rest");
+  return write_state(Status::created);
+}
+
 Result<> Sandbox::leave() {
   const auto refuse = [&](const std::string& why) {
     return fail(Fault::refused, "sandbox " + spec_->id() + " cannot go on without this process: " + why);
@@ -178,6 +197,9 @@ Result<> Sandbox::begin_making() {
 Result<StateRecord> Sandbox::describe_state() const {
   StateRecord state = TRY(StateRecord::of_this_process());
   state.independent = is_independent();
+  state.bundle = spec_->request().bundle;
+  if (!state.bundle.empty()) state.rootfs = spec_->rootfs().real_path;
+  state.annotations = spec_->request().config.annotations;
   state.backend = about_.name;
   state.trust = spec_->request().trust;
   state.cgroups = leases_.cgroup.paths();

@@ -82,6 +82,9 @@ class Sandbox {
   // For a job that comes later: PID 1 waits for it. A job that is there already needs no such wait.
   Result<> await_ready(Patience& patience);
   Result<> start(const Job& job, Patience& patience);
+  // In place of start(), of an independent one whose workload is PID 1: the command is there and waits until somebody who has
+  // attached begins it (dispatcher/attached.h).
+  Result<> prepare(const Job& job, Patience& patience);
   std::unexpected<Error> end_making(Stop why, int signal = 0);  // timed_out or signal
 
   // From await_ready() or start() until is_settled(). add_interest appends entries to a set for poll(2); serve takes just these
@@ -98,6 +101,8 @@ class Sandbox {
   void stop(Stop why);        // kills everything in it, from ready on; the first reason counts
   Result<> abandon_output();  // while draining: what was not passed on is lost
   int pid() const { return instance_ ? pid_of(instance_->exit_fd()) : 0; }  // of its first process; 0: it has none (any more)
+  int state_directory() const { return entry_.directory(); }                // from create() on; the sandbox's
+  Fd take_terminal() { return streams_.take_terminal(); }
   int terminal() const { return streams_.terminal(); }  // the pty's master, from create() on; -1: it has none
 
   // Releases it. `lived`: the first error, or none. Once.

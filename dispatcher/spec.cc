@@ -13,10 +13,6 @@ const OpenedSource& Spec::source_of(size_t mount) const {
   return index < 0 ? none : facts_.volumes[static_cast<size_t>(index)];
 }
 
-bool writes_through_root(const Spec& spec) {
-  return spec.request().shape == Shape::complete && spec.config().root && !spec.config().root->readonly;
-}
-
 network::LeaseSpec lease_spec(const Spec& spec) {
   network::LeaseSpec lease;
   lease.bridge = spec.bridge();

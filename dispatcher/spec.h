@@ -40,6 +40,9 @@ class Spec {
   const OpenedSource& rootfs() const { return facts_.rootfs; }
   // The opened source of config().mounts[i]; fd empty for mounts that have none (proc, tmpfs, ...).
   const OpenedSource& source_of(size_t mount) const;
+  // The opened one of config().linux.namespaces[i]; -1 for a new one.
+  int namespace_fd(size_t index) const { return facts_.namespaces[index].fd.get(); }
+  bool has_links(size_t index) const { return facts_.namespaces[index].has_links; }  // of a network that is there
   uint32_t caller_uid() const { return facts_.euid; }
   const std::vector<Verdict>& verdicts() const { return verdicts_; }
 
@@ -60,11 +63,6 @@ class Spec {
   std::vector<int> source_index_;  // config_.mounts[i] -> facts_.volumes index, -1 none
   std::vector<Verdict> verdicts_;
 };
-
-// Whether the workload would write to the directory of the root itself: an engine's root with readonly false. `run` never does,
-// and no backend does it yet.
-bool writes_through_root(const Spec& spec);
-inline constexpr const char* kWritesThroughRoot = "writes to the directory of the root (root.readonly false)";
 
 // What a sandbox of that spec asks of its network, if is_filtered(). Pure.
 network::LeaseSpec lease_spec(const Spec& spec);

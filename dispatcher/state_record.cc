@@ -64,6 +64,12 @@ Result<std::string> encode_record(const std::string& id, const StateRecord& reco
   object.set("sandbox", to_json(record.sandbox));
   object.set("handle", record.handle);
   object.set("bundle", record.bundle);
+  if (!record.rootfs.empty()) object.set("rootfs", record.rootfs);
+  if (!record.annotations.empty()) {
+    json::Object annotations;
+    for (const auto& [key, value] : record.annotations) annotations.set(key, value);
+    object.set("annotations", std::move(annotations));
+  }
   object.set("backend", record.backend);
   object.set("trust", record.trust);
   json::Array cgroups(record.cgroups.begin(), record.cgroups.end());
@@ -95,6 +101,8 @@ Result<StateRecord> decode_record(std::string_view text, const std::string& id, 
     read_process(object, "sandbox", record.sandbox);
     object.require("handle", record.handle);
     object.require("bundle", record.bundle);
+    object.get("rootfs", record.rootfs);
+    object.get("annotations", record.annotations);
     object.require("backend", record.backend);
     object.require("trust", record.trust);
     object.require("cgroups", record.cgroups);

@@ -2,6 +2,7 @@
 // of_this_process.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,15 @@ struct StateRecord {
   ProcessId sandbox;         // its first process on the host; pid 0: it is not there yet
   std::string handle;        // its backend finds it again by this; empty: it does not
   std::string bundle;        // the directory of an engine's configuration; empty: it has none
+  std::string rootfs;        // of an engine's
   std::string backend, trust;
-  std::vector<std::string> cgroups;              // where they are depends on the cgroup that Bailey was started in
-  std::string address, address6;                 // on the bridge; empty: it has none
-  std::string shared_network;                    // the name of the one that it shares; empty: none
-  std::vector<std::string> published;            // its ports on the host
-  std::string created;                           // RFC 3339
-  static Result<StateRecord> of_this_process();  // owner and `created`
+  std::map<std::string, std::string> annotations;  // of an engine's configuration
+  std::vector<std::string> cgroups;                // where they are depends on the cgroup that Bailey was started in
+  std::string address, address6;                   // on the bridge; empty: it has none
+  std::string shared_network;                      // the name of the one that it shares; empty: none
+  std::vector<std::string> published;              // its ports on the host
+  std::string created;                             // RFC 3339
+  static Result<StateRecord> of_this_process();    // owner and `created`
 };
 
 // Error (refused): something in it is not UTF-8, so that gc would look for another cgroup than the one that is there.

@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* kRecordName = "record.json";
 constexpr const char* kNewRecordName = "record.json.new";
-constexpr size_t kMaxRecordBytes = 64 << 10;
+constexpr size_t kMaxRecordBytes = 4 << 20;  // an engine's annotations are in it
 constexpr size_t kMostLocks = 16 << 20;
 constexpr const char* kOwnPlace = "set XDG_RUNTIME_DIR to a directory of your own with mode 0700, such as /run/user/UID";
 
@@ -298,6 +298,12 @@ Result<StateStore::Sweep> StateStore::collect_dead(const Collector& collect) {
   }
   TRY(drop_links_of_the_gone());
   return sweep;
+}
+
+Result<> StateStore::collect_one(const std::string& id, const Collector& collect) {
+  TRY(units::check_name("sandbox", id));
+  if (TRY(collect_if_dead(id, collect)) == Holder::living) return fail(Fault::refused, "the sandbox '" + id + "' lives");
+  return {};
 }
 
 // Why gc cannot remove a sandbox that has an owner: the owner was killed and hangs in the kernel. Nothing: it is alive.

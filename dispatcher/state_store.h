@@ -78,6 +78,9 @@ class StateStore {
   };
   Result<Sweep> collect_dead(const Collector& collect);
 
+  // Of `id` alone, whatever its record says, if nobody lives there. Errors: it lives; it cannot be collected.
+  Result<> collect_one(const std::string& id, const Collector& collect);
+
   // The hold on an independent sandbox that its owner has left. Errors (bad_input): there is none of that name, it has an owner
   // at this moment, or it is not independent.
   Result<StateEntry> attach(const std::string& id);

@@ -302,7 +302,16 @@ Result<Streams> Streams::create(const StreamOptions& options) {
   return streams;
 }
 
+Fd Streams::take_terminal() {
+  options_.terminal = false;
+  return std::move(terminal_);
+}
+
 Result<> Streams::attach_terminal(Fd master) {
+  if (options_.output == StreamOptions::Output::hand_over) {
+    terminal_ = std::move(master);
+    return {};
+  }
   set_nonblocking(master.get());
   merged_ = true;
   Fd source = TRY(master.duplicate());

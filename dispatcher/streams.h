@@ -112,6 +112,8 @@ class Streams {
   Result<Stdio> copy_workload_ends() const;
   Result<> attach_terminal(Fd master);  // with StreamOptions::terminal, after Instance::await_created
   int terminal() const { return terminal_.get(); }
+  // For whoever passes its bytes on in place of this; nothing here does then.
+  Fd take_terminal();
   void limit(std::optional<uint64_t> cap) { options_.cap = cap; }  // in place of StreamOptions::cap
 
   void add_interest(std::vector<pollfd>& set) const;  // exactly kPollSlots elements

@@ -47,6 +47,18 @@ std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOption
   return out;
 }
 
+std::vector<std::string> exec_arguments(const std::string& id, const std::string& document) {
+  return {"runsc",
+          kState,
+          "--log=/exec-log",
+          "--log-format=json",
+          "exec",
+          "--process=" + document,
+          passed_fd(kJobFd),
+          passed_fd(kReportFd),
+          id};
+}
+
 std::vector<std::string> kill_arguments(const std::string& id, int signal) {
   return {"runsc", kState, "--log=/kill-log", "--log-format=json", "kill", id, std::to_string(signal)};
 }

@@ -23,6 +23,8 @@ struct RunscOptions {
 
 // "runsc", global flags, "run", its flags, the id.
 std::vector<std::string> runsc_arguments(const Traits& traits, const RunscOptions& options);
+// `runsc exec` of the process that the document describes, with init's two descriptors.
+std::vector<std::string> exec_arguments(const std::string& id, const std::string& document);
 // `runsc kill ID SIGNAL` in the same private root.
 std::vector<std::string> kill_arguments(const std::string& id, int signal);
 

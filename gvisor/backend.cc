@@ -61,7 +61,8 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
     inputs.plan = &plan;
     inputs.binary = &runsc_->binary;
     inputs.sources.rootfs = spec_->rootfs().fd.get();
-    inputs.sources.netns = leases.network.netns().fd();
+    inputs.sources.netns =
+        spec_->request().shape == dispatcher::Shape::complete ? engines_network() : leases.network.netns().fd();
     inputs.user_namespace = leases.network.netns_owner();
     for (size_t i = 0; i < spec_->config().mounts.size(); ++i) inputs.sources.volumes.push_back(spec_->source_of(i).fd.get());
     if (!spec_->secrets().empty())
@@ -80,6 +81,13 @@ class GvisorPlan final : public dispatcher::SandboxPlan {
  private:
   Result<Plan> compile(std::string runsc_id, const bundle::NetworkNames& names) const {
     return compile_plan(*spec_, {&runsc_->traits, runsc_->platform, std::move(runsc_id), names, tree_});
+  }
+
+  int engines_network() const {
+    const auto& list = spec_->config().linux.namespaces;
+    for (size_t i = 0; i < list.size(); ++i)
+      if (list[i].type == bundle::NamespaceType::network) return spec_->namespace_fd(i);
+    return -1;
   }
 
   std::shared_ptr<const Spec> spec_;
@@ -110,6 +118,8 @@ class GvisorBackend final : public dispatcher::Backend {
   Result<std::unique_ptr<Instance>> attach(const std::string& handle, Fd pidfd, int state) override {
     return gvisor::attach(handle, std::move(pidfd), state);
   }
+
+  std::string handle_of_begun(const std::string& held) const override { return gvisor::handle_of_begun(held); }
 
   Result<bool> renew() override { return tree_.renew(); }
 

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/utf8.h"
+#include "bundle/engine_mount.h"
 #include "dispatcher/limits.h"
 #include "gvisor/plan.h"
 
@@ -65,7 +66,40 @@ Result<> check_memory(const Spec& spec) {
   return {};
 }
 
+namespace {
+
+// Of an engine's configuration. Its capabilities, masks of /proc and /sys, device rules and default devices are those of
+// gVisor's own kernel.
+Result<> check_complete(const Spec& spec, const Traits& traits) {
+  const bundle::Config& config = spec.config();
+  const bundle::Linux& linux_part = config.linux;
+  Refusals refusals;
+  refusals.add_if(!traits.passes_fds(), "an engine's container, with this build of runsc");
+  refusals.add_if(!config.hooks.empty(), "hooks");
+  refusals.add_if(!linux_part.devices.empty(), "devices of the host");
+  refusals.add_if(!linux_part.mount_label.empty() || !spec.process().selinux_label.empty(), "SELinux labels");
+  refusals.add_if(linux_part.intel_rdt.has_value(), "intelRdt");
+  refusals.add_if(linux_part.personality.has_value(), "a personality");
+  refusals.add_if(!linux_part.time_offsets.empty(), "time offsets");
+  for (const bundle::Namespace& entry : linux_part.namespaces)
+    refusals.add_if(!entry.path.empty() && entry.type != bundle::NamespaceType::network,
+                    "the existing namespace " + entry.path);
+  for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})
+    for (const std::string& path : *paths)
+      refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
+  for (const bundle::Mount& mount : config.mounts) {
+    refusals.add_if(!known_mount(mount) && !mount.type.starts_with("cgroup"),
+                    "the mount of type '" + mount.type + "' at " + mount.destination);
+    if (auto options = bundle::parse_engine_mount(mount.options); !options)
+      refusals.add_if(true, mount.destination + ": " + options.error().message);
+  }
+  return refusals.finish();
+}
+
+}  // namespace
+
 Result<> check_plan(const Spec& spec, const Traits& traits) {
+  if (spec.request().shape == dispatcher::Shape::complete) return check_complete(spec, traits);
   const bundle::Config& config = spec.config();
   const bundle::Process& process = spec.process();
   const bundle::Linux& linux_part = config.linux;
@@ -74,7 +108,6 @@ Result<> check_plan(const Spec& spec, const Traits& traits) {
   // Those of an engine's are its own notes; config.json carries none of them.
   refusals.add_if(spec.request().shape == dispatcher::Shape::run && !config.annotations.empty(),
                   "annotations, which are commands to runsc");
-  refusals.add_if(dispatcher::writes_through_root(spec), dispatcher::kWritesThroughRoot);
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!process.capabilities.empty(), "added capabilities");
   refusals.add_if(!process.apparmor_profile.empty() || !process.selinux_label.empty() || !linux_part.mount_label.empty(),

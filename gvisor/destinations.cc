@@ -88,7 +88,7 @@ class Destinations {
 
   std::optional<Kind> kind_in_root(const std::string& path) const {
     using Entry = bundle::RootEntry::Kind;
-    if (plan_.root == RootKind::overlay) return kind_below(sources_.rootfs, path);
+    if (plan_.root != RootKind::host) return kind_below(sources_.rootfs, path);
     for (const bundle::RootEntry& entry : plan_.entries) {
       const std::string place = "/" + entry.path;
       if (!dispatcher::is_at_or_below(path, place)) continue;

@@ -75,6 +75,22 @@ Result<> SandboxInstance::start_process(bundle::Process process, bool as_pid_1, 
   return {};
 }
 
+Result<> SandboxInstance::prepare(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
+  if (plan_.channel_directory)
+    return fail(Fault::unavailable, "this build of runsc passes no descriptors to a sandbox, which an engine's container needs",
+                "a newer runsc ('bailey doctor' names what is found), or a level that uses native");
+  const int64_t begin = clock::monotonic_ns();
+  process_ = job.process();
+  std::string encoded = TRY(encode_job(plan_, process_));
+  init::hold(encoded);
+  talk_.send(encoded);
+  const init::Report told = TRY(init::await_held(talk_, launched_.pidfd.get(), patience));
+  steps.push_back({"prepare", clock::monotonic_ns() - begin});
+  if (told.kind == init::ReportKind::failed) return std::unexpected(init::start_error(told, process_));
+  holds_ = true;
+  return {};
+}
+
 // It has ended without a word of init's.
 Error SandboxInstance::boot_failure() {
   auto ended = reap();
@@ -147,6 +163,7 @@ void SandboxInstance::kill_all() {
 
 std::string SandboxInstance::handle() const {
   if (!plan_.independent) return {};
+  if (holds_) return handle_of(SignalsBy::held, plan_.runsc_id);
   return handle_of(plan_.channel_directory || is_workload_ ? SignalsBy::runsc : SignalsBy::channel, plan_.runsc_id);
 }
 
@@ -194,7 +211,8 @@ Result<Ending> SandboxInstance::reap() {
       case init::ReportKind::signaled: return Ending{Ending::Kind::signaled, last_->value, {}};
       case init::ReportKind::failed: return Ending{Ending::Kind::not_started, 0, init::start_error(*last_, process_)};
       case init::ReportKind::started: started = true; break;
-      case init::ReportKind::ready: break;
+      case init::ReportKind::ready:
+      case init::ReportKind::held: break;
     }
   }
   return judge_runsc_end({.status = status,

@@ -24,6 +24,7 @@ class SandboxInstance final : public dispatcher::Instance {
     return start_process(job.process(), job.as_pid_1(), patience, steps);
   }
   Result<> start_process(bundle::Process process, bool as_pid_1, dispatcher::Patience& patience, dispatcher::Steps& steps);
+  Result<> prepare(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   // Through init's channel. By `runsc kill` where there is none or the workload is PID 1, tried again while runsc does not know
   // the sandbox yet.
   Result<> signal(int number) override;
@@ -61,6 +62,7 @@ class SandboxInstance final : public dispatcher::Instance {
   std::optional<init::Report> last_;
   size_t channel_reports_ = 0;  // heard from the channel directory
   bool is_workload_ = false;    // init has become it, or has failed to
+  bool holds_ = false;          // init will, at begin()
   bool killed_ = false;
   bool reaped_ = false;
 };

@@ -40,4 +40,8 @@ struct ExitStatus {
 void send_signal(int pidfd, int number);
 Result<ExitStatus> wait_for(int pidfd);
 
+// A further process in an engine's container: Instance::enter. Not after threads exist.
+Result<dispatcher::Entered> enter(int pidfd, const std::string& runsc_id, const bundle::Process& process,
+                                  dispatcher::EntryOptions options, dispatcher::Patience& patience);
+
 }  // namespace bailey::gvisor

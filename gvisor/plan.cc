@@ -167,6 +167,7 @@ bool is_bind(const bundle::Mount& mount) {
 }
 
 Result<Plan> compile_plan(const Spec& spec, const PlanInputs& inputs) {
+  if (spec.request().shape == dispatcher::Shape::complete) return compile_complete(spec, inputs);
   TRY(check_plan(spec, *inputs.traits));
   const dispatcher::NetworkMode network = spec.request().network;
   const bool writable = spec.request().root_writes == dispatcher::Writes::memory;
@@ -219,6 +220,10 @@ Result<Plan> compile_trial(const PlanInputs& inputs) {
 }
 
 Result<std::string> encode_job(const Plan& plan, bundle::Process process) {
+  if (plan.engine) {
+    process.rlimits.clear();  // of config.json
+    return encode_job(*plan.engine, std::move(process));
+  }
   if (plan.most_processes) limit_processes(process.rlimits, *plan.most_processes);
   return init::encode_job(process, init::UserChange::by_init);
 }
@@ -268,7 +273,8 @@ json::Value explain_plan(const Plan& plan) {
     binds.emplace_back(std::move(entry));
   }
   out.set("private_root", std::move(binds));
-  out.set("root", plan.root == RootKind::host ? "host" : "overlay");
+  constexpr const char* kRoots[] = {"host", "overlay", "direct"};
+  out.set("root", kRoots[static_cast<size_t>(plan.root)]);
   json::Array host_binds;
   for (const bundle::RootEntry& entry : plan.entries)
     if (entry.kind == bundle::RootEntry::Kind::bind_directory || entry.kind == bundle::RootEntry::Kind::bind_file)

@@ -24,20 +24,27 @@
 #include "bundle/config.h"
 #include "bundle/host_rootfs.h"
 #include "bundle/mount_options.h"
+#include "dispatcher/seccomp_oci.h"
 #include "dispatcher/spec.h"
 #include "gvisor/traits.h"
+#include "init/job.h"
 
 namespace bailey::gvisor {
 
 inline constexpr const char* kInitDirectory = "/.bailey";  // inside the sandbox
 inline constexpr const char* kChannelInside = "/.bailey/channel";
 inline constexpr const char* kInitPath = "/.bailey/init";
-inline constexpr int kJobFd = 3;  // init's descriptors, on builds with --pass-fd
+// In an engine's container, whose root is not ours to put anything into: /dev is the sandbox's own.
+inline constexpr const char* kEngineInitDirectory = "/dev/.bailey";
+inline constexpr const char* kEngineInitPath = "/dev/.bailey/init";
+inline constexpr const char* kPrivateInitDirectory = "init";  // in the private root
+inline constexpr int kJobFd = 3;                              // init's descriptors, on builds with --pass-fd
 inline constexpr int kReportFd = 4;
 
 enum class RootKind {
   host,     // skeleton on the tmpfs, /usr and its like bound into it
   overlay,  // the user's directory below, the tmpfs above: mount points may be made, the directory stays as it is
+  direct,   // an engine's: the directory itself, which keeps what is written
 };
 
 // One bind mount of the private root. `target` is relative to it.
@@ -51,6 +58,14 @@ struct Bind {
   friend bool operator==(const Bind&, const Bind&) = default;
 };
 
+// How init is started to become a process of an engine's container, and what its job says.
+struct EngineInit {
+  bundle::Process process;  // for config.json, or for `runsc exec`
+  // With a filter whose installation takes CAP_SYS_ADMIN: init has everything until then, and gives the workload these.
+  std::optional<init::JobPrivileges> privileges;
+  dispatcher::EngineFilter filter;
+};
+
 struct Plan {
   std::string runsc_id;
   std::vector<std::string> arguments;  // of runsc, argv[0] included
@@ -59,11 +74,12 @@ struct Plan {
   std::vector<bundle::RootEntry> entries;  // host: all of the root; overlay: what is ours of its /etc
   std::vector<Bind> binds;                 // in order
   bool terminal = false;
-  bool independent = false;        // it goes on without the process that made it
-  uint32_t init_user = 0;          // inside, while the workload runs
-  bool channel_directory = false;  // the job goes through /channel instead of descriptors
-  bool joins_network = false;      // /netns is there: Sources::netns
-  bool spare_fd = false;           // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
+  bool independent = false;          // it goes on without the process that made it
+  uint32_t init_user = 0;            // inside, while the workload runs
+  bool channel_directory = false;    // the job goes through /channel instead of descriptors
+  bool joins_network = false;        // /netns is there: Sources::netns
+  std::optional<EngineInit> engine;  // of an engine's configuration: how its init becomes the workload
+  bool spare_fd = false;             // one high descriptor without CLOEXEC (docs/gvisor.md, "The spare descriptor")
   std::optional<int> oom_score_adj;
   std::optional<uint64_t> most_processes;  // of the workload: RLIMIT_NPROC of its jobs
 };
@@ -81,6 +97,11 @@ struct PlanInputs {
 Result<> check_plan(const dispatcher::Spec& spec, const Traits& traits);
 // Whether its memory limit leaves gVisor's own kernel enough; asks no runsc. Fault::refused.
 Result<> check_memory(const dispatcher::Spec& spec);
+// For a process of an engine's container. Errors: those of the profile and of the capabilities.
+Result<EngineInit> engine_init(const bundle::Process& workload, const std::optional<bundle::Seccomp>& profile);
+Result<std::string> encode_job(const EngineInit& how, bundle::Process workload);
+// Of an engine's configuration (complete_plan.cc), likewise.
+Result<Plan> compile_complete(const dispatcher::Spec& spec, const PlanInputs& inputs);
 // Fault::refused as check_plan.
 Result<Plan> compile_plan(const dispatcher::Spec& spec, const PlanInputs& inputs);
 // The plan of a trial: init is its own workload, prints its usage and exits with 125. Any exit code shows that the platform

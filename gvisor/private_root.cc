@@ -147,7 +147,10 @@ class Builder {
     if (plan_.root == RootKind::overlay) TRY(refuse_destinations_through_links());
     TRY(build_root());
     TRY(attach_own());
-    for (const Bind& bind : plan_.binds) TRY(attach(bind));
+    for (const Bind& bind : plan_.binds) {
+      TRY(attach(bind));
+      if (bind.from == Bind::From::rootfs && plan_.root == RootKind::direct) TRY(cover_devices());
+    }
     if (plan_.joins_network) TRY(attach_netns());
     if (plan_.channel_directory) TRY(build_channel());
     if (plan_.terminal) TRY(build_terminal());
@@ -168,8 +171,18 @@ class Builder {
     return {};
   }
 
+  Result<> put_init(const std::string& directory, const std::string& path) {
+    TRY(fill_.directory(directory));
+    const auto image = init::init_image();
+    return fill_.file(path, {reinterpret_cast<const char*>(image.data()), image.size()}, 0555);
+  }
+
   Result<> build_root() {
     std::string top = "rootfs";
+    if (plan_.root == RootKind::direct) {
+      TRY(put_init(kPrivateInitDirectory, std::string(kPrivateInitDirectory) + "/init"));
+      return {};
+    }
     if (plan_.root == RootKind::host) {
       for (const bundle::RootEntry& entry : plan_.entries) TRY(add(entry, top));
     } else {
@@ -182,9 +195,21 @@ class Builder {
         TRY(fill_.own(top, lower.st_uid, lower.st_gid));  // an ordinary user has one id to give, and it is this one
       TRY(replace_in_etc(top));
     }
-    TRY(fill_.directory(top + kInitDirectory));
-    const auto image = init::init_image();
-    return fill_.file(top + kInitPath, {reinterpret_cast<const char*>(image.data()), image.size()}, 0555);
+    return put_init(top + kInitDirectory, top + kInitPath);
+  }
+
+  // The sandbox has a /dev of its own, and runsc wants init's place there to be in the root, too: in the engine's directory
+  // nothing is made but /dev itself, as by other runtimes.
+  Result<> cover_devices() {
+    if (::mkdirat(sources_.rootfs, "dev", 0755) < 0 && errno != EEXIST && errno != EROFS)
+      return sys_error("making /dev in the root directory", errno);
+    constexpr const char* kCover = "devices";
+    TRY(fill_.directory(kCover));
+    TRY(fill_.directory(std::string(kCover) + (kEngineInitDirectory + sizeof "/dev" - 1)));
+    const Fd cover(::openat(out_.mount.get(), kCover, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!cover) return sys_error("opening the cover of /dev", errno);
+    out_.attachments.push_back({TRY(clone_tree(cover.get(), {.read_only = false}, kCover)), "rootfs/dev"});
+    return {};
   }
 
   // Over what the root has there; a root whose /etc is missing or a link keeps what it has.
@@ -235,7 +260,7 @@ class Builder {
                   const bundle::MountAttributes& attributes = {}) {
     struct stat info{};
     if (::fstat(source, &info) < 0) return sys_error("looking at " + name, errno);
-    if (!is_covered(target)) {
+    if (!is_covered(target) && target != "rootfs") {
       if (S_ISDIR(info.st_mode)) TRY(fill_.directory(target));
       else TRY(fill_.file(target, {}, 0444));
     }

@@ -12,7 +12,8 @@ namespace bailey::init {
 
 using Kind = dispatcher::Ending::Kind;
 
-AttachedInstance::AttachedInstance(Fd pidfd, NamedChannel channel) : pidfd_(std::move(pidfd)), channel_(std::move(channel)) {
+AttachedInstance::AttachedInstance(Fd pidfd, NamedChannel channel, Phase phase)
+    : pidfd_(std::move(pidfd)), channel_(std::move(channel)), phase_(phase) {
   if (channel_.to_init) talk_.open(channel_.to_init.get(), channel_.from_init.get());
 }
 
@@ -20,8 +21,26 @@ Result<> AttachedInstance::start(const dispatcher::Job&, dispatcher::Patience&, 
   return fail(Fault::unavailable, "a sandbox is started by the process that made it");
 }
 
+// Its report comes right before its exec, which closes its ends of the channel; what comes behind it is why that failed.
+Result<> AttachedInstance::begin(dispatcher::Patience& patience) {
+  if (phase_ == Phase::running) return fail(Fault::refused, "its command has begun already");
+  if (!channel_.to_init) return fail(Fault::failed, "the sandbox has ended");
+  talk_.send(encode_begin());
+  std::optional<Report> last;
+  while (const auto heard = TRY(talk_.await_report(patience, pidfd_.get()))) {
+    last = heard->report;
+    if (phase_ == Phase::held_in_sentry) break;
+  }
+  if (!last) return fail(Fault::failed, "the sandbox ended before its command began");
+  if (last->kind == ReportKind::failed) return std::unexpected(start_error(*last, {}));
+  phase_ = Phase::running;
+  talk_.end();
+  channel_ = NamedChannel();
+  return {};
+}
+
 Result<> AttachedInstance::signal(int number) {
-  if (channel_.to_init) return talk_.send_signal(number), Result<>();
+  if (channel_.to_init && phase_ == Phase::running) return talk_.send_signal(number), Result<>();
   if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) == 0 || errno == ESRCH) return {};
   return sys_error("sending a signal to the workload", errno);
 }

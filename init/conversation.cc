@@ -216,7 +216,8 @@ void Conversation::take_task_report(const Report& report) {
       break;
     case ReportKind::exited: task.ending = {Kind::exited, report.value, {}}; break;
     case ReportKind::signaled: task.ending = {Kind::signaled, report.value, {}}; break;
-    case ReportKind::ready: return;
+    case ReportKind::ready:
+    case ReportKind::held: return;
   }
   if (task.has_begun) fill_account(task.account, report);
   task.has_ended = true;
@@ -338,6 +339,16 @@ Result<> Conversation::serve(std::span<const pollfd> set) {
 }
 
 Result<> Conversation::check_sent() const { return send_errno_ == 0 ? Result<>() : sys_error("sending to init", send_errno_); }
+
+Result<Report> await_held(Conversation& talk, int ended, dispatcher::Patience& patience) {
+  for (;;) {
+    const auto heard = TRY(talk.await_report(patience, ended));
+    if (!heard)
+      return fail(Fault::failed, "the sandbox ended before its command was there",
+                  "see the kernel log; was it the OOM killer?");
+    if (heard->report.kind != ReportKind::ready) return heard->report;
+  }
+}
 
 void Conversation::serve_task(Task& task, std::span<const pollfd> entries) {
   if (entries[0].revents != 0 && task.streams[0]) read_input(task);

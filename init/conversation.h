@@ -84,4 +84,7 @@ class Conversation {
   std::map<uint32_t, std::shared_ptr<Task>> tasks_;
 };
 
+// The answer to a job that was sent to be held: Report{held} or Report{failed}. Errors: PID 1 ended before; Patience's.
+Result<Report> await_held(Conversation& talk, int ended, dispatcher::Patience& patience);
+
 }  // namespace bailey::init

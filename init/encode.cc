@@ -61,6 +61,7 @@ const char* step_name(Step step) {
     case Step::interpreter: return "exec";
     case Step::init: return "init";
     case Step::protect: return "protect";
+    case Step::privileges: return "privileges";
   }
   return "start";
 }
@@ -158,6 +159,7 @@ std::string failed_attempt(const Report& report, const bundle::Process& process)
     case Step::seccomp: return "installing the seccomp filter";
     case Step::init: return "starting the sandbox's init";
     case Step::protect: return "giving init a user of its own";
+    case Step::privileges: return "setting the command's capabilities";
     default: return "starting the command";
   }
 }
@@ -179,7 +181,12 @@ Result<uint32_t> parse_rlimit(std::string_view name) {
               "names are as in getrlimit(2): RLIMIT_NOFILE, RLIMIT_FSIZE, ...");
 }
 
-Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter) {
+JobPrivileges privileges_of(const bundle::CapabilitySets& sets, bool no_new_privileges) {
+  return {sets.bounding, sets.permitted, sets.effective, sets.inheritable, sets.ambient, no_new_privileges, 0};
+}
+
+Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter,
+                               const std::optional<JobPrivileges>& privileges) {
   if (process.args.empty()) return fail(Fault::bad_input, "there is no command to run");
   const bundle::User& user = process.user;
   if (process.rlimits.size() > kMaxRlimits) return fail(Fault::bad_input, "more than 64 resource limits");
@@ -191,7 +198,7 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
   header.envc = static_cast<uint32_t>(process.env.size());
   header.rlimit_count = static_cast<uint32_t>(process.rlimits.size());
   header.flags = (user_change == UserChange::by_init ? kJobSetUser : 0u) | (user.umask ? kJobSetUmask : 0u) |
-                 (process.terminal ? kJobTerminal : 0u);
+                 (process.terminal ? kJobTerminal : 0u) | (privileges ? kJobPrivileges : 0u);
   if (user_change == UserChange::by_init) {
     header.gid_count = static_cast<uint32_t>(user.additional_gids.size());
     header.uid = user.uid;
@@ -205,6 +212,7 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
 
   std::string job;
   append(job, header);
+  if (privileges) append(job, *privileges);
   for (const bundle::Rlimit& limit : process.rlimits)
     append(job, JobRlimit{TRY(parse_rlimit(limit.type)), limit.soft, limit.hard});
   if (header.gid_count)
@@ -224,13 +232,19 @@ Result<std::string> encode_job(const bundle::Process& process, UserChange user_c
 
 void relay_output(std::string& job, bool merged) { change_header(job, kJobRelay | (merged ? kJobMerged : 0u), 0); }
 void become_pid_1(std::string& job) { change_header(job, kJobInPlace, 0); }
+void hold(std::string& job) { change_header(job, kJobInPlace | kJobHeld, 0); }
+std::string encode_begin() {
+  std::string bytes;
+  append(bytes, Begin{kBeginMagic, 0});
+  return bytes;
+}
 void number_job(std::string& job, uint32_t number) { change_header(job, 0, number); }
 
 Result<Report> parse_report(std::string_view bytes) {
   Report report;
   if (bytes.size() != sizeof report) return fail(Fault::failed, "init's report has " + std::to_string(bytes.size()) + " bytes");
   std::memcpy(&report, bytes.data(), sizeof report);
-  if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::ready)
+  if (report.magic != kReportMagic || report.kind < ReportKind::started || report.kind > ReportKind::held)
     return fail(Fault::failed, "init sent a malformed report");
   return report;
 }

@@ -18,11 +18,13 @@
 
 #include <linux/filter.h>
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "bundle/capabilities.h"
 #include "bundle/config.h"
 #include "init/job.h"
 
@@ -38,15 +40,24 @@ struct JobFilter {
   unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
 };
 
+// The privileges that init gives to the workload of an engine's container.
+JobPrivileges privileges_of(const bundle::CapabilitySets& sets, bool no_new_privileges);
+
 // The job for `process`: args, env, cwd, umask, rlimits, terminal, and the user when init is to change to it.
+// `privileges`: of the workload, when init changes to its user and has them itself; none: it has no capability.
 // Errors (bad_input): no args, a NUL in a string, an unknown limit, too large for kMaxJobBytes.
-Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter = {});
+Result<std::string> encode_job(const bundle::Process& process, UserChange user_change, const JobFilter& filter = {},
+                               const std::optional<JobPrivileges>& privileges = {});
 
 // The encoded job asks init to relay the workload's stdout and stderr (relay.h); `merged`: through one pipe.
 void relay_output(std::string& job, bool merged);
 
 // The encoded job makes PID 1 the workload itself.
 void become_pid_1(std::string& job);
+
+// Likewise, and not before encode_begin() is sent. Report{held} comes first.
+void hold(std::string& job);
+std::string encode_begin();
 
 // The encoded job gets a number of its own (job.h).
 void number_job(std::string& job, uint32_t number);

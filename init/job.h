@@ -32,6 +32,9 @@
 // A job with kJobInPlace makes PID 1 the workload itself:
 //                                        <---  Report{started, 1} as the last act before the exec, then the end of file; or
 //                                              Report{failed} in its place, or behind it, and exits with 125
+// With kJobHeld in addition it waits in between, so that create and start can be two commands:
+//                                        <---  Report{held}: its program is there and may be executed, as far as init can see
+//   Begin                                --->
 // clang-format on
 //
 // argv of init:
@@ -43,6 +46,8 @@
 //   "init" DIR     DIR/job is waited for, read and removed, DIR/report is written (gVisor builds without --pass-fd). The job
 //                  has to appear whole (rename(2)). No orders, no end of file, and the workload can write to the report if it
 //                  may write to DIR.
+//   ... "joined"   behind any of these: init need not be PID 1, because the pid namespace is another sandbox's. It takes one
+//                  job, in place.
 //   ... "as=UID"   behind any of these: init becomes that user before anything else. It keeps CAP_KILL, CAP_CHOWN,
 //                  CAP_SETUID, CAP_SETGID and CAP_SETPCAP, with which it was started. The job has to name another
 //                  user for the workload. The workload gets no capability.
@@ -70,6 +75,7 @@ inline constexpr uint32_t kOrderMagic = 0x314f5942;   // "BYO1"
 inline constexpr uint32_t kReportMagic = 0x31525942;  // "BYR1"
 inline constexpr uint32_t kDataMagic = 0x31445942;    // "BYD1"
 inline constexpr uint32_t kRoomMagic = 0x314d5942;    // "BYM1"
+inline constexpr uint32_t kBeginMagic = 0x31475942;   // "BYG1"
 inline constexpr uint32_t kMaxData = 32u << 10;       // bytes of one Data
 inline constexpr uint32_t kWindow = 64u << 10;        // of a stream, on their way
 inline constexpr uint32_t kMostTasks = 128;           // jobs with a number, at one time
@@ -97,17 +103,27 @@ struct JobHeader {
   uint32_t filter_flags;  // SECCOMP_FILTER_FLAG_*
   uint32_t number;        // 0: the sandbox's own
   uint32_t reserved;
-  // Behind it, without gaps: JobRlimit[rlimit_count], uint32_t gids[gid_count], JobInstruction[filter_count], then
-  // NUL-terminated strings: cwd, argv..., env...
+  // Behind it, without gaps: JobPrivileges with kJobPrivileges, JobRlimit[rlimit_count], uint32_t gids[gid_count],
+  // JobInstruction[filter_count], then NUL-terminated strings: cwd, argv..., env...
 };
 
 enum JobFlags : uint32_t {
-  kJobSetUser = 1,   // set gids, gid, uid, then drop every capability (init was started with the right to)
-  kJobSetUmask = 2,  // otherwise init's own
-  kJobTerminal = 4,  // descriptor 0 becomes the controlling terminal of the workload
-  kJobRelay = 8,     // the workload's 1 and 2 are pipes of init's, passed on to init's own 1 and 2 (relay.h)
-  kJobMerged = 16,   // with it: one pipe for both, passed on to 1
-  kJobInPlace = 32,  // this process becomes the workload; without kJobRelay and without a listener
+  kJobSetUser = 1,       // set gids, gid, uid, then drop every capability (init was started with the right to)
+  kJobSetUmask = 2,      // otherwise init's own
+  kJobTerminal = 4,      // descriptor 0 becomes the controlling terminal of the workload
+  kJobRelay = 8,         // the workload's 1 and 2 are pipes of init's, passed on to init's own 1 and 2 (relay.h)
+  kJobMerged = 16,       // with it: one pipe for both, passed on to 1
+  kJobInPlace = 32,      // this process becomes the workload; without kJobRelay and without a listener
+  kJobHeld = 64,         // with it: not before Begin
+  kJobPrivileges = 128,  // with kJobSetUser: the workload has these, where it otherwise has none
+};
+
+// Capabilities as bits (capabilities(7)), each set as the workload's program is executed with. Init needs all of them, and
+// CAP_SETPCAP where the bounding set leaves any out.
+struct JobPrivileges {
+  uint64_t bounding, permitted, effective, inheritable, ambient;
+  uint32_t no_new_privileges;
+  uint32_t reserved;
 };
 
 struct JobRlimit {
@@ -128,6 +144,11 @@ struct Order {
   uint32_t job;
 };
 
+struct Begin {
+  uint32_t magic;
+  uint32_t reserved;
+};
+
 struct Data {
   uint32_t magic;
   uint32_t size;  // of the bytes behind it
@@ -142,7 +163,7 @@ struct Room {
   uint32_t stream;
 };
 
-enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5 };
+enum class ReportKind : uint32_t { started = 1, failed = 2, exited = 3, signaled = 4, ready = 5, held = 6 };
 
 // The step that failed. `interpreter` is an exec that failed although the file is there: what
 // its #! line or ELF header names is missing; `init` the exec of init itself, told by whoever tried it; `protect` becoming the
@@ -162,7 +183,8 @@ enum class Step : uint32_t {
   exec,
   interpreter,
   init,
-  protect
+  protect,
+  privileges
 };
 
 struct Report {

@@ -29,6 +29,7 @@ Frame next_frame(const void* bytes, size_t size) {
   using Kind = Frame::Kind;
   if (size < 2 * sizeof(uint32_t)) return {};
   const uint32_t magic = number_at(bytes, 0), value = number_at(bytes, 1);
+  if (magic == kBeginMagic) return {Kind::begin, sizeof(Begin), 0, 0, 0};
   if (magic == kJobMagic && value >= sizeof(JobHeader) && value <= kMaxJobBytes) return {Kind::job, value, 0, 0, 0};
   const bool order = magic == kOrderMagic && value >= 1 && value <= 64;
   const bool data = magic == kDataMagic && value <= kMaxData, room = magic == kRoomMagic && value <= kWindow;
@@ -54,7 +55,9 @@ bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
   const auto* header = static_cast<const JobHeader*>(bytes);
   if (header->rlimit_count > kMaxRlimits || header->gid_count > kMaxGids || header->filter_count > kMaxInstructions)
     return false;
-  const size_t gids_at = sizeof(JobHeader) + header->rlimit_count * sizeof(JobRlimit);
+  const bool privileged = header->flags & kJobPrivileges;
+  const size_t rlimits_at = sizeof(JobHeader) + (privileged ? sizeof(JobPrivileges) : 0);
+  const size_t gids_at = rlimits_at + header->rlimit_count * sizeof(JobRlimit);
   const size_t filter_at = gids_at + header->gid_count * sizeof(uint32_t);
   const size_t fixed = filter_at + header->filter_count * sizeof(JobInstruction);
   if (fixed > size) return false;
@@ -63,7 +66,8 @@ bool read_job(const void* bytes, size_t size, const char** pointers, Job& job) {
   const char* text = begin + fixed;
   const char* end = begin + size;
   job.header = header;
-  job.rlimits = reinterpret_cast<const JobRlimit*>(begin + sizeof(JobHeader));
+  job.privileges = privileged ? reinterpret_cast<const JobPrivileges*>(begin + sizeof(JobHeader)) : nullptr;
+  job.rlimits = reinterpret_cast<const JobRlimit*>(begin + rlimits_at);
   job.gids = reinterpret_cast<const uint32_t*>(begin + gids_at);
   job.filter = reinterpret_cast<const JobInstruction*>(begin + filter_at);
   const char** env = pointers + header->argc + 1;

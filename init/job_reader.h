@@ -11,6 +11,7 @@ namespace bailey::init {
 // Points into the bytes it was read from and into the caller's pointer array.
 struct Job {
   const JobHeader* header = nullptr;
+  const JobPrivileges* privileges = nullptr;  // nullptr: it has none
   const JobRlimit* rlimits = nullptr;
   const uint32_t* gids = nullptr;
   const JobInstruction* filter = nullptr;
@@ -21,7 +22,7 @@ struct Job {
 
 // What stands at the front of the bytes that have come so far, from the backend. Any alignment.
 struct Frame {
-  enum class Kind { incomplete, malformed, order, job, data, room };
+  enum class Kind { incomplete, malformed, order, begin, job, data, room };
   Kind kind = Kind::incomplete;
   uint32_t size = 0;             // when it is whole: of header and all that belongs to it
   uint32_t value = 0;            // order: the signal; data: how many bytes; room: so many

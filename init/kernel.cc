@@ -12,6 +12,7 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/stat.h>
 #include <linux/time.h>
 #include <linux/wait.h>
 
@@ -181,8 +182,28 @@ bool is_directory(const char* path) {
   return fd >= 0;
 }
 
+long may_execute(const char* path) {
+  const long may = call(__NR_faccessat, AT_FDCWD, address(path), 1 /* X_OK */);
+  if (may < 0) return may;
+  if (is_directory(path)) return -EACCES;
+  char begin[4] = {};
+  const long fd = open(path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return 0;  // what may be executed need not be readable
+  const long got = read(static_cast<int>(fd), begin, sizeof begin);
+  close(static_cast<int>(fd));
+  const bool script = got >= 2 && begin[0] == '#' && begin[1] == '!';
+  const bool program = got == 4 && begin[0] == 0x7f && begin[1] == 'E' && begin[2] == 'L' && begin[3] == 'F';
+  return script || program ? 0 : -ENOEXEC;
+}
+
 long chdir(const char* path) { return call(__NR_chdir, address(path)); }
 long getcwd(char* buffer, size_t size) { return call(__NR_getcwd, address(buffer), static_cast<long>(size)); }
+bool is_pipe_or_socket(int fd) {
+  constexpr unsigned kType = 0170000, kPipe = 0010000, kSocket = 0140000;
+  struct statx about{};
+  if (call(__NR_statx, fd, address(""), AT_EMPTY_PATH, STATX_TYPE, address(&about)) < 0) return false;
+  return (about.stx_mode & kType) == kPipe || (about.stx_mode & kType) == kSocket;
+}
 long umask(unsigned mask) { return call(__NR_umask, mask); }
 long chown(int fd, uint32_t uid, uint32_t gid) { return call(__NR_fchown, fd, uid, gid); }
 long chown(const char* path, uint32_t uid, uint32_t gid) {
@@ -307,6 +328,35 @@ long drop_capabilities() {
   call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   return set_capabilities(0);
 }
+
+long limit_bounding_set(uint64_t bounding) {
+  for (int number = 0; number < 64; ++number) {
+    if (bounding & (uint64_t{1} << number)) continue;
+    const long dropped = call(__NR_prctl, PR_CAPBSET_DROP, number);
+    if (dropped == -EINVAL) return 0;  // the kernel knows no more of them
+    if (dropped < 0) return dropped;
+  }
+  return 0;
+}
+
+long keep_capabilities() { return call(__NR_prctl, PR_SET_KEEPCAPS, 1); }
+
+long set_capabilities(const Capabilities& sets) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const uint64_t permitted = sets.permitted | sets.extra, effective = sets.effective | sets.extra;
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+  for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; ++i) {
+    const auto part = [i](uint64_t set) { return static_cast<uint32_t>(set >> (32 * i)); };
+    data[i] = {part(effective), part(permitted), part(sets.inheritable)};
+  }
+  long result = call(__NR_capset, address(&header), address(data));
+  if (result == 0) result = call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (int number = 0; result == 0 && number < 64; ++number)
+    if (sets.ambient & (uint64_t{1} << number)) result = call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0);
+  return result;
+}
+
+long forbid_new_privileges() { return call(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 void hide_self() {
   call(__NR_prctl, PR_SET_DUMPABLE, 0);

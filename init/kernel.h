@@ -30,10 +30,13 @@ long close_range_on_exec(unsigned first, unsigned last);  // Linux 5.11
 long unlink(const char* path);
 bool exists(const char* path);
 bool is_directory(const char* path);
+long may_execute(
+    const char* path);  // 0 or -errno; -EACCES for a directory, -ENOEXEC for what is neither ELF nor begins with "#!"
 long chdir(const char* path);
 long getcwd(char* buffer, size_t size);  // length with the NUL
 long umask(unsigned mask);
 long chown(int fd, uint32_t uid, uint32_t gid);
+bool is_pipe_or_socket(int fd);
 long chown(const char* path, uint32_t uid, uint32_t gid);  // no link is followed
 
 void* map(size_t size);  // anonymous, private, zero; nullptr when there is no memory
@@ -82,6 +85,16 @@ long become(uint32_t uid);
 long act_as(uint32_t uid, uint32_t gid);
 // Drops all capabilities for good. The process has no others than those that become() keeps. Needs CAP_SETPCAP.
 long drop_capabilities();
+// The capabilities of a process that is root, down to what is asked for: the bounding set, then the ids, then the other sets.
+// `extra`: stays permitted and effective until the exec, whose rules then take it away, because it is in no other set. Needs
+// CAP_SETPCAP, CAP_SETUID and CAP_SETGID.
+struct Capabilities {
+  uint64_t bounding, permitted, effective, inheritable, ambient, extra;
+};
+long limit_bounding_set(uint64_t bounding);
+long keep_capabilities();  // over the next change of the user
+long set_capabilities(const Capabilities& sets);
+long forbid_new_privileges();
 // Undumpable: nobody in the sandbox reads this process's memory or descriptors. Its name becomes "init".
 void hide_self();
 // `program`: count instructions (sock_filter). Returns the listener when the flags ask for one, otherwise 0.

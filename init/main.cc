@@ -125,6 +125,12 @@ bool join(char* to, size_t capacity, const char* directory, const char* name) {
 }
 
 constexpr char kAsPrefix[] = "as=";
+constexpr char kJoined[] = "joined";
+
+bool is_text(const char* a, const char* b) {
+  for (; *a && *a == *b; ++a, ++b) {}
+  return *a == *b;
+}
 
 // The user of "as=UID", the last argument; 0: there is none.
 uint32_t protecting_user(long argc, const char* const* argv) {
@@ -192,8 +198,39 @@ void announce(void* channel) {
   send(*static_cast<const Channel*>(channel), {kReportMagic, ReportKind::started, 1, Step::none, 0});
 }
 
+// The job's bytes stay where they are meanwhile, so the channel is read past the inbox. Orders have nobody to go to: whoever
+// wants this process to get a signal sends it.
+void await_begin(const Channel& channel) {
+  char bytes[sizeof(Order)];
+  for (size_t have = 0;;) {
+    const Frame frame = next_frame(bytes, have);
+    if (frame.kind == Frame::Kind::begin) return;
+    if (frame.kind == Frame::Kind::order) {
+      have = 0;
+      continue;
+    }
+    if (frame.kind != Frame::Kind::incomplete) fail(channel, Step::read_job, EBADMSG);
+    // Never more than one frame.
+    const size_t whole = have < sizeof(Begin) ? sizeof(Begin) : sizeof(Order);
+    const long got = kernel::read(channel.in, bytes + have, whole - have);
+    if (got == -EINTR) continue;
+    if (got <= 0) fail(channel, Step::read_job, got < 0 ? static_cast<int>(-got) : ENODATA);
+    have += static_cast<size_t>(got);
+  }
+}
+
+// Create ends here: what is wrong with the command is told now.
+void hold(const Channel& channel, const Job& job) {
+  const long entered = kernel::chdir(job.cwd);
+  if (entered < 0 && entered != -EACCES) fail(channel, Step::cwd, static_cast<int>(-entered));
+  if (const int error = entered == 0 ? look_for_program(job) : 0) fail(channel, Step::exec, error);
+  send(channel, {kReportMagic, ReportKind::held, 0, Step::none, 0});
+  await_begin(channel);
+}
+
 // PID 1 from now on is what the job says. The channel is closed by its exec.
 [[noreturn]] void become_the_workload(Channel channel, const Job& job) {
+  if (job.header->flags & kJobHeld) hold(channel, job);
   const long out = kernel::duplicate_above(channel.out, 3);
   if (out < 0) fail(channel, Step::streams, static_cast<int>(-out));
   if (channel.lives) kernel::close(channel.in);
@@ -213,8 +250,9 @@ void forget_ignored_signals() {
 // PID 1 from its first job on.
 class Pid1 {
  public:
-  // `user`: init's own, 0 if it stayed who it was.
-  Pid1(const Channel& channel, int signals, uint32_t user) : channel_(channel), signals_(signals), user_(user) {
+  // `user`: init's own, 0 if it stayed who it was. `joined`: it need not be PID 1.
+  Pid1(const Channel& channel, int signals, uint32_t user, bool joined)
+      : channel_(channel), signals_(signals), user_(user), joined_(joined) {
     tasks_.report_to(channel.out);
   }
 
@@ -260,6 +298,7 @@ class Pid1 {
         case Frame::Kind::incomplete: return true;
         case Frame::Kind::malformed: return false;
         case Frame::Kind::order: order(frame); break;
+        case Frame::Kind::begin: return false;  // no job is held
         case Frame::Kind::data: tasks_.take(frame, inbox_.bytes()); break;
         case Frame::Kind::room: tasks_.make_room(frame); break;
         case Frame::Kind::job:
@@ -280,7 +319,7 @@ class Pid1 {
     const uint32_t number = reinterpret_cast<const JobHeader*>(inbox_.bytes())->number;
     has_jobs_ = true;
     if (number != 0) {
-      if (!channel_.lives) return false;
+      if (!channel_.lives || joined_) return false;
       if (received.error()) tasks_.refuse(number, Step::read_job, received.error());
       else if (received.job().header->filter_flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
         tasks_.refuse(number, Step::seccomp, EINVAL);
@@ -289,6 +328,7 @@ class Pid1 {
     }
     if (workload_ > 0) return false;
     if (received.error()) fail(channel_, Step::read_job, received.error());
+    if (joined_ && !(received.job().header->flags & kJobInPlace)) return false;  // it could end nobody else
     begin_workload(received.job());
     return true;
   }
@@ -358,6 +398,7 @@ class Pid1 {
   const Channel channel_;
   const int signals_;
   const uint32_t user_;
+  const bool joined_;
   Inbox inbox_;
   OutputRelay relay_;
   Tasks tasks_;
@@ -371,10 +412,12 @@ class Pid1 {
   kernel::block_signals(~SignalSet{0});
   const uint32_t user = protecting_user(argc, argv);
   if (user) --argc;
+  const bool joined = argc > 2 && is_text(argv[argc - 1], kJoined);
+  if (joined) --argc;
   if (user && argc == 2) own_devices(user);
   const long became = user ? kernel::become(user) : 0;
   Channel channel;
-  if (kernel::getpid() != 1 || !open_channel(argc, argv, channel)) {
+  if ((kernel::getpid() != 1 && !joined) || !open_channel(argc, argv, channel)) {
     static constexpr char kUsage[] = "bailey-init: only runs as PID 1 of a sandbox, with a job\n";
     kernel::write(2, kUsage, sizeof kUsage - 1);
     kernel::exit(kExitFailed);
@@ -389,7 +432,7 @@ class Pid1 {
   send(channel, {kReportMagic, ReportKind::ready, 0, Step::none, 0});
   if (channel.job_file) channel.in = await_file(channel);
 
-  Pid1 self(channel, static_cast<int>(signals), user);
+  Pid1 self(channel, static_cast<int>(signals), user, joined);
   self.await_first_job();
   self.watch();
 }

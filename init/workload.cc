@@ -2,6 +2,7 @@
 
 #include <asm/ioctls.h>
 #include <asm/resource.h>
+#include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/limits.h>
 #include <linux/seccomp.h>
@@ -52,12 +53,13 @@ long execute(const char* path, const Job& job, bool& interpreter_missing) {
 
 // As execvp: a name with a slash is not searched for; an empty element of PATH is the working directory;
 // EACCES is only reported when no later element has the program. Unlike it, ENOEXEC is an error and not a
-// shell script. Returns an errno.
-long search_and_execute(const Job& job, bool& interpreter_missing) {
+// shell script. `attempt`, of one path, returns an errno, or 0 to end the search.
+template <typename Attempt>
+long search(const Job& job, Attempt attempt) {
   const char* name = job.argv[0];
   if (!*name) return ENOENT;
   if (has_slash(name)) {
-    const long error = execute(name, job, interpreter_missing);
+    const long error = attempt(name);
     return error == EACCES && !wants_listener(job) && kernel::is_directory(name) ? EISDIR : error;
   }
   const size_t name_length = length(name);
@@ -75,7 +77,7 @@ long search_and_execute(const Job& job, bool& interpreter_missing) {
       for (; at < size; ++at) path[at] = element[at];
       if (size) path[at++] = '/';
       for (size_t i = 0; i <= name_length; ++i) path[at + i] = name[i];
-      const long error = execute(path, job, interpreter_missing);
+      const long error = attempt(path);
       if (error == EACCES) denied = true;
       else if (error != ENOENT && error != ENOTDIR && error != ESTALE && error != ENODEV && error != ETIMEDOUT) return error;
     }
@@ -94,14 +96,28 @@ long take_terminal(bool terminal_is_ours) {
   return kernel::ioctl(0, TIOCSPGRP, &group);
 }
 
-// A runtime gave the streams to whoever init started as (gVisor): the workload may open them again by /dev/stdout. Refused for
-// what is somebody else's, and no harm then.
+// The workload may open its streams again by /dev/stdout. A runtime gave them to whoever init started as (gVisor), an engine
+// made them for this sandbox; but its /dev/null is everybody's.
+void give_streams(const Job& job) {
+  for (int stream = 0; stream < 3; ++stream)
+    if (!job.privileges || kernel::is_pipe_or_socket(stream)) kernel::chown(stream, job.header->uid, job.header->gid);
+}
+
 long set_user(const Job& job) {
-  for (int stream = 0; stream < 3; ++stream) kernel::chown(stream, job.header->uid, job.header->gid);
+  give_streams(job);
   long result = kernel::setgroups(job.header->gid_count, job.gids);
   if (result == 0) result = kernel::setgid(job.header->gid);
   if (result == 0) result = kernel::setuid(job.header->uid);
-  return result == 0 ? kernel::drop_capabilities() : result;
+  return result;
+}
+
+// Without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)). The exec takes it away again: it has every other set from
+// here, and the permitted one is computed anew (capabilities(7)). So the filter need allow nothing but the exec.
+long set_privileges(const JobPrivileges& wanted, bool installs_filter) {
+  const uint64_t extra = installs_filter && !wanted.no_new_privileges ? uint64_t{1} << CAP_SYS_ADMIN : 0;
+  const long set = kernel::set_capabilities(
+      {wanted.bounding, wanted.permitted, wanted.effective, wanted.inheritable, wanted.ambient, extra});
+  return set == 0 && wanted.no_new_privileges ? kernel::forbid_new_privileges() : set;
 }
 
 // The kernel prefixes the name of a directory outside our root with "(unreachable)": such a one would be a
@@ -142,10 +158,19 @@ void become(Becoming& self) {
     const long set = limit.resource < RLIM_NLIMITS ? kernel::set_rlimit(resource, limit.soft, limit.hard) : -EINVAL;
     if (!works(Step::rlimit, set, resource)) return;
   }
+  // An engine may have made the directory for root alone; one that only the user may enter is tried again as the user.
+  const bool entered = job.privileges && enter_directory(job.cwd) == 0;
+  if (job.privileges && !works(Step::privileges, kernel::limit_bounding_set(job.privileges->bounding))) return;
+  if (job.privileges && !works(Step::privileges, kernel::keep_capabilities())) return;
   if ((job.header->flags & kJobSetUser) && !works(Step::user, set_user(job))) return;
+  if (job.privileges) {
+    if (!works(Step::privileges, set_privileges(*job.privileges, job.header->filter_count != 0))) return;
+  } else if (job.header->flags & kJobSetUser) {
+    if (!works(Step::user, kernel::drop_capabilities())) return;
+  }
   if (job.header->flags & kJobSetUmask) kernel::umask(job.header->umask);
   if (!works(Step::seccomp, leave_descriptors(job, self.in_place))) return;
-  if (!works(Step::cwd, enter_directory(job.cwd))) return;
+  if (!entered && !works(Step::cwd, enter_directory(job.cwd))) return;
   if (self.announce) self.announce(self.argument);
   kernel::block_signals(0);
   if (job.header->filter_count) {
@@ -155,7 +180,7 @@ void become(Becoming& self) {
     if (wants_listener(job)) self.result.listener = static_cast<int>(listener);
   }
   bool interpreter_missing = false;
-  const long error = search_and_execute(job, interpreter_missing);
+  const long error = search(job, [&](const char* path) { return execute(path, job, interpreter_missing); });
   works(error == ENOENT && interpreter_missing ? Step::interpreter : Step::exec, -error);
 }
 
@@ -170,6 +195,10 @@ bool has_terminal(const Job& job) {
 }
 
 }  // namespace
+
+int look_for_program(const Job& job) {
+  return static_cast<int>(search(job, [](const char* path) { return -kernel::may_execute(path); }));
+}
 
 Start start_workload(const Job& job, const int* streams) {
   Becoming becoming{&job, has_terminal(job), false, streams, nullptr, nullptr, {}};

@@ -14,6 +14,9 @@ struct Start {
   int listener = -1;  // of the filter, when its flags ask for one; PID 1 alone has it
 };
 
+// Whether the program of a job is there, by the rules of the exec that will follow, as far as PID 1 can see: 0 or an errno.
+int look_for_program(const Job& job);
+
 // The new process gets: its own session (or its own group, where a runtime has given init the terminal), so that kill(0,
 // SIGKILL) by it harms nobody else; the terminal, limits, groups and user, umask, working directory, its filter, signals all
 // default and unblocked, no descriptor but 0-2. Every signal is blocked here. `streams`: three descriptors above 2 that become

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "host/oom_score.h"
-#include "init/attached_instance.h"
+#include "native/attached.h"
 #include "native/instance.h"
 #include "native/launch.h"
 #include "native/plan.h"
@@ -30,6 +30,12 @@ std::vector<AdmittedTree> admitted_trees(const Plan& plan, const Spec& spec) {
     targets.push_back({&source, opened});
   }
   return targets;
+}
+
+std::vector<int> joined_namespaces(const Plan& plan, const Spec& spec) {
+  std::vector<int> joins;
+  for (const JoinedNamespace& joined : plan.joins) joins.push_back(spec.namespace_fd(joined.index));
+  return joins;
 }
 
 class NativePlan final : public dispatcher::SandboxPlan {
@@ -79,14 +85,16 @@ class NativePlan final : public dispatcher::SandboxPlan {
     const int64_t begin = clock::monotonic_ns();
     if (leases.network) *plan_ = TRY(compile(*spec_, host_, dispatcher::network_names(leases)));
     begun_.reset();
-    ids_ = TRY(IdMap::create(host_.ids, runtime_directory_, plan_->user, plan_->ids));
+    ids_ = plan_->complete ? IdMap::of_engine(plan_->uid_mappings, plan_->gid_mappings)
+                           : TRY(IdMap::create(host_.ids, runtime_directory_, plan_->user, plan_->ids));
     steps.push_back({"plan", clock::monotonic_ns() - begin});
     begun_.emplace(TRY(PendingLaunch::begin({.plan = plan_.get(),
                                              .ids = &ids_,
                                              .admitted_trees = admitted_trees(*plan_, *spec_),
                                              .has_secrets = !spec_->secrets().empty(),
                                              .cgroup = cgroup,
-                                             .netns = leases.network ? &leases.network.netns() : nullptr},
+                                             .netns = leases.network ? &leases.network.netns() : nullptr,
+                                             .joins = joined_namespaces(*plan_, *spec_)},
                                             steps)));
     return {};
   }
@@ -127,16 +135,16 @@ class NativeBackend final : public dispatcher::Backend {
   Result<std::unique_ptr<dispatcher::SandboxPlan>> plan(std::shared_ptr<const Spec> spec) override {
     HostTraits host = traits_for(*spec);
     if (spec->host_rootfs()) host.tree = TRY(tree_.get());
+    if (spec->request().shape == dispatcher::Shape::complete) host.cgroups = TRY(host::find_cgroups());
     Plan plan = TRY(compile(*spec, host));
     return std::make_unique<NativePlan>(std::move(spec), host, runtime_directory_, std::move(plan));
   }
 
   Result<std::unique_ptr<dispatcher::Instance>> attach(const std::string& handle, Fd pidfd, int state) override {
-    init::NamedChannel channel;
-    if (handle == kInitHandle) channel = TRY(init::find_named_channel(state));
-    else if (handle != kPid1Handle) return fail(Fault::failed, "'" + handle + "' is no sandbox of the native backend");
-    return std::make_unique<init::AttachedInstance>(std::move(pidfd), std::move(channel));
+    return native::attach(handle, std::move(pidfd), state);
   }
+
+  std::string handle_of_begun(const std::string&) const override { return kPid1Handle; }
 
   Result<bool> renew() override { return tree_.renew(); }
 

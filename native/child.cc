@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +20,7 @@
 #include "base/fd.h"
 #include "init/job.h"
 #include "native/hardening.h"
+#include "native/joined_namespaces.h"
 #include "native/root/builder.h"
 #include "native/root/kernel_abi.h"
 #include "native/root/trees.h"
@@ -53,11 +55,11 @@ class Child {
     step(ChildStep::identity, become_inner_root());
     step(ChildStep::root, make_root());
     step(ChildStep::mounts, make_mounts());
-    step(ChildStep::pivot, leave_old_root(root_.root, plan_.root.read_only));
+    step(ChildStep::pivot, leave_old_root(root_.root, plan_.root));
     step(ChildStep::terminal, set_stdio());
     step(ChildStep::privileges, drop_privileges());
     step(ChildStep::landlock, restrict_paths());
-    step(ChildStep::seccomp, seccomp::install_filter(*in_.filter, 0));
+    step(ChildStep::seccomp, in_.filter ? seccomp::install_filter(*in_.filter, 0) : 0);
     // Without the report the parent would wait for ever.
     if (!send(report_)) ::_exit(kSetupFailed);
     exec_init();
@@ -87,7 +89,11 @@ class Child {
     ::close(in_.parent_socket);
     // PDEATHSIG is cleared by a change of credentials below and set again there.
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
-    return ::unshare(static_cast<int>(plan_.clone_flags & ~kCloneAtOnce)) < 0 ? errno : 0;
+    for (size_t i = 0; i < plan_.joins.size(); ++i) {
+      const uint64_t flag = plan_.joins[i].flag;
+      if (is_entered_by_child(flag) && ::setns(in_.joins[i], static_cast<int>(flag)) < 0) return errno;
+    }
+    return ::unshare(static_cast<int>(plan_.clone_flags & ~kCloneAtOnce & ~uint64_t{CLONE_NEWTIME})) < 0 ? errno : 0;
   }
 
   // The ids are mapped then. End of file instead: the parent died.
@@ -133,8 +139,23 @@ class Child {
     char byte = 0;
     if (::recv(in_.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) return EPIPE;
     ::umask(0);
-    if (int error = join_fresh_keyring()) return error;
+    if (int error = plan_.new_keyring ? join_fresh_keyring() : 0) return error;
+    if (plan_.complete) return set_kernel_parameters();
     return plan_.privileged ? 0 : leave_half_to_the_caller();
+  }
+
+  // Through the host's /proc, whose /proc/sys speaks of the namespaces of whoever opens a file of it. The sandbox's own may be
+  // anything.
+  int set_kernel_parameters() const {
+    for (const auto& [file, value] : plan_.sysctl) {
+      const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+      if (fd < 0) return errno;
+      const bool written = ::write(fd, value.data(), value.size()) == static_cast<ssize_t>(value.size());
+      const int error = written ? 0 : errno;
+      ::close(fd);
+      if (error) return error;
+    }
+    return 0;
   }
 
   // No user namespace below this one, whatever a later filter might miss. Still the host's own /proc: nothing of the sandbox is
@@ -169,6 +190,8 @@ class Child {
   int limit_itself() {
     // A session of its own: kill(0, ...) inside harms nobody outside, and there is no terminal of the caller's to inject into.
     if (::setsid() < 0) return errno;
+    if (plan_.personality && ::personality(*plan_.personality) < 0) return errno;
+    if (plan_.complete) return 0;
     if (int error = limit_bounding_set(plan_.caps)) return error;
     return refuse_user_namespaces();
   }
@@ -210,6 +233,7 @@ class Child {
   }
 
   int drop_privileges() {
+    if (plan_.complete) return ::prctl(PR_SET_PDEATHSIG, plan_.independent ? 0 : SIGKILL) < 0 ? errno : 0;
     const bundle::User& user = plan_.user;
     if (int error = keep_caps(plan_.caps)) return error;
     if (plan_.many_ids && ::syscall(SYS_setgroups, user.additional_gids.size(), user.additional_gids.data()) < 0) return errno;
@@ -235,9 +259,13 @@ class Child {
     bool settled = image >= 0 && put(in, kInitIn) && (!plan_.independent || put(out, kInitOut));
     settled &= reset_signals() && ::syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
     char name[] = "init";
-    char first[] = {'0' + kInitIn, '\0'}, second[] = {'0' + kInitOut, '\0'};
-    char* const argv[] = {name, first, plan_.independent ? second : nullptr, nullptr};
+    char first[] = {'0' + kInitIn, '\0'}, second[] = {'0' + kInitOut, '\0'}, joined[] = "joined";
+    char* argv[] = {name, first, nullptr, nullptr, nullptr};
+    char** next = argv + 2;
+    if (plan_.independent) *next++ = second;
+    if (!(plan_.clone_flags & CLONE_NEWPID)) *next++ = joined;
     char* const no_environment[] = {nullptr};
+    if (plan_.complete) start_undumpable();
     if (settled) ::syscall(SYS_execveat, image, "", argv, no_environment, AT_EMPTY_PATH);
     const init::Report failed{init::kReportMagic, init::ReportKind::failed, errno, init::Step::init, 0};
     (void)!::write(last, &failed, sizeof failed);

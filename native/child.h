@@ -61,7 +61,8 @@ inline constexpr uint64_t kCloneAtOnce = CLONE_NEWUSER | CLONE_NEWPID;
 
 struct ChildInputs {
   const Plan* plan = nullptr;
-  const sock_fprog* filter = nullptr;
+  const sock_fprog* filter = nullptr;      // nullptr: none before the workload's own
+  std::span<const int> joins;              // one for each of Plan::joins
   std::span<AdmittedTree> admitted_trees;  // for an ordinary user: opened by the child
   std::span<int> trees;                    // room for them
   std::span<int> handed;                   // room for all that the parent hands over (Child::take_what_is_handed)

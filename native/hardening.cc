@@ -53,6 +53,11 @@ int join_fresh_keyring() {
   return errno;
 }
 
+void start_undumpable() {
+  constexpr gid_t kAnother = 1;
+  (void)syscall(SYS_setresgid, static_cast<gid_t>(-1), kAnother, static_cast<gid_t>(-1));
+}
+
 int leave_half_to_the_caller() {
   if (int error = halve(RLIMIT_SIGPENDING)) return error;
   if (int error = halve(RLIMIT_MSGQUEUE)) return error;

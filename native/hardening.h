@@ -11,6 +11,9 @@ int set_no_new_privileges();
 // A session key ring of its own, empty: the caller's would be readable through the inherited one. A kernel
 // without key rings has nothing to leave behind: no error.
 int join_fresh_keyring();
+// The next exec makes a process that nobody else may trace or look into, from its first instruction on: its gids differ then
+// (execve(2), fs/exec.c). Where no second gid is mapped it stays as it is. The program has to set its gids anew.
+void start_undumpable();
 
 // Until the next exec nobody may trace this process or look into its /proc/PID (CVE-2016-9962).
 int forbid_dumping();

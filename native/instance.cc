@@ -47,7 +47,22 @@ Result<> NativeInstance::await_ready(dispatcher::Patience& patience) {
 }
 
 Result<std::string> NativeInstance::encode(const dispatcher::Job& job) const {
-  return init::encode_job(job.process(), init::UserChange::by_backend, {plan_->seccomp.on_top, plan_->seccomp.on_top_flags});
+  const init::JobFilter filter{plan_->seccomp.on_top, plan_->seccomp.on_top_flags};
+  if (!plan_->complete) return init::encode_job(job.process(), init::UserChange::by_backend, filter);
+  return init::encode_job(job.process(), init::UserChange::by_init, filter,
+                          init::privileges_of(plan_->caps, plan_->no_new_privileges));
+}
+
+Result<> NativeInstance::prepare(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) {
+  const int64_t begin = clock::monotonic_ns();
+  std::string encoded = TRY(encode(job));
+  init::hold(encoded);
+  talk_.send(encoded);
+  const auto heard = TRY(init::await_held(talk_, launched_.pidfd.get(), patience));
+  steps.push_back({"prepare", clock::monotonic_ns() - begin});
+  if (heard.kind == init::ReportKind::failed) return std::unexpected(init::start_error(heard, job.process()));
+  holds_ = true;
+  return {};
 }
 
 // Nothing: PID 1 was killed (OOM, kill_all, timeout); reap() tells how.
@@ -115,6 +130,7 @@ Result<> NativeInstance::serve(std::span<const pollfd> set) {
 
 std::string NativeInstance::handle() const {
   if (!plan_->independent) return {};
+  if (holds_) return kHeldHandle;
   return is_workload_ ? kPid1Handle : kInitHandle;
 }
 

@@ -18,6 +18,7 @@ namespace bailey::native {
 // What Backend::attach has to know: whether init is PID 1, which is reached over its channel, or the workload.
 inline constexpr const char* kInitHandle = "init";
 inline constexpr const char* kPid1Handle = "workload";
+inline constexpr const char* kHeldHandle = "held";  // init, until begin()
 
 class NativeInstance final : public dispatcher::Instance {
  public:
@@ -36,6 +37,7 @@ class NativeInstance final : public dispatcher::Instance {
   Result<> await_ready(dispatcher::Patience& patience) override;
   std::vector<bundle::IdMapping> uid_map() const override { return ids_.uids(); }
   Result<> start(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override;
+  Result<> prepare(const dispatcher::Job& job, dispatcher::Patience& patience, dispatcher::Steps& steps) override;
   Result<> signal(int number) override;
   void kill_all() override;
   int exit_fd() const override { return launched_.pidfd.get(); }
@@ -67,6 +69,7 @@ class NativeInstance final : public dispatcher::Instance {
   std::optional<init::Report> started_, final_report_;
   bool ready_ = false, began_ = false, reaped_ = false;
   bool is_workload_ = false;  // PID 1 has become it
+  bool holds_ = false;        // PID 1 will, at begin()
 };
 
 }  // namespace bailey::native

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,8 +20,9 @@
 #include "base/files.h"
 #include "base/pidfd.h"
 #include "base/step_aside.h"
-#include "init/image.h"
 #include "native/identity/namespace_owner.h"
+#include "native/init_image.h"
+#include "native/joined_namespaces.h"
 
 namespace bailey::native {
 
@@ -30,22 +30,7 @@ namespace {
 
 constexpr const char* kAccessTimesRemedy = "leave out its options for access times: they are locked in this mount namespace";
 constexpr const char* kNamespacesRemedy = "`bailey doctor` tells which namespaces this host allows";
-constexpr size_t kMostOtherHanded = 64;      // init, streams, secrets, channel, and a cgroup of every hierarchy (at most 32)
-constexpr unsigned kMemfdExecutable = 0x10;  // MFD_EXEC, Linux 6.3: says that this memfd is meant to be executed
-
-// init in a sealed memfd: what a sandbox executes as PID 1 cannot be written from inside it (CVE-2019-5736).
-Result<Fd> create_init_image() {
-  const auto image = init::init_image();
-  int raw = ::memfd_create("init", MFD_CLOEXEC | MFD_ALLOW_SEALING | kMemfdExecutable);
-  if (raw < 0 && errno == EINVAL) raw = ::memfd_create("init", MFD_CLOEXEC | MFD_ALLOW_SEALING);  // before Linux 6.3
-  Fd fd(raw);
-  if (!fd) return sys_error("creating a memfd for init", errno);
-  TRY(files::write_fd(fd.get(), {reinterpret_cast<const char*>(image.data()), image.size()}, "init's memfd"));
-  if (::fchmod(fd.get(), 0555) < 0) return sys_error("setting the mode of init's memfd", errno);
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-    return sys_error("sealing init's memfd", errno);
-  return fd;
-}
+constexpr size_t kMostOtherHanded = 64;  // init, streams, secrets, channel, and a cgroup of every hierarchy (at most 32)
 
 // oom_score_adj from here, because the child loses its right to its own /proc files when it becomes inner root (proc(5),
 // "dumpable").
@@ -134,7 +119,7 @@ Result<std::vector<Fd>> clone_trees(const BeginInputs& in) {
 // All that the child needs of us: its ids, and the descriptors in the order of Child::take_what_is_handed.
 Result<> hand_over(const PendingLaunch& begun, const FinishInputs& in, const std::vector<Fd>& trees) {
   const Plan& plan = *begun.inputs().plan;
-  if (plan.privileged) TRY(give_streams(in.stdio, begun.inputs()));
+  if (plan.privileged && !plan.complete) TRY(give_streams(in.stdio, begun.inputs()));
   const Fd image = TRY(create_init_image());
   std::vector<int> handed{image.get()};
   if (!plan.terminal)
@@ -202,12 +187,13 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   std::vector<int> trees(plan.root.trees.size(), -1), handed(plan.root.trees.size() + kMostOtherHanded);
   ChildInputs child;
   child.plan = &plan;
-  const sock_fprog filter = plan.seccomp.base_program();
-  child.filter = &filter;
+  sock_fprog filter{};
+  if (plan.seccomp.filters_init) filter = plan.seccomp.base_program(), child.filter = &filter;
   child.admitted_trees = inputs.admitted_trees;
   child.trees = trees;
   child.handed = handed;
   child.has_secrets = inputs.has_secrets;
+  child.joins = inputs.joins;
   child.socket = sockets.theirs.get();
   child.parent_socket = sockets.ours.get();
 
@@ -226,7 +212,7 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   int clone_error = 0;
   const auto clone = [&]() -> Result<> {
     NamespaceOwner owner;
-    if (plan.privileged) TRY(owner.become(inputs.ids->host_uid(0)));
+    if (plan.privileged && !plan.complete) TRY(owner.become(inputs.ids->host_uid(0)));
     pid = ::syscall(SYS_clone3, &args, sizeof args);
     clone_error = errno;
     if (pid == 0) run_child(child);
@@ -234,6 +220,7 @@ Result<PendingLaunch> PendingLaunch::begin(BeginInputs inputs, dispatcher::Steps
   };
   // The child starts in a prepared network, which is the initial user namespace's: nothing in the sandbox has a say over it.
   if (plan.joins_network) TRY(inputs.netns->run(clone));
+  else if (plan.complete) TRY(in_namespaces(plan, inputs.joins, clone));
   else TRY(clone());
   if (!plan.privileged) ::prctl(PR_SET_DUMPABLE, 0);  // ours alone: the child has its own copy, until it is hardened
   if (pid < 0) {

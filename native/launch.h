@@ -27,6 +27,7 @@ struct BeginInputs {
   bool has_secrets = false;               // finish() will hand them over
   int cgroup = -1;                        // of version 2, to be made in; -1: it joins the one that finish() hands over
   const network::Netns* netns = nullptr;  // with plan.joins_network, to be made in
+  std::vector<int> joins;                 // one for each of plan.joins
 };
 
 // A process that makes its namespaces and then waits; killed and reaped unless finish() takes it over. One that does not end

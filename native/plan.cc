@@ -82,7 +82,6 @@ class Compiler {
 
   void refuse_what_is_not_enforced() {
     const bundle::Linux& l = config_.linux;
-    if (dispatcher::writes_through_root(spec_)) problem(dispatcher::kWritesThroughRoot);
     if (!config_.hooks.empty()) problem("hooks");
     if (!l.devices.empty()) problem("linux.devices");
     if (!l.sysctl.empty()) problem("linux.sysctl");
@@ -129,6 +128,7 @@ class Compiler {
     const bundle::Process& process = spec_.process();
     plan_.user = process.user;
     plan_.root.terminal_owner = process.user.uid;
+    plan_.ids_kind = host_.ids;
     plan_.privileged = host_.ids == IdMapKind::own_range;
     plan_.many_ids = host_.ids != IdMapKind::single;
     plan_.terminal = process.terminal;
@@ -285,10 +285,7 @@ class Compiler {
     if (auto caps = compile_caps(spec_.process().capabilities)) plan_.caps = *caps;
     else problem(caps.error());
     if (!plan_.root.read_only) writable_.emplace_back("/");
-    // An engine mounts into its containers later and sends them signals from joined processes, both of which a domain forbids.
-    const bool engines = spec_.request().shape == dispatcher::Shape::complete;
-    if (engines) plan_.landlock.why_off = "an engine's configuration asks for none";
-    else plan_.landlock = compile_landlock(host_.landlock_abi, standard_landlock_places(writable_));
+    plan_.landlock = compile_landlock(host_.landlock_abi, standard_landlock_places(writable_));
   }
 
   size_t add_tree(TreeSource source) {
@@ -323,6 +320,9 @@ const char* to_text(Kind kind) {
     case Kind::file_over: return "file_over";
     case Kind::bind_inside: return "bind_inside";
     case Kind::pty: return "pty";
+    case Kind::node: return "node";
+    case Kind::console: return "console";
+    case Kind::remount: return "remount";
   }
   return "unknown";
 }
@@ -367,6 +367,7 @@ json::Value to_json(const Plan& plan, const RootOperation& op) {
 }  // namespace
 
 Result<Plan> compile(const Spec& spec, const HostTraits& host, const bundle::NetworkNames& names) {
+  if (spec.request().shape == dispatcher::Shape::complete) return compile_complete(spec, host);
   return Compiler(spec, host, names).compile();
 }
 
@@ -390,7 +391,7 @@ json::Value to_json(const Plan& plan) {
   object.set("uid", plan.user.uid);
   object.set("gid", plan.user.gid);
   object.set("oom_score_adj", plan.oom_score_adj);
-  object.set("capabilities", caps_text(plan.caps.effective));
+  object.set("capabilities", bundle::capabilities_text(plan.caps.effective));
   object.set("seccomp", to_json(plan.seccomp));
   if (plan.landlock.why_off.empty()) object.set("landlock_abi", plan.landlock.abi);
   else object.set("landlock_off", plan.landlock.why_off);

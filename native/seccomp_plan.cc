@@ -8,7 +8,7 @@
 
 #include "dispatcher/names.h"
 #include "dispatcher/record.h"
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "seccomp/builtin.h"
 #include "seccomp/names.h"
 #include "seccomp/profile.h"
@@ -19,6 +19,9 @@ namespace bailey::native {
 using namespace seccomp;
 namespace {
 
+using dispatcher::check_usable;
+using dispatcher::OciRules;
+using dispatcher::read_oci_seccomp;
 using dispatcher::SeccompLog;
 using dispatcher::SeccompRule;
 
@@ -28,18 +31,6 @@ FilterRules with_call(FilterRules rules, uint32_t number, uint32_t action) {
   for (ArchRules& arch : rules.arches)
     if (arch.audit_arch() == native_arch().audit_arch) arch.assign(number, {{}, action});
   return rules;
-}
-
-// A program that cannot start or end is of no use; and a new process between the filter and its exec can be sure of no other
-// call (init/workload.cc).
-Result<> check_usable(const FilterRules& rules) {
-  for (const auto& [name, number] : {std::pair{"execve", SYS_execve}, {"exit_group", SYS_exit_group}})
-    if (!always_permits(rules, native_arch().audit_arch, static_cast<uint32_t>(number)))
-      return fail(Fault::bad_input,
-                  std::string("the seccomp profile does not allow ") + name +
-                      (number == SYS_execve ? ": no command could be started" : ": no command could end"),
-                  std::string("add ") + name + " to the allowed calls, without conditions");
-  return {};
 }
 
 std::vector<std::string> allowed_beyond(const FilterRules& rules, const FilterRules& builtin) {
@@ -130,6 +121,17 @@ Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& p
   plan.on_top = TRY(assemble(reporting(holds, log)));
   plan.on_top_flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
   plan.verdicts = std::make_shared<const FilterRules>(std::move(holds));
+  return plan;
+}
+
+SeccompPlan engine_seccomp_plan(dispatcher::EngineFilter filter) {
+  SeccompPlan plan;
+  plan.filters_init = false;
+  plan.about.profile = filter.program.empty() ? "none" : "the engine's";
+  plan.about.hash = filter.program.empty() ? "" : hash_of(filter.program);
+  plan.on_top = std::move(filter.program);
+  plan.on_top_flags = filter.flags;
+  plan.unknown_calls = std::move(filter.ignored_names);
   return plan;
 }
 

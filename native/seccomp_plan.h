@@ -24,11 +24,13 @@
 #include "bundle/config.h"
 #include "dispatcher/backend.h"
 #include "dispatcher/policy.h"
+#include "dispatcher/seccomp_oci.h"
 #include "seccomp/program.h"
 
 namespace bailey::native {
 
 struct SeccompPlan {
+  bool filters_init = true;  // there is a base
   dispatcher::FilterAbout about;
   std::vector<sock_filter> base;                         // made here; empty: `compiled_base`
   const sock_fprog* compiled_base = nullptr;             // made when Bailey was built
@@ -45,6 +47,8 @@ struct SeccompPlan {
 // exit_group), and for one that is too long.
 Result<SeccompPlan> compile_seccomp_plan(const std::optional<bundle::Seccomp>& profile, dispatcher::SeccompRule rule,
                                          dispatcher::SeccompLog log);
+// Of an engine's configuration: the workload has its filter and no other; PID 1 has none until then.
+SeccompPlan engine_seccomp_plan(dispatcher::EngineFilter filter);
 json::Object to_json(const SeccompPlan& plan);
 
 // The built-in profile and the floor as rules of this machine's architecture.

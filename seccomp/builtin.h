@@ -4,8 +4,8 @@
 //   profile.h   our profiles' text -> rules                    rules.h     asking and joining rules
 //   names.h     names and numbers (libseccomp)                 compile.cc  the tool of the build
 //
-// The native backend reads OCI profiles into the same rules (native/seccomp_oci.h) and decides which filters one sandbox gets
-// (native/seccomp_plan.h).
+// OCI profiles are read into the same rules (dispatcher/seccomp_oci.h); the native backend and decides which filters one
+// sandbox gets (native/seccomp_plan.h).
 #pragma once
 
 #include <linux/filter.h>

@@ -19,7 +19,8 @@ Verdict guard_lifetime(const Request& request, const Policy& policy, const HostF
     findings.add("an output limit of a sandbox that has no owner", "--output-limit unlimited, where the level allows it");
   if (request.seccomp_log != SeccompLog::off)
     findings.add("a log of system calls of a sandbox that has no owner", "leave --seccomp-log out");
-  if (request.config.process && request.config.process->terminal)
+  // An engine takes the terminal itself.
+  if (request.config.process && request.config.process->terminal && request.shape == Shape::run)
     findings.add("a terminal of a sandbox that has no owner", "leave --tty out");
   return findings.verdict("lifetime", "goes on without its owner");
 }

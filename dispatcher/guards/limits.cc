@@ -45,7 +45,7 @@ void judge_side_doors(const Request& request, const Level& level, Findings& find
   for (const auto& [file, unused] : resources.unified)
     if (level.untrusted || file == "memory.max" || file == "memory.swap.max" || file == "pids.max" || file == "cpu.max")
       findings.add("linux.resources.unified sets " + file + " past the level's ceilings", "use the limit's own field");
-  if (resources.memory.disable_oom_killer.value_or(false))
+  if (resources.memory.disable_oom_killer.value_or(false) && (request.shape == Shape::run || level.untrusted))
     findings.add("memory.disableOOMKiller lets a full sandbox hang for ever", "leave it out");
   if (level.untrusted && (resources.cpu.realtime_runtime.value_or(0) || resources.cpu.realtime_period.value_or(0)))
     findings.add("real-time CPU for an untrusted level", "leave linux.resources.cpu.realtime* out");
@@ -77,7 +77,9 @@ std::string in_force(const LimitValues& values) {
 Verdict guard_limits(const Request& request, const Policy& policy, const HostFacts&) {
   const Level& level = judged_level(request, policy);
   Findings findings;
-  for (const Limit& limit : limits()) judge_one(limit, request, policy, findings);
+  const bool engines = request.shape == Shape::complete;
+  for (const Limit& limit : limits())
+    if (!engines || limit.for_engines) judge_one(limit, request, policy, findings);
   judge_swap(request, level, findings);
   judge_side_doors(request, level, findings);
   const LimitValues values = resolve_limits(request, level);

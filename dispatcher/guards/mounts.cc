@@ -44,6 +44,7 @@ void Judgement::judge_rootfs() {
   if (!request.config.root) return;
   const std::string name = "rootfs " + request.config.root->path + ": ";
   if (!facts.rootfs.fd) return findings.add(name + "it was not opened", "give a directory that exists");
+  if (request.shape == Shape::complete) return;  // the engine's own, which lies among its data
   if (const std::string why = forbidden_rootfs(facts.rootfs, facts); !why.empty())
     return findings.add(name + why,
                         "unpack a root file system into a directory of its own, or leave --rootfs out for the host's /usr");

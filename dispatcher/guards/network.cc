@@ -91,9 +91,28 @@ Verdict judge_host(const Request& request, const Level& level) {
   return {kName, true, "UNSAFE: the host's network, as level '" + level.name + "' and --allow-host-network agree", {}};
 }
 
+// The engine makes the network of its containers. Without a namespace, or with the one that Bailey is in, that is the host's,
+// which the engine's user has asked for by name.
+Verdict judge_engines(const Request& request, const Policy& policy, const HostFacts& facts) {
+  const Level& level = judged_level(request, policy);
+  const auto& spaces = request.config.linux.namespaces;
+  bool own = false;
+  for (size_t i = 0; i < spaces.size(); ++i)
+    own |= spaces[i].type == bundle::NamespaceType::network && !(i < facts.namespaces.size() && facts.namespaces[i].is_ours);
+  if (own) return {kName, true, "the network namespace that the engine has made", {}};
+  if (level.untrusted)
+    return {kName, false, "the untrusted level '" + level.name + "' never gets the host's network, whatever the policy says",
+            "a network namespace of its own, or a trusted level"};
+  if (std::ranges::find(level.networks, NetworkMode::host) == level.networks.end())
+    return {kName, false, "level '" + level.name + "' does not list the network 'host'",
+            "a network namespace of its own, or \"host\" among the level's networks in the policy (" + policy.source + ")"};
+  return {kName, true, "UNSAFE: the host's network, as level '" + level.name + "' and the engine's configuration agree", {}};
+}
+
 }  // namespace
 
 Verdict guard_network(const Request& request, const Policy& policy, const HostFacts& facts) {
+  if (request.shape == Shape::complete) return judge_engines(request, policy, facts);
   const Level& level = judged_level(request, policy);
   const NetworkMode mode = request.network;
   const bool filtered = is_filtered(mode);

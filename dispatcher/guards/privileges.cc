@@ -24,16 +24,18 @@ const char* to_text(bundle::NamespaceType type) {
   return "unknown";
 }
 
-void judge_untrusted(const bundle::Config& config, const std::string& level, Findings& findings) {
+// `sentry`: gVisor's own kernel gives the capabilities, and has no device of the host's. The hooks of an engine's configuration
+// are the engine's.
+void judge_untrusted(const bundle::Config& config, const std::string& level, bool sentry, Findings& findings) {
   const bundle::Linux& linux = config.linux;
   const bundle::Process process = config.process.value_or(bundle::Process{});
   const struct {
     bool asked;
     const char* what;
   } never[] = {
-      {!config.hooks.empty(), "hooks, which run on the host"},
+      {!config.hooks.empty() && !sentry, "hooks, which run on the host"},
       {!linux.devices.empty(), "devices"},
-      {!process.capabilities.empty(), "capabilities"},
+      {!process.capabilities.empty() && !sentry, "capabilities"},
       {!linux.uid_mappings.empty() || !linux.gid_mappings.empty(), "id mappings of its own"},
       {!linux.sysctl.empty(), "kernel parameters (sysctl)"},
       {!linux.rootfs_propagation.empty() && linux.rootfs_propagation != "private" && linux.rootfs_propagation != "rprivate",
@@ -50,9 +52,14 @@ void judge_untrusted(const bundle::Config& config, const std::string& level, Fin
                    "leave it out, or a level for code that you trust");
 }
 
-void judge_namespaces(const bundle::Config& config, const Level& level, Findings& findings) {
-  for (const bundle::Namespace& space : config.linux.namespaces) {
+void judge_namespaces(const Request& request, const Level& level, Findings& findings) {
+  const bundle::Config& config = request.config;
+  const bool engines = request.shape == Shape::complete;
+  for (size_t i = 0; i < config.linux.namespaces.size(); ++i) {
+    const bundle::Namespace& space = config.linux.namespaces[i];
     if (space.path.empty()) continue;
+    // Whether it is the host's, which no engine gives a container by its path, guard_network decides.
+    if (engines && (!level.untrusted || space.type == bundle::NamespaceType::network)) continue;
     const std::string what = std::string("the ") + to_text(space.type) + " namespace at " + space.path;
     if (level.untrusted)
       findings.add("the untrusted level '" + level.name + "' never joins " + what, "leave its path out: a new one is made");
@@ -77,14 +84,21 @@ bool is_deny_all(const bundle::DeviceRule& rule) {
   return !rule.allow && (rule.type.empty() || rule.type == "a") && !rule.major && !rule.minor;
 }
 
+bool runs_in_gvisor(const Request& request, const Policy& policy) {
+  const Result<BackendKind> backend = choose_backend(request, policy);
+  return backend && *backend == BackendKind::gvisor;
+}
+
 }  // namespace
 
 Verdict guard_privileges(const Request& request, const Policy& policy, const HostFacts&) {
   const Level& level = judged_level(request, policy);
+  const bool engines = request.shape == Shape::complete;
   Findings findings;
-  if (level.untrusted) judge_untrusted(request.config, level.name, findings);
-  judge_namespaces(request.config, level, findings);
-  judge_seccomp(request, level, findings);
+  if (level.untrusted) judge_untrusted(request.config, level.name, engines && runs_in_gvisor(request, policy), findings);
+  judge_namespaces(request, level, findings);
+  if (!engines) judge_seccomp(request, level, findings);
+  if (engines) return findings.verdict("privileges", "as the engine's configuration says");
   if (!request.config.linux.cgroups_path.empty())
     findings.add("linux.cgroupsPath: where the cgroup is, the policy says",
                  "leave it out; cgroup_parent in the policy sets the parent");

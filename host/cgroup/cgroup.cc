@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "base/files.h"
@@ -72,6 +73,14 @@ Result<std::vector<CgroupSetting>> plan(CgroupMounts& mounts, const bundle::Reso
   return compile_cgroup_settings(mounts, resources);
 }
 
+// Allowed to every container whatever its rules say, as runc has it: to make nodes, and to use the default devices and its
+// terminals.
+const bundle::DeviceRule kAlwaysAllowed[] = {
+    {true, "c", {}, {}, "m"}, {true, "b", {}, {}, "m"},    {true, "c", 1, 3, "rwm"}, {true, "c", 1, 5, "rwm"},
+    {true, "c", 1, 7, "rwm"}, {true, "c", 1, 8, "rwm"},    {true, "c", 1, 9, "rwm"}, {true, "c", 5, 0, "rwm"},
+    {true, "c", 5, 2, "rwm"}, {true, "c", 136, {}, "rwm"},
+};
+
 Result<> check_memory(const Cgroup::Directory& memory, std::optional<int64_t> limit) {
   const auto used = read_cgroup_number(memory.fd.get(), memory.v2 ? "memory.current" : "memory.usage_in_bytes");
   if (!used || limit.value_or(-1) <= 0 || *used <= static_cast<uint64_t>(*limit)) return {};
@@ -90,6 +99,8 @@ Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
   Cgroup old(std::move(*this));  // removed at the end of this scope
   parent_ = std::move(other.parent_);
   name_ = std::move(other.name_);
+  is_engines_ = other.is_engines_;
+  may_exist_ = other.may_exist_;
   directories_ = std::move(other.directories_);
   join_fds_ = std::move(other.join_fds_);
   oom_fd_ = std::move(other.oom_fd_);
@@ -103,17 +114,34 @@ Cgroup::~Cgroup() {
   if (auto removed = remove(); !removed) log::warning(removed.error().message);
 }
 
+std::string cgroup_name(const std::string& id) { return "bailey-" + id; }
+
 Result<Cgroup> Cgroup::create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
                               const bundle::Resources& resources) {
   if (id.empty() || id.find('/') != std::string::npos) return fail(Fault::bad_input, "'" + id + "' cannot name a cgroup");
   Cgroup made;
   made.parent_ = parent;
-  made.name_ = "bailey-" + id;
-  CgroupMounts known = mounts;
+  made.name_ = cgroup_name(id);
+  return build(std::move(made), mounts, resources);
+}
+
+Result<Cgroup> Cgroup::create_for_engine(const CgroupMounts& mounts, const CgroupPlace& place,
+                                         const bundle::Resources& resources) {
+  Cgroup made;
+  made.parent_ = place.parent;
+  made.name_ = place.name;
+  made.is_engines_ = true;
+  made.may_exist_ = place.may_exist;
+  return build(std::move(made), mounts, resources);
+}
+
+Result<Cgroup> Cgroup::build(Cgroup made, CgroupMounts known, const bundle::Resources& resources) {
   const auto settings = TRY(plan(known, resources));
   auto built = [&]() -> Result<> {
+    if (made.is_engines_) TRY(made.add_all_v1(known));
     TRY(made.add_directories(known, settings));
-    return made.apply(settings);
+    TRY(made.apply(settings));
+    return made.is_engines_ ? made.apply_devices(resources.devices) : Result<>();
   }();
   if (built) return made;
   const std::string context = "creating cgroup " + made.name_;
@@ -162,6 +190,34 @@ Result<> Cgroup::add_directories(const CgroupMounts& mounts, const std::vector<C
   return may_lack ? Result<>() : added;
 }
 
+Result<> Cgroup::add_all_v1(const CgroupMounts& mounts) {
+  for (const auto& controller : mounts.controllers)
+    if (!controller.v2 && !find(controller.name)) TRY(add_v1(mounts, controller));
+  return {};
+}
+
+// cgroup v1 (Documentation/admin-guide/cgroup-v1/devices.rst): each rule changes what the ones before have said.
+Result<> Cgroup::apply_devices(const std::vector<bundle::DeviceRule>& rules) {
+  if (rules.empty()) return {};
+  const Directory* directory = find("devices");
+  if (!directory)
+    return fail(Fault::unavailable, "linux.resources.devices: this host has no devices controller",
+                "mount the v1 devices hierarchy, or leave the rules out");
+  const auto number = [](const std::optional<int64_t>& value) {
+    return value && *value >= 0 ? std::to_string(*value) : std::string("*");
+  };
+  std::vector<bundle::DeviceRule> all = rules;
+  all.insert(all.end(), std::begin(kAlwaysAllowed), std::end(kAlwaysAllowed));
+  for (const bundle::DeviceRule& rule : all) {
+    const std::string type = rule.type.empty() ? "a" : rule.type;
+    const std::string access = rule.access.empty() ? "rwm" : rule.access;
+    const std::string text = type == "a" ? "a" : type + " " + number(rule.major) + ":" + number(rule.minor) + " " + access;
+    TRY_WITH(write_cgroup_file(directory->fd.get(), rule.allow ? "devices.allow" : "devices.deny", text),
+             "linux.resources.devices: '" + text + "'");
+  }
+  return {};
+}
+
 Result<> Cgroup::add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where) {
   std::vector<std::string> names;  // all that are mounted there
   for (const auto& other : mounts.controllers)
@@ -181,6 +237,13 @@ Result<> Cgroup::add_v2(const CgroupMounts& mounts, const std::vector<std::strin
 
 Result<> Cgroup::add(CgroupParent below, std::vector<std::string> controllers, bool v2) {
   auto made = make_cgroup(below, name_);
+  if (may_exist_ && !made && made.error().sys == EEXIST) {
+    made = files::open_at(below.fd.get(), name_, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    for (const char* file : {"freezer.state", "cgroup.freeze"})
+      if (const auto state = made ? read_cgroup_file(made->get(), file) : Result<std::string>("");
+          state && (state->starts_with("FR") || state->starts_with("1")))
+        return fail(Fault::refused, "the cgroup " + below.path + "/" + name_ + " is frozen", "thaw it, or name another one");
+  }
   if (!made && made.error().sys == EEXIST)
     made.error().remedy = "a sandbox of that id is running, or died: `bailey gc` removes what is dead";
   Directory directory;

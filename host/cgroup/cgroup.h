@@ -70,6 +70,16 @@ struct CgroupUsage {
   std::optional<uint64_t> pids_limit_hits;
 };
 
+// "bailey-ID".
+std::string cgroup_name(const std::string& id);
+
+// Where an engine wants the cgroup of its container (linux.cgroupsPath, cgroupfs notation).
+struct CgroupPlace {
+  std::string parent;  // "/libpod_parent"; empty: as for create
+  std::string name;    // "libpod-ID"
+  bool may_exist = false;
+};
+
 class Cgroup {
  public:
   Cgroup() = default;  // none
@@ -85,6 +95,12 @@ class Cgroup {
   // the backend binds the ones allowed.
   static Result<Cgroup> create(const CgroupMounts& mounts, const std::string& parent, const std::string& id,
                                const bundle::Resources& resources);
+
+  // Of an engine's container: in every hierarchy that there is, because the engine looks there for what the container uses, and
+  // with resources.devices. One that is there already is taken where it may be (the engine has made it), and removed with the
+  // container all the same. Error: it is frozen, and whoever enters it would be, too.
+  static Result<Cgroup> create_for_engine(const CgroupMounts& mounts, const CgroupPlace& place,
+                                          const bundle::Resources& resources);
 
   bool empty() const { return directories_.empty(); }
   // v1: descriptors of each controller's `tasks`, to which the child itself writes "0" (30 us each; writing
@@ -137,7 +153,10 @@ class Cgroup {
   };
 
  private:
+  static Result<Cgroup> build(Cgroup made, CgroupMounts mounts, const bundle::Resources& resources);
   Result<> add_directories(const CgroupMounts& mounts, const std::vector<CgroupSetting>& settings);
+  Result<> add_all_v1(const CgroupMounts& mounts);
+  Result<> apply_devices(const std::vector<bundle::DeviceRule>& rules);
   Result<> add_v1(const CgroupMounts& mounts, const CgroupMounts::Controller& where);
   Result<> add_v2(const CgroupMounts& mounts, const std::vector<std::string>& controllers);
   Result<> add(CgroupParent below, std::vector<std::string> controllers, bool v2);
@@ -148,7 +167,8 @@ class Cgroup {
   const Directory* find_v2() const;
 
   std::string parent_;  // as given to create
-  std::string name_;    // bailey-<id>
+  std::string name_;    // bailey-<id>, or the engine's
+  bool is_engines_ = false, may_exist_ = false;
   std::vector<Directory> directories_;
   std::vector<Fd> join_fds_;
   mutable Fd oom_fd_;
@@ -162,6 +182,18 @@ struct CpuSplit {
   int64_t user_us, system_us;
 };
 CpuSplit split_cpu_time(int64_t total_us, int64_t user_us, int64_t system_us);
+
+// To every process in them and below them.
+Result<> signal_cgroups(const std::vector<std::string>& paths, int number);
+
+// Stops all that runs in them, or lets it go on; waits until it has stopped. Error: no freezer among them.
+Result<> freeze_cgroups(const std::vector<std::string>& paths, bool frozen);
+Result<bool> is_frozen(const std::vector<std::string>& paths);
+Result<std::vector<int>> processes_of(const std::vector<std::string>& paths);
+
+// Removes cgroups of the host by their whole paths, what still runs in them and what is below them included; one that is gone
+// is no error. Error when one is still in use after 10 s.
+Result<> remove_cgroups(const std::vector<std::string>& paths);
 
 // Removes the cgroups of a sandbox whose Bailey died, wherever on this host they were made. What still runs in
 // them is killed where this process would have made them (`parent` as for create); elsewhere, where a living

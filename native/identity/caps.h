@@ -1,4 +1,4 @@
-// Capabilities: five sets and the securebits. Names are resolved in the parent (libcap, in caps.cc only); the
+// Capabilities: five sets and the securebits. Names are resolved in the parent (bundle/capabilities.h); the
 // child applies masks with raw system calls, in three steps:
 //
 //   limit_bounding_set  at any time before (CAP_SETPCAP): takes nothing from this process, only from what it may execute
@@ -14,7 +14,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "bundle/config.h"
+#include "bundle/capabilities.h"
 
 namespace bailey::native {
 
@@ -22,19 +22,13 @@ namespace bailey::native {
 // (linux/securebits.h).
 inline constexpr uint32_t kLockedSecurebits = 0xef;
 
-struct CapsPlan {  // masks: bit N is capability N
-  uint64_t bounding = 0, effective = 0, permitted = 0, inheritable = 0, ambient = 0;
+struct CapsPlan : bundle::CapabilitySets {
   uint32_t securebits = kLockedSecurebits;  // 0: left as they are, as OCI runtimes do
   friend bool operator==(const CapsPlan&, const CapsPlan&) = default;
 };
 
-// From the five lists of an OCI configuration; all of them empty gives the default plan.
-// Errors (Fault::bad_input): a name that is no capability, one that this kernel does not have, an effective
-// one that is not permitted, an inheritable one outside the bounding set, an ambient one that is not both
-// permitted and inheritable.
+// From the five lists of an OCI configuration; all of them empty gives the default plan. Errors: bundle::parse_capabilities.
 Result<CapsPlan> compile_caps(const bundle::Capabilities& capabilities);
-
-std::string caps_text(uint64_t mask);  // "CAP_CHOWN,CAP_KILL", "none"; for --explain
 
 // All return 0 or an errno, allocate nothing and may run between clone and exec, in the only thread. A refusal of the kernel's
 // is an error; nothing is skipped.

@@ -169,7 +169,16 @@ std::vector<bundle::IdMapping> IdMap::around(uint32_t own, uint32_t caller, uint
   return map;
 }
 
+IdMap IdMap::of_engine(std::vector<bundle::IdMapping> uids, std::vector<bundle::IdMapping> gids) {
+  IdMap map;
+  map.kind_ = uids.empty() && gids.empty() ? IdMapKind::none : IdMapKind::given;
+  map.uids_ = std::move(uids);
+  map.gids_ = std::move(gids);
+  return map;
+}
+
 Result<> IdMap::write(int pid) const {
+  if (kind_ == IdMapKind::none) return {};
   const std::string base = "/proc/" + std::to_string(pid) + "/";
   if (kind_ == IdMapKind::subordinate) {
     TRY(run_helper("newuidmap", pid, uids_));
@@ -196,7 +205,7 @@ Result<> IdMap::run_helper(const char* name, int pid, const std::vector<bundle::
 uint32_t IdMap::host_id(const std::vector<bundle::IdMapping>& map, uint32_t inner) {
   for (const bundle::IdMapping& m : map)
     if (inner >= m.container_id && inner - m.container_id < m.size) return m.host_id + (inner - m.container_id);
-  return kUnmapped;
+  return map.empty() ? inner : kUnmapped;  // without a user namespace there is no map
 }
 
 }  // namespace bailey::native

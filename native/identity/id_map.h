@@ -23,7 +23,8 @@ struct WantedIds {
   std::vector<uint32_t> uids, gids;
 };
 
-enum class IdMapKind { own_range, subordinate, single };
+// none: no user namespace of its own, so that every id is the host's. given: as an engine's configuration has them.
+enum class IdMapKind { own_range, subordinate, single, none, given };
 
 class IdMap {
  public:
@@ -35,6 +36,9 @@ class IdMap {
   // Reserves what the kind needs. `runtime_directory`: see UidRange. Fault::refused when a group of the workload's has no id.
   static Result<IdMap> create(IdMapKind kind, const std::string& runtime_directory, const bundle::User& workload,
                               const WantedIds& wanted = {});
+
+  static IdMap of_engine(std::vector<bundle::IdMapping> uids,
+                         std::vector<bundle::IdMapping> gids);  // none where both are empty
 
   // What was reserved stays so as long as the sandbox `id` of that runtime directory is there, also without this process.
   Result<> keep(const std::string& runtime_directory, const std::string& id) const;

@@ -1,7 +1,6 @@
 #include "native/root/builder.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "native/root/kernel_abi.h"
 #include "native/root/places.h"
+#include "native/root/pty.h"
 
 namespace bailey::native {
 
@@ -75,6 +75,9 @@ class Builder {
       case Kind::bind_inside: return bind_inside(op);
       case Kind::secrets: return attach_at(op, inputs_.secrets, true);
       case Kind::pty: return make_pty(op);
+      case Kind::node: return make_node(op);
+      case Kind::console: return bind_console(op);
+      case Kind::remount: return change_mount(op);
     }
     return EINVAL;
   }
@@ -138,7 +141,8 @@ class Builder {
     Held opened;
     Place place;
     if (int error = parent(op, opened, place)) return error;
-    return ::symlinkat(op.text.c_str(), place.fd, place.name) < 0 ? errno : 0;
+    if (::symlinkat(op.text.c_str(), place.fd, place.name) == 0 || (op.keeps && errno == EEXIST)) return 0;
+    return errno;
   }
 
   int write_file(const RootOperation& op) const {
@@ -208,7 +212,49 @@ class Builder {
       if (opened.failed()) return errno;
     }
     if (::fchdir(opened.get()) < 0) return errno;
-    return ::mount("bailey", ".", op.text.c_str(), mount_flags(op.attributes), op.data.c_str()) < 0 ? errno : 0;
+    const char* source = op.source.empty() ? "bailey" : op.source.c_str();
+    if (::mount(source, ".", op.text.c_str(), mount_flags(op.attributes) | op.flags, op.data.c_str()) < 0) return errno;
+    if (op.propagation.empty()) return 0;
+    const Held mounted(openat2_in_root(root_, op.path.c_str(), O_PATH | O_DIRECTORY));  // "." is still what was covered
+    if (mounted.failed() || ::fchdir(mounted.get()) < 0) return errno;
+    for (const unsigned long propagation : op.propagation)
+      if (::mount(nullptr, ".", nullptr, propagation, nullptr) < 0) return errno;
+    return 0;
+  }
+
+  // Of an engine's: what stands there already (an image may bring a /dev/null) gives way, unless it is the same.
+  int make_node(const RootOperation& op) const {
+    Held opened;
+    Place place;
+    if (int error = parent(op, opened, place)) return error;
+    for (bool again = true;; again = false) {
+      if (::mknodat(place.fd, place.name, op.mode, op.device) == 0) break;
+      if (errno != EEXIST || !again) return errno;
+      struct stat there{};
+      if (::fstatat(place.fd, place.name, &there, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+      if ((there.st_mode & S_IFMT) == (op.mode & S_IFMT) && there.st_rdev == op.device) break;
+      if (::unlinkat(place.fd, place.name, 0) < 0) return errno;
+    }
+    if (::fchownat(place.fd, place.name, op.owner, op.group, AT_SYMLINK_NOFOLLOW) < 0) return errno;
+    // fchmodat(2) follows links, and there is none: the name was made here, or is what was compared.
+    return ::fchmodat(place.fd, place.name, op.mode & 07777, 0) < 0 ? errno : 0;
+  }
+
+  // By its own mount and not by a path of the sandbox's (CVE-2025-52565).
+  int bind_console(const RootOperation& op) const {
+    if (inputs_.terminal_slave < 0) return 0;
+    const Held tree(::open_tree(inputs_.terminal_slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+    if (tree.failed()) return errno;
+    return attach_at(op, tree.get(), false);
+  }
+
+  int change_mount(const RootOperation& op) const {
+    const Held there(openat2_in_root(root_, op.path.c_str(), O_PATH));
+    if (there.failed()) return errno;
+    mount_attr attributes{};
+    attributes.attr_set = op.attributes;
+    attributes.attr_clr = op.cleared;
+    return ::mount_setattr(there.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ? errno : 0;
   }
 
   // A mask is a clone of our own empty file or directory, never the sandbox's /dev/null, which a hostile root may have replaced
@@ -258,24 +304,14 @@ class Builder {
     return ::mount_setattr(base_of(op), "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0 ? errno : 0;
   }
 
-  // The pty comes from the sandbox's own devpts and its slave is opened through the master (TIOCGPTPEER, Linux 4.13): no path
-  // of the sandbox is followed (CVE-2025-52565).
   int make_pty(const RootOperation& op) const {
     const Held pts(openat2_in_root(root_, op.path.c_str(), O_PATH | O_DIRECTORY));
     if (pts.failed()) return errno;
-    Held master(::openat(pts.get(), "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW));
-    if (master.failed()) return errno;
-    int unlocked = 0;
-    if (::ioctl(master.get(), TIOCSPTLCK, &unlocked) < 0) return errno;
-    Held slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-    if (slave.failed()) return errno;
-    if (plan_.terminal_owner != 0 && ::fchown(slave.get(), plan_.terminal_owner, static_cast<gid_t>(-1)) < 0) return errno;
-    winsize size{};
-    size.ws_row = static_cast<unsigned short>(plan_.console_rows);
-    size.ws_col = static_cast<unsigned short>(plan_.console_columns);
-    if (size.ws_row && ::ioctl(master.get(), TIOCSWINSZ, &size) < 0) return errno;
-    inputs_.terminal_master = master.release();
-    inputs_.terminal_slave = slave.release();
+    Terminal terminal;
+    const TerminalSize size{plan_.console_rows, plan_.console_columns};
+    if (int error = make_terminal(pts.get(), plan_.terminal_owner, size, &terminal)) return error;
+    inputs_.terminal_master = terminal.master;
+    inputs_.terminal_slave = terminal.slave;
     return 0;
   }
 
@@ -338,6 +374,9 @@ int enter_root(RootInputs& inputs, NewRoot* root) {
   // On "/", the one directory that every host has: detached trees take no mounts before Linux 6.15, the new root needs a place.
   if (plan.overlay) {
     if (int error = mount_overlay(inputs, root->stage)) return error;
+  } else if (plan.tree >= 0) {
+    // An engine's own root: written through, where it says so.
+    if (::move_mount(inputs.trees[plan.tree], "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0) return errno;
   } else if (::mount("bailey", "/", "tmpfs", MS_NOSUID | MS_NODEV, plan.data.c_str()) < 0) {
     return errno;
   }
@@ -357,8 +396,8 @@ RootResult build_root(RootInputs& inputs, const NewRoot& root) {
   return {};
 }
 
-int leave_old_root(int root, bool read_only) {
-  if (read_only) {
+int leave_old_root(int root, const RootPlan& plan) {
+  if (plan.read_only) {
     mount_attr attributes{};
     attributes.attr_set = MOUNT_ATTR_RDONLY;
     if (::mount_setattr(root, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
@@ -366,6 +405,7 @@ int leave_old_root(int root, bool read_only) {
   // pivot_root(".", ".") stacks the old root on the new one, where umount2(".") finds it (pivot_root(2), NOTES).
   if (::fchdir(root) < 0 || pivot_root(".", ".") < 0 || ::umount2(".", MNT_DETACH) < 0) return errno;
   if (::chdir("/") < 0) return errno;
+  if (plan.propagation && ::mount(nullptr, "/", nullptr, plan.propagation, nullptr) < 0) return errno;
   // ".." of a root follows what is stacked on it: anything of the host that was left there would be reached this way.
   struct stat above{}, here{};
   if (::stat("/..", &above) < 0 || ::fstat(root, &here) < 0) return errno;

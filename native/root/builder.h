@@ -33,6 +33,6 @@ struct NewRoot {
 
 int enter_root(RootInputs& inputs, NewRoot* root);  // makes and stacks the new root
 RootResult build_root(RootInputs& inputs, const NewRoot& root);
-int leave_old_root(int root, bool read_only);  // pivots, detaches the old root, seals the new one, chdir("/")
+int leave_old_root(int root, const RootPlan& plan);  // pivots, detaches the old root, seals the new one, chdir("/")
 
 }  // namespace bailey::native

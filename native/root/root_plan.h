@@ -15,11 +15,14 @@ namespace bailey::native {
 struct TreeSource {
   enum class Kind { path, volume, rootfs, device };
   Kind kind = Kind::path;
-  std::string path;         // real path on the host
-  size_t mount_index = 0;   // volume: which of config.mounts
-  uint64_t attributes = 0;  // MOUNT_ATTR_* for the mount and everything below it
-  uint64_t cleared = 0;     // MOUNT_ATTR_* taken away first
+  std::string path;                              // real path on the host
+  size_t mount_index = 0;                        // volume: which of config.mounts
+  uint64_t attributes = 0;                       // MOUNT_ATTR_* for the mount and everything below it
+  uint64_t cleared = 0;                          // MOUNT_ATTR_* taken away first
+  uint64_t own_attributes = 0, own_cleared = 0;  // likewise for the mount alone, first
   bool recursive = true;
+  // MS_PRIVATE and its like, with MS_REC for everything below. Empty: private, wholly.
+  std::vector<unsigned long> propagation = {};
   bool id_mapped = false;  // on-disk ids are seen as the sandbox's own (open_tree_attr: needs root and a willing file system)
   unsigned device_major = 0, device_minor = 0;  // device: what fstat must say
 };
@@ -39,6 +42,9 @@ struct RootOperation {
     file_over,    // contents text, onto the file that an earlier mount shows at path
     bind_inside,  // what lies at `text` in the new root onto path as well
     pty,          // makes the terminal in path (devpts)
+    node,         // a device node or FIFO of type and mode `mode`, with `device` and `owner`, in place of what is there
+    console,      // the terminal's slave onto path
+    remount,      // the mount at path gets `attributes` and loses `cleared`
   };
   // Where `path` is looked up. foreign: somebody else may have put links there, so openat2 resolves each component inside the
   // root. The others: only we have written there, so one plain call with the rest of the path, name(), is safe.
@@ -46,12 +52,20 @@ struct RootOperation {
   Kind kind = Kind::directory;
   std::string path;
   std::string text;
+  std::string source = {};  // file_system: as mount(2) takes it; empty: a name of ours
   mode_t mode = 0755;
   bool no_links = false;  // a link on the way is an error: what later operations find by this name must stay there
   size_t tree = 0;
   uint64_t attributes = 0;  // MOUNT_ATTR_*
+  uint64_t cleared = 0;
+  unsigned long flags = 0;  // MS_* of mount(2) that no attribute is
+  std::vector<unsigned long> propagation = {};
+  dev_t device = 0;
+  uid_t owner = 0;
+  gid_t group = 0;
   std::vector<std::pair<std::string, std::string>> options;
   std::string data = {};  // the options as mount(2) takes them
+  bool keeps = false;     // symlink: what is there already stays
   Within within = Within::foreign;
   Within keep = Within::foreign;  // file_system: its root is own_dev or own_proc from now on
   const char* name() const;
@@ -60,10 +74,11 @@ struct RootOperation {
 struct RootPlan {
   std::vector<TreeSource> trees;
   int tree = -1;           // trees index of --rootfs; -1: a tmpfs of our own
-  bool overlay = false;    // an in-memory layer over `tree`
+  bool overlay = false;    // an in-memory layer over `tree`; otherwise that is the root itself
   std::string data;        // options of the tmpfs root
   std::string stage_data;  // options of the stage, which has the overlay's upper layer
   bool read_only = true;
+  unsigned long propagation = 0;  // of the root when all is done: MS_SHARED | MS_REC and its like; 0: private
   std::vector<RootOperation> operations;
   uid_t terminal_owner = 0;  // of `pty`, inside
   uint32_t console_rows = 0, console_columns = 0;

@@ -29,6 +29,28 @@ bool is_device(int fd, const TreeSource& source) {
          st.st_rdev == ::makedev(source.device_major, source.device_minor);
 }
 
+int set_attributes(int tree, const TreeSource& source) {
+  const unsigned recursive = source.recursive ? AT_RECURSIVE : 0;
+  mount_attr attributes{};
+  attributes.attr_set = source.own_attributes;
+  attributes.attr_clr = source.own_cleared;
+  const bool has_own = source.own_attributes || source.own_cleared;
+  if (has_own && ::mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0) return errno;
+  attributes.attr_set = source.attributes;
+  attributes.attr_clr = source.cleared;
+  // A clone of a shared mount is its peer: what the sandbox mounts below would appear on the host and stay there, and what
+  // the host mounts below would appear in the sandbox, writable and with set-id programs.
+  if (source.propagation.empty()) attributes.propagation = MS_PRIVATE;
+  if (::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) < 0) return errno;
+  for (const unsigned long propagation : source.propagation) {
+    attributes = {};
+    attributes.propagation = propagation & ~static_cast<unsigned long>(MS_REC);
+    const unsigned below = propagation & MS_REC ? recursive : 0;
+    if (::mount_setattr(tree, "", AT_EMPTY_PATH | below, &attributes, sizeof attributes) < 0) return errno;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int open_tree_source(const AdmittedTree& target, bool in_child) {
@@ -44,16 +66,7 @@ int open_tree_source(const AdmittedTree& target, bool in_child) {
   int error = 0;
   if (target.opened >= 0 && !by_descriptor && !same_file(tree, target.opened)) error = ESTALE;
   if (source.kind == TreeSource::Kind::device && !is_device(tree, source)) error = ENODEV;
-  if (error == 0) {
-    mount_attr attributes{};
-    attributes.attr_set = source.attributes;
-    attributes.attr_clr = source.cleared;
-    // A clone of a shared mount is its peer: what the sandbox mounts below would appear on the host and stay there, and what
-    // the host mounts below would appear in the sandbox, writable and with set-id programs.
-    attributes.propagation = MS_PRIVATE;
-    const unsigned recursive = source.recursive ? AT_RECURSIVE : 0;
-    if (::mount_setattr(tree, "", AT_EMPTY_PATH | recursive, &attributes, sizeof attributes) < 0) error = errno;
-  }
+  if (error == 0) error = set_attributes(tree, source);
   if (error == 0) return tree;
   ::close(tree);
   return -error;

@@ -7,7 +7,7 @@
 
 #include "bundle/reader.h"
 #include "bundle/writer.h"
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "native/seccomp_plan.h"
 #include "seccomp/builtin.h"
 #include "seccomp/names.h"
@@ -16,6 +16,7 @@
 #include "tests/support/run_bpf.h"
 
 using namespace bailey;
+using namespace bailey::dispatcher;
 using namespace bailey::native;
 using namespace bailey::seccomp;
 

@@ -54,7 +54,7 @@ class CompleteRequest : public OnEachBackend {
 
   TempDir root_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, CompleteRequest, testing::Values("native", "gvisor", "gvisor-2022"), name_of_backend);
+INSTANTIATE_TEST_SUITE_P(Backends, CompleteRequest, testing::Values("native", "gvisor"), name_of_backend);
 
 TEST_P(CompleteRequest, GetsNothingThatItDoesNotSay) {
   const Record record =
@@ -65,23 +65,33 @@ TEST_P(CompleteRequest, GetsNothingThatItDoesNotSay) {
   EXPECT_FALSE(record.limits.pids || record.limits.memory_bytes || record.limits.open_files);
 }
 
-// The network is the request's, whatever the configuration lists.
-TEST_P(CompleteRequest, HasNoWayIntoTheHostsNetwork) {
-  Request wanted = request("cat /proc/net/dev");
-  std::erase_if(wanted.config.linux.namespaces, [](const auto& one) { return one.type == bundle::NamespaceType::network; });
-  const Record record = run(std::move(wanted));
-  const std::string devices = record.captured_stdout.value_or("-");
-  EXPECT_EQ(std::ranges::count(devices, ':'), 1) << "lo alone: " << devices;
+TEST_P(CompleteRequest, WritesToItsOwnRoot) {
+  Request wanted = request("echo kept > /file");
+  wanted.config.root->readonly = false;
+  EXPECT_EQ(run(std::move(wanted)).exit_code, 0);
+  EXPECT_EQ(read_file(root_.path() + "/file"), "kept\n");
 }
 
 TEST_P(CompleteRequest, IsRefusedWhereNoBackendDoesWhatItSays) {
   Request wanted = request("true");
-  wanted.config.root->readonly = false;
+  wanted.config.linux.intel_rdt.emplace();
   LiveSandbox live(GetParam());
   const auto refused = live.plan(std::move(wanted));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().fault, Fault::refused);
-  EXPECT_NE(refused.error().message.find("root.readonly"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("ntelRdt"), std::string::npos) << refused.error().message;
+}
+
+TEST(CompleteRequest2022, IsRefusedByABuildThatPassesNoDescriptors) {
+  BAILEY_REQUIRE("root", "runsc-2022");
+  TempDir root;
+  Request wanted = waiting_request("gvisor-2022");
+  wanted.shape = Shape::complete;
+  wanted.config.root = bundle::Root{root.path(), true};
+  wanted.config.linux.namespaces = {{bundle::NamespaceType::network, ""}};
+  const auto refused = LiveSandbox("gvisor-2022").plan(std::move(wanted));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("this build of runsc"), std::string::npos) << refused.error().message;
 }
 
 }  // namespace

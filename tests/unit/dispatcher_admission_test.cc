@@ -336,20 +336,54 @@ TEST(Admission, AppliesCeilingsToAnEnginesConfigurationAndNoDefaults) {
 
 TEST(Admission, RefusesWhatALevelForbidsInAnEnginesConfigurationRatherThanChangingIt) {
   const TempDir root;
+  Policy policy = builtin_policy(true);
   const auto reason = [&](Request request) {
-    const auto decision = judge(std::move(request));
+    const auto decision = judge(std::move(request), policy);
     EXPECT_FALSE(decision.spec);
     return refusal(decision.verdicts).message;
   };
-  EXPECT_NE(reason(engines(root, "untrusted")).find("privileges"), std::string::npos) << "without noNewPrivileges";
-  Request request = engines(root, "untrusted");
-  request.config.process->no_new_privileges = true;
-  EXPECT_TRUE(judge(request).spec) << refusal(judge(request).verdicts).message;
-  request.config.linux.namespaces.pop_back();
-  EXPECT_NE(reason(request).find("cgroup"), std::string::npos);
+  const Request request = engines(root, "untrusted");
+  EXPECT_TRUE(judge(request).spec) << "gVisor's own kernel gives the privileges: " << refusal(judge(request).verdicts).message;
+  Request device = request;
+  device.config.linux.devices.push_back({.path = "/dev/kvm", .type = "c", .major = 10, .minor = 232});
+  EXPECT_NE(reason(device).find("devices"), std::string::npos);
+  Request host = request;
+  std::erase_if(host.config.linux.namespaces, [](const auto& one) { return one.type == bundle::NamespaceType::network; });
+  EXPECT_NE(reason(host).find("host's network"), std::string::npos);
+
+  policy.unsafe_native_for_untrusted = true;
+  Request native = request;
+  native.runtime = BackendKind::native;
+  native.unsafe_opt_ins.native_for_untrusted = true;
+  EXPECT_NE(reason(native).find("privileges"), std::string::npos) << "without noNewPrivileges";
+  native.config.process->no_new_privileges = true;
+  EXPECT_TRUE(judge(native, policy).spec) << refusal(judge(native, policy).verdicts).message;
+  native.config.linux.namespaces.pop_back();
+  EXPECT_NE(reason(native).find("cgroup"), std::string::npos);
   Request rootless = engines(root);
   rootless.config.root.reset();
   EXPECT_NE(reason(rootless).find("without a root"), std::string::npos);
+}
+
+TEST(Admission, LetsAnEngineUseTheHostsNetworkWhereTheLevelListsIt) {
+  const TempDir root;
+  Policy policy = builtin_policy(true);
+  Request request = engines(root);
+  std::erase_if(request.config.linux.namespaces, [](const auto& one) { return one.type == bundle::NamespaceType::network; });
+  EXPECT_TRUE(judge(request, policy).spec) << refusal(judge(request, policy).verdicts).message;
+  std::erase(policy.levels["trusted"].networks, NetworkMode::host);
+  EXPECT_FALSE(judge(request, policy).spec);
+}
+
+TEST(Admission, HoldsAnEnginesContainerToTheCeilingsOfItsCgroupAlone) {
+  const TempDir root;
+  Request request = engines(root, "untrusted");
+  request.config.process->rlimits = {{"RLIMIT_NOFILE", 1 << 20, 1 << 20}};  // podman's default
+  const auto decision = judge(request);
+  ASSERT_TRUE(decision.spec) << refusal(decision.verdicts).message;
+  EXPECT_EQ(decision.job->process().rlimits, request.config.process->rlimits);
+  EXPECT_FALSE(decision.spec->limits().wall_ms || decision.spec->limits().output_bytes) << "nobody would watch them";
+  EXPECT_TRUE(decision.spec->limits().memory_bytes && decision.spec->limits().pids);
 }
 
 TEST(Admission, TellsAnEnginesMountsFromThoseOfItsUser) {

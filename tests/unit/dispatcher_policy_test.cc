@@ -32,6 +32,7 @@ TEST(Policy, ReadsWhatItWrites) {
     policy.backend_settings = {{"runsc", "/usr/local/bin/runsc"}};
     policy.audit_file = "/var/log/bailey/audit.jsonl";
     policy.cgroup_parent = "/bailey";
+    policy.engines = {"trusted", {"trusted"}};
     policy.default_root = {.add = {"/etc/mytool", "/opt/data"}, .remove = {"/etc/php"}};
     policy.bridge = {"br-jobs", network::Subnet::v4(0xc0a8c800, 24), *network::parse_subnet("fd00:9::/64")};
     Level level = policy.levels.at("untrusted");
@@ -54,6 +55,15 @@ TEST(Policy, ReadsWhatItWrites) {
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(*back, policy) << text;
   }
+}
+
+TEST(Policy, GivesEnginesNoLevelThatItDoesNotKnow) {
+  const auto parsed = parse_policy(R"({"levels": {"build": {}}, "oci": {"default_level": "build", "levels": ["build"]}})", "p");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->engines, (EngineRule{"build", {"build"}}));
+  EXPECT_NE(faults_of(R"({"oci": {"levels": ["untrusted", "nobody's"]}})").find("$.oci.levels"), std::string::npos);
+  EXPECT_NE(faults_of(R"({"oci": {"default_level": "nobody's"}})").find("$.oci.default_level"), std::string::npos);
+  EXPECT_NE(faults_of(R"({"oci": {"levels": ["trusted"]}})").find("give both"), std::string::npos);
 }
 
 TEST(Policy, AddsNoSecretsToTheDefaultRoot) {

@@ -9,11 +9,12 @@
 #include <map>
 
 #include "base/fd.h"
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "seccomp/program.h"
 
 namespace bailey::native {
 
+using namespace dispatcher;
 using namespace seccomp;
 
 Result<CompiledFilter> compile_seccomp(const bundle::Seccomp& seccomp) {

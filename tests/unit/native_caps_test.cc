@@ -51,8 +51,8 @@ TEST(Caps, ReadsTheFiveSetsByName) {
   EXPECT_EQ(plan->inheritable, bit(CAP_CHOWN));
   EXPECT_EQ(plan->ambient, bit(CAP_CHOWN));
   EXPECT_EQ(plan->securebits, 0u);
-  EXPECT_EQ(caps_text(plan->permitted), "CAP_CHOWN,CAP_KILL");
-  EXPECT_EQ(caps_text(0), "none");
+  EXPECT_EQ(bundle::capabilities_text(plan->permitted), "CAP_CHOWN,CAP_KILL");
+  EXPECT_EQ(bundle::capabilities_text(0), "none");
 }
 
 TEST(Caps, RefusesWhatCouldNotBeApplied) {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "seccomp/builtin.h"
 #include "seccomp/names.h"
 #include "seccomp/program.h"
@@ -12,6 +12,7 @@
 
 namespace bailey::native {
 
+using namespace dispatcher;
 using namespace seccomp;
 namespace {
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <random>
 
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "native/seccomp_plan.h"
 #include "native/seccomp_trace.h"
 #include "seccomp/builtin.h"
@@ -18,6 +18,7 @@
 
 namespace bailey::native {
 
+using namespace dispatcher;
 using namespace seccomp;
 namespace {
 

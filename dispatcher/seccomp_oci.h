@@ -1,6 +1,8 @@
 // The `seccomp` object of an OCI configuration as rules. Pure.
 #pragma once
 
+#include <linux/filter.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,7 +11,7 @@
 #include "bundle/config.h"
 #include "seccomp/program.h"
 
-namespace bailey::native {
+namespace bailey::dispatcher {
 
 struct OciRules {
   seccomp::FilterRules rules;
@@ -29,4 +31,15 @@ std::optional<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp, std::ve
 // The same with the first fault as the error.
 Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp);
 
-}  // namespace bailey::native
+// The program of an engine's profile, which a workload has as its only filter; no instructions: there is no profile. Errors:
+// those of read_oci_seccomp; a profile that does not let a program start or end (bad_input); one that is too long.
+struct EngineFilter {
+  std::vector<sock_filter> program;
+  unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*
+  std::vector<std::string> ignored_names;
+};
+Result<EngineFilter> compile_engine_filter(const std::optional<bundle::Seccomp>& profile);
+// That such rules let a program start and end.
+Result<> check_usable(const seccomp::FilterRules& rules);
+
+}  // namespace bailey::dispatcher

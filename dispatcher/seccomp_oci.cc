@@ -12,17 +12,18 @@
 // clang-format on
 #include <errno.h>
 #include <linux/seccomp.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <set>
 
 #include "base/json.h"
-#include "native/seccomp_oci.h"
+#include "dispatcher/seccomp_oci.h"
 #include "seccomp/names.h"
 #include "seccomp/program.h"
 #include "seccomp/rules.h"
 
-namespace bailey::native {
+namespace bailey::dispatcher {
 
 using namespace seccomp;
 namespace {
@@ -257,10 +258,33 @@ std::optional<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp, std::ve
   return rules;
 }
 
+// A program that cannot start or end is of no use; and a new process between the filter and its exec can be sure of no other
+// call (init/workload.cc).
+Result<> check_usable(const FilterRules& rules) {
+  for (const auto& [name, number] : {std::pair{"execve", SYS_execve}, {"exit_group", SYS_exit_group}})
+    if (!always_permits(rules, native_arch().audit_arch, static_cast<uint32_t>(number)))
+      return fail(Fault::bad_input,
+                  std::string("the seccomp profile does not allow ") + name +
+                      (number == SYS_execve ? ": no command could be started" : ": no command could end"),
+                  std::string("add ") + name + " to the allowed calls, without conditions");
+  return {};
+}
+
+Result<EngineFilter> compile_engine_filter(const std::optional<bundle::Seccomp>& profile) {
+  EngineFilter filter;
+  if (!profile) return filter;
+  OciRules read = TRY(read_oci_seccomp(*profile));
+  TRY(check_usable(read.rules));
+  filter.program = TRY(assemble(read.rules));
+  filter.flags = read.flags & ~unsigned{SECCOMP_FILTER_FLAG_TSYNC};  // one thread installs it
+  filter.ignored_names = std::move(read.ignored_names);
+  return filter;
+}
+
 Result<OciRules> read_oci_seccomp(const bundle::Seccomp& seccomp) {
   std::vector<OciFault> faults;
   if (auto rules = read_oci_seccomp(seccomp, faults)) return std::move(*rules);
   return std::unexpected(std::move(faults.front().error).with("seccomp" + faults.front().path));
 }
 
-}  // namespace bailey::native
+}  // namespace bailey::dispatcher
