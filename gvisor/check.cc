@@ -78,20 +78,28 @@ Result<> check_complete(const Spec& spec, const Traits& traits) {
   refusals.add_if(!config.hooks.empty(), "hooks");
   refusals.add_if(!linux_part.devices.empty(), "devices of the host");
   refusals.add_if(!linux_part.mount_label.empty() || !spec.process().selinux_label.empty(), "SELinux labels");
+  refusals.add_if(!spec.process().apparmor_profile.empty(), "AppArmor profiles");
+  refusals.add_if(!linux_part.sysctl.empty(), "sysctl settings");
+  refusals.add_if(!linux_part.uid_mappings.empty() || !linux_part.gid_mappings.empty(), "id mappings");
+  refusals.add_if(linux_part.rootfs_propagation.ends_with("shared"), "rootfsPropagation " + linux_part.rootfs_propagation);
   refusals.add_if(linux_part.intel_rdt.has_value(), "intelRdt");
   refusals.add_if(linux_part.personality.has_value(), "a personality");
   refusals.add_if(!linux_part.time_offsets.empty(), "time offsets");
   for (const bundle::Namespace& entry : linux_part.namespaces)
-    refusals.add_if(!entry.path.empty() && entry.type != bundle::NamespaceType::network,
-                    "the existing namespace " + entry.path);
+    refusals.add_if(
+        entry.type == bundle::NamespaceType::time || (!entry.path.empty() && entry.type != bundle::NamespaceType::network),
+        entry.path.empty() ? "a time namespace" : "the existing namespace " + entry.path);
   for (const auto* paths : {&linux_part.masked_paths, &linux_part.readonly_paths})
     for (const std::string& path : *paths)
       refusals.add_if(!belongs_to_own_kernel(path), "the masked or read-only path " + path);
   for (const bundle::Mount& mount : config.mounts) {
     refusals.add_if(!known_mount(mount) && !mount.type.starts_with("cgroup"),
                     "the mount of type '" + mount.type + "' at " + mount.destination);
-    if (auto options = bundle::parse_engine_mount(mount.options); !options)
-      refusals.add_if(true, mount.destination + ": " + options.error().message);
+    const auto options = bundle::parse_engine_mount(mount.options);
+    if (!options) refusals.add_if(true, mount.destination + ": " + options.error().message);
+    const bool changed = options && (options->id_map || options->copy_up || options->remount);
+    refusals.add_if(changed || !mount.uid_mappings.empty() || !mount.gid_mappings.empty(),
+                    "id mappings, tmpcopyup or remount of the mount at " + mount.destination);
   }
   return refusals.finish();
 }

@@ -196,7 +196,8 @@ class CompleteCompiler {
     auto options = bundle::parse_engine_mount(mount.options);
     if (!options) return problem(mount.destination + ": " + options.error().message);
     const std::string& at = mount.destination;
-    if (options->id_map || !mount.uid_mappings.empty()) return problem(at + ": id mappings of a mount");
+    if (options->id_map || !mount.uid_mappings.empty() || !mount.gid_mappings.empty())
+      return problem(at + ": id mappings of a mount");
     if (options->copy_up) return problem(at + ": tmpcopyup");
     if (options->remount)
       return add({.kind = Kind::remount, .path = at, .attributes = options->set, .cleared = options->clear});

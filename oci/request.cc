@@ -78,6 +78,9 @@ Result<std::string> bundle_of(const Call& call) {
 }
 
 Result<Request> make_request(const Call& call, const std::string& bundle, const Policy& policy) {
+  if (::geteuid() != 0)
+    return fail(Fault::unavailable, call.command + " requires root: containers of an ordinary user are not there yet",
+                "run the engine as root, or 'bailey run'");
   const std::string file = bundle + "/config.json";
   Request request;
   const std::string text = TRY(files::read(file, kMaxConfig));

@@ -147,6 +147,20 @@ TEST_P(OciConfiguration, UntrustedCodeGetsNoDirectoryOfTheHostsThatIsAPower) {
   EXPECT_NE(refusal().find("the host's configuration"), std::string::npos);
 }
 
+TEST_P(OciConfiguration, WhatOneBackendDoesNotEnforceItRefusesByName) {
+  if (!gvisor()) config_.hooks.prestart.push_back({.path = "/bin/true"});
+  else config_.linux.uid_mappings = config_.linux.gid_mappings = {{0, 100000, 65536}};
+  EXPECT_NE(refusal().find(gvisor() ? "id mappings" : "hooks"), std::string::npos);
+}
+
+TEST_P(OciConfiguration, AFlagThatWouldChangeNothingIsRefused) {
+  for (const char* flag : {"--systemd-cgroup", "--preserve-fds=1", "--cgroup-manager=disabled", "--pidfd-socket=/nowhere"}) {
+    EXPECT_NE(create({flag}).exit_code, 0) << flag;
+    EXPECT_NE(read_file(directory_.file("log")).find("not there yet"), std::string::npos) << flag;
+    ::unlink(directory_.file("log").c_str());
+  }
+}
+
 // Of a level for code that nobody trusts, whatever the engine says.
 TEST_P(OciConfiguration, TheHostsNetworkIsNotForUntrustedCode) {
   std::erase_if(config_.linux.namespaces, [](const auto& one) { return one.type == bundle::NamespaceType::network; });
